@@ -1,0 +1,1 @@
+"""External MCP servers (GitHub, Slack) that klepaas guards and passes on. None is built in yet."""
