@@ -1,0 +1,123 @@
+"""The one tree of errors, and the one shape in which a client sees them.
+
+    KlepaasError
+    |-- the caller's mistake:  BadRequest  Unauthorized  Forbidden  NotFound  Conflict
+    |-- temporary:             RateLimited  TimedOut  Unavailable  CircuitOpen
+    `-- ours:                  InternalError
+
+A message is one line for a model to read: what happened, to what, and what to do next. It never quotes a secret or an
+upstream's whole answer. No client library's exception crosses its plugin: it is caught where the library is called and
+chained (`raise NotFound(...) from exc`).
+"""
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "BadRequest",
+    "CircuitOpen",
+    "Conflict",
+    "Forbidden",
+    "InternalError",
+    "KlepaasError",
+    "NotFound",
+    "RateLimited",
+    "TimedOut",
+    "Unauthorized",
+    "Unavailable",
+]
+
+
+class KlepaasError(Exception):
+    """Any failure that klepaas can explain.
+
+    Args:
+        what: What happened and to what, one sentence without the final full stop.
+        next_step: What to do next, one sentence without the final full stop. None: there is nothing useful to say.
+        retry_after_s: Seconds after which a retry makes sense. None: unknown.
+    """
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, next_step: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.next_step = next_step
+        self.retry_after_s = retry_after_s
+
+    @property
+    def line(self) -> str:
+        """The one line a model reads."""
+        line = self.what.rstrip(". ") + "."
+        return f"{line} {self.next_step.rstrip('. ')}." if self.next_step else line
+
+    def structured(self) -> dict[str, Any]:
+        """The same for a program: code, retryable, and retry_after_s where it is known."""
+        facts: dict[str, Any] = {"code": self.code, "message": self.line, "retryable": self.retryable}
+        if self.retry_after_s is not None:
+            facts["retry_after_s"] = self.retry_after_s
+        return facts
+
+
+class BadRequest(KlepaasError):
+    """The call itself is wrong: a parameter, a name, a document."""
+
+    code = "bad_request"
+
+
+class Unauthorized(KlepaasError):
+    """The upstream does not accept the credentials."""
+
+    code = "unauthorized"
+
+
+class Forbidden(KlepaasError):
+    """The credentials are accepted but do not allow this, or klepaas' own gate refuses it."""
+
+    code = "forbidden"
+
+
+class NotFound(KlepaasError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class Conflict(KlepaasError):
+    """The thing is in a state, or has an owner, that this change would run over."""
+
+    code = "conflict"
+
+
+class RateLimited(KlepaasError):
+    """The upstream asks to come back later."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class TimedOut(KlepaasError):
+    """No answer within the time limit."""
+
+    code = "timeout"
+    retryable = True
+
+
+class Unavailable(KlepaasError):
+    """The upstream cannot be reached or says that it cannot serve."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class CircuitOpen(KlepaasError):
+    """klepaas does not ask an upstream that has just failed repeatedly."""
+
+    code = "circuit_open"
+    retryable = True
+
+
+class InternalError(KlepaasError):
+    """A defect of klepaas or of a plugin; the details are in the log, never in the answer."""
+
+    code = "internal"

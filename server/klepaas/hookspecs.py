@@ -1,0 +1,186 @@
+"""The hooks: everything that a plugin can add to klepaas.
+
+A plugin is a module named by an entry point in the group `klepaas`. It implements any of these functions, each marked
+with `@klepaas.hookspecs.hookimpl`. Each hook that adds something returns an iterable of one dataclass; built-in plugins
+use the same hooks as everybody else. Loading and every call is guarded (`klepaas.plugins`): a plugin that fails is left
+out and reported, and harms only itself.
+"""
+
+import argparse
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pluggy
+
+from klepaas.host import Host
+from klepaas.tools import Tool
+
+__all__ = [
+    "PROJECT",
+    "Command",
+    "DoctorCheck",
+    "Finding",
+    "HealthCheck",
+    "HealthReport",
+    "HealthStatus",
+    "Level",
+    "hookimpl",
+    "hookspec",
+]
+
+PROJECT = "klepaas"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class HealthStatus(StrEnum):
+    """How a component is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """What a health check found.
+
+    Attributes:
+        status: How the component is.
+        reason: One sentence, without secrets.
+    """
+
+    status: HealthStatus
+    reason: str
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A component that klepaas depends on at run time, and how to ask after it.
+
+    Attributes:
+        component: The component's name, for example "kubernetes/prod".
+        check: Asks the component. It is called with a time limit and need not set its own.
+        timeout_s: That limit, in seconds.
+    """
+
+    component: str
+    check: Callable[[], Awaitable[HealthReport]]
+    timeout_s: float = 5.0
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a doctor check found.
+
+    Attributes:
+        level: How much it matters.
+        summary: One sentence, without secrets.
+        repair: What to do about it. None: nothing to do.
+    """
+
+    level: Level
+    summary: str
+    repair: str | None = None
+
+
+@dataclass(frozen=True)
+class DoctorCheck:
+    """A look at how klepaas is set up here: files, settings, permissions.
+
+    Attributes:
+        name: The check's name.
+        check: Looks. It is called with a time limit.
+        timeout_s: That limit, in seconds.
+    """
+
+    name: str
+    check: Callable[[], Awaitable[Iterable[Finding]]]
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sub-command of `klepaas`.
+
+    Attributes:
+        name: The word a person types.
+        help: One line for `klepaas --help`.
+        run: Does the work; returns the exit code.
+        configure: Adds arguments to the command's parser. None: it has none.
+    """
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], int]
+    configure: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+class Hooks:
+    """The specification; see the module's text for how a plugin implements it."""
+
+    @hookspec
+    def klepaas_tools(self, host: Host) -> Iterable[Tool]:
+        """Offer tools. Called once while the server is put together; must not touch a network.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The tools; a name that is already taken is refused together with the plugin that claims it second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_health_checks(self, host: Host) -> Iterable[HealthCheck]:
+        """Name components whose health decides whether klepaas can do its work.
+
+        Args:
+            host: The server's settings and shared services.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_doctor_checks(self, host: Host) -> Iterable[DoctorCheck]:
+        """Offer checks for `klepaas doctor`.
+
+        Args:
+            host: The settings and shared services.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_commands(self) -> Iterable[Command]:
+        """Offer sub-commands of `klepaas`. Called at every command, so import heavy things inside `run`."""
+        yield from ()
+
+    @hookspec
+    def klepaas_start(self, host: Host) -> Awaitable[None] | None:
+        """Take up work when the server starts; must return within seconds and never wait for a network.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            An awaitable, which the server awaits with a time limit, or None.
+        """
+
+    @hookspec
+    def klepaas_stop(self, host: Host) -> Awaitable[None] | None:
+        """Let go when the server stops, in the reverse order of the starts.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            An awaitable, which the server awaits with a time limit, or None.
+        """
