@@ -29,7 +29,7 @@ _HIDDEN = re.compile("[︀-️᠋-᠏ᅟᅠㅤﾠ\U000e0000-\U000e0fff]")
 def clean(text: str) -> str:
     """The text without anything that acts or hides.
 
-    Line ends become "\\n"; a lone carriage return, which would let a line overwrite another, becomes a line end.
+    Every line end becomes a line feed, also a lone carriage return, which would let a line overwrite another.
     """
     if _SUSPECT.search(text) is None and "\r" not in text:
         return text

@@ -16,13 +16,13 @@ __all__ = ["MARK", "Vault", "is_secret_name", "looks_secret", "redact_text", "va
 
 MARK = "‹redacted›"
 
-_SECRET_WORDS = (
+_NAMES_OF_IT = (
     r"pass(?:word|wd|phrase)?|pwd|secrets?|token|api[-_.]?keys?|access[-_.]?keys?|secret[-_.]?keys?|private[-_.]?keys?"
     r"|client[-_.]?secret|client[-_.]?key(?:[-_.]?data)?|credentials?|auth(?:orization)?|bearer|session[-_.]?id|cookie"
     r"|signing[-_.]?key|encryption[-_.]?key|connection[-_.]?string|dsn|\.?dockerconfig(?:json)?|webhook[-_.]?url"
 )
 # A secret word is the name's end or one of its parts: DB_PASSWORD, passwordHash, api.key; not "tokens_total".
-_SECRET_NAME = re.compile(rf"(?:^|[^a-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?:{_SECRET_WORDS})(?:$|[^a-z0-9])", re.IGNORECASE)
+_SECRET_NAME = re.compile(rf"(?:^|[^a-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?:{_NAMES_OF_IT})(?:$|[^a-z0-9])", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HARMLESS_NAME = re.compile(
     r"(?:secretName|secretRef|secretKeyRef|tokenExpirationSeconds|automountServiceAccountToken|expirationSeconds"
@@ -51,18 +51,18 @@ _USERINFO = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/@:'\"]{0,128}):(?P<secret>[^\s/@'\"]{1,256})@"
 )
 _BEARER = re.compile(r"(?P<word>\b(?:bearer|basic|token)\s+)(?P<secret>[A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
-# name=value, name: value, "name": "value", --name value; the value ends at a space, a quote or a separator.
-_ASSIGNED = re.compile(
-    r"(?P<name>[A-Za-z0-9_.-]{0,64}?(?:" + _SECRET_WORDS + r")(?:[-_.]?[A-Za-z0-9]{1,24}){0,2})"
-    r"(?P<between>\\?[\"']?\s{0,3}(?:=>|[=:])\s{0,3}|\s+(?=[^\s-]*\d)(?<=\s))"
-    r"(?P<value>\\?\"(?:[^\"\\\n]|\\[^\"\n])*\\?\"?|'[^'\n]*'?|[^\s,;&\"'<>{}\[\]]+)",
-    re.IGNORECASE,
+# The name in name=value, name: value, "name": "value" (quotes escaped or not) or --name value.
+_NAME = re.compile(
+    r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]++(?=\\?[\"']?\s{0,3}[=:])|(?<!\S)--?[A-Za-z][A-Za-z0-9_.-]*+(?=\s)"
 )
-_FLAG = re.compile(
-    r"(?P<flag>--?[A-Za-z0-9_.-]{0,64}?(?:" + _SECRET_WORDS + r")[=\s]+)(?P<value>[^\s\"']+)", re.IGNORECASE
+_VALUE = re.compile(
+    r"(?P<between>\\?[\"']?\s{0,3}(?:=>|[=:]=?)?\s{0,3})"
+    r"(?P<value>\\?\"(?:[^\"\\\n]|\\[^\"\n])*+\\?\"?|'[^'\n]*+'?|[^\s,;&\"'<>{}\[\]()]++)"
 )
+# What stands after a colon in prose, or says that there is no value.
 _PLAIN = re.compile(
-    r"[\"'\\]*(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|\d{1,5}|" + MARK + r")[\"'\\]*",
+    r"[\"'\\]*(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|expired|denied|failed|unknown|unset|empty"
+    rf"|not|is|was|must|the|a|an|error|redacted|\$|\d{{1,5}}|{MARK})?[\"'\\]*",
     re.IGNORECASE,
 )
 _HIGH_ENTROPY = re.compile(r"(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{32,}")
@@ -89,22 +89,28 @@ def redact_text(text: str) -> str:
     text = _FORMS.sub(MARK, text)
     text = _USERINFO.sub(lambda match: f"{match['scheme']}{match['user']}:{MARK}@", text)
     text = _BEARER.sub(lambda match: f"{match['word']}{MARK}", text)
-    text = _FLAG.sub(_flag, text)
-    return _ASSIGNED.sub(_assignment, text)
+    return _redact_named(text)
 
 
-def _flag(match: re.Match[str]) -> str:
-    if _PLAIN.fullmatch(match["value"]) or not is_secret_name(match["flag"].strip("-= \t")):
-        return match.group()
-    return f"{match['flag']}{MARK}"
+def _redact_named(text: str) -> str:
+    """Mask the value after each name that usually holds a secret."""
+    pieces: list[str] = []
+    done = 0
+    for name in _NAME.finditer(text):
+        if name.start() < done or not is_secret_name(name.group().strip("-.")):
+            continue
+        found = _VALUE.match(text, name.end())
+        if found is None or _PLAIN.fullmatch(found["value"]) or MARK in found["value"]:
+            continue
+        pieces += [text[done : found.start("value")], _masked(found["value"])]
+        done = found.end()
+    return "".join(pieces) + text[done:]
 
 
-def _assignment(match: re.Match[str]) -> str:
-    value = match["value"]
-    if _PLAIN.fullmatch(value) or not is_secret_name(match["name"]) or MARK in value:
-        return match.group()
+def _masked(value: str) -> str:
+    """The mark in the value's own quotes, so that JSON and YAML stay what they are."""
     quote = value[: len(value) - len(value.lstrip("\\\"'"))]
-    return f"{match['name']}{match['between']}{quote}{MARK}{quote if value.endswith(quote) else ''}"
+    return f"{quote}{MARK}{quote if quote and value.endswith(quote) else ''}"
 
 
 class Vault:
