@@ -34,22 +34,38 @@ class KlepaasError(Exception):
         what: What happened and to what, one sentence without the final full stop.
         next_step: What to do next, one sentence without the final full stop. None: there is nothing useful to say.
         retry_after_s: Seconds after which a retry makes sense. None: unknown.
+        details: Evidence below the one line, for example the last lines of a log; may span lines. None: there is none.
     """
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, what: str, *, next_step: str | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        next_step: str | None = None,
+        retry_after_s: float | None = None,
+        details: str | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.next_step = next_step
         self.retry_after_s = retry_after_s
+        self.details = details
 
     @property
     def line(self) -> str:
         """The one line a model reads."""
         line = self.what.rstrip(". ") + "."
-        return f"{line} {self.next_step.rstrip('. ')}." if self.next_step else line
+        if not self.next_step:
+            return line
+        return f"{line} {self.next_step}" if self.next_step.endswith("?") else f"{line} {self.next_step.rstrip('. ')}."
+
+    @property
+    def text(self) -> str:
+        """The line, and the evidence below it where there is some."""
+        return f"{self.line}\n{self.details}" if self.details else self.line
 
     def structured(self) -> dict[str, Any]:
         """The same for a program: code, retryable, and retry_after_s where it is known."""

@@ -52,4 +52,4 @@ class Settings(BaseSettings):
     answer_max_bytes: Annotated[
         int, Field(ge=1024, le=1024 * 1024, description="Hard limit of one answer's text, in bytes")
     ] = 256 * 1024
-    state_dir: Annotated[Path, Field(description="Folder for local state", default_factory=_default_state_dir)]
+    state_dir: Annotated[Path, Field(description="Folder for local state")] = Field(default_factory=_default_state_dir)

@@ -1,0 +1,132 @@
+"""The tools of one klepaas: which there are, who brought them, and how FastMCP is told of them.
+
+It decides nothing about a call (`klepaas.gate` does); it makes sure that each name has one owner.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastmcp.tools import Tool as McpTool
+from fastmcp.tools import ToolResult
+from mcp_types import ToolAnnotations
+
+from klepaas.host import Host
+from klepaas.output import Answer
+from klepaas.plugins import Plugin, Plugins, PluginState
+from klepaas.tools import Effect, Tool
+
+__all__ = ["Catalogue", "Entry"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tool in the catalogue.
+
+    Attributes:
+        tool: Its declaration.
+        plugin: Who brought it.
+        mcp: What FastMCP lists and runs.
+    """
+
+    tool: Tool
+    plugin: Plugin
+    mcp: McpTool
+
+    @property
+    def active(self) -> bool:
+        """Whether its plugin still takes part: one whose start failed does not."""
+        return self.plugin.state is PluginState.ACTIVE
+
+
+class Catalogue:
+    """Collects the tools of all plugins.
+
+    A plugin that declares a tool wrongly, or claims a name that is taken, is left out as a whole: half a plugin would
+    surprise more than none.
+
+    Args:
+        plugins: The plugins to ask.
+        host: What they get.
+    """
+
+    def __init__(self, plugins: Plugins, host: Host) -> None:
+        self._plugins = plugins
+        self._entries: dict[str, Entry] = {}
+        offered: dict[str, list[Tool]] = {}
+        owners: dict[str, Plugin] = {}
+        for contribution in plugins.contributions("klepaas_tools", Tool, host=host):
+            offered.setdefault(contribution.plugin.name, []).append(contribution.item)
+            owners[contribution.plugin.name] = contribution.plugin
+        for name, tools in offered.items():
+            self._add(owners[name], tools)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def get(self, name: str) -> Entry | None:
+        """The tool of this name, or None."""
+        return self._entries.get(name)
+
+    def _add(self, plugin: Plugin, tools: list[Tool]) -> None:
+        entries: dict[str, Entry] = {}
+        for tool in tools:
+            taken = self._entries.get(tool.name) or entries.get(tool.name)
+            if taken:
+                self._plugins.fail(
+                    plugin, f"its tool {tool.name!r} is already offered by {taken.plugin.name} ({taken.plugin.source})"
+                )
+                return
+            try:
+                entries[tool.name] = Entry(tool, plugin, _to_mcp(tool))
+            except Exception as exc:  # noqa: BLE001 -- plugin load: a stranger's signature may fail anywhere in FastMCP
+                self._plugins.fail(plugin, f"its tool {tool.name!r} cannot be registered: {type(exc).__name__}: {exc}")
+                return
+        self._entries |= entries
+        plugin.tools = list(entries)
+
+
+def _to_mcp(tool: Tool) -> McpTool:
+    """The tool as FastMCP wants it: a plain text result, no output schema, pessimistic hints spelled out."""
+    mcp = McpTool.from_function(
+        _answering(tool.function),
+        name=tool.name,
+        title=tool.title,
+        annotations=ToolAnnotations(
+            read_only_hint=tool.effect is Effect.READ,
+            destructive_hint=tool.effect is not Effect.READ and tool.effect is not Effect.WRITE,
+            idempotent_hint=tool.idempotent or tool.effect is Effect.READ,
+            open_world_hint=tool.open_world,
+        ),
+        output_schema=None,
+    )
+    return mcp.model_copy(update={"parameters": _shortened(mcp.parameters)})
+
+
+def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> ToolResult:
+        answer = await function(*args, **kwargs)
+        if not isinstance(answer, Answer):
+            answer = Answer(str(answer))
+        facts = dict(answer.facts) if answer.facts is not None else None
+        return ToolResult(content=answer.text, structured_content=facts)
+
+    run.__annotations__ = {**function.__annotations__, "return": ToolResult}
+    return run
+
+
+def _shortened(schema: Any) -> Any:
+    """The schema in fewer bytes: "X or null, by default null" is said by leaving the parameter out."""
+    if isinstance(schema, list):
+        return [_shortened(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: _shortened(value) for key, value in schema.items()}
+    options = schema.get("anyOf")
+    if isinstance(options, list) and len(options) == 2 and {"type": "null"} in options and not schema.get("default", 0):
+        option = next(item for item in options if item != {"type": "null"})
+        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+        return {**option, **rest}
+    return schema
