@@ -90,7 +90,10 @@ def _complain(message: str) -> int:
 
 def _parser(plugins: Plugins) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="klepaas", description="An MCP server through which an LLM client runs a platform.", allow_abbrev=False
+        prog="klepaas",
+        description="An MCP server through which an LLM client runs a platform.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # --version has lines of its own
     )
     parser.add_argument("--version", action="version", version=_version(plugins), help="klepaas and its plugins")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
