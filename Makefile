@@ -1,0 +1,55 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install demo test lint types layers check wheel constraints clean
+
+help:
+	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
+	@echo "make test         run the tests"
+	@echo "make check        lint, types and import layers"
+	@echo "make wheel        build the wheel and try it in an empty environment"
+	@echo "make constraints  pin the dependencies anew"
+
+install: $(INSTALLED)
+
+$(INSTALLED): constraints-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "klepaas needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/klepaas demo $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+check: lint types layers
+
+wheel: $(INSTALLED)
+	bash .ci/try-wheel
+
+constraints: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --quiet --custom-compile-command "make constraints" --output-file constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --constraints constraints.txt --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --quiet --custom-compile-command "make constraints" \
+		--output-file constraints-dev.txt
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
