@@ -1,0 +1,29 @@
+"""The public way to a Kubernetes cluster, for this plugin and every other one.
+
+`Clusters.of(host)` names the contexts; `await clusters.cluster(context)` is one cluster, over one HTTP client. Objects
+are plain dictionaries. Nothing touches the network before the first request, and nothing here is shown to a person
+unmasked: see `klepaas_plugins.kubernetes.redaction`.
+
+Credentials are found without the kubernetes package; `credentials` and `exec_plugins` say why.
+"""
+
+from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
+from klepaas_plugins.kubernetes.client.clusters import Clusters
+from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, Resource, Row, Table, WatchEvent
+from klepaas_plugins.kubernetes.errors import AlreadyExists, Expired, FieldConflict, OutcomeUnknown
+
+__all__ = [
+    "FIELD_MANAGER",
+    "AlreadyExists",
+    "Cluster",
+    "Clusters",
+    "Column",
+    "ContextInfo",
+    "Expired",
+    "FieldConflict",
+    "OutcomeUnknown",
+    "Resource",
+    "Row",
+    "Table",
+    "WatchEvent",
+]

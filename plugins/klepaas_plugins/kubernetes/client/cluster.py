@@ -1,0 +1,375 @@
+"""One cluster, as one context reaches it: discovery, reads, changes, logs and watches.
+
+It works on plain dictionaries and decodes no typed models. It masks nothing: what is shown to people goes through
+`klepaas_plugins.kubernetes.redaction` first.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any
+
+from klepaas import names
+from klepaas.errors import BadRequest
+from klepaas.output.redaction import MARK
+from klepaas_plugins.kubernetes.client import paths, tables, watching
+from klepaas_plugins.kubernetes.client.discovery import Discovery
+from klepaas_plugins.kubernetes.client.models import Resource, Table, WatchEvent
+from klepaas_plugins.kubernetes.client.transport import JSON, Request, Transport
+from klepaas_plugins.kubernetes.errors import Act
+
+__all__ = ["FIELD_MANAGER", "Cluster"]
+
+FIELD_MANAGER = "klepaas"
+LOG_MAX_BYTES = 8 * 1024 * 1024
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+
+
+class Cluster:
+    """A cluster through one context, over one HTTP client.
+
+    Args:
+        context: The context's name.
+        default_namespace: The namespace meant when none is named.
+        transport: How requests are sent.
+    """
+
+    def __init__(self, context: str, default_namespace: str, transport: Transport) -> None:
+        self.context = context
+        self.default_namespace = default_namespace
+        self._transport = transport
+        self._discovery = Discovery(transport, context)
+
+    async def resource(self, kind: str) -> Resource:
+        """What a person means by a kind.
+
+        Args:
+            kind: Kind, plural, singular or short name; with a group (`deployments.apps`) or a version
+                (`apps/v1/Deployment`) where that matters. The core group wins where several serve the name.
+
+        Raises:
+            BadRequest: That is no kind's name.
+            NotFound: The cluster serves no such kind; near misses are named.
+        """
+        return await self._discovery.resource(kind)
+
+    async def get(self, resource: Resource, name: str, namespace: str | None) -> dict[str, Any]:
+        """One object.
+
+        Args:
+            resource: Its kind.
+            name: Its name.
+            namespace: Its namespace. None: only for a kind without namespaces.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        act = self._act("read", resource, name, namespace)
+        return await self._transport.json(Request(act, paths.instance(resource, name, namespace)))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Objects of a kind, as the API's own list.
+
+        Args:
+            resource: The kind.
+            namespace: Their namespace. None: all namespaces.
+            label_selector: Only objects with these labels. None: all.
+            field_selector: Only objects with these fields. None: all.
+            limit: Most objects in one answer. None: all of them.
+            cursor: `metadata.continue` of the answer before. None: from the beginning.
+
+        Raises:
+            Expired: The cursor is too old.
+            BadRequest: A selector or the cursor is wrong, or the answer is too large.
+        """
+        query = _selection(label_selector, field_selector, limit, cursor)
+        return await self._transport.json(self._collection(resource, namespace, query))
+
+    async def table(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        name: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Table:
+        """Objects of a kind, as the table that the server lays out for people.
+
+        Args:
+            resource: The kind.
+            namespace: Their namespace. None: all namespaces; then each row tells its own.
+            name: One object's name. None: all of them.
+            label_selector: Only objects with these labels. None: all.
+            field_selector: Only objects with these fields. None: all.
+            limit: Most rows in one answer. None: all of them.
+            cursor: `Table.cursor` of the answer before. None: from the beginning.
+
+        Raises:
+            NotFound: There is no object of that name.
+            Expired: The cursor is too old.
+            BadRequest: A selector or the cursor is wrong, or the answer is too large.
+        """
+        # Only the object's metadata tells its namespace, and it is many times the row: asked for where it is needed.
+        everywhere = resource.namespaced and namespace is None
+        query = {
+            "includeObject": "Metadata" if everywhere else "None",
+            **_selection(label_selector, field_selector, limit, cursor),
+        }
+        if name is None:
+            request = self._collection(resource, namespace, query, accept=tables.ACCEPT)
+        else:
+            act = self._act("read", resource, name, namespace)
+            path = paths.instance(resource, name, namespace)
+            request = Request(act, path, {"includeObject": "None"}, accept=tables.ACCEPT)
+        return tables.parse(await self._transport.json(request))
+
+    async def create(
+        self, resource: Resource, body: Mapping[str, Any], namespace: str | None, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Create an object.
+
+        Args:
+            resource: Its kind.
+            body: The object.
+            namespace: Its namespace. None: only for a kind without namespaces.
+            dry_run: Only have the server check it.
+
+        Raises:
+            AlreadyExists: There is one of that name.
+            BadRequest: The server refuses the object.
+        """
+        _refuse_marks(body)
+        if resource.namespaced and namespace is None:
+            raise BadRequest(f"A {resource.title} lives in a namespace", next_step="Name the namespace")
+        name = str((body.get("metadata") or {}).get("name") or "") or None
+        act = self._act("create", resource, name, namespace, changes=not dry_run)
+        query = _change(FIELD_MANAGER, dry_run)
+        path = paths.collection(resource, namespace)
+        return await self._transport.json(Request(act, path, query, "POST", dict(body)))
+
+    async def apply(
+        self, body: Mapping[str, Any], *, force: bool = False, dry_run: bool = False, field_manager: str = FIELD_MANAGER
+    ) -> dict[str, Any]:
+        """Create an object or bring it to the wanted state, by server-side apply.
+
+        Args:
+            body: The wanted fields; kind, name and namespace (default: the context's) are read from it.
+            force: Take over fields that other managers own.
+            dry_run: Only have the server compute the result.
+            field_manager: Whose fields these are.
+
+        Raises:
+            FieldConflict: Other managers own some of the fields; it names them.
+            BadRequest: The server refuses the object, or it holds a redaction mark.
+            NotFound: The cluster does not serve the kind, or the namespace does not exist.
+        """
+        _refuse_marks(body)
+        resource = await self.resource(f"{body.get('apiVersion')}/{body.get('kind')}")
+        metadata = body.get("metadata") or {}
+        namespace = str(metadata.get("namespace") or self.default_namespace) if resource.namespaced else None
+        name = str(metadata.get("name") or "")
+        act = self._act("apply", resource, name, namespace, changes=not dry_run)
+        query = _change(field_manager, dry_run)
+        if force:
+            query["force"] = "true"
+        path = paths.instance(resource, name, namespace)
+        return await self._transport.json(Request(act, path, query, "PATCH", dict(body), _APPLY))
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        patch: Mapping[str, Any],
+        *,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Change fields of an object by a JSON merge patch.
+
+        Args:
+            resource: Its kind.
+            name: Its name.
+            namespace: Its namespace. None: only for a kind without namespaces.
+            patch: The fields to change; None removes one.
+            subresource: The part of it to change (`scale`, `status`). None: the object.
+            dry_run: Only have the server compute the result.
+
+        Raises:
+            NotFound: There is none of that name.
+            BadRequest: The server refuses the change.
+            Conflict: The object was changed meanwhile.
+        """
+        _refuse_marks(patch)
+        act = self._act("change", resource, name, namespace, changes=not dry_run)
+        path = paths.instance(resource, name, namespace, subresource)
+        request = Request(act, path, _change(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
+        return await self._transport.json(request)
+
+    async def scale(
+        self, resource: Resource, name: str, namespace: str | None, replicas: int, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Set how many replicas are wanted.
+
+        Args:
+            resource: The workload's kind.
+            name: Its name.
+            namespace: Its namespace.
+            replicas: How many.
+            dry_run: Only have the server compute the result.
+
+        Returns:
+            The workload's Scale.
+
+        Raises:
+            NotFound: There is none of that name, or the kind cannot be scaled.
+        """
+        patch = {"spec": {"replicas": replicas}}
+        return await self.merge_patch(resource, name, namespace, patch, subresource="scale", dry_run=dry_run)
+
+    async def logs(
+        self,
+        pod: str,
+        namespace: str,
+        *,
+        container: str | None = None,
+        tail_lines: int | None = None,
+        previous: bool = False,
+        since_s: int | None = None,
+        limit_bytes: int | None = None,
+        timestamps: bool = False,
+    ) -> str:
+        """Log lines of a container, oldest first.
+
+        Args:
+            pod: The pod.
+            namespace: Its namespace.
+            container: Which container. None: the only one.
+            tail_lines: Only the last lines. None: all.
+            previous: Those of the run before the last restart.
+            since_s: Only those of the last seconds. None: all.
+            limit_bytes: Longest answer, counted from its first line. None: 8 MiB.
+            timestamps: Whether each line begins with its time.
+
+        Raises:
+            NotFound: There is no such pod.
+            BadRequest: There is no such container, no previous run, or it has not started.
+        """
+        resource = _POD
+        query: dict[str, str | int] = {"limitBytes": min(limit_bytes or LOG_MAX_BYTES, LOG_MAX_BYTES)}
+        if container is not None:
+            names.CONTAINER.check(container, "container")
+            query["container"] = container
+        wanted = {"tailLines": tail_lines, "sinceSeconds": since_s}
+        query |= {key: value for key, value in wanted.items() if value is not None}
+        query |= {key: "true" for key, value in {"previous": previous, "timestamps": timestamps}.items() if value}
+        act = self._act("read the log of", resource, pod, namespace)
+        # The kubelet answers text; with a JSON-only Accept header an error would still be a Status.
+        request = Request(act, paths.instance(resource, pod, namespace, "log"), query, accept="text/plain, */*")
+        body = await self._transport.read(request, max_bytes=LOG_MAX_BYTES + 1024)
+        return body.decode("utf-8", "replace")
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        resource_version: str,
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
+        """Changes of objects, as they happen; it goes on over time limits and dropped connections.
+
+        Args:
+            resource: The kind.
+            namespace: Their namespace. None: all namespaces.
+            label_selector: Only objects with these labels. None: all.
+            field_selector: Only objects with these fields. None: all.
+            resource_version: Only changes after this version, `metadata.resourceVersion` of a list.
+
+        Raises:
+            Expired: The server no longer keeps that version: list again.
+            Unavailable: The server cannot be reached again.
+        """
+        request = self._collection(resource, namespace, _selection(label_selector, field_selector), verb="watch")
+        return self._watch(request, resource_version)
+
+    @asynccontextmanager
+    async def _watch(self, request: Request, resource_version: str) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        async with aclosing(watching.events(self._transport, request, resource_version)) as stream:
+            yield stream
+
+    async def ready(self) -> str:
+        """The server's version, once it says that it is ready.
+
+        Raises:
+            KlepaasError: It does not.
+        """
+        act = Act("ask after", "the API server", self.context)
+        await self._transport.read(Request(act, "/readyz", accept="*/*"), max_bytes=64 * 1024)
+        version = await self._transport.json(Request(act, "/version"))
+        return str(version.get("gitVersion") or "unknown")
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._transport.aclose()
+
+    def _collection(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        query: Mapping[str, str | int],
+        *,
+        verb: str = "list",
+        accept: str = JSON,
+    ) -> Request:
+        act = self._act(verb, resource, None, namespace)
+        return Request(act, paths.collection(resource, namespace), query, accept=accept)
+
+    def _act(
+        self, verb: str, resource: Resource, name: str | None, namespace: str | None, *, changes: bool = False
+    ) -> Act:
+        subject = resource.plural if name is None else f"{resource.title} {name}"
+        return Act(verb, f"{subject}{paths.place(resource, namespace)}", self.context, name, changes)
+
+
+_POD = Resource("", "v1", "Pod", "pods", "pod", ("po",), True, frozenset({"get", "list", "watch"}))
+
+
+def _selection(
+    label_selector: str | None, field_selector: str | None, limit: int | None = None, cursor: str | None = None
+) -> dict[str, str | int]:
+    given: dict[str, str | int | None] = {
+        "labelSelector": label_selector,
+        "fieldSelector": field_selector,
+        "limit": limit,
+        "continue": cursor,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _change(field_manager: str, dry_run: bool) -> dict[str, str | int]:
+    query: dict[str, str | int] = {"fieldManager": field_manager, "fieldValidation": "Strict"}
+    return {**query, "dryRun": "All"} if dry_run else query
+
+
+def _refuse_marks(body: Mapping[str, Any]) -> None:
+    """Redaction is one-way: what was read masked must never be written."""
+    if MARK in json.dumps(body, ensure_ascii=False):
+        raise BadRequest(
+            f"The object holds {MARK}, which stands for a secret that was not shown",
+            next_step="Leave that field out, so that its value stays as it is",
+        )

@@ -1,0 +1,104 @@
+"""All clusters that a klepaas can reach: the contexts of its kubeconfig, each opened on first use."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio.lowlevel
+import anyio.to_thread
+
+from klepaas.errors import TimedOut
+from klepaas.host import Host
+from klepaas_plugins.kubernetes.client import credentials
+from klepaas_plugins.kubernetes.client.cluster import Cluster
+from klepaas_plugins.kubernetes.client.kubeconfig import SERVICE_ACCOUNT_DIR, Entry, Kubeconfig, Merged
+from klepaas_plugins.kubernetes.client.models import ContextInfo
+from klepaas_plugins.kubernetes.client.transport import Timeouts, Transport
+from klepaas_plugins.kubernetes.settings import KubernetesSettings
+
+__all__ = ["Clusters"]
+
+READING_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A cluster in use, what it was opened from, and the event loop that its connections belong to."""
+
+    entry: Entry
+    loop: Any
+    cluster: Cluster
+
+
+class Clusters:
+    """The contexts of the kubeconfig, or the pod's own cluster.
+
+    Args:
+        settings: Where the kubeconfig is, and the defaults. None: from the environment.
+        kubeconfig: Reads it. None: as the settings say.
+    """
+
+    def __init__(self, settings: KubernetesSettings | None = None, kubeconfig: Kubeconfig | None = None) -> None:
+        self.settings = settings or KubernetesSettings()
+        self.kubeconfig = kubeconfig or Kubeconfig(self.settings, SERVICE_ACCOUNT_DIR)
+        self._open: dict[str, _Open] = {}
+        self._retired: list[_Open] = []
+
+    @classmethod
+    def of(cls, host: Host) -> "Clusters":
+        """The clusters that every plugin of one host shares."""
+        return host.service(cls, lambda _: cls())
+
+    def contexts(self) -> list[ContextInfo]:
+        """The contexts that can be asked for. Reads files that have changed; touches no network.
+
+        Raises:
+            NotFound: There is no kubeconfig.
+            BadRequest: It cannot be read.
+        """
+        return self.kubeconfig.merged().infos()
+
+    async def cluster(self, context: str | None = None) -> Cluster:
+        """The cluster of a context. Touches no network: credentials are loaded with the first request.
+
+        Args:
+            context: The context's name. None: the default one.
+
+        Raises:
+            NotFound: There is no such context, or no kubeconfig; known contexts are named.
+            BadRequest: The kubeconfig or the context is broken.
+            Forbidden: The context names a program that klepaas does not run.
+        """
+        entry = (await self._merged()).entry(context)
+        loop = anyio.lowlevel.current_token()
+        known = self._open.get(entry.context)
+        if known is not None and known.entry == entry and known.loop == loop:
+            return known.cluster
+        credentials.check_before_loading(entry, self.settings.kube_exec_plugins)
+        if known is not None:
+            self._retired.append(known)
+        opened = _Open(entry, loop, self._new(entry))
+        self._open[entry.context] = opened
+        return opened.cluster
+
+    async def aclose(self) -> None:
+        """Close every cluster of this event loop; the sockets of another loop ended with it."""
+        loop = anyio.lowlevel.current_token()
+        everything = [*self._open.values(), *self._retired]
+        self._open, self._retired = {}, []
+        for opened in everything:
+            if opened.loop == loop:
+                await opened.cluster.aclose()
+
+    async def _merged(self) -> Merged:
+        try:
+            with anyio.fail_after(READING_TIMEOUT_S):
+                return await anyio.to_thread.run_sync(self.kubeconfig.merged, abandon_on_cancel=True)
+        except TimeoutError:
+            raise TimedOut(f"The kubeconfig took longer than {READING_TIMEOUT_S:.0f} s to read") from None
+
+    def _new(self, entry: Entry) -> Cluster:
+        settings = self.settings
+        load = partial(credentials.load, entry, settings.kube_exec_plugins)
+        timeouts = Timeouts(settings.kube_connect_timeout_s, settings.kube_read_timeout_s)
+        return Cluster(entry.context, entry.namespace, Transport(entry.context, load, timeouts))

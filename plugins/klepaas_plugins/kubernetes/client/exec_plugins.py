@@ -1,0 +1,184 @@
+"""Credential plugins: which programs a kubeconfig may run, and how they are run.
+
+A kubeconfig can name any program, so the program, its arguments and its environment are checked against a list before
+anything runs. A plugin gets no standard input (it may be the protocol's own stream), a time limit, and no shell.
+The kubernetes package does neither, and it swallows a plugin's failure, therefore this is done here.
+
+Source: Kubernetes documentation, "Authentication", "client-go credential plugins".
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from klepaas.errors import Forbidden, TimedOut, Unauthorized
+from klepaas.output.redaction import redact_text
+
+__all__ = ["ExecCredential", "check", "find", "run"]
+
+TIMEOUT_S = 20.0
+# The program's name, and the words that must stand in this order next to each other among its arguments: a general
+# command line (aws, kubectl) may only be asked for a token.
+_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "gke-gcloud-auth-plugin": (),
+    "aws-iam-authenticator": ("token",),
+    "aws": ("eks", "get-token"),
+    "kubelogin": ("get-token",),
+    "kubectl-oidc_login": ("get-token",),
+    "kubectl": ("oidc-login", "get-token"),
+    "ncp-iam-authenticator": ("token",),
+    "doctl": ("kubernetes", "cluster", "kubeconfig", "exec-credential"),
+    "oci": ("ce", "cluster", "generate-token"),
+}
+# Variables that make a program load code or other credentials than its own.
+_UNSAFE_VARIABLE = re.compile(
+    r"PATH|HOME|SHELL|IFS|ENV|BASH_.*|LD_.*|DYLD_.*|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA.*|_JAVA.*|GO.*DEBUG|"
+    r".*CONFIG_FILE|.*CREDENTIALS_FILE|CLOUDSDK_PYTHON.*|CLOUDSDK_CONFIG|KUBECONFIG|HTTPS?_PROXY|.*_ENDPOINT_URL.*|"
+    r".*CA_BUNDLE|SSL_.*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class ExecCredential:
+    """What a plugin handed out.
+
+    Attributes:
+        token: A bearer token. None: it gave a certificate.
+        certificate: A client certificate and its key in PEM. None: it gave a token.
+        expires_at: When it ends, in seconds since the epoch. None: the plugin does not tell.
+    """
+
+    token: str | None = field(repr=False)
+    certificate: tuple[str, str] | None = field(repr=False)
+    expires_at: float | None
+
+
+def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = ()) -> None:
+    """Refuse a plugin that is not on the list, or that is asked for something else than a credential.
+
+    Args:
+        spec: The kubeconfig's `exec`.
+        context: The context, for the message.
+        extra: Names of further programs that the operator allows.
+
+    Raises:
+        Forbidden: The plugin may not be run.
+    """
+    command = str(spec.get("command") or "")
+    name = os.path.basename(command)
+    words = [str(word) for word in spec.get("args") or ()]
+    if name not in _KNOWN and name not in extra:
+        known = ", ".join([*_KNOWN, *extra])
+        raise _refused(context, f"{name[:60] or 'a nameless program'} is not an allowed credential plugin ({known})")
+    if command != name and not os.path.isabs(command):
+        raise _refused(context, f"{name} is named by a relative path")
+    if not _stand_together(_KNOWN.get(name, ()), words):
+        raise _refused(context, f"{name} is not asked for a token")
+    for item in spec.get("env") or ():
+        variable = str(item.get("name")) if isinstance(item, dict) else "?"
+        if _UNSAFE_VARIABLE.fullmatch(variable):
+            raise _refused(context, f"{name} is given the variable {variable}")
+
+
+def find(spec: Mapping[str, Any]) -> str | None:
+    """The plugin's program on this machine, or None."""
+    return shutil.which(str(spec.get("command") or ""))
+
+
+def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapping[str, Any]) -> ExecCredential:
+    """Run a plugin that passed the check. Blocks: call it in a thread.
+
+    Args:
+        spec: The kubeconfig's `exec`.
+        context: The context, for messages.
+        folder: Where the program starts.
+        cluster: The kubeconfig's `cluster`, told to a plugin that asks for it.
+
+    Raises:
+        Unauthorized: The program is missing, fails, or hands out nothing that can be used.
+        TimedOut: It does not end.
+    """
+    program = find(spec)
+    name = os.path.basename(str(spec.get("command")))
+    if program is None:
+        raise Unauthorized(
+            f"The credential plugin {name} of context {context} is not installed", next_step=f"Install {name} there"
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 - checked above, an argument list, no shell
+            [program, *(str(word) for word in spec.get("args") or ())],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            env=_environment(spec, cluster),
+            cwd=folder,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimedOut(f"The credential plugin {name} of context {context} did not end in {TIMEOUT_S:.0f} s") from None
+    except OSError as exc:
+        raise _useless(name, context, "it cannot be started") from exc
+    if done.returncode != 0:
+        raise _useless(name, context, f"exit code {done.returncode}{_last_words(done.stderr)}")
+    return _credential(done.stdout, name, context)
+
+
+def _refused(context: str, why: str) -> Forbidden:
+    return Forbidden(
+        f"klepaas runs no program for context {context}: {why}",
+        next_step="The operator can allow a plugin by name in KLEPAAS_KUBE_EXEC_PLUGINS",
+    )
+
+
+def _useless(name: str, context: str, why: str) -> Unauthorized:
+    return Unauthorized(
+        f"The credential plugin {name} of context {context} gave no credential: {why}",
+        next_step="Log in with it again on the machine that runs klepaas, then retry",
+    )
+
+
+def _last_words(stderr: bytes) -> str:
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return f", {redact_text(lines[-1])[:200]}" if lines else ""
+
+
+def _stand_together(wanted: Sequence[str], words: Sequence[str]) -> bool:
+    size = len(wanted)
+    return not size or any(tuple(words[at : at + size]) == tuple(wanted) for at in range(len(words) - size + 1))
+
+
+def _environment(spec: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, str]:
+    environment = dict(os.environ)
+    for item in spec.get("env") or ():
+        if isinstance(item, dict) and item.get("name"):
+            environment[str(item["name"])] = str(item.get("value") or "")
+    request: dict[str, Any] = {"interactive": False}
+    if spec.get("provideClusterInfo"):
+        told = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data")
+        request["cluster"] = {key: cluster[key] for key in told if key in cluster}
+    info = {"apiVersion": str(spec.get("apiVersion")), "kind": "ExecCredential", "spec": request}
+    environment["KUBERNETES_EXEC_INFO"] = json.dumps(info)
+    return environment
+
+
+def _credential(stdout: bytes, name: str, context: str) -> ExecCredential:
+    try:
+        status = json.loads(stdout)["status"]
+        expires = status.get("expirationTimestamp")
+        expires_at = datetime.fromisoformat(expires).timestamp() if expires else None
+        token, certificate, key = (status.get(part) for part in ("token", "clientCertificateData", "clientKeyData"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # The output is a credential: nothing of it may be quoted or chained.
+        raise _useless(name, context, "its output is not an ExecCredential") from None
+    if not token and not (certificate and key):
+        raise _useless(name, context, "its output holds neither a token nor a certificate")
+    pair = (str(certificate), str(key)) if certificate and key else None
+    return ExecCredential(str(token) if token else None, pair, expires_at)

@@ -1,0 +1,236 @@
+"""From what a Kubernetes API server answers to klepaas' errors: each answer becomes exactly one.
+
+A message says what was asked, of which object in which context, and what to do next. It quotes the server's one-line
+reason, never a URL, a header or a token. The few errors that callers tell apart have their own class here.
+
+Source: Kubernetes API conventions, "Response Status Kind"; the answers of a 1.36 server.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from klepaas.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KlepaasError,
+    NotFound,
+    RateLimited,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+)
+
+__all__ = [
+    "Act",
+    "AlreadyExists",
+    "Expired",
+    "FieldConflict",
+    "OutcomeUnknown",
+    "error_for",
+]
+
+MESSAGE_MAX_CHARS = 600
+
+
+class AlreadyExists(Conflict):
+    """An object of that name is there already."""
+
+
+class Expired(Conflict):
+    """The version or cursor to go on from is no longer kept by the server; list again."""
+
+
+class FieldConflict(Conflict):
+    """A server-side apply would change fields that other managers own.
+
+    Attributes:
+        owners: The managers and the fields in the way, as pairs.
+    """
+
+    owners: tuple[tuple[str, str], ...] = ()
+
+
+class OutcomeUnknown(TimedOut):
+    """A change was sent and no answer came: it may have been made."""
+
+    retryable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Act:
+    """One request in words, for the messages.
+
+    Attributes:
+        verb: What was asked for ("list", "apply").
+        what: Of what ("pods in namespace prod").
+        context: In which context.
+        name: The object's name. None: a collection.
+        changes: Whether the request may change something.
+    """
+
+    verb: str
+    what: str
+    context: str
+    name: str | None = None
+    changes: bool = False
+
+    def cannot(self, reason: str) -> str:
+        """The sentence that says the request failed, and why."""
+        return f"Cannot {self.verb} {self.what} (context {self.context}): {reason}"
+
+
+@dataclass(frozen=True)
+class _Status:
+    """What the answer says, already read."""
+
+    code: int
+    reason: str
+    message: str
+    details: Mapping[str, Any]
+    retry_after_s: float | None
+
+    @property
+    def causes(self) -> list[Mapping[str, Any]]:
+        causes = self.details.get("causes")
+        return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
+
+    def has_cause(self, reason: str) -> bool:
+        return any(cause.get("reason") == reason for cause in self.causes)
+
+
+def error_for(act: Act, code: int, body: bytes, retry_after: str | None = None) -> KlepaasError:
+    """The error that an unsuccessful answer means.
+
+    Args:
+        act: The request in words.
+        code: The HTTP status, or the code of a Status inside a watch.
+        body: The answer's body; best a Status, but a proxy's page will do.
+        retry_after: The Retry-After header. None: there was none.
+    """
+    status = _read(code, body, retry_after)
+    if status.code >= 500:
+        return _server_trouble(act, status)
+    explain = _BY_CODE.get(status.code, _bad_request)
+    return explain(act, status)
+
+
+def _read(code: int, body: bytes, retry_after: str | None) -> _Status:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    found = document if isinstance(document, dict) and document.get("kind") == "Status" else {}
+    details = found.get("details")
+    details = details if isinstance(details, dict) else {}
+    message = " ".join(str(found.get("message") or "").split())
+    seconds = retry_after if retry_after is not None else details.get("retryAfterSeconds")
+    return _Status(code, str(found.get("reason") or ""), message[:MESSAGE_MAX_CHARS], details, _seconds(seconds))
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 <= seconds <= 3600 else None
+
+
+def _bad_request(act: Act, status: _Status) -> KlepaasError:
+    reason = status.message or f"the server answered {status.code}"
+    return BadRequest(act.cannot(reason), next_step="Correct that and call again")
+
+
+def _unauthorized(act: Act, _: _Status) -> KlepaasError:
+    return Unauthorized(
+        act.cannot("the cluster does not accept the credentials"),
+        next_step="Log in to the cluster's provider again on the machine that runs klepaas, then retry",
+    )
+
+
+def _forbidden(act: Act, status: _Status) -> KlepaasError:
+    reason = status.message or "the credentials do not allow it"
+    if status.has_cause("NamespaceTerminating"):
+        return Conflict(act.cannot(reason), next_step="Wait until the namespace is gone, or use another one")
+    if "exceeded quota" in reason:
+        return Forbidden(act.cannot(reason), next_step="Free quota in the namespace or have it raised")
+    return Forbidden(
+        act.cannot(reason), next_step="Ask the cluster's administrator for that right, or use another context"
+    )
+
+
+def _not_found(act: Act, status: _Status) -> KlepaasError:
+    missing = status.details.get("name")
+    if act.name is None and missing is None:
+        return NotFound(act.cannot(status.message or "the cluster does not serve this kind"))
+    if status.message and missing is not None and missing != act.name:
+        return NotFound(act.cannot(status.message), next_step="Check that name, or create it first")
+    return NotFound(f"There is no {act.what} (context {act.context})", next_step="List the kind to see what is there")
+
+
+def _conflict(act: Act, status: _Status) -> KlepaasError:
+    if status.reason == "AlreadyExists":
+        return AlreadyExists(act.cannot("it already exists"), next_step="Change it instead, or choose another name")
+    owners = tuple(_owners(status))
+    if owners:
+        return _field_conflict(act, owners)
+    return Conflict(act.cannot(status.message or "it was changed meanwhile"), next_step="Read it again, then retry")
+
+
+def _owners(status: _Status) -> list[tuple[str, str]]:
+    found = (cause for cause in status.causes if cause.get("reason") == "FieldManagerConflict")
+    return [(_manager(str(cause.get("message", ""))), str(cause.get("field", ""))) for cause in found]
+
+
+def _manager(message: str) -> str:
+    """The manager's name in `conflict with "kubectl" using apps/v1`."""
+    parts = message.split('"')
+    return parts[1] if len(parts) > 2 else message
+
+
+def _field_conflict(act: Act, owners: tuple[tuple[str, str], ...]) -> KlepaasError:
+    shown = ", ".join(f"{field} ({manager})" for manager, field in owners[:8])
+    more = f" and {len(owners) - 8} more" if len(owners) > 8 else ""
+    conflict = FieldConflict(
+        act.cannot(f"other managers own these fields: {shown}{more}"),
+        next_step="Leave these fields out, or take ownership explicitly",
+    )
+    conflict.owners = owners
+    return conflict
+
+
+def _expired(act: Act, _: _Status) -> KlepaasError:
+    return Expired(
+        act.cannot("the server no longer keeps the version to go on from"), next_step="List again from the beginning"
+    )
+
+
+def _too_many(act: Act, status: _Status) -> KlepaasError:
+    if status.has_cause("DisruptionBudget"):
+        return Conflict(act.cannot(status.message), next_step="Wait until more pods are healthy, then retry")
+    return RateLimited(
+        act.cannot("the cluster asks to come back later"),
+        next_step="Wait, then retry",
+        retry_after_s=status.retry_after_s,
+    )
+
+
+def _server_trouble(act: Act, status: _Status) -> KlepaasError:
+    # A 1.36 server answers 500 to a server-side apply with a field that its schema does not know.
+    if status.code == 500 and status.message.startswith("failed to create typed patch object"):
+        return _bad_request(act, status)
+    reason = status.message or f"the server answered {status.code}"
+    kind = TimedOut if status.code == 504 else Unavailable
+    return kind(act.cannot(reason), next_step="Retry in a moment", retry_after_s=status.retry_after_s)
+
+
+_BY_CODE: dict[int, Callable[[Act, _Status], KlepaasError]] = {
+    401: _unauthorized,
+    403: _forbidden,
+    404: _not_found,
+    409: _conflict,
+    410: _expired,
+    429: _too_many,
+}
