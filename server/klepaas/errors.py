@@ -26,6 +26,9 @@ __all__ = [
     "Unavailable",
 ]
 
+# A model reads the line whole, every time; evidence belongs into the details.
+MAX_SENTENCE_CHARS = 1000
+
 
 class KlepaasError(Exception):
     """Any failure that klepaas can explain.
@@ -57,10 +60,8 @@ class KlepaasError(Exception):
     @property
     def line(self) -> str:
         """The one line a model reads."""
-        line = self.what.rstrip(". ") + "."
-        if not self.next_step:
-            return line
-        return f"{line} {self.next_step}" if self.next_step.endswith("?") else f"{line} {self.next_step.rstrip('. ')}."
+        sentences = [_sentence(text) for text in (self.what, self.next_step) if text and text.strip()]
+        return " ".join(sentences) or f"{self.code}."
 
     @property
     def text(self) -> str:
@@ -73,6 +74,14 @@ class KlepaasError(Exception):
         if self.retry_after_s is not None:
             facts["retry_after_s"] = self.retry_after_s
         return facts
+
+
+def _sentence(text: str) -> str:
+    """The text as one sentence of one line, cut where somebody quoted a whole document."""
+    text = " ".join(text.split())
+    if len(text) > MAX_SENTENCE_CHARS:
+        text = text[: MAX_SENTENCE_CHARS - 3] + "..."
+    return text if text.endswith(("?", "...")) else text.rstrip(". ") + "."
 
 
 class BadRequest(KlepaasError):

@@ -51,7 +51,8 @@ _IMAGE = re.compile(
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 _HTTP_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# Control characters of both sets, and halves of characters, which no UTF-8 document can hold.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ class Check:
         accepts: The rule.
         rule: The rule in words, for the message.
         max_chars: Longest accepted text, in characters.
+        quotable: Whether an error may quote the value. Free text may be a secret.
     """
 
     noun: str
     accepts: Callable[[str], bool]
     rule: str
     max_chars: int = 253
+    quotable: bool = True
 
     def check(self, value: str, parameter: str) -> None:
         """Refuse a value that breaks the rule.
@@ -83,7 +86,8 @@ class Check:
         if len(value) > self.max_chars:
             raise BadRequest(f"{parameter} has {len(value)} characters; a {self.noun} has at most {self.max_chars}")
         if not self.accepts(value):
-            raise BadRequest(f"{parameter}={_shown(value)} is not a valid {self.noun}", next_step=f"Use {self.rule}")
+            shown = f"{parameter}={_shown(value)}" if self.quotable else parameter
+            raise BadRequest(f"{shown} is not a valid {self.noun}", next_step=f"Use {self.rule}")
 
 
 def _shown(value: str) -> str:
@@ -120,6 +124,6 @@ ENVIRONMENT_VARIABLE = Check(
 QUANTITY = Check("quantity", _matches(_QUANTITY), "a Kubernetes quantity such as 250m, 0.5, 128Mi or 1Gi", max_chars=32)
 HTTP_PATH = Check("HTTP path", _matches(_HTTP_PATH), "a path such as /healthz", max_chars=512)
 # Text that never becomes part of a URL, a name or a command.
-TEXT = Check("text", _is_text, "text without control characters", max_chars=4000)
+TEXT = Check("text", _is_text, "text without control characters", max_chars=4000, quotable=False)
 ANNOTATION_VALUE = TEXT
-COUNTED_TEXT = Check("value", _is_text, "text without control characters", max_chars=32768)
+COUNTED_TEXT = Check("value", _is_text, "text without control characters", max_chars=32768, quotable=False)
