@@ -1,0 +1,82 @@
+"""Applying an object in two steps: a dry run that shows what would change and who is in the way, then the real one.
+
+Fields that somebody else owns stay theirs unless the caller takes them. klepaas' own earlier patches (a rollback, a
+restart) are no obstacle.
+
+Source: Kubernetes, "Server-Side Apply", section "Conflicts".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from klepaas_plugins.deployments.changes import Change, changes
+from klepaas_plugins.deployments.errors import OwnedByAnother
+from klepaas_plugins.deployments.objects import Object
+from klepaas_plugins.deployments.ownership import foreign
+from klepaas_plugins.kubernetes.client import Cluster, FieldConflict
+
+__all__ = ["Plan", "apply", "plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One object's change, as the server would make it.
+
+    Attributes:
+        body: What is applied.
+        before: The object as it is. None: it does not exist.
+        after: The object as it would be.
+        force: Whether fields are taken from other managers.
+    """
+
+    body: Mapping[str, Any]
+    before: Object | None
+    after: Object
+    force: bool
+
+    @property
+    def title(self) -> str:
+        """The object as a sentence names it."""
+        return f"{self.body['kind']} {self.body['metadata']['name']}"
+
+    @property
+    def changes(self) -> list[Change]:
+        """What would differ; for a new object what klepaas says of it, not the server's defaults."""
+        return changes({}, self.body) if self.before is None else changes(self.before, self.after)
+
+
+async def plan(cluster: Cluster, body: Mapping[str, Any], before: Object | None, *, take_ownership: bool) -> Plan:
+    """Ask the server what applying would do.
+
+    Args:
+        cluster: The cluster.
+        body: What is to be applied.
+        before: The object as it is. None: it does not exist.
+        take_ownership: Whether fields may be taken from other managers.
+
+    Raises:
+        OwnedByAnother: It would change fields of other managers, which `take_ownership` does not allow.
+        KlepaasError: The server refuses it: validation, admission, quota, rights.
+    """
+    try:
+        return Plan(body, before, await cluster.apply(body, dry_run=True), force=False)
+    except FieldConflict as exc:
+        others = foreign(exc.owners)
+        if others and not take_ownership:
+            raise _owned(body, others) from exc
+        return Plan(body, before, await cluster.apply(body, dry_run=True, force=True), force=True)
+
+
+async def apply(cluster: Cluster, planned: Plan) -> dict[str, Any]:
+    """Make the planned change; the object as the server has it then."""
+    return await cluster.apply(planned.body, force=planned.force)
+
+
+def _owned(body: Mapping[str, Any], others: list[tuple[str, str]]) -> OwnedByAnother:
+    shown = ", ".join(f"{field.lstrip('.')} (owned by {manager})" for manager, field in others[:5])
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return OwnedByAnother(
+        f"{body['kind']} {body['metadata']['name']} has fields of other managers that this would change: {shown}{more}",
+        next_step="Leave them to their owner, or call again with take_ownership=true to make them klepaas'",
+    )

@@ -1,0 +1,116 @@
+"""What differs between an object as it is and as it would be, in lines that a person reads.
+
+Values of environment variables and of Secrets are never shown: that they differ is.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from klepaas.output.redaction import is_secret_name
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, one_line
+
+__all__ = ["Change", "changes", "kept", "listed"]
+
+# What the server itself keeps up to date; a change there is nobody's wish.
+_KEPT_BY_SERVER = ("status", "metadata.managedFields", "metadata.resourceVersion", "metadata.generation",
+                   "metadata.uid", "metadata.creationTimestamp", "metadata.selfLink", "apiVersion", "kind")  # fmt: skip
+_CAUSE = f"metadata.annotations.{CHANGE_CAUSE}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that differs.
+
+    Attributes:
+        field: Where it is, in short.
+        before: What it is. None: it is not set.
+        after: What it would be. None: it would be gone.
+    """
+
+    field: str
+    before: str | None
+    after: str | None
+
+    @property
+    def line(self) -> str:
+        """The change on one line."""
+        if self.before is None:
+            return f"{self.field}: {self.after} (new)"
+        if self.after is None:
+            return f"{self.field}: {self.before} (removed)"
+        return f"{self.field}: {self.before} -> {self.after}"
+
+
+def changes(before: Object, after: Object) -> list[Change]:
+    """The fields that differ, without those that the server keeps and without the change cause."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    paths = [path for path in (*old, *(path for path in new if path not in old)) if old.get(path) != new.get(path)]
+    return [
+        Change(_short(path, after), _shown(path, old.get(path)), _shown(path, new.get(path), changed=path in old))
+        for path in paths
+        if path != _CAUSE and not path.startswith(_KEPT_BY_SERVER)
+    ]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value:
+        for position, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{_key(inner, position)}]")
+    elif value not in ({}, []):
+        yield path, value
+
+
+def _key(item: Any, position: int) -> str:
+    """What names an item of a list, so that an insertion does not look like a change of all that follow."""
+    if isinstance(item, dict):
+        for name in ("name", "containerPort", "port", "mountPath", "key", "ip"):
+            if name in item:
+                return str(item[name])
+    return str(position)
+
+
+def _short(path: str, whole: Object) -> str:
+    containers = at(whole, "spec", "template", "spec", "containers") or ()
+    for item in containers:
+        prefix = f"spec.template.spec.containers[{item['name']}]."
+        if path.startswith(prefix):
+            inner = path.removeprefix(prefix)
+            return inner if len(containers) == 1 else f"{item['name']}: {inner}"
+    return path.removeprefix("spec.template.spec.").removeprefix("spec.")
+
+
+def _shown(path: str, value: Any, *, changed: bool = False) -> str | None:
+    if value is None:
+        return None
+    if ".env[" in path and path.endswith("].value"):
+        return "another value" if changed else "a value"
+    if is_secret_name(path.rsplit(".", 1)[-1]):
+        return "(hidden)"
+    return one_line(str(value), 120)
+
+
+def listed(found: Sequence[Change], most: int = 30) -> list[str]:
+    """The changes as lines, a long list cut with a count."""
+    lines = [f"  {change.line}" for change in found if not change.field.endswith("].name")]
+    return lines if len(lines) <= most else [*lines[:most], f"  and {len(lines) - most} more fields"]
+
+
+def kept(body: Object, named: Sequence[str]) -> list[str]:
+    """What an earlier deployment set and this call did not name: "port 8080", "env A, B".
+
+    Args:
+        body: The Deployment that is applied.
+        named: Parameters and variables that the caller named.
+    """
+    notes: list[str] = []
+    for container in at(body, "spec", "template", "spec", "containers") or ():
+        variables = [item["name"] for item in container.get("env") or () if item["name"] not in named]
+        ports = [str(item["containerPort"]) for item in container.get("ports") or ()]
+        notes += [f"port {', '.join(ports)}"] if ports and "port" not in named else []
+        notes += [f"env {', '.join(variables)}"] if variables else []
+        notes += ["resources"] if container.get("resources") and "resources" not in named else []
+    return notes

@@ -1,0 +1,175 @@
+"""What backs up a cause: the last lines of the container's log and the newest warning events.
+
+It reads from the cluster under a short limit of its own: evidence that cannot be had must not hide the cause.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+
+from klepaas.errors import KlepaasError
+from klepaas_plugins.deployments.causes import Cause
+from klepaas_plugins.deployments.objects import Object, age, at, items, newest, one_line, when
+from klepaas_plugins.deployments.together import together
+from klepaas_plugins.kubernetes.client import Cluster
+
+__all__ = ["Evidence", "Folded", "collect", "fold", "warnings_of"]
+
+_LIMIT_S = 5.0
+_LOG_BYTES = 16_384
+_LINE_CHARS = 200
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Warning events that say the same of the same object.
+
+    Attributes:
+        subject: The object: "Pod web-1".
+        namespace: Its namespace.
+        reason: The event's reason.
+        message: What the newest of them says.
+        count: How often it was seen.
+        last: When it was seen last. None: unknown.
+    """
+
+    subject: str
+    namespace: str
+    reason: str
+    message: str
+    count: int
+    last: datetime | None
+
+    def line(self, now: datetime) -> str:
+        """The events on one line."""
+        times = f" x{self.count}" if self.count > 1 else ""
+        return f"{self.reason}{times} ({age(self.last, now)} ago, {self.subject}): {self.message}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found.
+
+    Attributes:
+        log: The last log lines.
+        events: The newest warnings first.
+    """
+
+    log: Sequence[str] = ()
+    events: Sequence[Folded] = field(default_factory=tuple)
+
+    def lines(self, now: datetime, most_events: int = 1) -> list[str]:
+        """The evidence for an answer."""
+        found = [f"Event: {event.line(now)}" for event in self.events[:most_events]]
+        return [*found, "Last log lines:", *(f"  {line}" for line in self.log)] if self.log else found
+
+
+def fold(events: Iterable[Object]) -> list[Folded]:
+    """Warning events, those that say the same folded into one, newest first."""
+    found: dict[tuple[str, str, str], Folded] = {}
+    for event in events:
+        if event.get("type") != "Warning":
+            continue
+        one = _read(event)
+        key = one.namespace, one.subject, one.reason
+        found[key] = _merged(found[key], one) if key in found else one
+    return sorted(found.values(), key=lambda item: item.last.timestamp() if item.last else 0.0, reverse=True)
+
+
+def _read(event: Object) -> Folded:
+    about = event.get("involvedObject") or {}
+    last = newest(
+        when(moment)
+        for moment in (at(event, "series", "lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    )
+    return Folded(
+        subject=f"{about.get('kind', '')} {about.get('name', '')}",
+        namespace=str(about.get("namespace") or ""),
+        reason=str(event.get("reason") or ""),
+        message=one_line(str(event.get("message") or ""), 240),
+        count=int(at(event, "series", "count") or event.get("count") or 1),
+        last=last or when(at(event, "metadata", "creationTimestamp")),
+    )
+
+
+def _merged(one: Folded, other: Folded) -> Folded:
+    later = max(one, other, key=lambda item: item.last.timestamp() if item.last else 0.0)
+    return Folded(later.subject, later.namespace, later.reason, later.message, one.count + other.count, later.last)
+
+
+async def warnings_of(cluster: Cluster, namespace: str, names: Iterable[str]) -> list[Folded]:
+    """The warnings about the objects of these names, newest first; empty where events may not be read."""
+    resource = await cluster.resource("events")
+    found: list[Object] = []
+
+    async def read(name: str) -> None:
+        listed = await cluster.list(resource, namespace, field_selector=f"involvedObject.name={name}", limit=100)
+        found.extend(items(listed))
+
+    try:
+        await together(*((lambda name=name: read(name)) for name in dict.fromkeys(names)))
+    except KlepaasError:
+        return fold(found)
+    return fold(found)
+
+
+async def collect(cluster: Cluster, namespace: str, cause: Cause, names: Sequence[str], log_lines: int) -> Evidence:
+    """The evidence for a cause.
+
+    Args:
+        cluster: The cluster.
+        namespace: The namespace.
+        cause: The cause.
+        names: Objects whose warnings count, the most telling first.
+        log_lines: How many log lines at most.
+    """
+    log: list[str] = []
+    events: list[Folded] = []
+
+    async def read_log() -> None:
+        log.extend(await _log(cluster, namespace, cause, log_lines))
+
+    async def read_events() -> None:
+        events.extend(await warnings_of(cluster, namespace, names))
+
+    with anyio.move_on_after(_LIMIT_S):
+        await together(read_log, read_events)
+    return Evidence(log, sorted(events, key=lambda event: _rank(event, names)))
+
+
+def _rank(event: Folded, names: Sequence[str]) -> int:
+    name = event.subject.partition(" ")[2]
+    return list(names).index(name) if name in names else len(names)
+
+
+async def _log(cluster: Cluster, namespace: str, cause: Cause, lines: int) -> list[str]:
+    """The container's last words; the failed run's where it runs again. Empty where there are none to have."""
+    if cause.pod is None or cause.container is None or not lines or not _has_run(cause):
+        return []
+    for previous in (cause.runs_again, not cause.runs_again):
+        if previous and not cause.restarts:
+            continue
+        try:
+            text = await cluster.logs(
+                cause.pod,
+                namespace,
+                container=cause.container,
+                tail_lines=lines,
+                previous=previous,
+                limit_bytes=_LOG_BYTES,
+            )
+        except KlepaasError:
+            continue
+        if text.strip():
+            return [_cut(line) for line in text.strip("\n").splitlines()[-lines:]]
+    return []
+
+
+def _has_run(cause: Cause) -> bool:
+    return cause.exit_code is not None or cause.reason in ("not ready", "never became ready")
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LINE_CHARS else line[: _LINE_CHARS - 3] + "..."

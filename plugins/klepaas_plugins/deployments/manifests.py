@@ -1,0 +1,195 @@
+"""The objects that klepaas applies for an application: from parameters, on top of what it wanted before.
+
+Pure: it reads nothing from a cluster and sends nothing. A parameter that is None keeps what the live object has of
+klepaas; fields that others set are never named here, so that applying leaves them alone.
+
+Sources: Kubernetes, "Recommended Labels"; "Configure Liveness, Readiness and Startup Probes".
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from klepaas.errors import BadRequest
+from klepaas.output.redaction import MARK
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, labels
+from klepaas_plugins.deployments.ownership import intent
+
+__all__ = ["Wanted", "change_cause", "container_name", "deployment", "removed_variables", "selects", "service"]
+
+NAME, INSTANCE, MANAGED_BY = "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
+_HANDLERS = ("httpGet", "tcpSocket", "exec", "grpc")
+# The API's own default of 10 s would make each rollout wait that long for its first answer.
+_PROBE: dict[str, Any] = {"periodSeconds": 5, "timeoutSeconds": 2}
+_PLACES = {
+    "cpu": ("requests", "cpu"),
+    "memory": ("requests", "memory"),
+    "cpu_limit": ("limits", "cpu"),
+    "memory_limit": ("limits", "memory"),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller wants of an application; None keeps what there is.
+
+    Attributes:
+        app_name: The application, and the name of its objects.
+        namespace: Where it runs.
+        image: What it runs.
+        replicas: How many pods.
+        port: The port that its container listens on.
+        env_vars: Variables to set; a value of None removes one.
+        resources: Quantities by cpu, memory, cpu_limit, memory_limit.
+        health_path: The HTTP path that tells whether it is ready.
+    """
+
+    app_name: str
+    namespace: str
+    image: str
+    replicas: int | None = None
+    port: int | None = None
+    env_vars: Mapping[str, str | None] = field(default_factory=dict)
+    resources: Mapping[str, str] = field(default_factory=dict)
+    health_path: str | None = None
+
+    def __post_init__(self) -> None:
+        masked = [name for name, value in self.env_vars.items() if value is not None and MARK in value]
+        if masked:
+            raise BadRequest(
+                f"env_vars[{masked[0]}] holds a redaction mark instead of its value",
+                next_step="Leave the variable out to keep its value, or send the real one",
+            )
+
+
+def change_cause(wanted: Wanted) -> str:
+    """Why this revision exists, in a few words; names of variables, never values."""
+    parts = [f"replicas {wanted.replicas}"] if wanted.replicas is not None else []
+    parts += [f"port {wanted.port}"] if wanted.port is not None else []
+    parts += [f"env {', '.join(sorted(wanted.env_vars))}"] if wanted.env_vars else []
+    parts += [f"{name} {value}" for name, value in wanted.resources.items()]
+    return f"deploy {wanted.image}" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def container_name(app_name: str, live: Object | None) -> str:
+    """The container that carries the application: of its name, else the first, as kubectl chooses."""
+    names = [str(item["name"]) for item in at(live, "spec", "template", "spec", "containers") or ()]
+    return app_name if app_name in names or not names else names[0]
+
+
+def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
+    """The Deployment to apply.
+
+    Args:
+        wanted: What the caller wants.
+        live: The Deployment of this name as it is, with its managedFields. None: there is none.
+
+    Raises:
+        BadRequest: A health path without a port.
+    """
+    body = _new(wanted) if live is None else copy.deepcopy(intent(live))
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", **body}
+    metadata = body.setdefault("metadata", {})
+    metadata.update(name=wanted.app_name, namespace=wanted.namespace)
+    metadata.setdefault("annotations", {})[CHANGE_CAUSE] = change_cause(wanted)
+    spec = body.setdefault("spec", {})
+    if wanted.replicas is not None:
+        spec["replicas"] = wanted.replicas
+    name = container_name(wanted.app_name, live)
+    container = _container(spec.setdefault("template", {}).setdefault("spec", {}), name)
+    _fill(container, wanted, _live_container(live, name))
+    return body
+
+
+def _new(wanted: Wanted) -> dict[str, Any]:
+    selector = {NAME: wanted.app_name, INSTANCE: wanted.app_name}
+    return {
+        "metadata": {"labels": {**selector, MANAGED_BY: "klepaas"}},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": dict(selector)},
+            "template": {"metadata": {"labels": {**selector, MANAGED_BY: "klepaas"}}},
+        },
+    }
+
+
+def _container(pod_spec: dict[str, Any], name: str) -> dict[str, Any]:
+    containers: list[dict[str, Any]] = pod_spec.setdefault("containers", [])
+    for item in containers:
+        if item.get("name") == name:
+            return item
+    containers.append({"name": name})
+    return containers[-1]
+
+
+def _live_container(live: Object | None, name: str) -> Object:
+    for item in at(live, "spec", "template", "spec", "containers") or ():
+        if item.get("name") == name:
+            return dict(item)
+    return {}
+
+
+def _fill(container: dict[str, Any], wanted: Wanted, live: Object) -> None:
+    container["image"] = wanted.image
+    if wanted.port is not None:
+        container["ports"] = [{"containerPort": wanted.port, "protocol": "TCP"}]
+    if wanted.env_vars:
+        container["env"] = _environment(container.get("env") or [], wanted.env_vars)
+    for name, quantity in wanted.resources.items():
+        group, resource = _PLACES[name]
+        container.setdefault("resources", {}).setdefault(group, {})[resource] = quantity
+    # A probe that somebody else wrote is theirs to change, unless a path is asked for.
+    theirs = "readinessProbe" in live and "readinessProbe" not in container
+    if wanted.health_path is not None or (wanted.port is not None and not theirs):
+        container["readinessProbe"] = _probe(container, wanted, live)
+
+
+def _environment(present: list[dict[str, Any]], wanted: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    kept = [item for item in present if item["name"] not in wanted]
+    return kept + [{"name": name, "value": value} for name, value in wanted.items() if value is not None]
+
+
+def _probe(container: Object, wanted: Wanted, live: Object) -> dict[str, Any]:
+    ports = container.get("ports") or live.get("ports") or ()
+    port = wanted.port or next((item.get("containerPort") for item in ports), None)
+    if port is None:
+        raise BadRequest("health_path needs a port to ask on", next_step="Give port too")
+    before: Mapping[str, Any] = container.get("readinessProbe") or _PROBE
+    path = wanted.health_path or at(before, "httpGet", "path")
+    handler = {"httpGet": {"path": path, "port": port}} if path else {"tcpSocket": {"port": port}}
+    return {**{key: value for key, value in before.items() if key not in _HANDLERS}, **handler}
+
+
+def removed_variables(wanted: Wanted) -> list[str]:
+    """The variables that the caller wants gone."""
+    return [name for name, value in wanted.env_vars.items() if value is None]
+
+
+def selects(item: Object, pod_labels: Mapping[str, str]) -> bool:
+    """Whether a Service sends traffic to pods with these labels."""
+    selector = at(item, "spec", "selector") or {}
+    return bool(selector) and all(pod_labels.get(key) == value for key, value in selector.items())
+
+
+def service(wanted: Wanted, live_deployment: Object | None) -> dict[str, Any]:
+    """The Service in front of the application's pods; needs `wanted.port`.
+
+    Args:
+        wanted: What the caller wants.
+        live_deployment: The Deployment as it is, whose selector decides. None: it is about to be made.
+    """
+    selector = {NAME: wanted.app_name, INSTANCE: wanted.app_name}
+    marks: Mapping[str, str] = {**selector, MANAGED_BY: "klepaas"}
+    if live_deployment is not None:
+        selector = dict(at(live_deployment, "spec", "selector", "matchLabels") or selector)
+        marks = {**labels(live_deployment), MANAGED_BY: "klepaas"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": wanted.app_name, "namespace": wanted.namespace, "labels": dict(marks)},
+        "spec": {
+            "selector": selector,
+            "ports": [{"port": wanted.port, "targetPort": wanted.port, "protocol": "TCP"}],
+        },
+    }

@@ -1,0 +1,216 @@
+"""One look at a cluster or a namespace: what is ill and why, before anything else.
+
+Namespaces of the system count as numbers; they are listed only where something is ill in them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from klepaas.errors import Forbidden
+from klepaas.output import Answer
+from klepaas.output.budget import LIST_BYTES, fit
+from klepaas_plugins.deployments.applications import Workload, ordered, status_words, workloads
+from klepaas_plugins.deployments.causes import pod_cause
+from klepaas_plugins.deployments.evidence import Folded, fold
+from klepaas_plugins.deployments.objects import (
+    CHANGE_CAUSE,
+    Object,
+    age,
+    annotation,
+    at,
+    condition,
+    images,
+    items,
+    name_of,
+    namespace_of,
+    one_line,
+    when,
+)
+from klepaas_plugins.deployments.rollout import Phase, decide
+from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.status import seen_at
+from klepaas_plugins.deployments.together import if_allowed, together
+from klepaas_plugins.deployments.watching import Target, look
+from klepaas_plugins.kubernetes.client import Cluster
+
+__all__ = ["overview"]
+
+_MOST_ILL = 10
+_MOST_PODS = 10
+_MOST_EVENTS = 6
+_MOST_CHANGES = 5
+_PAGE = 500
+_SYSTEM = ("kube-", "openshift-", "gke-", "gmp-", "cattle-", "calico-", "tigera-", "istio-system", "cert-manager")
+_ILL = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT)
+_NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
+
+
+async def overview(cluster: Cluster, namespace: str | None, settings: RolloutSettings) -> Answer:
+    """The answer of get_overview.
+
+    Args:
+        cluster: The cluster.
+        namespace: Only this namespace. None: all of them, or the default one where not all may be listed.
+        settings: How a rollout is judged.
+
+    Raises:
+        Forbidden: Not even one namespace may be listed.
+    """
+    notes: list[str] = []
+    try:
+        found = await workloads(cluster, namespace)
+    except Forbidden:
+        if namespace is not None:
+            raise
+        namespace = cluster.default_namespace
+        notes.append(f"These credentials may not list all namespaces; this is {namespace} alone.")
+        found = await workloads(cluster, namespace)
+    nodes, pods, events = await together(
+        partial(_listed, cluster, "nodes", None, None),
+        partial(_listed, cluster, "pods", namespace, _NOT_RUNNING),
+        partial(_listed, cluster, "events", namespace, "type=Warning"),
+    )
+    now = datetime.now(UTC)
+    page = _Overview(cluster, namespace, now, ordered(found), nodes, pods or [], fold(events or []))
+    lines = [*page.head(), *notes, *await page.ill(settings), *page.waiting(), *page.warnings(), *page.recent()]
+    return Answer(fit("\n".join(lines), LIST_BYTES, "Name a namespace to see more of it"), page.facts())
+
+
+async def _listed(
+    cluster: Cluster, kind: str, namespace: str | None, field_selector: str | None
+) -> list[dict[str, Any]] | None:
+    """A page of objects. None: they may not be listed."""
+
+    async def read() -> list[dict[str, Any]] | None:
+        resource = await cluster.resource(kind)
+        return items(await cluster.list(resource, namespace, field_selector=field_selector, limit=_PAGE))
+
+    return await if_allowed(read, None)
+
+
+def _is_system(namespace: str) -> bool:
+    return namespace.startswith(_SYSTEM)
+
+
+@dataclass(frozen=True)
+class _Overview:
+    """One answer, put together from what was read."""
+
+    cluster: Cluster
+    namespace: str | None
+    now: datetime
+    workloads: Sequence[Workload]
+    nodes: Sequence[Object] | None
+    pods: Sequence[Object]
+    events: Sequence[Folded]
+
+    def head(self) -> list[str]:
+        """Where this is, the nodes, and the numbers."""
+        where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
+        own = [item for item in self.workloads if self.namespace or not _is_system(item.namespace)]
+        count = len({(item.namespace, item.application) for item in own})
+        system = len(self.workloads) - len(own)
+        extra = f" and {system} system workloads" if system else ""
+        ill = sum(item.phase in _ILL for item in self.workloads)
+        state = f"{ill} not healthy" if ill else "all healthy"
+        return [f"{self.cluster.context}, {where}: {count} applications{extra}, {state}.", *self._node_lines()]
+
+    def _node_lines(self) -> list[str]:
+        if self.nodes is None:
+            return ["Nodes: these credentials may not list them."]
+        broken = [node for node in self.nodes if condition(node, "Ready").get("status") != "True"]
+        cordoned = [name_of(node) for node in self.nodes if at(node, "spec", "unschedulable")]
+        text = f"Nodes: {len(self.nodes) - len(broken)} of {len(self.nodes)} ready"
+        for node in broken[:5]:
+            text += f"; {name_of(node)} is not: {one_line(str(condition(node, 'Ready').get('message') or ''), 100)}"
+        return [f"{text}; cordoned: {', '.join(cordoned[:5])}" if cordoned else text]
+
+    async def ill(self, settings: RolloutSettings) -> list[str]:
+        """The workloads that are not healthy, each with its cause in a few words."""
+        found = [item for item in self.workloads if item.phase in _ILL]
+        shown = found[:_MOST_ILL]
+        causes = await together(*(partial(self._why, item, settings) for item in shown))
+        lines = [
+            f"  {self._place(item.namespace)}{item.application}{_kind(item)}: {why}, {item.ready} ready"
+            for item, why in zip(shown, causes, strict=True)
+        ]
+        more = [f"  and {len(found) - len(shown)} more: list_applications"] if len(found) > len(shown) else []
+        return ["Not healthy:", *lines, *more] if lines else []
+
+    async def _why(self, item: Workload, settings: RolloutSettings) -> str:
+        async def read() -> str | None:
+            target = Target.of(item.kind, item.item)
+            verdict = decide(seen_at(await look(self.cluster, target, settings.unschedulable_grace_s), self.now))
+            cause = verdict.cause
+            if cause is None:
+                return None
+            exit_code = f" (exit code {cause.exit_code})" if cause.exit_code is not None else ""
+            message = f": {one_line(cause.message, 100)}" if cause.message and cause.exit_code is None else ""
+            return f"{_word(item, verdict.failed)}, {cause.reason}{exit_code}{message}"
+
+        return await if_allowed(read, None) or status_words(item)
+
+    def waiting(self) -> list[str]:
+        """Pods that do not run and belong to no workload that was named above."""
+        named = {(item.namespace, item.name) for item in self.workloads if item.phase in _ILL}
+        found = [pod for pod in self.pods if not any(_belongs(pod, *workload) for workload in named)]
+        lines = []
+        for pod in found[:_MOST_PODS]:
+            cause = pod_cause(pod)
+            words = cause.reason if cause else str(at(pod, "status", "phase"))
+            age_text = age(at(pod, "metadata", "creationTimestamp"), self.now)
+            lines.append(f"  {self._place(namespace_of(pod))}{name_of(pod)}: {words}, {age_text} old")
+        more = [f"  and {len(found) - _MOST_PODS} more"] if len(found) > _MOST_PODS else []
+        return ["Other pods that do not run:", *lines, *more] if lines else []
+
+    def warnings(self) -> list[str]:
+        """The newest warnings."""
+        lines = [f"  {self._place(item.namespace)}{item.line(self.now)}" for item in self.events[:_MOST_EVENTS]]
+        return ["Newest warnings:", *lines] if lines else []
+
+    def recent(self) -> list[str]:
+        """The newest changes of applications."""
+        found = [(_changed(item), item) for item in self.workloads if self.namespace or not _is_system(item.namespace)]
+        dated = sorted(((moment, item) for moment, item in found if moment), key=lambda pair: pair[0], reverse=True)
+        lines = []
+        for moment, item in dated[:_MOST_CHANGES]:
+            cause = annotation(item.item, CHANGE_CAUSE)
+            what = one_line(cause, 120) if cause else ", ".join(images(item.item))
+            lines.append(f"  {self._place(item.namespace)}{item.name}: {age(moment, self.now)} ago, {what}")
+        return ["Recent changes:", *lines] if lines else []
+
+    def facts(self) -> dict[str, Any]:
+        """The numbers for a program."""
+        ready = [node for node in self.nodes or () if condition(node, "Ready").get("status") == "True"]
+        return {
+            "applications": len({(item.namespace, item.application) for item in self.workloads}),
+            "unhealthy": sum(item.phase in _ILL for item in self.workloads),
+            **({"nodes": len(self.nodes), "nodes_ready": len(ready)} if self.nodes is not None else {}),
+        }
+
+    def _place(self, namespace: str) -> str:
+        return "" if self.namespace else f"{namespace}/"
+
+
+def _kind(item: Workload) -> str:
+    return "" if item.kind == "Deployment" and item.name == item.application else f" ({item.title})"
+
+
+def _word(item: Workload, failed: bool) -> str:
+    return str(Phase.FAILED) if failed and item.phase is Phase.ROLLING_OUT else str(item.phase)
+
+
+def _belongs(pod: Object, namespace: str, workload: str) -> bool:
+    """Whether a pod's controller is this workload or one of its ReplicaSets, judged by the controller's name."""
+    if namespace_of(pod) != namespace:
+        return False
+    owners = [str(owner.get("name")) for owner in at(pod, "metadata", "ownerReferences") or ()]
+    return any(name == workload or name.rpartition("-")[0] == workload for name in owners)
+
+
+def _changed(item: Workload) -> datetime | None:
+    moment = condition(item.item, "Progressing").get("lastUpdateTime")
+    return when(moment or at(item.item, "metadata", "creationTimestamp"))

@@ -1,0 +1,50 @@
+"""Where a call works: the cluster, the namespace and the application, and how an answer names these."""
+
+import json
+from dataclasses import dataclass
+
+from klepaas_plugins.kubernetes.client import Cluster, Clusters
+
+__all__ = ["Place", "place_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One application in one namespace of one cluster.
+
+    Attributes:
+        cluster: The cluster.
+        namespace: The namespace.
+        app_name: The application.
+        context: The context as the caller named it. None: the default one.
+    """
+
+    cluster: Cluster
+    namespace: str
+    app_name: str
+    context: str | None
+
+    @property
+    def text(self) -> str:
+        """The application as a sentence names it."""
+        return f"{self.app_name} in {self.namespace}"
+
+    def call(self, tool: str, **arguments: object) -> str:
+        """A call of a tool about this application, as a model would write it."""
+        named = {"app_name": self.app_name, "namespace": self.namespace, **arguments}
+        if self.context is not None:
+            named["context"] = self.context
+        return f"{tool}({', '.join(f'{name}={json.dumps(value)}' for name, value in named.items())})"
+
+
+async def place_of(clusters: Clusters, app_name: str, namespace: str | None, context: str | None) -> Place:
+    """The place that a call's parameters mean.
+
+    Args:
+        clusters: The clusters there are.
+        app_name: The application.
+        namespace: The namespace. None: the context's own.
+        context: The context. None: the default one.
+    """
+    cluster = await clusters.cluster(context)
+    return Place(cluster, namespace or cluster.default_namespace, app_name, context)

@@ -1,0 +1,20 @@
+"""The hooks of the deployments plugin: the verbs that a person uses on applications.
+
+Health and doctor checks of the cluster are the kubernetes plugin's affair.
+"""
+
+from collections.abc import Iterable
+
+from klepaas.hookspecs import hookimpl
+from klepaas.host import Host
+from klepaas.tools import Tool
+
+__all__ = ["klepaas_tools"]
+
+
+@hookimpl
+def klepaas_tools(host: Host) -> Iterable[Tool]:
+    """Offer the applications toolset."""
+    from klepaas_plugins.deployments.tools import application_tools
+
+    return application_tools(host)

@@ -1,0 +1,245 @@
+"""How far a rollout is: one pure decision over what is seen of a workload at one moment.
+
+It asks nobody and waits for nothing; `watching` feeds it. A rollout is done when the controller has seen the change and
+every pod is of it and available; it has failed when a decisive cause is there (`causes`). Else it is under way.
+
+Sources: Kubernetes, "Deployments" (status, conditions, revision annotation), "StatefulSets" (update strategies).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from klepaas_plugins.deployments.causes import Cause, pod_causes, replica_failure, worst
+from klepaas_plugins.deployments.objects import (
+    REVISION,
+    Object,
+    annotation,
+    at,
+    condition,
+    desired_replicas,
+    is_owned_by,
+    labels,
+    name_of,
+    one_line,
+    uid,
+)
+
+__all__ = ["Counts", "Phase", "Snapshot", "Verdict", "counts", "current_pods", "current_replicaset", "decide", "phase"]
+
+
+class Phase(StrEnum):
+    """How a workload is, in the words that answers use."""
+
+    HEALTHY = "healthy"
+    STOPPED = "scaled to 0"
+    ROLLING_OUT = "rolling out"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A workload's numbers, the same for every kind.
+
+    Attributes:
+        desired: Pods wanted.
+        total: Pods there are, old ones included.
+        updated: Pods of the current template.
+        ready: Pods that are ready.
+        available: Pods that have been ready for long enough.
+        observed: Whether the controller has seen the newest change.
+    """
+
+    desired: int
+    total: int
+    updated: int
+    ready: int
+    available: int
+    observed: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every wanted pod is of the current template and available, and no other is left."""
+        return self.observed and self.updated == self.total == self.available == self.desired
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is seen of a workload at one moment.
+
+    Attributes:
+        kind: Deployment, StatefulSet or DaemonSet.
+        workload: The object itself.
+        replicasets: The ReplicaSets that a Deployment controls.
+        pods: The workload's pods.
+        waited_s: Seconds since each pod was first seen without a node, by the pod's uid.
+        grace_s: Seconds without a node after which that is decisive.
+    """
+
+    kind: str
+    workload: Object
+    replicasets: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    waited_s: Mapping[str, float] = field(default_factory=dict)
+    grace_s: float = 0.0
+
+    @property
+    def subject(self) -> str:
+        """The workload as a sentence names it: "deployment web"."""
+        return f"{self.kind.lower()} {name_of(self.workload)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a snapshot says.
+
+    Attributes:
+        counts: The workload's numbers.
+        done: Whether the rollout is complete.
+        cause: The worst cause found. None: nothing is wrong.
+        recent: Pods of the current template that are ready.
+    """
+
+    counts: Counts
+    done: bool
+    cause: Cause | None
+    recent: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether waiting longer cannot be expected to help."""
+        return not self.done and self.cause is not None and self.cause.decisive
+
+    @property
+    def progress(self) -> str:
+        """The numbers as a person says them."""
+        old = self.counts.total - self.counts.updated
+        leaving = f", {old} old to go" if old > 0 else ""
+        return f"{self.recent} of {self.counts.desired} pods ready{leaving}"
+
+
+def counts(kind: str, workload: Object) -> Counts:
+    """A workload's numbers."""
+    status = workload.get("status") or {}
+    observed = int(status.get("observedGeneration") or 0) >= int(at(workload, "metadata", "generation") or 0)
+
+    def number(name: str) -> int:
+        return int(status.get(name) or 0)
+
+    if kind == "DaemonSet":
+        return Counts(
+            desired=number("desiredNumberScheduled"),
+            total=number("currentNumberScheduled"),
+            updated=number("updatedNumberScheduled"),
+            ready=number("numberReady"),
+            available=number("numberAvailable"),
+            observed=observed,
+        )
+    ready = number("readyReplicas")
+    # A StatefulSet counts as updated what is of updateRevision; before its first update the field is absent.
+    same = kind == "StatefulSet" and status.get("currentRevision") == status.get("updateRevision")
+    return Counts(
+        desired=desired_replicas(workload),
+        total=number("replicas"),
+        updated=number("replicas") if same else number("updatedReplicas"),
+        ready=ready,
+        available=number("availableReplicas") if kind == "Deployment" else status.get("availableReplicas", ready),
+        observed=observed,
+    )
+
+
+def current_replicaset(snapshot: Snapshot) -> Object | None:
+    """The ReplicaSet of a Deployment's current template. None: it is not made yet, or the controller lags behind."""
+    if not counts(snapshot.kind, snapshot.workload).observed:
+        return None
+    revision = annotation(snapshot.workload, REVISION)
+    for replicaset in snapshot.replicasets:
+        if annotation(replicaset, REVISION) == revision and is_owned_by(replicaset, snapshot.workload):
+            return replicaset
+    return None
+
+
+def current_pods(snapshot: Snapshot) -> list[Object]:
+    """The pods of the current template, without those on their way out."""
+    alive = [pod for pod in snapshot.pods if not at(pod, "metadata", "deletionTimestamp")]
+    if snapshot.kind == "Deployment":
+        owner = current_replicaset(snapshot)
+        return [pod for pod in alive if owner is not None and is_owned_by(pod, owner)]
+    mine = [pod for pod in alive if is_owned_by(pod, snapshot.workload)]
+    revision = at(snapshot.workload, "status", "updateRevision")
+    if not revision:
+        return mine
+    return [pod for pod in mine if labels(pod).get("controller-revision-hash", revision) == revision]
+
+
+def decide(snapshot: Snapshot) -> Verdict:
+    """How far the rollout is and what stands in its way."""
+    numbers = counts(snapshot.kind, snapshot.workload)
+    pods = current_pods(snapshot)
+    recent = sum(condition(pod, "Ready").get("status") == "True" for pod in pods)
+    cause = None
+    if numbers.observed and not numbers.complete:
+        cause = _cause(snapshot, pods)
+    return Verdict(numbers, numbers.complete, cause, min(recent, numbers.desired))
+
+
+def _cause(snapshot: Snapshot, pods: Sequence[Object]) -> Cause | None:
+    of_pods = worst(pod_causes(pods, snapshot.waited_s, snapshot.grace_s))
+    if of_pods is not None and of_pods.decisive:
+        return of_pods
+    refused = _refused(snapshot)
+    if refused is not None:
+        return refused
+    if at(snapshot.workload, "spec", "paused"):
+        return Cause(snapshot.subject, "Paused", "the rollout is paused, so nothing is rolled out")
+    late = condition(snapshot.workload, "Progressing")
+    if late.get("status") == "False" and late.get("reason") == "ProgressDeadlineExceeded":
+        return _late(snapshot, late, of_pods)
+    return of_pods
+
+
+def _refused(snapshot: Snapshot) -> Cause | None:
+    """Why pods of the current template may not be created; an old ReplicaSet's trouble does not count."""
+    if snapshot.kind != "Deployment":
+        return None
+    owner = current_replicaset(snapshot)
+    if owner is None:
+        return replica_failure(snapshot.workload, snapshot.subject)
+    return replica_failure(owner, f"replicaset {name_of(owner)}") if counts("ReplicaSet", owner).observed else None
+
+
+def _late(snapshot: Snapshot, late: Object, of_pods: Cause | None) -> Cause:
+    """The deadline is over: the pods' own trouble, now decisive, else the controller's sentence."""
+    if of_pods is None:
+        return Cause(snapshot.subject, "ProgressDeadlineExceeded", one_line(str(late.get("message", ""))))
+    reason = "never became ready" if of_pods.reason == "not ready" else of_pods.reason
+    return replace(of_pods, reason=reason, decisive=True)
+
+
+def phase(snapshot: Snapshot) -> Phase:
+    """How the workload is.
+
+    Without pods and ReplicaSets in the snapshot the answer rests on the workload's own conditions.
+    """
+    verdict = decide(snapshot)
+    if verdict.done:
+        return Phase.HEALTHY if verdict.counts.desired else Phase.STOPPED
+    if not _settled(snapshot):
+        return Phase.FAILED if verdict.failed else Phase.ROLLING_OUT
+    return Phase.DEGRADED if verdict.counts.available else Phase.FAILED
+
+
+def _settled(snapshot: Snapshot) -> bool:
+    """Whether the newest rollout had come to its end before, so that what is missing now has gone ill since."""
+    numbers = counts(snapshot.kind, snapshot.workload)
+    if snapshot.kind == "Deployment":
+        progressing = condition(snapshot.workload, "Progressing")
+        return numbers.observed and progressing.get("reason") == "NewReplicaSetAvailable"
+    return numbers.observed and numbers.updated == numbers.total == numbers.desired
+
+
+def first_seen_without_node(pods: Sequence[Object], known: Mapping[str, float], now_s: float) -> dict[str, float]:
+    """When each pod without a node was first seen so, on the caller's clock, in seconds."""
+    waiting = [uid(pod) for pod in pods if condition(pod, "PodScheduled").get("reason") == "Unschedulable"]
+    return {key: known.get(key, now_s) for key in waiting}

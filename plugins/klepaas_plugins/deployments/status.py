@@ -1,0 +1,236 @@
+"""How one application is, in an answer that needs no second question.
+
+State, cause with its evidence, the way to reach it, and the revisions that a rollback could name. It changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from klepaas.output import Answer, table
+from klepaas_plugins.deployments.applications import Workload, find_workloads, ordered, status_words
+from klepaas_plugins.deployments.causes import advice, pod_cause
+from klepaas_plugins.deployments.evidence import collect
+from klepaas_plugins.deployments.manifests import selects
+from klepaas_plugins.deployments.objects import (
+    CHANGE_CAUSE,
+    REVISION,
+    Object,
+    age,
+    annotation,
+    at,
+    condition,
+    images,
+    items,
+    name_of,
+    one_line,
+    uid,
+    when,
+)
+from klepaas_plugins.deployments.outcome import evidence_names, previous_revision, serving
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.revisions import history
+from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts, decide, phase
+from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.together import if_allowed, together
+from klepaas_plugins.deployments.watching import Target, look
+
+__all__ = ["seen_at", "status_of"]
+
+_MOST_PODS = 8
+_MOST_REVISIONS = 5
+_ILL = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT)
+
+
+async def status_of(place: Place, settings: RolloutSettings) -> Answer:
+    """The answer of get_deployment_status.
+
+    Args:
+        place: The application.
+        settings: How a rollout is judged.
+
+    Raises:
+        NotFound: There is no such application.
+    """
+    found = await find_workloads(place)
+    if len(found) > 1:
+        return _several(place, found)
+    workload = found[0]
+    snapshot, services, ingresses = await together(
+        partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
+        partial(_listed, place, "services"),
+        partial(_listed, place, "ingresses.networking.k8s.io"),
+    )
+    now = datetime.now(UTC)
+    return await _Status(place, seen_at(snapshot, now), now, services, ingresses, settings).answer()
+
+
+async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
+    """All objects of a kind in the namespace; none where they may not be read."""
+    nothing: dict[str, Any] = {}
+
+    async def read() -> dict[str, Any]:
+        return await place.cluster.list(await place.cluster.resource(kind), place.namespace)
+
+    return items(await if_allowed(read, nothing))
+
+
+def _several(place: Place, found: Sequence[Workload]) -> Answer:
+    rows = [[item.title, item.ready, status_words(item), ", ".join(images(item.item))] for item in ordered(found)]
+    text = table(["WORKLOAD", "READY", "STATUS", "IMAGE"], rows)
+    worst = ordered(found)[0]
+    head = f"{place.text} has {len(found)} workloads; name one as app_name for its details."
+    return Answer(f"{head}\n{text}", {"app": place.app_name, "state": str(worst.phase), "workloads": len(found)})
+
+
+def seen_at(snapshot: Snapshot, now: datetime) -> Snapshot:
+    """The snapshot with the time that each pod has been without a node by the cluster's own account."""
+    since = {
+        uid(pod): when(condition(pod, "PodScheduled").get("lastTransitionTime"))
+        for pod in snapshot.pods
+        if condition(pod, "PodScheduled").get("status") == "False"
+    }
+    waited_s = {key: (now - moment).total_seconds() for key, moment in since.items() if moment is not None}
+    return replace(snapshot, waited_s=waited_s)
+
+
+@dataclass(frozen=True)
+class _Status:
+    """One answer, put together from what was read."""
+
+    place: Place
+    snapshot: Snapshot
+    now: datetime
+    services: Sequence[Object]
+    ingresses: Sequence[Object]
+    settings: RolloutSettings
+
+    async def answer(self) -> Answer:
+        verdict, state = decide(self.snapshot), phase(self.snapshot)
+        lines = [self._head(verdict, state)]
+        if state in _ILL:
+            lines += await self._trouble(verdict)
+        lines += [*self._endpoints(), self._last_change(), *self._revisions()]
+        return Answer("\n".join(line for line in lines if line), self._facts(verdict, state))
+
+    def _head(self, verdict: Verdict, state: Phase) -> str:
+        workload = self.snapshot.workload
+        numbers = counts(self.snapshot.kind, workload)
+        revision = annotation(workload, REVISION)
+        ready = f"{numbers.ready} of {numbers.desired} pods ready"
+        if self.snapshot.kind == "Deployment" and not verdict.done and numbers.updated < numbers.total:
+            ready += f" ({verdict.recent} of the newest revision)"
+        parts = [ready, *([f"revision {revision}"] if revision else []), f"image {', '.join(images(workload))}"]
+        kind = "" if self.snapshot.subject == f"deployment {self.place.app_name}" else f" ({self.snapshot.subject})"
+        return f"{self.place.text}{kind} is {state}: {', '.join(parts)}."
+
+    async def _trouble(self, verdict: Verdict) -> list[str]:
+        cause = verdict.cause
+        if cause is None:
+            return [self._pods(), serving(self.snapshot)]
+        cluster, namespace = self.place.cluster, self.place.namespace
+        names = evidence_names(self.snapshot, cause)
+        evidence = await collect(cluster, namespace, cause, names, self.settings.log_lines)
+        message = f": {cause.message}" if cause.message else ""
+        lines = [f"Cause: {cause.text}{message}", *evidence.lines(self.now, most_events=3), self._pods()]
+        lines.append(serving(self.snapshot))
+        hint, previous = advice(cause), previous_revision(self.snapshot)
+        back = f"go back with {self.place.call('rollback_deployment', revision=previous.number)}" if previous else ""
+        if verdict.failed:
+            lines.append("Next: " + ", or ".join(part for part in (hint, back) if part) if hint or back else "")
+        return lines
+
+    def _pods(self) -> str:
+        pods = sorted(self.snapshot.pods, key=lambda pod: (_ready(pod), name_of(pod)))
+        rows = [_pod_row(pod, self.now) for pod in pods[:_MOST_PODS]]
+        if not rows:
+            return ""
+        more = f"\nand {len(pods) - _MOST_PODS} more pods" if len(pods) > _MOST_PODS else ""
+        return table(["POD", "READY", "STATUS", "RESTARTS", "NODE", "AGE"], rows) + more
+
+    def _endpoints(self) -> list[str]:
+        pod_labels = at(self.snapshot.workload, "spec", "template", "metadata", "labels") or {}
+        fronts = [item for item in self.services if selects(item, pod_labels)]
+        names = {name_of(item) for item in fronts}
+        found = [_service_words(item) for item in fronts]
+        found += [f"http{_tls(item)}://{host}" for item in self.ingresses for host in _hosts(item, names)]
+        return [f"Endpoint: {'; '.join(dict.fromkeys(found))}"] if found else []
+
+    def _last_change(self) -> str:
+        workload = self.snapshot.workload
+        cause = annotation(workload, CHANGE_CAUSE)
+        moment = condition(workload, "Progressing").get("lastUpdateTime") or at(
+            workload, "metadata", "creationTimestamp"
+        )
+        return f"Last change: {age(moment, self.now)} ago" + (f", {one_line(cause, 200)}" if cause else "")
+
+    def _revisions(self) -> list[str]:
+        if self.snapshot.kind != "Deployment":
+            return []
+        earlier = [
+            item for item in history(self.snapshot.workload, self.snapshot.replicasets) if not item.is_current
+        ]
+        lines = [f"  {item.line(self.now)}" for item in earlier[:_MOST_REVISIONS]]
+        more = f" (the newest {_MOST_REVISIONS} of {len(earlier)})" if len(earlier) > _MOST_REVISIONS else ""
+        return [f"Earlier revisions{more}:", *lines] if lines else []
+
+    def _facts(self, verdict: Verdict, state: Phase) -> dict[str, Any]:
+        previous, revision = previous_revision(self.snapshot), annotation(self.snapshot.workload, REVISION)
+        cause = verdict.cause
+        return {
+            "app": self.place.app_name,
+            "namespace": self.place.namespace,
+            "state": str(state),
+            "ready": verdict.counts.ready,
+            "replicas": verdict.counts.desired,
+            "image": ", ".join(images(self.snapshot.workload)),
+            **({"revision": int(revision)} if revision else {}),
+            **({"previous_revision": previous.number} if previous else {}),
+            **({"reason": cause.reason} if cause and state in _ILL else {}),
+        }
+
+
+def _ready(pod: Object) -> bool:
+    return condition(pod, "Ready").get("status") == "True"
+
+
+def _pod_row(pod: Object, now: datetime) -> list[str]:
+    statuses = at(pod, "status", "containerStatuses") or ()
+    containers = at(pod, "spec", "containers") or ()
+    cause = pod_cause(pod)
+    leaving = at(pod, "metadata", "deletionTimestamp")
+    words = "Terminating" if leaving else cause.reason if cause else str(at(pod, "status", "phase") or "")
+    return [
+        name_of(pod),
+        f"{sum(bool(status.get('ready')) for status in statuses)}/{len(containers)}",
+        words,
+        str(sum(int(status.get("restartCount") or 0) for status in statuses)),
+        str(at(pod, "spec", "nodeName") or ""),
+        age(at(pod, "metadata", "creationTimestamp"), now),
+    ]
+
+
+def _service_words(item: Object) -> str:
+    kind = str(at(item, "spec", "type") or "ClusterIP")
+    ports = ", ".join(str(port.get("port")) for port in at(item, "spec", "ports") or ())
+    outside = [
+        str(found.get("ip") or found.get("hostname")) for found in at(item, "status", "loadBalancer", "ingress") or ()
+    ]
+    address = f"{name_of(item)}.{at(item, 'metadata', 'namespace')}.svc:{ports}"
+    return f"{address} ({kind}{', outside ' + ', '.join(outside) if outside else ''})"
+
+
+def _hosts(ingress: Object, services: set[str]) -> list[str]:
+    """The hosts whose traffic an Ingress sends to one of these Services."""
+    found = []
+    for rule in at(ingress, "spec", "rules") or ():
+        for path in at(rule, "http", "paths") or ():
+            if at(path, "backend", "service", "name") in services:
+                found.append(f"{rule.get('host') or '*'}{path.get('path') or '/'}")
+    return found
+
+
+def _tls(ingress: Object) -> str:
+    return "s" if at(ingress, "spec", "tls") else ""

@@ -1,0 +1,280 @@
+"""Following a rollout by watching the workload, its ReplicaSets and its pods until the decision is there.
+
+Nothing is polled: each change that the cluster reports is judged (`rollout.decide`), and the wait ends with the first
+decisive one. A watch that ends or expires is taken up again from a fresh list, as the API asks its clients to do. A
+caller that leaves cancels the watching; what was applied stays.
+
+Source: Kubernetes, "API Concepts", section "Efficient detection of changes".
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from klepaas.errors import KlepaasError, NotFound
+from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
+from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_without_node
+from klepaas_plugins.deployments.together import together
+from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
+
+__all__ = ["Followed", "Report", "Target", "follow", "look"]
+
+Report = Callable[[float, float, str], Awaitable[None]]
+
+_RETRY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Target:
+    """The workload that is followed.
+
+    Attributes:
+        kind: Deployment, StatefulSet or DaemonSet.
+        namespace: Its namespace.
+        name: Its name.
+        selector: What selects its pods, as a query.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    selector: str
+
+    @classmethod
+    def of(cls, kind: str, workload: Object) -> "Target":
+        """The target that an object is."""
+        metadata, selector = workload["metadata"], at(workload, "spec", "selector") or {}
+        return cls(kind, metadata["namespace"], metadata["name"], selector_text(selector))
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How following ended.
+
+    Attributes:
+        snapshot: What was seen last.
+        verdict: What that says; neither done nor failed when the time was over first.
+        trouble: Why the cluster could not be followed to the end. None: it could.
+    """
+
+    snapshot: Snapshot
+    verdict: Verdict
+    trouble: KlepaasError | None = None
+
+
+@dataclass
+class _Seen:
+    """The objects that are known at the moment, by uid, and the versions to watch from."""
+
+    target: Target
+    grace_s: float
+    objects: dict[str, dict[str, Object]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    without_node: dict[str, float] = field(default_factory=dict)
+
+    def take(self, kind: str, event: WatchEvent) -> None:
+        known = self.objects.setdefault(kind, {})
+        if event.type == "DELETED":
+            known.pop(uid(event.object), None)
+        else:
+            known[uid(event.object)] = event.object
+
+    def snapshot(self) -> Snapshot:
+        found = [item for item in self.objects[self.target.kind].values() if _named(item, self.target.name)]
+        if not found:
+            raise NotFound(f"{self.target.kind.lower()} {self.target.name} in {self.target.namespace} was deleted")
+        workload, now_s = found[0], anyio.current_time()
+        owned = [item for item in self.objects.get("ReplicaSet", {}).values() if is_owned_by(item, workload)]
+        pods = list(self.objects["Pod"].values())
+        self.without_node = first_seen_without_node(pods, self.without_node, now_s)
+        waited_s = {key: now_s - since_s for key, since_s in self.without_node.items()}
+        return Snapshot(self.target.kind, workload, owned, pods, waited_s, self.grace_s)
+
+    def next_look_s(self) -> float | None:
+        """Seconds until the time alone can change the decision. None: only an event can."""
+        now_s = anyio.current_time()
+        left = [since_s + self.grace_s + 0.01 - now_s for since_s in self.without_node.values()]
+        return min((rest_s for rest_s in left if rest_s > 0), default=None)
+
+
+def _named(item: Object, name: str) -> bool:
+    return bool(at(item, "metadata", "name") == name)
+
+
+async def look(cluster: Cluster, target: Target, grace_s: float = 0.0) -> Snapshot:
+    """The workload, its ReplicaSets and its pods as they are now.
+
+    Raises:
+        NotFound: The workload is gone.
+    """
+    return (await _Follower(cluster, target, grace_s).load()).snapshot
+
+
+async def follow(cluster: Cluster, target: Target, *, wait_s: float, grace_s: float, report: Report) -> Followed:
+    """Watch until the rollout is done, has failed for a decisive cause, or the time is over.
+
+    Args:
+        cluster: Where the workload is.
+        target: The workload.
+        wait_s: Longest wait, in seconds; 0 looks once.
+        grace_s: Seconds without a node after which a pod counts as unschedulable.
+        report: Called with pods ready, pods wanted and a message whenever these change.
+
+    Raises:
+        NotFound: The workload was deleted meanwhile.
+        KlepaasError: Not even the first look was possible.
+    """
+    follower = _Follower(cluster, target, grace_s)
+    await follower.load()
+    if wait_s > 0:
+        with anyio.move_on_after(wait_s):
+            await follower.run(_Announcer(report))
+    return follower.last
+
+
+class _Announcer:
+    """Tells the caller about progress, each state once."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._told = ""
+
+    async def tell(self, verdict: Verdict) -> None:
+        cause = verdict.cause
+        text = f"{verdict.progress}; {cause.text}" if cause and not verdict.done else verdict.progress
+        if text != self._told:
+            self._told = text
+            await self._report(float(verdict.recent), float(verdict.counts.desired), text)
+
+
+class _Follower:
+    """One wait: what is known, and the watches that keep it up to date."""
+
+    def __init__(self, cluster: Cluster, target: Target, grace_s: float) -> None:
+        self._cluster = cluster
+        self._seen = _Seen(target, grace_s)
+        self._queries = _queries(target)
+        self._last: Followed | None = None
+
+    @property
+    def last(self) -> Followed:
+        """What was seen last; there is something after the first `load`."""
+        assert self._last is not None  # noqa: S101 - load() comes first
+        return self._last
+
+    async def load(self) -> Followed:
+        """See everything anew."""
+        await together(*(partial(self._load_one, query) for query in self._queries))
+        self._judge()
+        return self.last
+
+    async def _load_one(self, query: "_Query") -> None:
+        resource = await self._cluster.resource(query.resource)
+        listed = await self._cluster.list(
+            resource,
+            self._seen.target.namespace,
+            label_selector=query.label_selector,
+            field_selector=query.field_selector,
+        )
+        self._seen.objects[query.kind] = {uid(item): item for item in items(listed)}
+        self._seen.versions[query.kind] = str(at(listed, "metadata", "resourceVersion") or "")
+
+    def _judge(self, trouble: KlepaasError | None = None) -> None:
+        snapshot = self._seen.snapshot()
+        self._last = Followed(snapshot, decide(snapshot), trouble)
+
+    async def run(self, announcer: _Announcer) -> None:
+        """Judge each change until one decides, or until the cluster does not let us watch."""
+        loaded = True
+        while not self._decided():
+            try:
+                if not loaded:
+                    await self.load()
+                loaded = False
+                await self._watch(announcer)
+            except NotFound:
+                raise
+            except KlepaasError as exc:
+                self._last = Followed(self.last.snapshot, self.last.verdict, exc)
+                if not exc.retryable:
+                    return
+                await anyio.sleep(_RETRY_S)
+
+    def _decided(self) -> bool:
+        return self.last.verdict.done or self.last.verdict.failed
+
+    async def _watch(self, announcer: _Announcer) -> None:
+        """Watch until a decision, or until one of the watches ends; an error that ended it is raised."""
+        send, receive = anyio.create_memory_object_stream[_Event](100)
+        async with anyio.create_task_group() as group, send, receive:
+            for query in self._queries:
+                group.start_soon(self._pump, query, send)
+            # An error raised in here would leave inside an exception group.
+            ended = await self._consume(receive, announcer)
+            group.cancel_scope.cancel()
+        if ended is not None:
+            raise ended
+
+    async def _consume(
+        self, events: "MemoryObjectReceiveStream[_Event]", announcer: _Announcer
+    ) -> KlepaasError | None:
+        try:
+            while True:
+                self._judge()
+                await announcer.tell(self.last.verdict)
+                if self._decided():
+                    return None
+                with anyio.move_on_after(self._seen.next_look_s()):
+                    kind, event = await events.receive()
+                    if not isinstance(event, WatchEvent):
+                        return event
+                    self._seen.take(kind, event)
+        except KlepaasError as exc:
+            return exc
+
+    async def _pump(self, query: "_Query", send: "MemoryObjectSendStream[_Event]") -> None:
+        """Pass on what one watch sees, and at its end why it ended; None: it just did."""
+        ended: KlepaasError | None = None
+        try:
+            resource = await self._cluster.resource(query.resource)
+            async with self._cluster.watch(
+                resource,
+                self._seen.target.namespace,
+                label_selector=query.label_selector,
+                field_selector=query.field_selector,
+                resource_version=self._seen.versions[query.kind],
+            ) as events:
+                async for event in events:
+                    await send.send((query.kind, event))
+        except Expired:
+            pass
+        except KlepaasError as exc:
+            ended = exc
+        await send.send((query.kind, ended))
+
+
+_Event = tuple[str, WatchEvent | KlepaasError | None]
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What to list and watch."""
+
+    kind: str
+    resource: str
+    label_selector: str | None = None
+    field_selector: str | None = None
+
+
+def _queries(target: Target) -> list[_Query]:
+    plural = f"{target.kind.lower()}s.apps"
+    found = [
+        _Query(target.kind, plural, field_selector=f"metadata.name={target.name}"),
+        _Query("Pod", "pods", label_selector=target.selector),
+    ]
+    if target.kind == "Deployment":
+        found.append(_Query("ReplicaSet", "replicasets.apps", label_selector=target.selector))
+    return found
