@@ -1,0 +1,143 @@
+"""Server-side apply: merge by ownership, conflicts, force, removal of what is no longer applied.
+
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .fields import Path, Paths, applied, children, items_of, path_text
+from .managed import OwnerId, Owners, owners_of, with_owners
+from .model import Json, timestamp
+from .status import ApiError
+
+
+def apply_patch(
+    live: Json | None, patch: Json, manager: str, *, force: bool, custom: bool, now_s: float, subresource: str = ""
+) -> Json:
+    """The object after the patch, with its managedFields; `live` itself when nothing changes.
+
+    Raises:
+        ApiError: 409 when other managers own what the patch changes and `force` is false.
+    """
+    mine: OwnerId = manager, "Apply", patch["apiVersion"], subresource
+    claimed = applied(patch, custom)
+    owners = owners_of(live)
+    if live is None:
+        owners[mine] = claimed, timestamp(now_s)
+        return with_owners(patch, owners)
+    conflicts = _conflicts(live, patch, claimed, owners, mine, custom)
+    if conflicts and not force:
+        raise _conflict_error(conflicts, owners)
+    before = owners.get(mine, (set(), None))
+    merged: Json = _merge(live, patch, custom, ())
+    for owner, path in conflicts:
+        paths, time = owners[owner]
+        owners[owner] = paths - {path}, time
+    others = set().union(*(paths for owner, (paths, _) in owners.items() if owner != mine))
+    merged = _remove(merged, before[0] - claimed, others, custom)
+    unchanged = before[0] == claimed and not conflicts
+    owners[mine] = claimed, before[1] if unchanged else timestamp(now_s)
+    meta = {**merged["metadata"], "managedFields": live["metadata"].get("managedFields")}
+    if unchanged and {**merged, "metadata": meta} == live:
+        return live
+    owners[mine] = claimed, timestamp(now_s)
+    return with_owners(merged, owners)
+
+
+def _find(value: Any, path: Path, custom: bool) -> tuple[bool, Any]:
+    at: Path = ()
+    for step in path:
+        below = children(value, at, custom)
+        if below is None or step not in below:
+            return False, None
+        value, at = below[step], (*at, step)
+    return True, value
+
+
+def _conflicts(
+    live: Json, patch: Json, claimed: Paths, owners: Owners, mine: OwnerId, custom: bool
+) -> list[tuple[OwnerId, Path]]:
+    changed = []
+    for path in sorted(claimed):
+        wanted, held = _find(patch, path, custom)[1], _find(live, path, custom)
+        if path[-1][:2] != "k:" and held[0] and held[1] != wanted:
+            changed.append(path)
+    return [
+        (owner, path)
+        for owner, (paths, _) in sorted(owners.items())
+        if owner != mine
+        for path in changed
+        if path in paths
+    ]
+
+
+def _manager_text(owner: OwnerId, time: str | None) -> str:
+    manager, operation, api_version, subresource = owner
+    text = f'"{manager}"' + (f' with subresource "{subresource}"' if subresource else "")
+    if operation == "Update":
+        text += f" using {api_version}" + (f" at {time}" if time else "")
+    return text
+
+
+def _conflict_error(conflicts: list[tuple[OwnerId, Path]], owners: Owners) -> ApiError:
+    texts = [(_manager_text(owner, owners[owner][1]), path_text(path)) for owner, path in conflicts]
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": where} for who, where in texts
+    ]
+    if len(texts) == 1:
+        message = f"Apply failed with 1 conflict: conflict with {texts[0][0]}: {texts[0][1]}"
+    else:
+        lines: list[str] = []
+        for who in dict.fromkeys(who for who, _ in texts):
+            lines += [f"conflicts with {who}:", *(f"- {where}" for other, where in texts if other == who)]
+        message = f"Apply failed with {len(texts)} conflicts: " + "\n".join(lines)
+    return ApiError(409, message, "Conflict", {"causes": causes})
+
+
+def _merge(live: Any, patch: Any, custom: bool, path: Path) -> Any:
+    if isinstance(patch, dict) and isinstance(live, dict):
+        if path and children(patch, path, custom) is None:
+            return patch
+        merged = dict(live)
+        for name, value in patch.items():
+            step = (*path, f"f:{name}")
+            merged[name] = _merge(live[name], value, custom, step) if name in live else value
+        return merged
+    if isinstance(patch, list) and isinstance(live, list):
+        before, after = items_of(live, path, custom), items_of(patch, path, custom)
+        if before is not None and after is not None:
+            merged_items = {
+                key: _merge(item, after.get(key, item), custom, (*path, key)) for key, item in before.items()
+            }
+            return list({**after, **merged_items}[key] for key in {**before, **after})
+    return patch
+
+
+def _remove(obj: Json, gone: Paths, others: Paths, custom: bool) -> Json:
+    held = {path[:length] for path in others for length in range(1, len(path) + 1)}
+    for path in sorted(gone, key=len, reverse=True):
+        if path not in held:
+            obj = _without(obj, path, custom, ())
+    return obj
+
+
+def _without(value: Any, path: Path, custom: bool, at: Path) -> Any:
+    """The value without what lies at a path; what becomes empty on the way goes too."""
+    step, rest = path[0], path[1:]
+    here = (*at, step)
+    if isinstance(value, list):
+        items = items_of(value, at, custom)
+        if items is None or step not in items:
+            return value
+        if rest:
+            items[step] = _without(items[step], rest, custom, here)
+        return [item for key, item in items.items() if key != step or rest]
+    name = step[2:]
+    if not isinstance(value, dict) or name not in value:
+        return value
+    child = _without(value[name], rest, custom, here) if rest else None
+    if child or (rest and value[name] == child):
+        return {**value, name: child}
+    return {key: item for key, item in value.items() if key != name}

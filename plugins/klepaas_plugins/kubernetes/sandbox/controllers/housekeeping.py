@@ -1,0 +1,120 @@
+"""Small controllers that only report: quotas, disruption budgets, claims, custom resource definitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from ..admission import used
+from ..evictions import healthy
+from ..model import Json, timestamp
+from ..resources import BUDGETS, CLAIMS, DEFINITIONS, PODS, QUOTAS, STORAGE_CLASSES
+from ..selectors import selector_match
+from ..store import Change
+from .base import Base, Key, key_of
+
+
+class QuotaController(Base):
+    """Writes what of a ResourceQuota is used."""
+
+    def concerns(self, change: Change) -> Iterable[Key]:
+        """Quotas, and those of a namespace in which something appears or goes."""
+        if change.resource is QUOTAS:
+            return [key_of(change.object)]
+        if change.type == "MODIFIED" or not change.resource.namespaced:
+            return ()
+        return [key_of(quota) for quota in self.store.list(QUOTAS, change.object["metadata"]["namespace"])]
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """Count."""
+        quota = self.store.get(QUOTAS, namespace, name)
+        if quota is not None:
+            hard = quota["spec"].get("hard") or {}
+            counted = {counter: used(self.store, counter, namespace) for counter in hard}
+            held = {counter: str(count) for counter, count in counted.items() if count is not None}
+            self.objects.set_status(QUOTAS, quota, {"hard": hard, "used": held})
+        return None
+
+
+class BudgetController(Base):
+    """Writes how many disruptions a budget allows."""
+
+    def concerns(self, change: Change) -> Iterable[Key]:
+        """Budgets, and those a changed pod falls under."""
+        if change.resource is BUDGETS:
+            return [key_of(change.object)]
+        if change.resource is not PODS:
+            return ()
+        meta = change.object["metadata"]
+        return [
+            key_of(budget)
+            for budget in self.store.list(BUDGETS, meta["namespace"])
+            if selector_match(budget["spec"].get("selector"))(meta.get("labels") or {})
+        ]
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """Count."""
+        budget = self.store.get(BUDGETS, namespace, name)
+        if budget is not None:
+            match = selector_match(budget["spec"].get("selector"))
+            pods = [pod for pod in self.store.list(PODS, namespace) if match(pod["metadata"].get("labels") or {})]
+            ready, wanted = healthy(self.objects, budget)
+            status = {
+                "observedGeneration": budget["metadata"]["generation"], "disruptionsAllowed": max(ready - wanted, 0),
+                "currentHealthy": ready, "desiredHealthy": wanted, "expectedPods": len(pods),
+            }  # fmt: skip
+            self.objects.set_status(BUDGETS, budget, status)
+        return None
+
+
+class ClaimController(Base):
+    """Says why a claim stays pending: nothing provides volumes here."""
+
+    def concerns(self, change: Change) -> Iterable[Key]:
+        """New claims, and those being deleted."""
+        if change.resource is not CLAIMS or change.type == "DELETED":
+            return ()
+        return [key_of(change.object)]
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """Report, or let a deleted claim go."""
+        claim = self.store.get(CLAIMS, namespace, name)
+        if claim is None:
+            return None
+        if claim["metadata"].get("deletionTimestamp"):
+            self.objects.control(CLAIMS, claim, metadata={**claim["metadata"], "finalizers": []})
+            return None
+        wanted = claim["spec"].get("storageClassName")
+        if wanted and self.store.get(STORAGE_CLASSES, "", wanted) is None:
+            reason, said, kind = "ProvisioningFailed", f'storageclass.storage.k8s.io "{wanted}" not found', "Warning"
+        else:
+            reason, kind = "FailedBinding", "Normal"
+            said = "no persistent volumes available for this claim and no storage class is set"
+        self.recorder.emit(CLAIMS, claim, kind, reason, said, "persistentvolume-controller", count=1)
+        return None
+
+
+class DefinitionController(Base):
+    """Accepts the names of custom resource definitions."""
+
+    def concerns(self, change: Change) -> Iterable[Key]:
+        """Definitions."""
+        return [key_of(change.object)] if change.resource is DEFINITIONS and change.type != "DELETED" else ()
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """Establish a definition."""
+        definition = self.store.get(DEFINITIONS, "", name)
+        if definition is None or definition["status"].get("conditions"):
+            return None
+        stamp = timestamp(time.time())
+
+        def condition(kind: str, reason: str, message: str) -> Json:
+            return {"type": kind, "status": "True", "lastTransitionTime": stamp, "reason": reason, "message": message}
+
+        conditions = [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ]
+        status = {**definition["status"], "conditions": conditions, "acceptedNames": definition["spec"]["names"]}
+        self.objects.set_status(DEFINITIONS, definition, status, "kube-apiserver")
+        return None

@@ -1,0 +1,129 @@
+"""The scheduler: each pod to the emptiest node that has room for its requests.
+
+Node selectors, affinity, taints and priorities are not looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ..events import Recorder
+from ..model import Json, timestamp
+from ..objects import Objects
+from ..resources import NODES, PODS
+from ..store import Change
+from ..validation import quantity
+from .base import Base, Key, key_of
+
+_NAMES = ("cpu", "memory", "ephemeral-storage")
+
+
+def requests_of(pod: Json) -> dict[str, float]:
+    """What a pod's containers ask for together."""
+    total: dict[str, float] = defaultdict(float)
+    for container in pod["spec"].get("containers") or ():
+        resources = container.get("resources") or {}
+        asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        for name, value in asked.items():
+            total[name] += quantity(value)
+    return total
+
+
+class Scheduler(Base):
+    """Binds pods to nodes."""
+
+    def __init__(self, objects: Objects, recorder: Recorder) -> None:
+        super().__init__(objects, recorder)
+        self._held: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+        self._waiting: set[Key] = set()
+
+    def concerns(self, change: Change) -> Iterable[Key]:
+        """A pod without a node; every waiting pod when room appears."""
+        if change.resource is NODES:
+            return list(self._waiting)
+        if change.resource is not PODS:
+            return ()
+        node, uid = change.object["spec"].get("nodeName"), change.object["metadata"]["uid"]
+        if not node:
+            return [key_of(change.object)] if change.type == "ADDED" else ()
+        if change.type == "DELETED":
+            self._held[node].pop(uid, None)
+            return list(self._waiting)
+        if uid not in self._held[node]:
+            self._held[node][uid] = requests_of(change.object)
+        return ()
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """Bind a pod, or say why not."""
+        pod = self.store.get(PODS, namespace, name)
+        self._waiting.discard((namespace, name))
+        if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
+            return None
+        asked = requests_of(pod)
+        nodes = self.store.list(NODES)
+        short = {node["metadata"]["name"]: self._short(node, asked) for node in nodes}
+        fitting = [node for node in short if not short[node]]
+        if not fitting:
+            self._waiting.add((namespace, name))
+            self._refuse(pod, list(short.values()))
+            return None
+        self._bind(pod, min(fitting, key=lambda node: len(self._held[node])))
+        return None
+
+    def _short(self, node: Json, asked: dict[str, float]) -> str:
+        """What a node has too little of; empty when it has room."""
+        if node.get("spec", {}).get("unschedulable"):
+            return "node(s) were unschedulable"
+        room = node.get("status", {}).get("allocatable") or {}
+        held = self._held[node["metadata"]["name"]].values()
+        if len(held) >= quantity(room.get("pods", "110")):
+            return "Too many pods"
+        for name in _NAMES:
+            if asked.get(name, 0) + sum(one.get(name, 0) for one in held) > quantity(room.get(name, "0")) and asked.get(
+                name
+            ):
+                return f"Insufficient {name}"
+        return ""
+
+    def _bind(self, pod: Json, node: str) -> None:
+        scheduled = {
+            "type": "PodScheduled",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": timestamp(time.time()),
+        }
+        status = {**pod["status"], "conditions": [scheduled]}
+        self.recorder.emit(
+            PODS, pod, "Normal", "Scheduled",
+            f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to {node}", "default-scheduler",
+        )  # fmt: skip
+        self.store.put(PODS, {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status})
+
+    def _refuse(self, pod: Json, reasons: list[str]) -> None:
+        total = len(reasons)
+        counted = ", ".join(sorted(f"{reasons.count(reason)} {reason}" for reason in set(reasons)))
+        message = f"0/{total} nodes are available"
+        if total:
+            message += (
+                f": {counted}. no new claims to deallocate, preemption: 0/{total} nodes are available: "
+                f"{total} Preemption is not helpful for scheduling."
+            )
+        condition = {
+            "type": "PodScheduled",
+            "observedGeneration": pod["metadata"].get("generation", 1),
+            "status": "False",
+            "lastProbeTime": None,
+            "lastTransitionTime": timestamp(time.time()),
+            "reason": "Unschedulable",
+            "message": message,
+        }
+        held = pod["status"].get("conditions") or [{}]
+        if held[0].get("message") == message:
+            return
+        self.recorder.emit(PODS, pod, "Warning", "FailedScheduling", message, "default-scheduler")
+        status = {**pod["status"], "conditions": [condition], "qosClass": pod["status"].get("qosClass", "BestEffort")}
+        if any(container.get("resources") for container in pod["spec"]["containers"]):
+            status["qosClass"] = "Burstable"
+        self.objects.set_status(PODS, pod, status, "kube-scheduler")

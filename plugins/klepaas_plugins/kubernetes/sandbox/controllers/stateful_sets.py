@@ -1,0 +1,117 @@
+"""StatefulSets: numbered pods, one after the other. Volume claims and update partitions are not done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..model import Json
+from ..objects import CONTROLLER, DeleteOptions, Write
+from ..pods import is_active, is_ready
+from ..resources import PODS, REVISIONS, STATEFUL_SETS
+from ..store import Change
+from .base import Base, Key, key_of, owner_reference, owners_named, without_zeros
+from .deployments import template_hash
+from .replica_sets import pod_of
+
+_REVISION = "controller-revision-hash"
+_POD_NAME = "statefulset.kubernetes.io/pod-name"
+_POD_INDEX = "apps.kubernetes.io/pod-index"
+
+
+class StatefulSetController(Base):
+    """Makes, replaces and deletes the pods of StatefulSets."""
+
+    def concerns(self, change: Change) -> Iterable[Key]:
+        """A StatefulSet, or the owner of a pod."""
+        if change.resource is STATEFUL_SETS:
+            return [key_of(change.object)]
+        return owners_named(change, STATEFUL_SETS) if change.resource is PODS else ()
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """One step: at most one pod made or deleted, unless the policy is Parallel."""
+        found = self.store.get(STATEFUL_SETS, namespace, name)
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            return None
+        revision = self._revision(found)
+        pods = {_ordinal(pod): pod for pod in self.owned(found, PODS)}
+        self._step(found, pods, revision)
+        self._report(namespace, name, revision)
+        return None
+
+    def _revision(self, found: Json) -> str:
+        template = found["spec"]["template"]
+        name = f"{found['metadata']['name']}-{template_hash(template)}"
+        if self.store.get(REVISIONS, found["metadata"]["namespace"], name) is None:
+            made = {
+                "metadata": {"name": name, "ownerReferences": [owner_reference(STATEFUL_SETS, found)]},
+                "data": {"spec": {"template": template}},
+                "revision": len(self.owned(found, REVISIONS)) + 1,
+            }
+            self.objects.create(REVISIONS, found["metadata"]["namespace"], made, Write(CONTROLLER))
+        return name
+
+    def _step(self, found: Json, pods: dict[int, Json], revision: str) -> None:
+        parallel = found["spec"].get("podManagementPolicy") == "Parallel"
+        replicas = found["spec"]["replicas"]
+        for ordinal in range(replicas):
+            pod = pods.get(ordinal)
+            if pod is None:
+                self._make(found, ordinal, revision)
+            if (pod is None or not is_active(pod) or not is_ready(pod)) and not parallel:
+                if pod is None or (is_active(pod) and self._is_current(pod, revision)):
+                    return
+                break
+        for ordinal in sorted((one for one in pods if one >= replicas), reverse=True):
+            self._delete(found, pods[ordinal])
+            if not parallel:
+                return
+        if found["spec"]["updateStrategy"]["type"] != "RollingUpdate":
+            return
+        for ordinal in sorted((one for one in pods if one < replicas), reverse=True):
+            if not self._is_current(pods[ordinal], revision):
+                self._delete(found, pods[ordinal])
+                return
+            if not is_ready(pods[ordinal]):
+                return
+
+    def _is_current(self, pod: Json, revision: str) -> bool:
+        return bool((pod["metadata"].get("labels") or {}).get(_REVISION) == revision)
+
+    def _make(self, found: Json, ordinal: int, revision: str) -> None:
+        meta, template = found["metadata"], found["spec"]["template"]
+        name = f"{meta['name']}-{ordinal}"
+        labels = {
+            **(template["metadata"].get("labels") or {}), _REVISION: revision, _POD_NAME: name, _POD_INDEX: str(ordinal),
+        }  # fmt: skip
+        pod = pod_of(STATEFUL_SETS, found, template, name=name, labels=labels)
+        pod["spec"] = {**pod["spec"], "hostname": name, "subdomain": found["spec"].get("serviceName", "")}
+        self.objects.create(PODS, meta["namespace"], pod, Write(CONTROLLER))
+        said = f"create Pod {name} in StatefulSet {meta['name']} successful"
+        self.recorder.emit(STATEFUL_SETS, found, "Normal", "SuccessfulCreate", said, "statefulset-controller")
+
+    def _delete(self, found: Json, pod: Json) -> None:
+        if pod["metadata"].get("deletionTimestamp"):
+            return
+        self.objects.delete(PODS, *key_of(pod), DeleteOptions())
+        said = f"delete Pod {pod['metadata']['name']} in StatefulSet {found['metadata']['name']} successful"
+        self.recorder.emit(STATEFUL_SETS, found, "Normal", "SuccessfulDelete", said, "statefulset-controller")
+
+    def _report(self, namespace: str, name: str, revision: str) -> None:
+        found = self.objects.get(STATEFUL_SETS, namespace, name)
+        pods = [pod for pod in self.owned(found, PODS) if is_active(pod)]
+        ready = sum(is_ready(pod) for pod in pods)
+        current = sum(self._is_current(pod, revision) for pod in pods)
+        settled = current == len(pods) == found["spec"]["replicas"]
+        before = found.get("status", {}).get("currentRevision", revision)
+        status = {
+            "observedGeneration": found["metadata"]["generation"], "replicas": len(pods), "readyReplicas": ready,
+            "currentReplicas": current, "updatedReplicas": current, "availableReplicas": ready,
+            "currentRevision": revision if settled else before, "updateRevision": revision, "collisionCount": 0,
+        }  # fmt: skip
+        self.objects.set_status(
+            STATEFUL_SETS, found, without_zeros(status, "replicas", "availableReplicas", "collisionCount")
+        )
+
+
+def _ordinal(pod: Json) -> int:
+    return int(pod["metadata"]["name"].rpartition("-")[2])

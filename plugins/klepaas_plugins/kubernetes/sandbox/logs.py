@@ -1,0 +1,100 @@
+"""The log subresource of pods: planted text where there is some, else what the image's behaviour writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from .model import Json, micro_timestamp, seconds_of
+from .objects import Objects
+from .pod_behaviour import log_lines
+from .resources import PODS
+from .status import bad_request, not_found
+
+
+class Logs:
+    """Planted logs, and the answers to log requests."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._planted: dict[tuple[str, str], str] = {}
+
+    def plant(self, namespace: str, pod_or_prefix: str, text: str) -> None:
+        """Make every pod of this name, or whose name begins so, answer with a text."""
+        self._planted[namespace, pod_or_prefix] = text
+
+    def read(self, namespace: str, name: str, query: Mapping[str, str]) -> str:
+        """What a log request answers.
+
+        Raises:
+            ApiError: 404 for no such pod, 400 for no such container or one that has not started.
+        """
+        pod = self._objects.store.get(PODS, namespace, name)
+        if pod is None:
+            raise not_found(PODS, name)
+        container = _container(pod, query.get("container", ""))
+        previous = query.get("previous") in ("true", "1")
+        started_s = _started_s(pod, container["name"], previous=previous)
+        now_s = time.time()
+        lines = self._lines(namespace, name, container, started_s, now_s)
+        if "sinceSeconds" in query:
+            lines = [line for line in lines if line[0] >= now_s - int(query["sinceSeconds"])]
+        if "sinceTime" in query:
+            lines = [line for line in lines if line[0] >= seconds_of(query["sinceTime"])]
+        if "tailLines" in query:
+            lines = lines[len(lines) - min(int(query["tailLines"]), len(lines)) :]
+        stamped = query.get("timestamps") in ("true", "1")
+        text = "".join(f"{micro_timestamp(at_s)} {line}\n" if stamped else f"{line}\n" for at_s, line in lines)
+        if "limitBytes" in query:
+            return text.encode()[: int(query["limitBytes"])].decode(errors="ignore")
+        return text
+
+    def _lines(
+        self, namespace: str, name: str, container: Json, started_s: float, now_s: float
+    ) -> list[tuple[float, str]]:
+        found = [key for key in self._planted if key[0] == namespace and name.startswith(key[1])]
+        if found:
+            text = self._planted[max(found, key=lambda key: len(key[1]))]
+            return [(started_s, line) for line in text.splitlines()]
+        return log_lines(container, started_s, now_s)
+
+
+def _container(pod: Json, wanted: str) -> Json:
+    name = pod["metadata"]["name"]
+    containers = [*pod["spec"].get("containers", []), *pod["spec"].get("initContainers", [])]
+    if not wanted:
+        if len(pod["spec"]["containers"]) > 1:
+            choices = " ".join(container["name"] for container in pod["spec"]["containers"])
+            raise bad_request(f"a container name must be specified for pod {name}, choose one of: [{choices}]")
+        return dict(containers[0])
+    for container in containers:
+        if container["name"] == wanted:
+            return dict(container)
+    raise bad_request(f"container {wanted} is not valid for pod {name}")
+
+
+def _started_s(pod: Json, container: str, *, previous: bool) -> float:
+    """When the asked-for run of a container began.
+
+    Raises:
+        ApiError: 400 when there was none.
+    """
+    name = pod["metadata"]["name"]
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    status = next((one for one in statuses if one["name"] == container), None)
+    ended = (status or {}).get("lastState", {}).get("terminated")
+    if previous:
+        if not ended:
+            raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
+        return seconds_of(ended["startedAt"])
+    state = (status or {}).get("state", {})
+    run = state.get("running") or state.get("terminated") or ended
+    if run:
+        return seconds_of(run["startedAt"])
+    reason = state.get("waiting", {}).get("reason", "")
+    if reason == "ContainerCreating" or not status:
+        if not status and not pod["spec"].get("nodeName"):
+            raise bad_request(f"pod {name} does not have a host assigned")
+        raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
+    why = "trying and failing to pull image" if reason in ("ErrImagePull", "ImagePullBackOff") else reason
+    raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: {why}')

@@ -1,0 +1,425 @@
+"""The verbs on objects: create, update, patch, delete, and the subresources that are views of an object.
+
+What the API server does between HTTP and storage. It knows neither HTTP nor controllers; both call it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from . import status
+from .admission import Admission, check_namespace, check_quota
+from .apply import apply_patch
+from .defaults import apply_defaults, first_status
+from .managed import update_owners
+from .model import Json, Timing, name_suffix, new_uid, timestamp
+from .patch import json_patch, merge_patch, strategic_patch
+from .resources import DEFINITIONS, NAMESPACES, PODS, Registry, Resource
+from .selectors import selector_text
+from .store import Store
+from .validation import validate
+
+_KEPT_META = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generateName",
+)
+CONTROLLER = "kube-controller-manager"
+
+
+@dataclass(frozen=True)
+class Write:
+    """How a write is made: by whom, and whether it is kept."""
+
+    manager: str = "sandbox"
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteOptions:
+    """The part of DeleteOptions the sandbox honours."""
+
+    propagation: str = "Background"
+    grace_s: int | None = None
+    uid: str | None = None
+    version: str | None = None
+    dry_run: bool = False
+
+
+class Objects:
+    """Objects as the API server keeps them."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.timing = timing
+        self.store = Store()
+        self.registry = Registry()
+        self._admission = Admission()
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Json:
+        """One object.
+
+        Raises:
+            ApiError: 404.
+        """
+        found = self.store.get(resource, namespace, name)
+        if found is None:
+            raise status.not_found(resource, name)
+        return found
+
+    def create(self, resource: Resource, namespace: str, obj: Json, write: Write) -> Json:
+        """Store a new object.
+
+        Raises:
+            ApiError: 400, 403, 404, 409 or 422.
+        """
+        obj = apply_defaults(resource, self._addressed(resource, namespace, obj))
+        return self._create(resource, obj, write, owned=False)
+
+    def _create(self, resource: Resource, obj: Json, write: Write, *, owned: bool) -> Json:
+        meta = obj["metadata"]
+        namespace, name = meta.get("namespace", ""), meta.get("name", "")
+        check_namespace(self.store, resource, namespace, name)
+        if self.store.get(resource, namespace, name):
+            raise status.already_exists(resource, name)
+        self._check(resource, obj, None)
+        check_quota(self.store, resource, namespace, name)
+        now_s = time.time()
+        given = {
+            key: value for key, value in meta.items() if key not in ("resourceVersion", "managedFields", *_KEPT_META)
+        }
+        if "generateName" in meta:
+            given["generateName"] = meta["generateName"]
+        made = {"uid": new_uid(), "creationTimestamp": timestamp(now_s)}
+        if resource.counts_generation:
+            made["generation"] = 1  # type: ignore[assignment]
+        new: Json = {**obj, "metadata": {**given, **made}}
+        if owned:
+            new["metadata"]["managedFields"] = meta["managedFields"]
+        if "status" in resource.subresources:
+            new.pop("status", None)
+        if resource is NAMESPACES:
+            labels = {**(given.get("labels") or {}), "kubernetes.io/metadata.name": name}
+            new["metadata"]["labels"] = labels
+        if not owned:
+            new = update_owners(None, new, write.manager, "", resource.custom, now_s)
+        new = self._admission.complete(resource, new)
+        begun = first_status(resource, new)
+        if begun is not None:
+            new["status"] = begun
+        if write.dry_run:
+            return new
+        return self._put(resource, new)
+
+    def update(self, resource: Resource, namespace: str, name: str, obj: Json, subresource: str, write: Write) -> Json:
+        """Replace an object, or its status.
+
+        Raises:
+            ApiError: 400, 404, 409 or 422.
+        """
+        live = self.get(resource, namespace, name)
+        given = obj.get("metadata", {}).get("name") or name
+        if given != name:
+            raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+        version = obj.get("metadata", {}).get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
+            raise status.modified(resource, name)
+        new = apply_defaults(
+            resource, self._addressed(resource, namespace, {**obj, "metadata": {**obj["metadata"], "name": name}})
+        )
+        return self._replace(resource, live, new, subresource, write)
+
+    def _replace(
+        self, resource: Resource, live: Json, new: Json, subresource: str, write: Write, *, owned: bool = False
+    ) -> Json:
+        new = self._settled(resource, live, new, subresource)
+        now_s = time.time()
+        if not owned:
+            new["metadata"].pop("managedFields", None)
+            new = update_owners(live, new, write.manager, subresource, resource.custom, now_s)
+        if not subresource:
+            self._check(resource, new, live)
+        if _same(live, new):
+            return live
+        if resource.counts_generation and not subresource and _intent(live) != _intent(new):
+            new["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
+        if write.dry_run:
+            return new
+        if new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers") and resource is not PODS:
+            return self.remove(resource, new)
+        return self._put(resource, new)
+
+    def _settled(self, resource: Resource, live: Json, new: Json, subresource: str) -> Json:
+        """A change reduced to what its endpoint may change."""
+        kept = {key: live["metadata"][key] for key in _KEPT_META if key in live["metadata"]}
+        meta = {**new["metadata"], **kept, "resourceVersion": live["metadata"]["resourceVersion"]}
+        if subresource == "status":
+            changed = {"metadata": meta, "status": new.get("status", {})}
+            return {**live, **changed}
+        settled = {**new, "metadata": meta}
+        if "status" in resource.subresources:
+            settled.pop("status", None)
+            if "status" in live:
+                settled["status"] = live["status"]
+        if resource.plural == "services":
+            held = {
+                key: value
+                for key, value in live["spec"].items()
+                if key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+            }
+            settled["spec"] = {**held, **settled["spec"]}
+        return settled
+
+    def patch(
+        self, resource: Resource, namespace: str, name: str, kind: str, body: Any, subresource: str, write: Write
+    ) -> tuple[Json, bool]:
+        """Change an object by a JSON, merge or strategic merge patch, or apply a configuration.
+
+        Args:
+            kind: the patch's media type.
+
+        Returns:
+            The object, and whether it was created.
+
+        Raises:
+            ApiError: 400, 404, 409, 415 or 422.
+        """
+        if kind == "application/apply-patch+yaml":
+            return self._apply(resource, namespace, name, body, subresource, write)
+        live = self.get(resource, namespace, name)
+        new = patched(live, kind, body, resource)
+        version = new.get("metadata", {}).get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
+            raise status.modified(resource, name)
+        return self._replace(resource, live, apply_defaults(resource, new), subresource, write), False
+
+    def _apply(
+        self, resource: Resource, namespace: str, name: str, body: Json, subresource: str, write: Write
+    ) -> tuple[Json, bool]:
+        config = self._addressed(resource, namespace, body)
+        config["metadata"].setdefault("name", name)
+        if config["metadata"]["name"] != name:
+            given = config["metadata"]["name"]
+            raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+        if "managedFields" in config["metadata"]:
+            raise status.bad_request("metadata.managedFields must be nil")
+        live = self.store.get(resource, namespace, name)
+        version = config["metadata"].pop("resourceVersion", None)
+        if live and version and version != live["metadata"]["resourceVersion"]:
+            raise status.modified(resource, name)
+        merged = apply_patch(
+            live,
+            config,
+            write.manager,
+            force=write.force,
+            custom=resource.custom,
+            now_s=time.time(),
+            subresource=subresource,
+        )
+        if live is None:
+            if subresource:
+                raise status.not_found(resource, name)
+            return self._create(resource, apply_defaults(resource, merged), write, owned=True), True
+        if merged is live:
+            return live, False
+        return self._replace(resource, live, apply_defaults(resource, merged), subresource, write, owned=True), False
+
+    def scale(self, resource: Resource, obj: Json) -> Json:
+        """The scale subresource of an object."""
+        meta = {
+            key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        }
+        current: Json = {"replicas": obj.get("status", {}).get("replicas", 0)}
+        selector = selector_text(obj["spec"].get("selector"))
+        if selector:
+            current["selector"] = selector
+        replicas = obj["spec"].get("replicas", 0)
+        spec = {"replicas": replicas} if replicas else {}
+        return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": spec, "status": current}
+
+    def rescale(self, resource: Resource, live: Json, scale: Json, write: Write) -> Json:
+        """Set an object's replicas from a Scale.
+
+        Raises:
+            ApiError: 409 or 422.
+        """
+        replicas = (scale.get("spec") or {}).get("replicas", 0)
+        name = live["metadata"]["name"]
+        if replicas < 0:
+            says = f"Invalid value: {replicas}: must be greater than or equal to 0"
+            raise status.invalid(
+                "Scale", "autoscaling", name, [status.Cause("FieldValueInvalid", says, "spec.replicas")]
+            )
+        version = scale.get("metadata", {}).get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
+            raise status.modified(resource, name)
+        new = {**live, "spec": {**live["spec"], "replicas": replicas}}
+        new = update_owners(live, new, write.manager, "scale", resource.custom, time.time())
+        if _same(live, new):
+            return self.scale(resource, live)
+        return self.scale(resource, self._replace(resource, live, new, "", write, owned=True))
+
+    def set_status(self, resource: Resource, obj: Json, value: Json, manager: str = CONTROLLER) -> Json:
+        """Write a status as a controller does; nothing when it is the same."""
+        if obj.get("status") == value:
+            return obj
+        new = {**obj, "status": value}
+        return self.store.put(resource, update_owners(obj, new, manager, "status", resource.custom, time.time()))
+
+    def write_as_controller(self, resource: Resource, live: Json, new: Json) -> Json:
+        """Write status and metadata together, as controllers do through the status subresource."""
+        owned = update_owners(live, new, CONTROLLER, "status", resource.custom, time.time())
+        return live if _same(live, owned) else self.store.put(resource, owned)
+
+    def control(self, resource: Resource, obj: Json, **parts: Json) -> Json:
+        """Write parts of an object (spec, metadata) as a controller does."""
+        new = {**obj, **parts}
+        return self._replace(resource, obj, new, "", Write(CONTROLLER))
+
+    def delete(self, resource: Resource, namespace: str, name: str, options: DeleteOptions) -> tuple[Json, bool]:
+        """Delete an object, or mark it for deletion.
+
+        Returns:
+            The object as it was last, and whether it is gone.
+
+        Raises:
+            ApiError: 404 or 409.
+        """
+        live = self.get(resource, namespace, name)
+        meta = live["metadata"]
+        if options.uid and options.uid != meta["uid"]:
+            raise status.precondition_failed(resource, name, "UID", options.uid, meta["uid"])
+        if options.version and options.version != meta["resourceVersion"]:
+            raise status.precondition_failed(
+                resource, name, "ResourceVersion", options.version, meta["resourceVersion"]
+            )
+        ending = self._ending(resource, live, options)
+        if ending is None:
+            return live if options.dry_run else self._removed(resource, live, options), True
+        if options.dry_run or meta.get("deletionTimestamp"):
+            return ending if options.dry_run else live, False
+        return self._put(resource, ending), False
+
+    def _removed(self, resource: Resource, live: Json, options: DeleteOptions) -> Json:
+        if options.propagation == "Orphan":
+            for kind, dependent in self.store.dependents(live["metadata"]["uid"]):
+                owners = [o for o in dependent["metadata"]["ownerReferences"] if o["uid"] != live["metadata"]["uid"]]
+                self.control(kind, dependent, metadata={**dependent["metadata"], "ownerReferences": owners})
+        return self.remove(resource, live)
+
+    def _ending(self, resource: Resource, live: Json, options: DeleteOptions) -> Json | None:
+        """The object marked for deletion; None when nothing holds it."""
+        meta = dict(live["metadata"])
+        finalizers = list(meta.get("finalizers") or [])
+        if options.propagation == "Foreground" and "foregroundDeletion" not in finalizers:
+            finalizers.append("foregroundDeletion")
+        grace_s = self._grace_s(resource, live, options)
+        if not finalizers and not grace_s and resource is not NAMESPACES:
+            return None
+        meta["deletionTimestamp"] = timestamp(time.time() + grace_s)
+        if resource is not NAMESPACES:
+            meta["deletionGracePeriodSeconds"] = grace_s
+        if finalizers:
+            meta["finalizers"] = finalizers
+        if "generation" in meta:
+            meta["generation"] += 1
+        if resource is NAMESPACES:
+            return {**live, "metadata": meta, "status": {**live["status"], "phase": "Terminating"}}
+        return {**live, "metadata": meta}
+
+    def _grace_s(self, resource: Resource, live: Json, options: DeleteOptions) -> int:
+        if resource is not PODS or not live["spec"].get("nodeName"):
+            return 0
+        if live["status"].get("phase") in ("Succeeded", "Failed"):
+            return 0
+        asked: int = (
+            live["spec"].get("terminationGracePeriodSeconds", 30) if options.grace_s is None else options.grace_s
+        )
+        return asked
+
+    def remove(self, resource: Resource, obj: Json) -> Json:
+        """Take an object out of the store, with what else that ends."""
+        if resource is DEFINITIONS:
+            for kind in self.registry.forget(obj):
+                for custom in self.store.list(kind):
+                    self.store.remove(kind, custom)
+        return self.store.remove(resource, obj)
+
+    def _put(self, resource: Resource, obj: Json) -> Json:
+        if resource is DEFINITIONS:
+            self.registry.define(obj)
+        return self.store.put(resource, obj)
+
+    def _addressed(self, resource: Resource, namespace: str, obj: Json) -> Json:
+        """The object with the names its URL gives it.
+
+        Raises:
+            ApiError: 400 when it names another kind or namespace itself.
+        """
+        if obj.get("apiVersion", resource.api_version) != resource.api_version:
+            raise status.bad_request(
+                f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
+                f"({resource.api_version})"
+            )
+        if obj.get("kind", resource.kind) != resource.kind:
+            raise status.bad_request(
+                f'{obj["kind"]} in version "{resource.version}" cannot be handled as a {resource.kind}'
+            )
+        meta = dict(obj.get("metadata") or {})
+        if resource.namespaced:
+            if meta.get("namespace", namespace) != namespace:
+                raise status.bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
+            meta["namespace"] = namespace
+        if not meta.get("name") and meta.get("generateName"):
+            meta["name"] = meta["generateName"] + name_suffix()
+        return {**obj, "kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
+
+    def _check(self, resource: Resource, obj: Json, old: Json | None) -> None:
+        causes = validate(resource, obj, old)
+        if causes:
+            raise status.invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), causes)
+
+
+def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
+    """An object after a patch of a media type.
+
+    Raises:
+        ApiError: 415 for a media type that is no patch of this resource.
+    """
+    if kind == "application/merge-patch+json":
+        merged: Json = merge_patch(live, body)
+        return merged
+    if kind == "application/json-patch+json":
+        return json_patch(live, body)
+    if kind == "application/strategic-merge-patch+json" and not resource.custom:
+        return strategic_patch(live, body)
+    raise status.unsupported_media_type()
+
+
+def _intent(obj: Json) -> Json:
+    return {name: part for name, part in obj.items() if name not in ("metadata", "status")}
+
+
+def _same(old: Json, new: Json) -> bool:
+    """Whether a write changes nothing but the times in managedFields."""
+
+    def bare(obj: Json) -> Json:
+        return {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+
+    def owners(obj: Json) -> list[Json]:
+        entries = obj["metadata"].get("managedFields") or []
+        return [{key: value for key, value in entry.items() if key != "time"} for entry in entries]
+
+    rest = {name: part for name, part in old.items() if name != "metadata"}
+    return (
+        rest == {n: p for n, p in new.items() if n != "metadata"}
+        and bare(old) == bare(new)
+        and owners(old) == owners(new)
+    )

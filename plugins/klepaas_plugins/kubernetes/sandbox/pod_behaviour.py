@@ -1,0 +1,340 @@
+"""How a pod behaves by its image's name: pure functions of the pod's spec and of time, without I/O.
+
+The last segment of an image's path decides: `crash` ends in CrashLoopBackOff with exit code 1, `oom` in OOMKilled,
+`missing` in ImagePullBackOff, `unready` runs and is never ready, `slow` is ready late, any other runs. A failing
+container is never ready in between, as if it had a readiness probe. In a pod that is not restarted (of a Job),
+containers end by themselves, and those that fail do so for good.
+
+The messages are those a kubelet writes. Init containers are taken as done at once; liveness probes are not simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .model import Json, Timing, timestamp
+
+Fate = Literal["run", "crash", "oom", "missing", "unready", "slow"]
+_FAILING: tuple[Fate, ...] = ("crash", "oom", "missing", "unready", "slow")
+_BACK_OFF_LIMIT_S = 300.0
+_EXITS = {"crash": (1, "Error"), "oom": (137, "OOMKilled")}
+_MAX_RESTARTS = 64
+
+
+@dataclass(frozen=True)
+class PodEvent:
+    """An event a kubelet reports about a pod, with the time of its latest occurrence."""
+
+    type: str
+    reason: str
+    message: str
+    at_s: float
+    container: str = ""
+    count: int = 1
+
+
+@dataclass
+class Observation:
+    """What a pod looks like at one moment.
+
+    Args:
+        next_s: Unix time at which it will look different; None when it stays as it is.
+    """
+
+    status: Json
+    events: list[PodEvent] = field(default_factory=list)
+    next_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What the behaviour depends on.
+
+    Args:
+        started_s: Unix time at which the node took the pod on.
+        blocked: container name to (reason, message) of what keeps it from being created; `""` holds the whole pod.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    spec: Json
+    ip: str
+    host_ip: str
+    started_s: float
+    blocked: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether failing containers are started again."""
+        return bool(self.spec.get("restartPolicy", "Always") != "Never")
+
+
+@dataclass
+class _Seen:
+    status: Json
+    events: list[PodEvent]
+    next_s: float | None
+    ready: bool = False
+    done: int | None = None
+
+
+def fate_of(image: str) -> Fate:
+    """What becomes of a container, by its image's name."""
+    last = image.rsplit("/", 1)[-1]
+    return next((fate for fate in _FAILING if fate in last), "run")
+
+
+def observe(pod: Pod, now_s: float, timing: Timing) -> Observation:
+    """A scheduled pod's status and events at a moment."""
+    seen = [_observe_container(pod, container, now_s, timing) for container in pod.spec.get("containers", [])]
+    ready = all(one.ready for one in seen)
+    codes = [one.done for one in seen]
+    running = any("running" in one.status["state"] or one.status["lastState"] for one in seen)
+    phase = "Running" if running or any(code is not None for code in codes) else "Pending"
+    if all(code is not None for code in codes):
+        phase = "Failed" if any(codes) else "Succeeded"
+    held = "" in pod.blocked
+    status: Json = {
+        "phase": phase,
+        "conditions": _conditions(pod, seen, ready, phase, now_s, held),
+        "hostIP": pod.host_ip,
+        "startTime": timestamp(pod.started_s),
+        "containerStatuses": [one.status for one in seen],
+        "qosClass": qos_class(pod.spec),
+    }
+    if not held:
+        status |= {"podIP": pod.ip, "podIPs": [{"ip": pod.ip}]}
+    times = [one.next_s for one in seen if one.next_s is not None and one.next_s > now_s]
+    events = [event for one in seen for event in one.events if event.at_s <= now_s]
+    if held:
+        events.append(PodEvent("Warning", *pod.blocked[""], pod.started_s))
+    return Observation(status, sorted(events, key=lambda event: event.at_s), min(times, default=None))
+
+
+def _conditions(pod: Pod, seen: list[_Seen], ready: bool, phase: str, now_s: float, held: bool) -> list[Json]:
+    names = [one.status["name"] for one in seen if not one.ready]
+
+    def condition(kind: str, holds: bool, *, says: bool = False) -> Json:
+        at_s = now_s if kind in ("ContainersReady", "Ready") and holds else pod.started_s
+        made: Json = {
+            "type": kind,
+            "status": "True" if holds else "False",
+            "lastProbeTime": None,
+            "lastTransitionTime": timestamp(at_s),
+        }
+        if says and phase == "Succeeded":
+            made["reason"] = "PodCompleted"
+        elif says and not holds:
+            made["reason"] = "ContainersNotReady"
+            made["message"] = f"containers with unready status: [{' '.join(names)}]"
+        return made
+
+    return [
+        condition("PodScheduled", True),
+        condition("Initialized", True),
+        condition("PodReadyToStartContainers", not held),
+        condition("ContainersReady", ready, says=True),
+        condition("Ready", ready, says=True),
+    ]
+
+
+def _status(container: Json, state: Json, *, ready: bool = False, last: Json | None = None, restarts: int = 0) -> Json:
+    return {
+        "name": container["name"],
+        "state": state,
+        "lastState": last or {},
+        "ready": ready,
+        "restartCount": restarts,
+        "image": container["image"],
+        "imageID": "sim" if "running" in state or last or "terminated" in state else "",
+        "started": "running" in state,
+    }
+
+
+def _waiting(reason: str, message: str = "") -> Json:
+    return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+
+
+def _observe_container(pod: Pod, container: Json, now_s: float, timing: Timing) -> _Seen:
+    name, image = container["name"], container["image"]
+    pulled_s = pod.started_s + timing.pull_s
+    begun_s = pulled_s + timing.start_s
+    if "" in pod.blocked:
+        return _Seen(_status(container, _waiting("ContainerCreating")), [], None)
+    events = [PodEvent("Normal", "Pulling", f'Pulling image "{image}"', pod.started_s, name)]
+    if now_s < pulled_s:
+        return _Seen(_status(container, _waiting("ContainerCreating")), events, pulled_s)
+    fate = fate_of(image)
+    if fate == "missing":
+        return _pull_failure(container, events, pulled_s, now_s, timing)
+    said = f'Successfully pulled image "{image}" in {timing.pull_s * 1000:.0f}ms'
+    events.append(PodEvent("Normal", "Pulled", said, pulled_s, name))
+    if name in pod.blocked:
+        reason, message = pod.blocked[name]
+        events.append(PodEvent("Warning", "Failed", f"Error: {message}", pulled_s, name))
+        return _Seen(_status(container, _waiting(reason, message)), events, None)
+    if now_s < begun_s:
+        return _Seen(_status(container, _waiting("ContainerCreating")), events, begun_s)
+    if fate in _EXITS and pod.restarts:
+        return _crash_loop(pod, container, fate, events, begun_s, now_s, timing)
+    events += _started(name, begun_s, 1)
+    if fate in _EXITS or pod.spec.get("restartPolicy", "Always") != "Always":
+        return _ending(container, fate, events, begun_s, now_s, timing)
+    return _running(pod, container, fate, events, begun_s, now_s, timing)
+
+
+def _started(name: str, at_s: float, count: int) -> list[PodEvent]:
+    return [
+        PodEvent("Normal", "Created", f"Created container: {name}", at_s, name, count),
+        PodEvent("Normal", "Started", f"Started container {name}", at_s, name, count),
+    ]
+
+
+def _pull_failure(container: Json, events: list[PodEvent], at_s: float, now_s: float, timing: Timing) -> _Seen:
+    name, image = container["name"], container["image"]
+    reference = _full_reference(image)
+    why = (
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{reference}": failed to resolve '
+        f'reference "{reference}": {reference}: not found'
+    )
+    events.append(PodEvent("Warning", "Failed", f'Failed to pull image "{image}": {why}', at_s, name))
+    events.append(PodEvent("Warning", "Failed", "Error: ErrImagePull", at_s, name))
+    back_off_s = at_s + timing.back_off_s
+    if now_s < back_off_s:
+        return _Seen(_status(container, _waiting("ErrImagePull", why)), events, back_off_s)
+    events.append(PodEvent("Normal", "BackOff", f'Back-off pulling image "{image}"', back_off_s, name))
+    events.append(PodEvent("Warning", "Failed", "Error: ImagePullBackOff", back_off_s, name))
+    message = f'Back-off pulling image "{image}": ErrImagePull: {why}'
+    return _Seen(_status(container, _waiting("ImagePullBackOff", message)), events, None)
+
+
+def _full_reference(image: str) -> str:
+    host = image.split("/", 1)[0]
+    named = (
+        image
+        if "/" in image and ("." in host or ":" in host)
+        else "docker.io/" + (image if "/" in image else f"library/{image}")
+    )
+    return named if ":" in named.rsplit("/", 1)[-1] or "@" in named else f"{named}:latest"
+
+
+def _terminated(code: int, reason: str, begun_s: float, ended_s: float) -> Json:
+    return {
+        "terminated": {
+            "exitCode": code,
+            "reason": reason,
+            "startedAt": timestamp(begun_s),
+            "finishedAt": timestamp(ended_s),
+        }
+    }
+
+
+def _runs(begun_s: float, timing: Timing) -> Iterator[tuple[int, float, float, float]]:
+    """Each run of a crashing container: its number, when it begins and ends, and when the next one begins."""
+    for number in range(_MAX_RESTARTS):
+        ended_s = begun_s + timing.start_s
+        back_s = min(timing.back_off_s * 2**number, _BACK_OFF_LIMIT_S)
+        yield number, begun_s, ended_s, ended_s + back_s
+        begun_s = ended_s + back_s
+
+
+def _crash_loop(
+    pod: Pod, container: Json, fate: Fate, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing
+) -> _Seen:
+    name = container["name"]
+    code, why = _EXITS[fate]
+    last: Json = {}
+    for number, run_s, ended_s, again_s in _runs(begun_s, timing):
+        events = [event for event in events if event.reason not in ("Created", "Started")]
+        events += _started(name, run_s, number + 1)
+        if now_s < ended_s:
+            state: Json = {"running": {"startedAt": timestamp(run_s)}}
+            return _Seen(_status(container, state, last=last, restarts=number), events, ended_s)
+        last = _terminated(code, why, run_s, ended_s)
+        said = f"Back-off restarting failed container {name} in pod {pod.name}_{pod.namespace}({pod.uid})"
+        events = [event for event in events if event.reason != "BackOff"]
+        events.append(PodEvent("Warning", "BackOff", said, ended_s, name, number + 1))
+        if now_s < again_s:
+            delay = _duration_text(min(10 * 2**number, 300))
+            message = f"back-off {delay} restarting failed container={name} pod={pod.name}_{pod.namespace}({pod.uid})"
+            state = _waiting("CrashLoopBackOff", message)
+            return _Seen(_status(container, state, last=last, restarts=number), events, again_s)
+    message = f"back-off 5m0s restarting failed container={name} pod={pod.name}_{pod.namespace}({pod.uid})"
+    status = _status(container, _waiting("CrashLoopBackOff", message), last=last, restarts=_MAX_RESTARTS)
+    return _Seen(status, events, None)
+
+
+def _duration_text(seconds: int) -> str:
+    return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
+
+
+def _ending(container: Json, fate: Fate, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing) -> _Seen:
+    ended_s = begun_s + timing.complete_s
+    if now_s < ended_s:
+        return _Seen(
+            _status(container, {"running": {"startedAt": timestamp(begun_s)}}, ready=True), events, ended_s, True
+        )
+    code, why = _EXITS.get(fate, (0, "Completed"))
+    return _Seen(_status(container, _terminated(code, why, begun_s, ended_s)), events, None, done=code)
+
+
+def _running(
+    pod: Pod, container: Json, fate: Fate, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing
+) -> _Seen:
+    state: Json = {"running": {"startedAt": timestamp(begun_s)}}
+    if fate == "unready":
+        failures = 0
+        while failures < 32 and begun_s + timing.ready_s * 2**failures <= now_s:
+            failures += 1
+        failed_s = begun_s + timing.ready_s * 2 ** max(failures - 1, 0)
+        if failures:
+            said = f"Readiness probe failed: {_probe_failure(pod, container)}"
+            events.append(PodEvent("Warning", "Unhealthy", said, failed_s, container["name"], failures))
+        next_s = begun_s + timing.ready_s * 2**failures if failures < 32 else None
+        return _Seen(_status(container, state), events, next_s)
+    ready_s = begun_s + (timing.slow_ready_s if fate == "slow" else timing.ready_s)
+    ready = now_s >= ready_s
+    return _Seen(_status(container, state, ready=ready), events, None if ready else ready_s, ready)
+
+
+def _probe_failure(pod: Pod, container: Json) -> str:
+    probe = (container.get("readinessProbe") or {}).get("httpGet") or {}
+    port = probe.get("port") or (container.get("ports") or [{}])[0].get("containerPort", 8080)
+    if probe:
+        return "HTTP probe failed with statuscode: 503"
+    return f"dial tcp {pod.ip}:{port}: connect: connection refused"
+
+
+def qos_class(spec: Json) -> str:
+    """The pod's quality-of-service class by its requests and limits."""
+    parts = [container.get("resources") or {} for container in spec.get("containers", [])]
+    if not any(part.get("requests") or part.get("limits") for part in parts):
+        return "BestEffort"
+    for part in parts:
+        limits, requests = part.get("limits") or {}, part.get("requests") or part.get("limits") or {}
+        if not {"cpu", "memory"} <= set(limits) or any(
+            limits[name] != requests.get(name, limits[name]) for name in limits
+        ):
+            return "Burstable"
+    return "Guaranteed"
+
+
+def log_lines(container: Json, started_s: float, now_s: float) -> list[tuple[float, str]]:
+    """What a container has written, with the time of each line."""
+    fate = fate_of(container["image"])
+    count = 200 if fate not in _EXITS else 3
+    lines = [
+        (started_s, f"{timestamp(started_s)} INFO request id={number} path=/healthz status=200")
+        for number in range(count)
+    ]
+    if fate == "crash":
+        lines.append(
+            (started_s, f"{timestamp(started_s)} ERROR could not connect to postgres at db:5432: connection refused")
+        )
+        lines.append((started_s, f"{timestamp(started_s)} FATAL exiting"))
+    elif fate == "oom":
+        lines.append((started_s, f"{timestamp(started_s)} INFO loading the whole table into memory"))
+    return [line for line in lines if line[0] <= now_s]
