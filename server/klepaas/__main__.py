@@ -5,23 +5,29 @@ import sys
 
 __all__ = ["main"]
 
-# Read by FastMCP when it is first imported. A .env file in the working folder must not set anything; the other four
-# save start-up time and noise.
-_FASTMCP_ENVIRONMENT = {
+# Read by FastMCP and pydantic when they are first imported. A .env file in the working folder must not set anything;
+# pydantic's own plugins would be a stranger's code that nobody guards, and one malformed distribution anywhere on the
+# path would make each of its models fail; the others save start-up time and noise.
+_ENVIRONMENT = {
     "FASTMCP_ENV_FILE": os.devnull,
     "FASTMCP_LOG_ENABLED": "false",
     "FASTMCP_CHECK_FOR_UPDATES": "off",
     "FASTMCP_MCP_CAMELCASE_COMPAT": "false",
     "PY_KEY_VALUE_DISABLE_BEARTYPE": "true",
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
 }
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    os.environ.update(_FASTMCP_ENVIRONMENT)
-    from klepaas.cli import run
+    os.environ.update(_ENVIRONMENT)
+    try:
+        from klepaas.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # also while importing
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """`klepaas doctor`: how this installation is set up, how the things it depends on are, and what to do about it.
 
-Every check belongs to a plugin or to the core, runs by itself with a time limit, and can only report.
+Every check belongs to a plugin or to the core, runs by itself with a time limit, and can only report: one that fails,
+hangs or gives nonsense is a finding itself. The checks run side by side, so that several dead upstreams cost the time
+of one.
 """
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import anyio
@@ -13,8 +16,8 @@ from klepaas import __version__
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
-from klepaas.observability import safe_text
-from klepaas.plugins import Plugins, PluginState
+from klepaas.observability import one_line
+from klepaas.plugins import Plugins, PluginState, describe_error
 from klepaas.settings import Mode
 
 __all__ = ["Result", "examine"]
@@ -31,6 +34,23 @@ class Result:
     finding: Finding
 
 
+@dataclass(frozen=True)
+class _Look:
+    """One check to run, whichever kind it is.
+
+    Attributes:
+        plugin: Whose it is.
+        name: The check's name.
+        ask: Runs it.
+        timeout_s: Its limit, in seconds.
+    """
+
+    plugin: str
+    name: str
+    ask: Callable[[], Awaitable[list[Finding]]]
+    timeout_s: float
+
+
 async def examine(plugins: Plugins, host: Host) -> list[Result]:
     """Run every check of the core and of all active plugins.
 
@@ -41,15 +61,80 @@ async def examine(plugins: Plugins, host: Host) -> list[Result]:
     Returns:
         The findings, at least one for each check.
     """
-    results = [Result("klepaas", *finding) for finding in _core_findings(plugins, host)]
-    for doctor in list(plugins.contributions("klepaas_doctor_checks", DoctorCheck, host=host)):
-        name = doctor.item.name
-        async for finding in _look(doctor.item):
-            results.append(Result(doctor.plugin.name, name, finding))
-    for health in list(plugins.contributions("klepaas_health_checks", HealthCheck, host=host)):
-        finding = await _ask(health.item)
-        results.append(Result(health.plugin.name, f"health of {health.item.component}", finding))
+    looks = [*_doctor_looks(plugins, host), *_health_looks(plugins, host)]
+    found: dict[int, list[Finding]] = {}
+
+    async def run(number: int, look: _Look) -> None:
+        found[number] = await _findings(look)
+
+    async with anyio.create_task_group() as group:
+        for number, look in enumerate(looks):
+            group.start_soon(run, number, look)
+    # The core comes last to look, since the hooks above may have cost a plugin its place, and first to speak.
+    results = [Result("klepaas", check, finding) for check, finding in _core_findings(plugins, host)]
+    for number, look in enumerate(looks):
+        results += [Result(look.plugin, look.name, _safe(finding)) for finding in found[number]]
     return results
+
+
+def _doctor_looks(plugins: Plugins, host: Host) -> Iterable[_Look]:
+    for contribution in plugins.contributions("klepaas_doctor_checks", DoctorCheck, host=host):
+        check = contribution.item
+
+        async def ask(check: DoctorCheck = check) -> list[Finding]:
+            return [*await check.check()]
+
+        yield _Look(contribution.plugin.name, one_line(str(check.name)), ask, check.timeout_s)
+
+
+def _health_looks(plugins: Plugins, host: Host) -> Iterable[_Look]:
+    for contribution in plugins.contributions("klepaas_health_checks", HealthCheck, host=host):
+        check = contribution.item
+
+        async def ask(check: HealthCheck = check) -> list[Finding]:
+            return [_as_finding(await check.check())]
+
+        yield _Look(contribution.plugin.name, one_line(f"health of {check.component}"), ask, check.timeout_s)
+
+
+def _as_finding(report: HealthReport) -> Finding:
+    return Finding(_LEVEL_OF[report.status], f"{report.status.value}: {report.reason}")
+
+
+async def _findings(look: _Look) -> list[Finding]:
+    """What a check found, or what became of it."""
+    try:
+        with anyio.move_on_after(look.timeout_s) as limit:
+            findings = await look.ask()
+    except KeyboardInterrupt:
+        raise
+    except KlepaasError as exc:
+        return [Finding(Level.ERROR, exc.what, exc.next_step)]
+    except BaseException as exc:
+        task = asyncio.current_task()
+        if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        return [_defect(look, describe_error(exc))]
+    if limit.cancelled_caught:
+        return [Finding(Level.ERROR, f"no answer within {look.timeout_s:g} s")]
+    if not findings:
+        return [_defect(look, "it found nothing, not even that all is well")]
+    strange = next((item for item in findings if not _is_finding(item)), None)
+    return findings if strange is None else [_defect(look, f"it gave a {type(strange).__name__}")]
+
+
+def _is_finding(item: object) -> bool:
+    return isinstance(item, Finding) and isinstance(item.level, Level)
+
+
+def _defect(look: _Look, text: str) -> Finding:
+    return Finding(Level.ERROR, f"the check itself failed: {text}", f"Tell the authors of the plugin {look.plugin}")
+
+
+def _safe(finding: Finding) -> Finding:
+    """A stranger's text, fit for a line on a terminal."""
+    repair = one_line(str(finding.repair)) if finding.repair else None
+    return Finding(finding.level, one_line(str(finding.summary)), repair)
 
 
 def _core_findings(plugins: Plugins, host: Host) -> Iterable[tuple[str, Finding]]:
@@ -61,33 +146,10 @@ def _core_findings(plugins: Plugins, host: Host) -> Iterable[tuple[str, Finding]
     for plugin in plugins.all:
         if plugin.state is PluginState.FAILED:
             repair = f"Repair or uninstall {plugin.distribution}, or add {plugin.name} to KLEPAAS_DISABLED_PLUGINS"
-            yield "plugins", Finding(Level.ERROR, f"{plugin.name} ({plugin.source}) {plugin.reason}", repair)
+            yield "plugins", Finding(Level.ERROR, f"{plugin.name} ({plugin.source}): {plugin.reason}", repair)
+    for name in host.settings.disabled_plugins:
+        if name not in [plugin.name for plugin in plugins.all]:
+            text = f"KLEPAAS_DISABLED_PLUGINS names {one_line(name)}, which no installed plugin is called"
+            yield "plugins", Finding(Level.WARNING, text, "See `klepaas plugins list` for the names")
     active = ", ".join(plugin.name for plugin in plugins.active)
     yield "plugins", Finding(Level.OK if active else Level.WARNING, f"active: {active or 'none'}")
-
-
-async def _look(check: DoctorCheck) -> AsyncIterator[Finding]:
-    try:
-        with anyio.fail_after(check.timeout_s):
-            findings = [*await check.check()]
-    except TimeoutError:
-        findings = [Finding(Level.ERROR, f"no answer within {check.timeout_s:g} s")]
-    except KlepaasError as exc:
-        findings = [Finding(Level.ERROR, exc.what, exc.next_step)]
-    except Exception as exc:  # noqa: BLE001 -- guarded boundary: a check can only report
-        findings = [Finding(Level.ERROR, f"the check itself failed: {type(exc).__name__}: {safe_text(str(exc))}")]
-    for finding in findings:
-        yield finding
-
-
-async def _ask(check: HealthCheck) -> Finding:
-    try:
-        with anyio.fail_after(check.timeout_s):
-            report = await check.check()
-    except TimeoutError:
-        report = HealthReport(HealthStatus.UNHEALTHY, f"no answer within {check.timeout_s:g} s")
-    except KlepaasError as exc:
-        report = HealthReport(HealthStatus.UNHEALTHY, exc.line)
-    except Exception as exc:  # noqa: BLE001 -- guarded boundary: a check can only report
-        report = HealthReport(HealthStatus.UNHEALTHY, f"{type(exc).__name__}: {safe_text(str(exc))}")
-    return Finding(_LEVEL_OF[report.status], f"{report.status.value}: {report.reason}")

@@ -1,16 +1,24 @@
 """What a plugin gets from the server that hosts it: the settings, and services that plugins share.
 
-It knows no plugin: a service is named by its class, built on first use, and closed when the server stops.
+It knows no plugin: a service is named by its class, built on first use, and closed when the server stops. Closing is a
+call of a plugin's code and guarded like one.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import anyio
 
 from klepaas.settings import Settings
 
 __all__ = ["Closable", "Host"]
 
+log = logging.getLogger(__name__)
 S = TypeVar("S")
+
+# A service may not hold up the end of the server.
+CLOSE_LIMIT_S = 5.0
 
 
 @runtime_checkable
@@ -46,8 +54,21 @@ class Host:
         return service
 
     async def aclose(self) -> None:
-        """Close every service that was built, last first."""
+        """Close every service that was built, last first, each within a limit; a failure is logged.
+
+        It runs to its end also where the server itself is cancelled.
+        """
         while self._services:
-            _, service = self._services.popitem()
+            kind, service = self._services.popitem()
             if isinstance(service, Closable):
-                await service.aclose()
+                await _close(kind.__name__, service)
+
+
+async def _close(name: str, service: Closable) -> None:
+    try:
+        with anyio.move_on_after(CLOSE_LIMIT_S, shield=True) as limit:
+            await service.aclose()
+    except Exception as exc:  # guarded boundary: a plugin's service
+        log.warning("the service %s cannot be closed: %s", name, type(exc).__name__, exc_info=exc)
+    if limit.cancelled_caught:
+        log.warning("the service %s did not close within %g s", name, CLOSE_LIMIT_S)

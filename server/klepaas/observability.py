@@ -1,18 +1,31 @@
 """What klepaas says about itself on stderr, never on stdout: under stdio that is the protocol's.
 
-Every line passes the same cleaning and redaction as an answer, tracebacks included.
+Every line passes the same cleaning and redaction as an answer: log lines, warnings, tracebacks of every thread, and
+what a plugin prints where it should not. What a child process or a C library writes to the file descriptor itself is
+kept off stdout, but is not read here.
 """
 
+import contextlib
+import io
 import logging
+import os
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
 from klepaas.output.foreign_text import clean
 from klepaas.output.redaction import redact_text, vault
 from klepaas.settings import LogLevel
 
-__all__ = ["configure_logging", "safe_text"]
+__all__ = ["configure_logging", "one_line", "safe_text", "stdout_to_stderr"]
+
+# Of a longer text only this much is looked at to make one line of it.
+_MOST_CHARS_READ = 8000
+# Standard output and standard error as the operating system numbers them, whatever `sys.stdout` is at the moment.
+_STDOUT_FD, _STDERR_FD = 1, 2
 
 
 def safe_text(text: str) -> str:
@@ -20,25 +33,48 @@ def safe_text(text: str) -> str:
     return redact_text(vault.redact(clean(text)))
 
 
+def one_line(text: str, max_chars: int = 400) -> str:
+    """The text as it may be shown inside a line.
+
+    Args:
+        text: Anything, also somebody else's.
+        max_chars: Longest result, in characters.
+    """
+    line = " ".join(safe_text(text[:_MOST_CHARS_READ]).split())
+    return line if len(line) <= max_chars else line[: max_chars - 3].rstrip() + "..."
+
+
 class _SafeFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return safe_text(super().format(record))
+        # A continued line is indented, so that no text can pass for a record of its own.
+        return safe_text(super().format(record)).replace("\n", "\n    ")
+
+
+class _SafeHandler(logging.StreamHandler[Any]):
+    """Writes to whatever `sys.stderr` is; a record that cannot be formatted is named without its arguments."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the library's name
+        with contextlib.suppress(Exception):
+            where = f"{record.pathname}:{record.lineno}"
+            sys.stderr.write(safe_text(f"a log line of {record.name} cannot be formatted ({where})") + "\n")
 
 
 class _CallsAreLoggedByTheGate(logging.Filter):
     """FastMCP logs a failed call with its traceback; the gate has already said it, in one masked line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(("Error calling tool", "Invalid arguments for tool"))
+        if not record.name.startswith(("fastmcp", "mcp")):
+            return True
+        return not str(record.msg).startswith(("Error calling tool", "Invalid arguments for tool"))
 
 
 def configure_logging(level: LogLevel) -> None:
-    """Send every log line of the process to stderr, redacted.
+    """Send every log line, warning and traceback of the process to stderr, redacted.
 
     Args:
         level: The least that is said.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _SafeHandler(sys.stderr)
     handler.setFormatter(_SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_CallsAreLoggedByTheGate())
     root = logging.getLogger()
@@ -51,8 +87,105 @@ def configure_logging(level: LogLevel) -> None:
     # They tell the address of each request, which is nobody's business but the audit's.
     for name in ("httpx", "httpcore", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    sys.excepthook = _safe_excepthook
+    logging.captureWarnings(True)
+    sys.excepthook = _say_exception
+    threading.excepthook = lambda args: _say_exception(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: _say_exception(args.exc_type, args.exc_value, args.exc_traceback)
 
 
-def _safe_excepthook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+def _say_exception(kind: type[BaseException], value: BaseException | None, trace: TracebackType | None) -> None:
+    if issubclass(kind, SystemExit):
+        return  # a thread that ends itself; the interpreter says nothing either
     sys.stderr.write(safe_text("".join(traceback.format_exception(kind, value, trace))))
+
+
+class _SafeStderr(io.RawIOBase):
+    """Passes whole lines on to stderr, cleaned and redacted: half a line could hide half a secret."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        lines, newline, self._rest = (self._rest + bytes(data)).rpartition(b"\n")
+        if newline:
+            self._say(lines)
+        return len(data)
+
+    def say_rest(self) -> None:
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._say(rest)
+
+    def _say(self, lines: bytes) -> None:
+        sys.stderr.write(safe_text(lines.decode(errors="replace")) + "\n")
+
+
+class _Diversion:
+    """Standard output, turned away as long as anybody asks for it.
+
+    Counted, since servers in one process may start at the same time: the first to come must not be the one that brings
+    it back while the second still needs it away.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo = contextlib.ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._undo.enter_context(_descriptor_diverted())
+                self._undo.enter_context(_stream_diverted())
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._undo.close()
+
+
+@contextlib.contextmanager
+def _stream_diverted() -> Iterator[None]:
+    raw = _SafeStderr()
+    stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True)
+    with contextlib.redirect_stdout(stream):
+        yield
+    with contextlib.suppress(ValueError):  # whoever it was for may have closed it
+        stream.flush()
+    raw.say_rest()
+
+
+@contextlib.contextmanager
+def _descriptor_diverted() -> Iterator[None]:
+    """The same for what does not go through `sys.stdout`: a child process, a C library."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        kept = os.dup(_STDOUT_FD)
+        os.dup2(_STDERR_FD, _STDOUT_FD)
+    except (OSError, ValueError):  # this process has no such descriptor
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDOUT_FD)
+        os.close(kept)
+
+
+_diversion = _Diversion()
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Keep standard output clean while a plugin's code runs: what it prints goes to stderr, redacted."""
+    _diversion.enter()
+    try:
+        yield
+    finally:
+        _diversion.leave()

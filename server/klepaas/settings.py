@@ -3,14 +3,16 @@
 Plugins read their own variables with classes of the same kind; no plugin's setting stands here.
 """
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
-__all__ = ["LogLevel", "Mode", "Settings"]
+__all__ = ["LogLevel", "Mode", "Settings", "SettingsError", "what_is_wrong"]
 
 
 class Mode(StrEnum):
@@ -38,7 +40,8 @@ def _default_state_dir() -> Path:
 class Settings(BaseSettings):
     """The server's settings; every field is `KLEPAAS_` and its name in upper case."""
 
-    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore")
+    # A variable that is set to nothing counts as not set: a state folder of "" would be the working folder.
+    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     mode: Annotated[Mode, Field(description="read-only (the default), or writes: changing tools are open too")] = (
         Mode.READ_ONLY
@@ -53,3 +56,33 @@ class Settings(BaseSettings):
         int, Field(ge=1024, le=1024 * 1024, description="Hard limit of one answer's text, in bytes")
     ] = 256 * 1024
     state_dir: Annotated[Path, Field(description="Folder for local state")] = Field(default_factory=_default_state_dir)
+
+
+def what_is_wrong(exc: ValidationError | SettingsError) -> str:
+    """What to repair in the environment: each variable with its trouble, never with its value.
+
+    Args:
+        exc: What a settings class raised, ours or a plugin's.
+    """
+    if isinstance(exc, SettingsError):
+        field = re.search(r'field "(\w+)"', str(exc))
+        variable = _variable(field[1], None) if field else "a variable"
+        return f'{variable}: is not JSON; a list is written as ["first", "second"]'
+    problems = exc.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(
+        f"{_variable(str(error['loc'][0]), exc.title) if error['loc'] else exc.title}: {error['msg']}"
+        for error in problems[:5]
+    )
+
+
+def _variable(field: str, title: str | None) -> str:
+    """The environment variable of a settings class's field; the field itself where no settings class has it.
+
+    Args:
+        field: The field's name, or the variable where the class names one of its own.
+        title: The class's name. None: any class that has the field.
+    """
+    for kind in BaseSettings.__subclasses__():
+        if field in kind.model_fields and title in (None, kind.__name__):
+            return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+    return field

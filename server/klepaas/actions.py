@@ -1,0 +1,188 @@
+"""What the commands of `klepaas` do; `klepaas.cli` reads the command line and answers for errors and exit codes.
+
+Each takes the arguments, the settings and the plugins, and returns the exit code. The server is imported when one runs:
+`--version` must not pay for it.
+"""
+
+import argparse
+import json
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from klepaas.errors import BadRequest
+from klepaas.hookspecs import Level
+from klepaas.observability import stdout_to_stderr
+from klepaas.plugins import Plugin, Plugins
+from klepaas.settings import Settings
+
+if TYPE_CHECKING:
+    from klepaas.app import App
+
+__all__ = ["FAILED", "OK", "call", "doctor", "list_plugins", "list_tools", "serve"]
+
+OK, FAILED = 0, 1
+
+
+def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Serve MCP until the client, or the person, ends it."""
+    from klepaas.app import create_app, loopback_address, serve_http, serve_stdio
+
+    address = loopback_address(arguments.http) if arguments.http else None
+    app = create_app(settings, plugins)
+    if address is None:
+        anyio.run(serve_stdio, app)
+        return OK
+    with _listener(address) as listener:
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        sys.stderr.write(
+            f"klepaas serves MCP on http://{host}:{listener.getsockname()[1]}/mcp ({settings.mode.value})\n"
+        )
+        anyio.run(serve_http, app, listener)
+    return OK
+
+
+def _listener(address: tuple[str, int]) -> socket.socket:
+    listener: socket.socket | None = None
+    try:
+        listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as exc:
+        if listener:
+            listener.close()
+        place = f"{address[0]} port {address[1]}"
+        raise BadRequest(f"Cannot listen on {place}: {exc.strerror}", next_step="Choose another port") from exc
+    return listener
+
+
+def doctor(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Look at this installation; the exit code says whether something is in error."""
+    from klepaas.app import create_app
+    from klepaas.doctor import Result, examine
+
+    app = create_app(settings, plugins)  # finds plugins whose tools cannot be offered
+
+    async def look() -> list[Result]:
+        try:
+            return await examine(plugins, app.host)
+        finally:
+            await app.host.aclose()
+
+    with stdout_to_stderr():
+        results = anyio.run(look)
+    rows = [
+        {
+            "plugin": result.plugin,
+            "check": result.check,
+            "level": result.finding.level.value,
+            "summary": result.finding.summary,
+            "repair": result.finding.repair,
+        }
+        for result in results
+    ]
+    if arguments.json:
+        _print_json({"findings": rows})
+    else:
+        for row in rows:
+            _print(f"{row['level']:<8}{row['plugin']} / {row['check']}: {row['summary']}")
+            if row["repair"]:
+                _print(f"        -> {row['repair']}")
+    return FAILED if any(result.finding.level is Level.ERROR for result in results) else OK
+
+
+def list_plugins(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Print the plugins and what became of them."""
+    from klepaas.app import create_app
+
+    create_app(settings, plugins)  # fills in the tools, and finds plugins whose tools clash
+    if arguments.json:
+        _print_json({"plugins": [_plugin_row(plugin) for plugin in plugins.all]})
+        return OK
+    for plugin in plugins.all:
+        origin = "built in" if plugin.built_in else plugin.source
+        _print(f"{plugin.name}  {plugin.state.value}  {origin}  {len(plugin.tools)} tools")
+        if plugin.reason:
+            _print(f"    {plugin.reason}")
+    return OK
+
+
+def _plugin_row(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "state": plugin.state.value,
+        "reason": plugin.reason,
+        "built_in": plugin.built_in,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "module": plugin.module,
+        "hooks": plugin.hooks,
+        "tools": plugin.tools,
+    }
+
+
+def list_tools(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Print the tools, those that the mode closes too."""
+    from klepaas.app import create_app
+
+    rows = [
+        {
+            "name": entry.tool.name,
+            "title": entry.tool.title,
+            "toolset": entry.tool.toolset,
+            "effect": entry.tool.effect.value if entry.tool.effect else None,
+            "plugin": entry.plugin.name,
+            "foreign_text": entry.tool.foreign_text,
+        }
+        for entry in create_app(settings, plugins).catalogue
+    ]
+    if arguments.json:
+        _print_json({"mode": settings.mode.value, "tools": rows})
+        return OK
+    for row in rows:
+        effect = row["effect"] or "no effect declared: cannot be called"
+        _print(f"{row['name']}  {effect}  {row['toolset']}  {row['title']}")
+    return OK
+
+
+def call(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Call one tool through the gate, as a client would."""
+    from klepaas.app import create_app
+
+    try:
+        values = json.loads(arguments.arguments)
+    except json.JSONDecodeError as exc:
+        raise BadRequest(f"The arguments are not JSON: {exc.msg} at character {exc.pos + 1}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise BadRequest("The arguments are JSON with a number too long or levels too deep") from exc
+    if not isinstance(values, dict):
+        raise BadRequest("The arguments must be a JSON object", next_step='For example {"kind": "pods"}')
+    app = create_app(settings, plugins)
+    with stdout_to_stderr():
+        result = anyio.run(_call_in_memory, app, arguments.tool, values)
+    if arguments.json:
+        _print_json(result)
+    elif result["isError"]:
+        sys.stderr.write(result["text"] + "\n")
+    else:
+        _print(result["text"])
+    return FAILED if result["isError"] else OK
+
+
+async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from fastmcp import Client
+
+    async with Client(app.server) as client:
+        result = await client.call_tool(tool, arguments, raise_on_error=False)
+    text = "\n".join(block.text for block in result.content if hasattr(block, "text"))
+    return {"isError": result.is_error, "text": text, "structuredContent": result.structured_content}
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _print_json(value: Any) -> None:
+    _print(json.dumps(value, ensure_ascii=False, indent=2))
