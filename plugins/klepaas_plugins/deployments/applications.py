@@ -190,7 +190,9 @@ async def list_text(cluster: Cluster, namespace: str | None) -> Answer:
     now = datetime.now(UTC)
     ill = sum(item.phase in (Phase.FAILED, Phase.DEGRADED) for item in found)
     count = len({(item.namespace, item.application) for item in found})
-    text = table(_COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), [_row(item, namespace is None, now) for item in found])
+    text = table(
+        _COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), [_row(item, namespace is None, now) for item in found]
+    )
     head = f"{count} applications in {where}" + (f", {ill} workloads unhealthy" if ill else ", none unhealthy")
     more = "get_deployment_status tells about one application" if namespace else "Name a namespace to see fewer"
     return Answer(fit(f"{head}\n{text}", LIST_BYTES, more), {"applications": count, "unhealthy": ill})

@@ -118,7 +118,7 @@ def _container_cause(pod: Object, status: Object) -> Cause | None:
         return _about(pod, status, str(ended.get("reason") or "Error"), _last_words("", ended), ended, decisive=False)
     if reason and reason not in _STARTING:
         return _about(pod, status, reason, message, {}, decisive=False)
-    if at(status, "state", "running") and at(pod, "status", "phase") == "Running":
+    if at(status, "state", "running") is not None and at(pod, "status", "phase") == "Running":
         return _about(pod, status, "not ready", "", {}, decisive=False)
     return None
 
@@ -141,7 +141,7 @@ def _about(
         exit_code=None if code is None else int(code),
         restarts=int(status.get("restartCount") or 0),
         decisive=decisive,
-        runs_again=bool(ended) and bool(at(status, "state", "running")),
+        runs_again=bool(ended) and at(status, "state", "running") is not None,
     )
 
 

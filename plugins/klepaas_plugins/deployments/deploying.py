@@ -197,9 +197,7 @@ class Deploy:
             before, after = (at(item, "spec", "template") for item in (planned.before, planned.after))
             spec = {"template": merge_patch(before, after)}
             resource = await self.place.cluster.resource("deployments.apps")
-            await self.place.cluster.merge_patch(
-                resource, self.place.app_name, self.place.namespace, {"spec": spec}
-            )
+            await self.place.cluster.merge_patch(resource, self.place.app_name, self.place.namespace, {"spec": spec})
         return await apply(self.place.cluster, planned)
 
     def _kept(self, live: Object | None, planned: Plan) -> list[str]:

@@ -118,9 +118,7 @@ async def _failure(
 ) -> RolloutFailed:
     assert cause is not None  # noqa: S101 - a failed verdict has one
     now = datetime.now(UTC)
-    evidence = await collect(
-        place.cluster, place.namespace, cause, evidence_names(snapshot, cause), settings.log_lines
-    )
+    evidence = await collect(place.cluster, place.namespace, cause, evidence_names(snapshot, cause), settings.log_lines)
     previous = previous_revision(snapshot)
     details = [
         *evidence.lines(now),

@@ -28,7 +28,8 @@ def intent(live: Object) -> dict[str, Any]:
     Fields that klepaas set by patch (a rollback, a restart) count too. The scale subresource does not: a number of
     replicas set there stays as it is while nobody names another.
     """
-    owned = extract(live, _fields_of_ours(live))
+    fields = _fields_of_ours(live)
+    owned = extract(live, fields) if fields else {}
     return owned if isinstance(owned, dict) else {}
 
 

@@ -169,9 +169,7 @@ class _Status:
     def _revisions(self) -> list[str]:
         if self.snapshot.kind != "Deployment":
             return []
-        earlier = [
-            item for item in history(self.snapshot.workload, self.snapshot.replicasets) if not item.is_current
-        ]
+        earlier = [item for item in history(self.snapshot.workload, self.snapshot.replicasets) if not item.is_current]
         lines = [f"  {item.line(self.now)}" for item in earlier[:_MOST_REVISIONS]]
         more = f" (the newest {_MOST_REVISIONS} of {len(earlier)})" if len(earlier) > _MOST_REVISIONS else ""
         return [f"Earlier revisions{more}:", *lines] if lines else []

@@ -116,9 +116,7 @@ def _deploy(desk: Desk) -> Tool:
         Settings that are left out stay as they are.
         """
         place = await desk.place(app_name, namespace, context)
-        wanted = Wanted(
-            app_name, place.namespace, image, replicas, port, env_vars or {}, resources or {}, health_path
-        )
+        wanted = Wanted(app_name, place.namespace, image, replicas, port, env_vars or {}, resources or {}, health_path)
         deploy = Deploy(place, wanted, take_ownership, desk.settings)
         if dry_run:
             return await deploy.preview()

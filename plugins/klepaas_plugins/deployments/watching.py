@@ -218,9 +218,7 @@ class _Follower:
         if ended is not None:
             raise ended
 
-    async def _consume(
-        self, events: "MemoryObjectReceiveStream[_Event]", announcer: _Announcer
-    ) -> KlepaasError | None:
+    async def _consume(self, events: "MemoryObjectReceiveStream[_Event]", announcer: _Announcer) -> KlepaasError | None:
         try:
             while True:
                 self._judge()

@@ -1,0 +1,114 @@
+"""What klepaas wanted before, read back from the managedFields that a real cluster wrote."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from klepaas.errors import BadRequest
+from klepaas.output.redaction import MARK
+from klepaas_plugins.deployments.changes import changes, listed
+from klepaas_plugins.deployments.manifests import Wanted, container_name, deployment, service
+from klepaas_plugins.deployments.ownership import extract, foreign, intent, is_ours
+
+Recorded = Callable[[str, str], Any]
+
+
+def test_the_intent_read_back_is_what_was_applied(recorded: Recorded) -> None:
+    assert intent(recorded("apply-and-patch", "apply changes image")) == {
+        "metadata": {"labels": {"app": "ssa"}},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "ssa"}},
+            "template": {
+                "metadata": {"labels": {"app": "ssa"}},
+                "spec": {
+                    "containers": [{"image": "nginx:1.27", "name": "main", "ports": [{"containerPort": 8080}]}],
+                },
+            },
+        },
+    }
+
+
+def test_a_field_that_another_manager_took_is_not_ours_any_more(recorded: Recorded) -> None:
+    taken = intent(recorded("apply-and-patch", "apply forced"))
+    assert "image" not in taken["spec"]["template"]["spec"]["containers"][0]
+    assert taken["spec"]["replicas"] == 2, "applied by both with one value, so owned by both"
+
+
+def test_an_object_that_klepaas_never_applied_is_not_ours(recorded: Recorded) -> None:
+    live = recorded("deployment-lifecycle", "get")
+    assert not is_ours(live)
+    assert intent(live) == {}
+
+
+def test_a_scaled_number_of_pods_is_not_part_of_the_intent() -> None:
+    fields = {"f:spec": {"f:replicas": {}}}
+    live = {
+        "metadata": {"managedFields": [{"manager": "klepaas", "subresource": "scale", "fieldsV1": fields}]},
+        "spec": {"replicas": 5},
+    }
+    assert intent(live) == {}
+
+
+def test_sets_of_plain_values_are_read_back() -> None:
+    assert extract({"finalizers": ["a", "b"]}, {"f:finalizers": {'v:"b"': {}}}) == {"finalizers": ["b"]}
+
+
+def test_own_patches_and_the_change_cause_are_no_obstacle() -> None:
+    cause = ".metadata.annotations.kubernetes.io/change-cause"
+    owners = [("klepaas", ".spec.replicas"), ("kubectl", cause), ("argocd", ".spec.replicas")]
+    assert foreign(owners) == [("argocd", ".spec.replicas")]
+
+
+def test_a_redeploy_on_an_existing_deployment_names_only_what_was_ours_and_what_is_asked(recorded: Recorded) -> None:
+    live = recorded("apply-and-patch", "apply changes image")
+    body = deployment(Wanted("ssa", "rec", "nginx:2", env_vars={"A": "1"}), live)
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "nginx:2"
+    assert container["ports"] == [{"containerPort": 8080}]
+    assert container["env"] == [{"name": "A", "value": "1"}]
+    assert body["spec"]["replicas"] == 2
+    assert body["spec"]["selector"] == {"matchLabels": {"app": "ssa"}}
+    assert body["metadata"]["annotations"] == {"kubernetes.io/change-cause": "deploy nginx:2 (env A)"}
+
+
+def test_a_deployment_of_somebody_else_is_touched_only_where_asked(recorded: Recorded) -> None:
+    live = recorded("deployment-lifecycle", "get")
+    body = deployment(Wanted("web", "rec", "nginx:2"), live)
+    assert container_name("web", live) == "main"
+    assert body["spec"] == {"template": {"spec": {"containers": [{"name": "main", "image": "nginx:2"}]}}}
+
+
+def test_a_probe_follows_the_port_and_keeps_its_path() -> None:
+    first = deployment(Wanted("web", "shop", "web:1", port=8080, health_path="/healthz"), None)
+    container = first["spec"]["template"]["spec"]["containers"][0]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": 8080}
+    by_socket = deployment(Wanted("web", "shop", "web:1", port=8080), None)
+    assert "tcpSocket" in by_socket["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]
+    without = deployment(Wanted("web", "shop", "web:1"), None)
+    assert "readinessProbe" not in without["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_a_health_path_without_a_port_is_refused() -> None:
+    with pytest.raises(BadRequest, match="needs a port"):
+        deployment(Wanted("web", "shop", "web:1", health_path="/healthz"), None)
+
+
+def test_a_variable_with_a_redaction_mark_is_refused() -> None:
+    with pytest.raises(BadRequest, match="redaction mark"):
+        Wanted("web", "shop", "web:1", env_vars={"TOKEN": MARK})
+
+
+def test_a_service_selects_the_pods_of_an_existing_deployment(recorded: Recorded) -> None:
+    live = recorded("deployment-lifecycle", "get")
+    assert service(Wanted("web", "rec", "web:1", port=80), live)["spec"]["selector"] == {"app": "web"}
+
+
+def test_changes_name_fields_shortly_and_never_show_values_of_variables() -> None:
+    def with_env(image: str, value: str) -> dict[str, Any]:
+        container = {"name": "web", "image": image, "env": [{"name": "DB", "value": value}]}
+        return {"spec": {"replicas": 2, "template": {"spec": {"containers": [container]}}}, "status": {"replicas": 9}}
+
+    lines = listed(changes(with_env("web:1", "old-secret"), with_env("web:2", "new-secret")))
+    assert lines == ["  image: web:1 -> web:2", "  env[DB].value: a value -> another value"]
