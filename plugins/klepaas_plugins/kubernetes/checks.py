@@ -1,0 +1,113 @@
+"""How the clusters are (health) and how access to them is set up here (doctor). Doctor checks touch no network."""
+
+import stat
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+
+from klepaas.errors import KlepaasError
+from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
+from klepaas_plugins.kubernetes.client import Clusters, credentials, exec_plugins
+from klepaas_plugins.kubernetes.client.kubeconfig import Entry
+
+__all__ = ["doctor_checks", "health_checks"]
+
+SLOW_S = 1.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def health_checks(clusters: Clusters) -> list[HealthCheck]:
+    """One check a context; none where there is no kubeconfig, which doctor reports."""
+    try:
+        contexts = clusters.contexts()
+    except KlepaasError:
+        return []
+    return [HealthCheck(f"kubernetes/{item.name}", partial(_health, clusters, item.name)) for item in contexts]
+
+
+async def _health(clusters: Clusters, context: str) -> HealthReport:
+    started_at = time.monotonic()
+    try:
+        version = await (await clusters.cluster(context)).ready()
+    except KlepaasError as exc:
+        return HealthReport(HealthStatus.UNHEALTHY, exc.line)
+    took_s = time.monotonic() - started_at
+    status = HealthStatus.OK if took_s < SLOW_S else HealthStatus.DEGRADED
+    return HealthReport(status, f"API server {version} is ready, answered in {took_s * 1000:.0f} ms")
+
+
+def doctor_checks(clusters: Clusters) -> list[DoctorCheck]:
+    """Checks of the kubeconfig and of what its contexts need."""
+    return [
+        DoctorCheck("kubernetes kubeconfig", partial(_in_thread, _kubeconfig, clusters)),
+        DoctorCheck("kubernetes contexts", partial(_in_thread, _contexts, clusters)),
+    ]
+
+
+async def _in_thread(look: Callable[[Clusters], list[Finding]], clusters: Clusters) -> Iterable[Finding]:
+    return await anyio.to_thread.run_sync(look, clusters, abandon_on_cancel=True)
+
+
+def _kubeconfig(clusters: Clusters) -> list[Finding]:
+    try:
+        merged = clusters.kubeconfig.merged()
+    except KlepaasError as exc:
+        looked = ", ".join(str(path) for path in clusters.kubeconfig.paths())
+        return [Finding(Level.ERROR, f"{exc.what} (looked at {looked})", exc.next_step or "Set KUBECONFIG")]
+    if not merged.files:
+        return [Finding(Level.OK, "This is a pod: its own service account is used")]
+    missing = [path for path in clusters.kubeconfig.paths() if path not in merged.files]
+    findings = [_file(path) for path in merged.files]
+    findings += [
+        Finding(Level.WARNING, f"{path} is named by KUBECONFIG and does not exist", "Correct KUBECONFIG")
+        for path in missing
+    ]
+    return findings
+
+
+def _file(path: Path) -> Finding:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return Finding(Level.WARNING, f"{path} can be read by others (mode {mode:04o})", f"chmod 600 {path}")
+    return Finding(Level.OK, f"{path} is readable, and by its owner only")
+
+
+def _contexts(clusters: Clusters) -> list[Finding]:
+    try:
+        merged = clusters.kubeconfig.merged()
+    except KlepaasError:
+        return []
+    findings = [_context(entry, clusters) for entry in merged.entries.values()]
+    if merged.default is None:
+        findings.append(Finding(Level.WARNING, "No context is the default one", "Set KLEPAAS_KUBE_CONTEXT"))
+    elif merged.default not in merged.entries:
+        repair = "Correct current-context or KLEPAAS_KUBE_CONTEXT"
+        findings.append(Finding(Level.ERROR, f"The default context {merged.default} does not exist", repair))
+    return findings or [Finding(Level.ERROR, "The kubeconfig has no contexts", "Add a cluster, a user and a context")]
+
+
+def _context(entry: Entry, clusters: Clusters) -> Finding:
+    name = f"Context {entry.context}"
+    if entry.problem:
+        return Finding(Level.ERROR, f"{name}: {entry.problem}", "Correct the kubeconfig")
+    try:
+        credentials.check_before_loading(entry, clusters.settings.kube_exec_plugins)
+    except KlepaasError as exc:
+        return Finding(Level.ERROR, exc.what, exc.next_step)
+    plugin = entry.user.get("exec")
+    if plugin and exec_plugins.find(plugin) is None:
+        command = Path(str(plugin.get("command"))).name
+        return Finding(Level.ERROR, f"{name}: its credential plugin {command} is not installed", f"Install {command}")
+    if _is_open(entry):
+        return Finding(Level.WARNING, f"{name} is not protected by TLS", "Use an https server with its authority")
+    return Finding(Level.OK, f"{name} resolves")
+
+
+def _is_open(entry: Entry) -> bool:
+    address = urlsplit(str(entry.cluster.get("server")))
+    plain = address.scheme == "http" or bool(entry.cluster.get("insecure-skip-tls-verify"))
+    return plain and address.hostname not in _LOOPBACK

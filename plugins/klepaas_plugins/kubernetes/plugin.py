@@ -1,0 +1,34 @@
+"""The Kubernetes plugin's hooks; the work is elsewhere."""
+
+from collections.abc import Iterable
+
+from klepaas.hookspecs import DoctorCheck, HealthCheck, hookimpl
+from klepaas.host import Host
+from klepaas.tools import Tool
+from klepaas_plugins.kubernetes.client import Clusters
+
+__all__: list[str] = []
+
+
+@hookimpl
+def klepaas_tools(host: Host) -> Iterable[Tool]:
+    """The tools that look into a cluster."""
+    from klepaas_plugins.kubernetes.tools import KubernetesTools
+
+    return KubernetesTools(Clusters.of(host)).tools()
+
+
+@hookimpl
+def klepaas_health_checks(host: Host) -> Iterable[HealthCheck]:
+    """Whether each context's API server is ready."""
+    from klepaas_plugins.kubernetes.checks import health_checks
+
+    return health_checks(Clusters.of(host))
+
+
+@hookimpl
+def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
+    """Whether access to the clusters is set up well."""
+    from klepaas_plugins.kubernetes.checks import doctor_checks
+
+    return doctor_checks(Clusters.of(host))

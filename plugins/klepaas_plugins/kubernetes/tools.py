@@ -1,0 +1,173 @@
+"""The Kubernetes tools that a model calls: their parameters, and what each says about itself.
+
+What they do is in `listing`, `logs` and `happenings`. Their docstrings are read by every client in every conversation,
+so each word is paid for. All of them only read.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from klepaas import names
+from klepaas.errors import BadRequest
+from klepaas.output import Answer, table
+from klepaas.tools import Effect, Tool
+from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
+from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
+from klepaas_plugins.kubernetes.listing import Output, Question, answer_many, answer_one
+from klepaas_plugins.kubernetes.logs import POD_OR_WORKLOAD, LogQuestion, answer_logs
+from klepaas_plugins.kubernetes.paging import CURSOR
+
+__all__ = ["KubernetesTools"]
+
+Context = Annotated[str | None, names.CONTEXT]
+Namespace = Annotated[str | None, names.NAMESPACE]
+TOOLSET = "kubernetes"
+
+
+class KubernetesTools:
+    """The tools of the Kubernetes plugin.
+
+    Args:
+        clusters: Where they look.
+    """
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+
+    def tools(self) -> list[Tool]:
+        """The tools, declared."""
+        return [
+            Tool(self.k8s_get, Effect.READ, "Get Kubernetes objects", TOOLSET, foreign_text=True),
+            Tool(self.k8s_logs, Effect.READ, "Read container logs", TOOLSET, foreign_text=True),
+            Tool(self.k8s_events, Effect.READ, "List Kubernetes events", TOOLSET, foreign_text=True),
+            Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
+        ]
+
+    async def k8s_get(
+        self,
+        kind: Annotated[str, names.KIND, Field(description="Kind, plural or short name; name.group if ambiguous")],
+        name: Annotated[str | None, names.OBJECT] = None,
+        namespace: Namespace = None,
+        all_namespaces: bool = False,
+        label_selector: Annotated[str | None, names.LABEL_SELECTOR] = None,
+        field_selector: Annotated[str | None, names.FIELD_SELECTOR] = None,
+        output: Output = "table",
+        limit: Annotated[int | None, Field(ge=1, le=5000)] = None,
+        cursor: Annotated[str | None, CURSOR] = None,
+        context: Context = None,
+    ) -> Answer:
+        """Get one Kubernetes object by name, or list objects of any kind, custom resources too; secrets are masked.
+
+        Use it to see what exists and its state; yaml shows everything of an object.
+
+        Args:
+            kind: Kind, plural, singular or short name.
+            name: One object. None: a list.
+            namespace: Where to look. None: the context's default namespace.
+            all_namespaces: Look in all of them.
+            label_selector: Only objects with these labels. None: all.
+            field_selector: Only objects with these fields. None: all.
+            output: The form of the answer.
+            limit: Most objects. None: as many as fit about 10 kB.
+            cursor: From the answer before, to go on. None: from the beginning.
+            context: The kubeconfig's context. None: the default one.
+
+        Raises:
+            NotFound: There is no such kind, object, namespace or context.
+            BadRequest: The parameters contradict each other, or a selector or cursor is wrong.
+        """
+        cluster = await self._clusters.cluster(context)
+        resource = await cluster.resource(kind)
+        place, note = _place(cluster, resource, namespace, all_namespaces)
+        question = Question(cluster, resource, place, output, label_selector, field_selector, note)
+        if name is None:
+            return await answer_many(question, limit, cursor)
+        if label_selector or field_selector or cursor:
+            raise BadRequest("A name excludes selectors and a cursor", next_step="Leave one of them out")
+        if question.everywhere:
+            named = Question(cluster, resource, None, output, None, f"metadata.name={name}", note)
+            return await answer_many(named, limit, None)
+        return await answer_one(question, name)
+
+    async def k8s_logs(
+        self,
+        name: Annotated[str, POD_OR_WORKLOAD, Field(description="Pod, kind/name (deployment/web) or application")],
+        namespace: Namespace = None,
+        container: Annotated[str | None, names.CONTAINER] = None,
+        tail_lines: Annotated[int, Field(ge=1, le=5000)] = 100,
+        previous: Annotated[bool, Field(description="The run before the last restart")] = False,
+        since_s: Annotated[int | None, Field(ge=1)] = None,
+        context: Context = None,
+    ) -> Answer:
+        """Read the last log lines of a container, with its state; of a workload, from its least healthy pod.
+
+        Use it to see why something crashes or misbehaves.
+
+        Args:
+            name: A pod, kind/name, or an application.
+            namespace: Where it is. None: the context's default namespace.
+            container: Which container. None: the failing one, else the pod's main one.
+            tail_lines: How many lines.
+            previous: Those of the run before the last restart.
+            since_s: Only those of the last seconds. None: all.
+            context: The kubeconfig's context. None: the default one.
+
+        Raises:
+            NotFound: There is no such pod, application or workload.
+            BadRequest: There is no such container, or no previous run.
+        """
+        cluster = await self._clusters.cluster(context)
+        place = namespace or cluster.default_namespace
+        return await answer_logs(LogQuestion(cluster, place, name, container, tail_lines, previous, since_s))
+
+    async def k8s_events(
+        self,
+        name: Annotated[str | None, names.OBJECT] = None,
+        kind: Annotated[str | None, names.KIND] = None,
+        namespace: Namespace = None,
+        all_namespaces: bool = False,
+        types: Literal["all", "warning"] = "all",
+        limit: Annotated[int, Field(ge=1, le=500)] = 50,
+        context: Context = None,
+    ) -> Answer:
+        """List recent Kubernetes events, newest first, repeats folded; with a name, of that object and its pods.
+
+        Use it to see why something does not start, is killed or not scheduled.
+
+        Args:
+            name: The object. None: all objects.
+            kind: Its kind; then only that object is meant. None: any.
+            namespace: Where to look. None: the context's default namespace.
+            all_namespaces: Look in all of them.
+            types: Whether only warnings are wanted.
+            limit: Most lines.
+            context: The kubeconfig's context. None: the default one.
+
+        Raises:
+            NotFound: There is no such kind or context.
+        """
+        cluster = await self._clusters.cluster(context)
+        about = await cluster.resource(kind) if kind else None
+        place = None if all_namespaces else namespace or cluster.default_namespace
+        if about is not None and not about.namespaced and namespace is None:
+            # Events about nodes and the like lie in the namespace "default".
+            place = None
+        about_kind = about.kind if about else None
+        return await answer_events(EventQuestion(cluster, place, name, about_kind, types == "warning", limit))
+
+    async def k8s_contexts(self) -> Answer:
+        """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""
+        contexts = self._clusters.contexts()
+        rows = [["*" if item.is_default else "", item.name, item.cluster, item.namespace] for item in contexts]
+        return Answer(table(["DEFAULT", "NAME", "CLUSTER", "NAMESPACE"], rows))
+
+
+def _place(
+    cluster: Cluster, resource: Resource, namespace: str | None, all_namespaces: bool
+) -> tuple[str | None, str | None]:
+    """The namespace to look in, and what to say about it."""
+    if not resource.namespaced:
+        ignored = namespace is not None or all_namespaces
+        return None, f"{resource.plural} have no namespace; it is ignored" if ignored else None
+    return (None if all_namespaces else namespace or cluster.default_namespace), None
