@@ -1,0 +1,133 @@
+"""A cluster with an application in it, and a klepaas in front of it on every transport."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.streams.text import TextReceiveStream
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
+from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
+
+from klepaas.app import create_app
+from klepaas.settings import Mode, Settings
+
+TRANSPORTS = ("memory, 2025-11-25", "memory, 2026-07-28", "stdio", "http")
+
+
+@dataclass
+class Platform:
+    """A sandbox, the kubeconfig that leads to it, and where the servers' stderr went."""
+
+    sandbox: Sandbox
+    kubeconfig: Path
+    stderr: Path
+
+    @contextlib.asynccontextmanager
+    async def client(self, transport: str, mode: Mode = Mode.READ_ONLY) -> AsyncIterator[Client[Any]]:
+        """A client session of a klepaas in this mode."""
+        if transport == "stdio":
+            async with self._over_stdio(mode) as client:
+                yield client
+        elif transport == "http":
+            async with self._over_http(mode) as client:
+                yield client
+        else:
+            app = create_app(Settings(mode=mode))
+            era: Any = "legacy" if "2025" in transport else "auto"
+            async with Client(app.server, mode=era) as client:
+                yield client
+
+    @contextlib.asynccontextmanager
+    async def _over_stdio(self, mode: Mode) -> AsyncIterator[Client[Any]]:
+        command = ["-m", "klepaas", "serve", *_options(mode)]
+        transport = StdioTransport(sys.executable, command, env=dict(os.environ), log_file=self.stderr)
+        async with Client(transport) as client:
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def _over_http(self, mode: Mode) -> AsyncIterator[Client[Any]]:
+        command = [sys.executable, "-m", "klepaas", "serve", "--http", "127.0.0.1:0", *_options(mode)]
+        async with await anyio.open_process(command, stdin=None, stdout=None) as process:
+            try:
+                assert process.stderr is not None
+                said = TextReceiveStream(process.stderr)
+                with anyio.fail_after(20):
+                    async with Client(await _announced_url(said)) as client:
+                        yield client
+            finally:
+                process.terminate()
+                with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+                    async for text in said:
+                        self.stderr.write_text(self.stderr.read_text() + text)
+
+
+async def _announced_url(said: TextReceiveStream) -> str:
+    seen = ""
+    async for text in said:
+        seen += text
+        found = re.search(r"http://127\.0\.0\.1:\d+/mcp", seen)
+        if found:
+            return found.group()
+    raise AssertionError(f"the server announced no address: {seen}")
+
+
+def _options(mode: Mode) -> list[str]:
+    return ["--writes"] if mode is Mode.WRITES else []
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the person who runs the tests."""
+    for name in list(os.environ):
+        if name.startswith("KLEPAAS_"):
+            monkeypatch.delenv(name)
+    yield
+
+
+@pytest.fixture
+async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Platform]:
+    """A sandbox with an application `web` in namespace `default`, reachable through KUBECONFIG."""
+    stderr = tmp_path / "stderr.log"
+    stderr.touch()
+    async with Sandbox(timing=Timing.instant()) as sandbox:
+        kubeconfig = sandbox.write_kubeconfig(tmp_path / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        sandbox.create(deployment("web"))
+        await _until_running(sandbox, "web")
+        sandbox.clear_requests()
+        yield Platform(sandbox, kubeconfig, stderr)
+
+
+async def _until_running(sandbox: Sandbox, name: str) -> None:
+    with anyio.fail_after(10):
+        while not (sandbox.get("deployments", name) or {}).get("status", {}).get("availableReplicas"):
+            await sandbox.changed()
+
+
+def deployment(name: str, **template: Any) -> dict[str, Any]:
+    """A Deployment of one pod.
+
+    Args:
+        name: Its name.
+        template: Further fields of its one container.
+    """
+    labels = {"app.kubernetes.io/name": name}
+    container = {"name": name, "image": f"registry.example/{name}:1.0", **template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
