@@ -1,0 +1,166 @@
+"""A circuit breaker for coroutines: pybreaker is the state machine and keeps the count, admission is decided here.
+
+pybreaker 1.4 cannot guard a coroutine: it does not see its outcome, lets every waiting call through when half-open,
+counts a cancellation as a failure and goes by the wall clock. So no call runs inside it. A call asks for a `Ticket`
+first and settles it afterwards: with a success, with a failure, or, when it was cancelled, with nothing at all.
+
+Only one ticket is out while the breaker is half-open. A ticket from before the last change of state counts for
+nothing: a straggler must neither close a breaker that has just opened nor open one that has just closed.
+
+Belongs to one event loop; nothing here waits.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import pybreaker
+
+from klepaas.resilience.clock import Clock
+
+__all__ = ["Breaker", "State", "Ticket"]
+
+# pybreaker never lets a call through by its own clock: ten years.
+_NEVER_S = 10 * 365 * 86_400.0
+# What callers are told while somebody else tries: nobody knows how long that takes, but not long.
+PROBING_RETRY_S = 1.0
+
+
+class State(StrEnum):
+    """The state of a breaker."""
+
+    CLOSED = pybreaker.STATE_CLOSED
+    OPEN = pybreaker.STATE_OPEN
+    HALF_OPEN = pybreaker.STATE_HALF_OPEN
+
+
+class _AttemptFailed(Exception):
+    """Tells pybreaker of a failure; never leaves this module."""
+
+
+def _fail() -> NoReturn:
+    raise _AttemptFailed
+
+
+class _Listener(pybreaker.CircuitBreakerListener):
+    def __init__(self, changed: Callable[[State, State], None]) -> None:
+        self._changed = changed
+
+    def state_change(self, cb: pybreaker.CircuitBreaker, old_state: Any, new_state: Any) -> None:
+        self._changed(State(old_state.name), State(new_state.name))
+
+
+class Ticket:
+    """The right to make one attempt, to be settled exactly once; settling it again does nothing.
+
+    Args:
+        breaker: Who gave it.
+        generation: The breaker's state at that time, counted through.
+    """
+
+    def __init__(self, breaker: "Breaker", generation: int) -> None:
+        self._breaker = breaker
+        self._generation = generation
+        self._settled = False
+
+    def success(self) -> None:
+        """The upstream was reached and did its part."""
+        self._settle(failed=False)
+
+    def failure(self) -> None:
+        """The upstream was not reached or did not do its part."""
+        self._settle(failed=True)
+
+    def release(self) -> None:
+        """Nothing was learned: the call was cancelled."""
+        self._settle(failed=None)
+
+    def _settle(self, *, failed: bool | None) -> None:
+        if not self._settled:
+            self._settled = True
+            self._breaker._settle(self, self._generation, failed)
+
+
+class Breaker:
+    """Decides whether an upstream is asked at all.
+
+    Args:
+        fail_max: Failures in a row that open it.
+        open_s: How long it stays open before one call may try, in seconds.
+        clock: The time it goes by.
+        on_change: Called with the old and the new state.
+    """
+
+    def __init__(
+        self, fail_max: int, open_s: float, clock: Clock, on_change: Callable[[State, State], None] | None = None
+    ) -> None:
+        self._open_s = open_s
+        self._clock = clock
+        self._on_change = on_change
+        self._generation = 0
+        self._probe: Ticket | None = None
+        self._changed_at = clock.monotonic()
+        self._machine = pybreaker.CircuitBreaker(
+            fail_max=fail_max,
+            reset_timeout=_NEVER_S,
+            listeners=[_Listener(self._changed)],
+            throw_new_error_on_trip=False,
+        )
+
+    @property
+    def state(self) -> State:
+        """Its state; it stays open until a call asks after its time has passed."""
+        return State(self._machine.current_state)
+
+    @property
+    def failures(self) -> int:
+        """Failures since the last success."""
+        return self._machine.fail_counter
+
+    @property
+    def state_age_s(self) -> float:
+        """How long it has been in this state, in seconds."""
+        return self._clock.monotonic() - self._changed_at
+
+    @property
+    def retry_in_s(self) -> float | None:
+        """After how many seconds a call that came now would be let through. None: at once."""
+        state = self.state
+        if state is State.OPEN and self.state_age_s < self._open_s:
+            return self._open_s - self.state_age_s
+        if state is State.HALF_OPEN and self._probe is not None:
+            return PROBING_RETRY_S
+        return None
+
+    def admit(self) -> Ticket | None:
+        """Let one attempt through, or not: then `retry_in_s` says when."""
+        if self.retry_in_s is not None:
+            return None
+        if self.state is State.OPEN:
+            self._machine.half_open()
+        ticket = Ticket(self, self._generation)
+        if self.state is State.HALF_OPEN:
+            self._probe = ticket
+        return ticket
+
+    def _settle(self, ticket: Ticket, generation: int, failed: bool | None) -> None:
+        if generation != self._generation:
+            return
+        if self._probe is ticket:
+            self._probe = None
+        if failed is None:
+            return
+        with suppress(_AttemptFailed):
+            self._machine.call(_fail if failed else _succeed)
+
+    def _changed(self, old: State, new: State) -> None:
+        self._generation += 1
+        self._probe = None
+        self._changed_at = self._clock.monotonic()
+        if self._on_change is not None:
+            self._on_change(old, new)
+
+
+def _succeed() -> None:
+    """Tells pybreaker of a success."""

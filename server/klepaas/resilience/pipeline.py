@@ -1,0 +1,302 @@
+"""The one way of every outside call:
+
+    concurrency limit -> total deadline -> retry -> breaker per attempt -> attempt timeout -> call -> classifier
+
+The deadline is kept by arithmetic: no wait begins that does not fit into it, and an attempt is cut at its own limit or
+at the deadline, whichever comes first. So a cut by us is always seen and counts as a timeout, and a cancellation that
+arrives here is always the caller's and counts as nothing.
+
+It sends nothing itself and knows no protocol. An upstream belongs to one event loop.
+
+Source: the order is that of Polly and of Microsoft's standard resilience handler.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import anyio
+
+from klepaas.resilience.answers import Asked, error_kind, one_line
+from klepaas.resilience.breaker import Breaker, State, Ticket
+from klepaas.resilience.classify import CONTACT, RETURNED, Classifier, Kind, Observation, Verdict, classify
+from klepaas.resilience.clock import Clock, SystemClock
+from klepaas.resilience.observer import Observer, Unobserved
+from klepaas.resilience.policy import Policy
+from klepaas.resilience.rate_limit import NotBefore
+from klepaas.resilience.retry import Budget, Outcome, retried
+
+__all__ = ["Stream", "Upstream", "UpstreamState"]
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Stream(Protocol):
+    """Something open that is to be closed."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Stream)
+Operation = Callable[[], Awaitable[T]]
+
+
+@dataclass(frozen=True)
+class UpstreamState:
+    """How an upstream is, for people and health checks.
+
+    Attributes:
+        name: Its name.
+        state: Its breaker's state.
+        failures: Failed attempts since the last good one.
+        retry_in_s: Seconds until one call may try again. None: calls go through.
+        rate_limited_for_s: Seconds for which it asked to be left alone. None: it did not.
+        last_error: The last failure in one line, redacted. None: there was none since the last good attempt.
+        since_s: When the breaker got into this state, in seconds since 1970.
+    """
+
+    name: str
+    state: State
+    failures: int
+    retry_in_s: float | None
+    rate_limited_for_s: float | None
+    last_error: str | None
+    since_s: float
+
+
+class Upstream:
+    """One system outside, asked through its own limits: a cluster's context, a Prometheus, a GitHub server.
+
+    Args:
+        name: What people call it, for example "kubernetes/prod"; also a metric's label.
+        policy: The limits. None: the defaults.
+        classify: Judges what each attempt brought.
+        clock: The time it goes by. None: the machine's.
+        observer: Whoever counts. None: nobody.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy | None = None,
+        classify: Classifier = classify,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.name = name
+        self.policy = policy or Policy()
+        self._classify = classify
+        self._clock: Clock = clock or SystemClock()
+        self._observer: Observer = observer or Unobserved()
+        self._slots = anyio.Semaphore(self.policy.max_concurrent, fast_acquire=True)
+        self._budget = Budget(self.policy.retry_ratio, self.policy.retry_burst)
+        self._not_before = NotBefore(self._clock, self.policy.rate_limit_pause_s, self.policy.rate_limit_max_s)
+        self._breaker = Breaker(self.policy.fail_max, self.policy.open_s, self._clock, self._changed)
+        self._last_error: str | None = None
+        self._observer.appeared(name)
+
+    async def call(self, operation: Operation[T], *, safe: bool, what: str, verify: str | None = None) -> T:
+        """Make one call, an attempt of which is one run of the operation.
+
+        Args:
+            operation: Asks the upstream once, in one request; called again for each retry.
+            safe: Whether it only reads. A change is repeated only when it was certainly not made.
+            what: What is asked, to go after "Cannot": "list pods in namespace prod". No secrets.
+            verify: For a change, how to find out whether it was made: "Read the deployment web". None: nothing special.
+
+        Returns:
+            What the operation returned. A result that the classifier calls the caller's mistake (a 404) comes back too.
+
+        Raises:
+            OutcomeUnknown: A change was sent and not confirmed.
+            CircuitOpen: The upstream has just failed repeatedly; nothing was sent.
+            RateLimited: The upstream wants to be left alone for longer than the call may take.
+            Overloaded: Too many calls wait for the upstream; nothing was sent.
+            KlepaasError: The call failed; exactly one kind of error for each kind of failure.
+        """
+        result: T = await self._guarded(operation, Asked(self.name, what, safe, verify), None)
+        return result
+
+    @asynccontextmanager
+    async def open_stream(
+        self, opening: Operation[S], *, what: str, safe: bool = True, verify: str | None = None
+    ) -> AsyncIterator[S]:
+        """Open something that stays open, a watch or a log that is followed.
+
+        Only the opening goes through the pipeline. What follows has no time limit, holds no turn and counts for
+        nothing here. It is closed at the end, also when an attempt opened something that the classifier rejects.
+
+        Args:
+            opening: Opens it and returns it; must leave no cancel scope or task group open behind it.
+            what: As for `call`.
+            safe: As for `call`.
+            verify: As for `call`.
+
+        Raises:
+            KlepaasError: It cannot be opened; the same errors as those of `call`.
+        """
+        stream: S = await self._guarded(opening, Asked(self.name, what, safe, verify), _close)
+        try:
+            yield stream
+        finally:
+            await _close(stream)
+
+    def snapshot(self) -> UpstreamState:
+        """How it is now."""
+        breaker = self._breaker
+        return UpstreamState(
+            name=self.name,
+            state=breaker.state,
+            failures=breaker.failures,
+            retry_in_s=breaker.retry_in_s,
+            rate_limited_for_s=self._not_before.wait_s or None,
+            last_error=self._last_error,
+            since_s=self._clock.wall() - breaker.state_age_s,
+        )
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds for which it asked to be left alone; 0 when it did not."""
+        return self._not_before.wait_s
+
+    @property
+    def shut(self) -> bool:
+        """Whether its breaker would refuse a call now."""
+        return self._breaker.retry_in_s is not None
+
+    async def _guarded(
+        self, operation: Operation[Any], asked: Asked, discard: Callable[[Any], Awaitable[None]] | None
+    ) -> Any:
+        try:
+            # Before the wait for a turn: an open breaker answers at once, however many calls hang.
+            self._refuse_early(asked)
+            async with self._turn(asked):
+                deadline = self._clock.monotonic() + self.policy.total_timeout_s
+                self._budget.earn()
+                outcome = await retried(
+                    partial(self._attempt, operation, asked, deadline, discard),
+                    policy=self.policy,
+                    clock=self._clock,
+                    budget=self._budget,
+                    turnstile=self,
+                    deadline=deadline,
+                    safe=asked.safe,
+                )
+                return asked.answer(outcome)
+        except Exception as exc:
+            self._observer.failed(self.name, error_kind(exc))
+            raise
+
+    def _refuse_early(self, asked: Asked) -> None:
+        retry_in_s = self._breaker.retry_in_s
+        if retry_in_s is not None:
+            raise asked.circuit_open(self._breaker.failures, retry_in_s, self._last_error)
+        if self.wait_s >= self.policy.total_timeout_s:
+            raise asked.rate_limited(self.wait_s)
+
+    @asynccontextmanager
+    async def _turn(self, asked: Asked) -> AsyncIterator[None]:
+        """One of the concurrent calls' places."""
+        waiting = self._slots.statistics().tasks_waiting
+        has_turn = False
+        if waiting < self.policy.max_waiting or self._slots.value > 0:
+            with self._clock.move_on_after(self.policy.queue_timeout_s):
+                await self._slots.acquire()
+                has_turn = True
+        if not has_turn:
+            raise asked.overloaded(self.policy.max_concurrent, waiting)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _attempt(
+        self,
+        operation: Operation[Any],
+        asked: Asked,
+        deadline: float,
+        discard: Callable[[Any], Awaitable[None]] | None,
+    ) -> Outcome:
+        await self._wait_for_quota(asked, deadline)
+        ticket = self._breaker.admit()
+        if ticket is None:
+            raise asked.circuit_open(self._breaker.failures, self._breaker.retry_in_s or 0.0, self._last_error)
+        try:
+            started = self._clock.monotonic()
+            outcome = await self._contact(operation, min(self.policy.attempt_timeout_s, deadline - started))
+            self._record(ticket, outcome, self._clock.monotonic() - started)
+        finally:
+            ticket.release()
+        if discard is not None and outcome.result is not None and outcome.verdict.kind not in RETURNED:
+            await discard(outcome.result)
+        return outcome
+
+    async def _wait_for_quota(self, asked: Asked, deadline: float) -> None:
+        while (wait_s := self.wait_s) > 0:
+            if self._clock.monotonic() + wait_s >= deadline:
+                raise asked.rate_limited(wait_s)
+            await self._clock.sleep(wait_s)
+
+    async def _contact(self, operation: Operation[Any], limit_s: float) -> Outcome:
+        """Run the operation within its time limit and judge what it brought."""
+        seen: Observation | None = None
+        with self._clock.move_on_after(limit_s) as scope:
+            try:
+                seen = Observation(await operation(), wall_s=self._clock.wall())
+            except Exception as exc:  # noqa: BLE001 -- guarded boundary: the classifier judges every exception
+                seen = Observation(error=_only(exc), wall_s=self._clock.wall())
+        # An exception out of an operation that we are cancelling says nothing about the upstream.
+        if seen is None or (seen.error is not None and scope.cancel_called):
+            verdict = Verdict(Kind.TIMEOUT, reason=f"gave no answer within {limit_s:.3g} s")
+            return Outcome(verdict)
+        return Outcome(self._judge(seen), seen.result, seen.error)
+
+    def _judge(self, seen: Observation) -> Verdict:
+        """The classifier's verdict; a classifier that fails lets nothing through."""
+        try:
+            verdict = self._classify(seen)
+        except Exception:
+            log.exception("the classifier of %s failed", self.name)
+            return Verdict(Kind.PROTOCOL)
+        return verdict if isinstance(verdict, Verdict) else Verdict(Kind.PROTOCOL)
+
+    def _record(self, ticket: Ticket, outcome: Outcome, latency_s: float) -> None:
+        kind = outcome.verdict.kind
+        if kind is Kind.RATE_LIMITED:
+            self._not_before.put_off(outcome.verdict.retry_after_s)
+            ticket.release()
+        elif kind is Kind.NOT_ASKED:
+            ticket.release()
+        elif kind in CONTACT:
+            self._last_error = None
+            ticket.success()
+        else:
+            self._last_error = one_line(outcome)
+            ticket.failure()
+        self._observer.attempted(self.name, kind, latency_s)
+
+    def _changed(self, old: State, new: State) -> None:
+        level = logging.WARNING if new is State.OPEN else logging.INFO
+        log.log(level, "circuit of %s: %s, was %s; last error: %s", self.name, new, old, self._last_error)
+        self._observer.changed(self.name, old, new)
+
+
+def _only(error: Exception) -> Exception:
+    """The one exception in a task group's group of one; any other exception as it is."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+async def _close(stream: Stream) -> None:
+    """Close, also under a cancellation, but not for ever."""
+    with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+        await stream.aclose()
