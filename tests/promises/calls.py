@@ -1,6 +1,6 @@
 """A sensible call of every tool, made from its declaration, so that a new tool cannot be forgotten by the walks."""
 
-import typing
+import inspect
 from typing import Any
 
 from klepaas.tools import Tool
@@ -22,7 +22,10 @@ SAMPLES: dict[str, Any] = {
     "resources": {"cpu": "100m"},
     "cursor": "eyJ2IjoxfQ",
     "wait_s": 5,
+    # The application of these tests was made by somebody else.
+    "take_ownership": True,
 }
+_ALWAYS = ("wait_s", "take_ownership")
 
 
 def plausible(tool: Tool) -> dict[str, Any]:
@@ -31,25 +34,11 @@ def plausible(tool: Tool) -> dict[str, Any]:
     Args:
         tool: The tool.
     """
-    arguments: dict[str, Any] = {}
-    for name, parameter in parameters(tool).items():
-        if parameter["required"]:
-            assert name in SAMPLES, f"tests/promises/calls.py has no sample for {name!r} of {tool.name}"
-            arguments[name] = SAMPLES[name]
-    if "wait_s" in parameters(tool):
-        arguments["wait_s"] = 5
-    return arguments
-
-
-def parameters(tool: Tool) -> dict[str, dict[str, Any]]:
-    """The tool's parameters that a client can give: required or not, and their annotation."""
-    import inspect
-
-    from fastmcp import Context
-
-    hints = typing.get_type_hints(tool.function, include_extras=True)
-    return {
-        name: {"required": parameter.default is inspect.Parameter.empty, "annotation": hints.get(name)}
+    required = [
+        name
         for name, parameter in inspect.signature(tool.function).parameters.items()
-        if hints.get(name) is not Context
-    }
+        if name in tool.parameters and parameter.default is inspect.Parameter.empty
+    ]
+    for name in required:
+        assert name in SAMPLES, f"tests/promises/calls.py has no sample for {name!r} of {tool.name}"
+    return {name: SAMPLES[name] for name in tool.parameters if name in required or name in _ALWAYS}

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
-from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 TRANSPORTS = ("memory, 2025-11-25", "memory, 2026-07-28", "stdio", "http")
 
@@ -84,12 +84,11 @@ def _options(mode: Mode) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith("KLEPAAS_"):
             monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ import re
 from typing import Any
 
 import pytest
-from klepaas_plugins.kubernetes.sandbox import mutating
 
 from klepaas.app import create_app
+from klepaas.parameters import Places
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Tool
+from klepaas_plugins.kubernetes.sandbox import mutating
 
-from .calls import SAMPLES, parameters, plausible
+from .calls import SAMPLES, plausible
 from .conftest import Platform
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +54,6 @@ HOSTILE = (
     "web\u2024x",
     "{}",
     "[]",
-    "null",
     "'; drop table x; --",
     "${jndi:ldap://x}",
 )
@@ -75,9 +75,9 @@ async def test_no_hostile_text_leads_a_request_astray(platform: Platform) -> Non
     async with platform.client("memory, 2025-11-25", Mode.WRITES) as client:
         for tool in app_tools:
             platform.sandbox.clear_requests()
-            for parameter in tool.texts:
+            for parameter in tool.parameters:
                 for value in HOSTILE:
-                    for arguments in _with(tool, parameter.name, value):
+                    for arguments in _with(tool, parameter, value):
                         await client.call_tool(tool.name, arguments, raise_on_error=False)
             _check_requests(platform, tool)
 
@@ -96,10 +96,8 @@ def _check_requests(platform: Platform, tool: Tool) -> None:
             )
 
 
-def test_every_text_parameter_of_every_tool_is_walked() -> None:
+def test_every_parameter_that_can_hold_text_has_a_sample() -> None:
     for entry in create_app(Settings(mode=Mode.WRITES)).catalogue:
-        texts = {parameter.name for parameter in entry.tool.texts}
-        for name, parameter in parameters(entry.tool).items():
-            if "str" in str(parameter["annotation"]) and "Literal" not in str(parameter["annotation"]):
-                assert name in texts, f"{entry.tool.name}: {name}"
+        for name, places in entry.tool.parameters.items():
+            if places != Places():
                 assert name in SAMPLES, f"tests/promises/calls.py has no sample for {name!r} of {entry.tool.name}"

@@ -1,11 +1,11 @@
 """In read-only mode no mutating request reaches a cluster, whatever the tool and the transport."""
 
 import pytest
-from klepaas_plugins.kubernetes.sandbox import mutating
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
+from klepaas_plugins.kubernetes.sandbox import mutating
 
 from .calls import plausible
 from .conftest import TRANSPORTS, Platform

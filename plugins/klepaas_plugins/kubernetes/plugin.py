@@ -1,8 +1,9 @@
 """The Kubernetes plugin's hooks; the work is elsewhere."""
 
+import argparse
 from collections.abc import Iterable
 
-from klepaas.hookspecs import DoctorCheck, HealthCheck, hookimpl
+from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, hookimpl
 from klepaas.host import Host
 from klepaas.tools import Tool
 from klepaas_plugins.kubernetes.client import Clusters
@@ -32,3 +33,20 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
     from klepaas_plugins.kubernetes.checks import doctor_checks
 
     return doctor_checks(Clusters.of(host))
+
+
+@hookimpl
+def klepaas_commands() -> Iterable[Command]:
+    """The demo, which brings its own cluster."""
+    yield Command("demo", "see it deploy, break, explain, roll back and scale, without a cluster", _demo, _demo_options)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from klepaas_plugins.kubernetes.demo import run
+
+    return run(arguments)
+
+
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for a program")
+    parser.add_argument("--serve", action="store_true", help="keep the sandbox up, and print how to connect a client")

@@ -1,0 +1,261 @@
+"""`klepaas demo`: a newcomer's first real deployment, without a cluster.
+
+It starts the sandbox in this process and `klepaas serve` in another, connects to it over stdio with an MCP client as
+Claude Desktop or an IDE would, and walks one story: deploy, look, break, read why, roll back, scale. Nothing is staged:
+every line is what a tool answered. It says nothing about the tools' insides and imports none of them.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
+
+from klepaas_plugins.kubernetes.sandbox import Sandbox
+
+__all__ = ["run"]
+
+LIMIT_S = 60.0
+_APP = "shop"
+_GOOD, _BETTER, _BROKEN = (f"registry.example/shop/web:{tag}" for tag in ("1.0", "1.1", "1.2-crash"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One wish of a person, the call that fulfils it, and how its answer must look.
+
+    Attributes:
+        wish: What a person would say.
+        wish_ko: The same in Korean.
+        tool: The tool a client would choose.
+        arguments: Its arguments.
+        expect: Texts that the answer must hold.
+        fails: Whether the call is meant to fail.
+        read_only: Whether the step goes to the server without `--writes`.
+    """
+
+    wish: str
+    wish_ko: str
+    tool: str
+    arguments: Mapping[str, Any]
+    expect: tuple[str, ...]
+    fails: bool = False
+    read_only: bool = False
+
+
+STORY = (
+    Step(
+        "Deploy my shop, two copies, on port 8080.",
+        "쇼핑몰을 8080 포트로 두 개 띄워 줘.",
+        "deploy_application",
+        {"app_name": _APP, "image": _GOOD, "replicas": 2, "port": 8080},
+        (_APP, "2"),
+    ),
+    Step("Is it healthy?", "잘 돌아가?", "get_deployment_status", {"app_name": _APP}, ("healthy", _GOOD)),
+    Step("Show me its pods.", "파드 보여 줘.", "k8s_get", {"kind": "pods"}, ("NAME", "Running")),
+    Step(
+        "Roll out version 1.1.",
+        "1.1 버전으로 올려 줘.",
+        "deploy_application",
+        {"app_name": _APP, "image": _BETTER},
+        (_BETTER,),
+    ),
+    Step(
+        "Now 1.2. (This image is broken.)",
+        "이제 1.2로. (고장 난 이미지)",
+        "deploy_application",
+        {"app_name": _APP, "image": _BROKEN},
+        ("CrashLoopBackOff", "exit code 1", "rollback_deployment"),
+        fails=True,
+    ),
+    Step("What do its logs say?", "로그는 뭐래?", "k8s_logs", {"name": _APP, "tail_lines": 5}, ("FATAL",)),
+    Step(
+        "Did customers notice?",
+        "고객들은 괜찮아?",
+        "get_deployment_status",
+        {"app_name": _APP},
+        ("CrashLoopBackOff",),
+    ),
+    Step("Roll it back.", "되돌려 줘.", "rollback_deployment", {"app_name": _APP}, (_BETTER,)),
+    Step("Scale it to four.", "네 개로 늘려 줘.", "scale_application", {"app_name": _APP, "replicas": 4}, ("4",)),
+    Step("How is everything?", "전체 상황은?", "get_overview", {}, (_APP,)),
+    Step(
+        "And an assistant that may only read tries to scale it to zero.",
+        "읽기만 허용된 비서가 0개로 줄이려 하면?",
+        "scale_application",
+        {"app_name": _APP, "replicas": 0},
+        ("read-only",),
+        fails=True,
+        read_only=True,
+    ),
+)
+
+
+@dataclass
+class Outcome:
+    """What a step's call answered, and what is wrong with the answer."""
+
+    step: Step
+    text: str
+    is_error: bool
+    duration_ms: int
+    problems: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome for a program."""
+        return {
+            "wish": self.step.wish,
+            "tool": self.step.tool,
+            "arguments": dict(self.step.arguments),
+            "answer": self.text,
+            "is_error": self.is_error,
+            "duration_ms": self.duration_ms,
+            "ok": not self.problems,
+            "problems": self.problems,
+        }
+
+
+Tell = Callable[[str], None]
+Finished = Callable[[Outcome], None]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo.
+
+    Args:
+        arguments: `json`: print one JSON document instead of the story. `serve`: keep the sandbox up afterwards.
+
+    Returns:
+        0 when every step did what it should, else 1.
+    """
+    try:
+        return anyio.run(_demo, arguments.json, arguments.serve)
+    except TimeoutError:
+        sys.stderr.write(f"klepaas demo: not done within {LIMIT_S:g} s\n")
+        return 1
+
+
+async def _demo(as_json: bool, serve: bool) -> int:
+    tell: Tell = _quiet if as_json else _say
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="klepaas-demo-") as folder:
+        async with Sandbox() as sandbox:
+            kubeconfig = sandbox.write_kubeconfig(Path(folder) / "kubeconfig")
+            tell("A sandbox Kubernetes API is up, and klepaas serves it over stdio to a real MCP client session.\n")
+            with anyio.fail_after(LIMIT_S):
+                outcomes = await _walk(kubeconfig, tell, _quiet_outcome if as_json else _show)
+            good = sum(not outcome.problems for outcome in outcomes)
+            duration_s = time.monotonic() - started
+            if as_json:
+                steps = [outcome.as_json() for outcome in outcomes]
+                _say(
+                    json.dumps({"ok": good == len(STORY), "duration_s": round(duration_s, 2), "steps": steps}, indent=2)
+                )
+            tell(f"{good} of {len(STORY)} steps did what they should, in {duration_s:.1f} s.")
+            if serve:
+                await _keep_up(kubeconfig)
+            elif good == len(STORY):
+                tell("Next: `klepaas demo --serve` keeps this sandbox up for your own client; the README says more.")
+    return 0 if good == len(STORY) else 1
+
+
+async def _walk(kubeconfig: Path, tell: Tell, finished: Finished) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(_client(kubeconfig, "--writes"))
+        reader = await stack.enter_async_context(_client(kubeconfig))
+        tell(
+            f"Connected: {len(await writer.list_tools())} tools, {len(await reader.list_tools())} of them read-only.\n"
+        )
+        for step in STORY:
+            outcome = await _take(step, reader if step.read_only else writer, tell)
+            finished(outcome)
+            outcomes.append(outcome)
+            if outcome.problems:
+                break
+    return outcomes
+
+
+def _client(kubeconfig: Path, *options: str) -> Client[StdioTransport]:
+    """A client of a klepaas of its own, as an MCP client would start it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
+    environment["KUBECONFIG"] = str(kubeconfig)
+    log_file = kubeconfig.with_name(f"serve{''.join(options)}.log")
+    command = ["-m", "klepaas", "serve", *options]
+    return Client(StdioTransport(sys.executable, command, env=environment, log_file=log_file), timeout=LIMIT_S)
+
+
+async def _take(step: Step, client: Client[StdioTransport], tell: Tell) -> Outcome:
+    tell(f"> {step.wish}  {step.wish_ko}")
+    tell(f"  {step.tool} {json.dumps(dict(step.arguments), ensure_ascii=False)}")
+    started = time.monotonic()
+    result = await client.call_tool(
+        step.tool, dict(step.arguments), raise_on_error=False, progress_handler=_Progress(tell)
+    )
+    duration_ms = round((time.monotonic() - started) * 1000)
+    text = "\n".join(block.text for block in result.content if hasattr(block, "text"))
+    outcome = Outcome(step, text, result.is_error, duration_ms)
+    if result.is_error is not step.fails:
+        outcome.problems.append("the call should have failed" if step.fails else "the call failed")
+    outcome.problems += [f"the answer does not hold {wanted!r}" for wanted in step.expect if wanted not in text]
+    return outcome
+
+
+class _Progress:
+    """Tells a call's progress as it comes."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        if message:
+            self._tell(f"  ... {message}")
+
+
+def _show(outcome: Outcome) -> None:
+    for line in outcome.text.splitlines():
+        _say(f"  | {line.expandtabs(4)}")
+    for problem in outcome.problems:
+        _say(f"  NOT AS IT SHOULD BE: {problem}")
+    meant = "refused, as it should be" if outcome.step.read_only else "failed, and said why"
+    verdict = "no" if outcome.problems else meant if outcome.step.fails else "done"
+    _say(f"  = {verdict} ({outcome.duration_ms} ms)\n")
+
+
+async def _keep_up(kubeconfig: Path) -> None:
+    """Tell how to connect a client of one's own, and wait for Ctrl-C."""
+    server = {
+        "command": sys.executable,
+        "args": ["-m", "klepaas", "serve", "--writes"],
+        "env": {"KUBECONFIG": str(kubeconfig)},
+    }
+    ide = {"servers": {"klepaas": {"type": "stdio", **server}}}
+    _say("The sandbox stays up until you press Ctrl-C.\n")
+    _say("Claude Desktop (claude_desktop_config.json), Cursor (.cursor/mcp.json), Claude Code (.mcp.json):")
+    _say(json.dumps({"mcpServers": {"klepaas": server}}, indent=2))
+    _say("\nVS Code (.vscode/mcp.json):")
+    _say(json.dumps(ide, indent=2))
+    await anyio.sleep_forever()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _quiet(_line: str) -> None:
+    """Say nothing: the JSON document is the only output."""
+
+
+def _quiet_outcome(_outcome: Outcome) -> None:
+    """Say nothing: the JSON document is the only output."""
