@@ -50,6 +50,7 @@ def _listener(address: tuple[str, int]) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()  # before the address is told: who reads it may connect at once
     except OSError as exc:
         if listener:
             listener.close()
