@@ -6,12 +6,13 @@ What moves by itself: Deployments, ReplicaSets, StatefulSets (without claims and
 image's name, see `pod_behaviour`), endpoints of Services, garbage collection, namespaces, the status of
 ResourceQuotas (object counts) and PodDisruptionBudgets, CustomResourceDefinitions.
 
-What is only stored: DaemonSets, CronJobs, HorizontalPodAutoscalers, Ingresses, NetworkPolicies, Roles and bindings (they
-are not evaluated: whoever may call may do everything not denied by `deny`), volumes and claims (they stay pending), Leases.
+What is only stored: DaemonSets, CronJobs, HorizontalPodAutoscalers, Ingresses, NetworkPolicies, Leases, volumes and
+claims (they stay pending), Roles and bindings (they are not evaluated: whoever has the token may do everything that
+`deny` does not forbid, whoever they impersonate nothing, unless `allow_user` names them).
 
-What is not done: admission webhooks and policies; OpenAPI; values of custom resources against their schema (only unknown
-fields are found); quotas of anything but object counts; unknown fields below containers and in most kinds; exec, attach,
-port-forward, following logs; pages of a list as of the first page's moment; events.k8s.io; protobuf.
+What is not done: admission webhooks and policies; OpenAPI; values of custom resources against their schema (only
+unknown fields are found); quotas of anything but object counts; unknown fields below containers and in most kinds;
+exec, attach, port-forward, following logs; pages of a list as of the first page's moment; events.k8s.io; protobuf.
 """
 
 from .model import Timing

@@ -78,6 +78,8 @@ class Admission:
         """A new object with what no manager owns."""
         if resource is SERVICES:
             return {**obj, "spec": self._service(obj["spec"])}
+        if resource is NAMESPACES:
+            return {**obj, "spec": {**(obj.get("spec") or {}), "finalizers": ["kubernetes"]}}
         if resource is PODS:
             return {**obj, "spec": _pod(obj["spec"])}
         if resource.plural == "persistentvolumeclaims":

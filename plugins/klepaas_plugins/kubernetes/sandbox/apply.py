@@ -111,7 +111,7 @@ def _merge(live: Any, patch: Any, custom: bool, path: Path) -> Any:
             merged_items = {
                 key: _merge(item, after.get(key, item), custom, (*path, key)) for key, item in before.items()
             }
-            return list({**after, **merged_items}[key] for key in {**before, **after})
+            return [{**after, **merged_items}[key] for key in {**before, **after}]
     return patch
 
 

@@ -82,6 +82,7 @@ def pod(obj: Json, now_s: float) -> Cells:
 
 
 def deployment(obj: Json, now_s: float) -> Cells:
+    """A deployment's row."""
     spec, status = obj["spec"], obj.get("status", {})
     ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
     return [
@@ -91,6 +92,7 @@ def deployment(obj: Json, now_s: float) -> Cells:
 
 
 def replica_set(obj: Json, now_s: float) -> Cells:
+    """A replica set's row."""
     spec, status = obj["spec"], obj.get("status", {})
     return [
         _name(obj), spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0),
@@ -99,12 +101,14 @@ def replica_set(obj: Json, now_s: float) -> Cells:
 
 
 def stateful_set(obj: Json, now_s: float) -> Cells:
+    """A stateful set's row."""
     spec = obj["spec"]
     ready = f"{obj.get('status', {}).get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
     return [_name(obj), ready, _age(obj, now_s), *_containers(spec["template"]["spec"])]
 
 
 def daemon_set(obj: Json, now_s: float) -> Cells:
+    """A daemon set's row."""
     spec, status = obj["spec"], obj.get("status", {})
     return [
         _name(obj), status.get("desiredNumberScheduled", 0), status.get("currentNumberScheduled", 0),
@@ -115,6 +119,7 @@ def daemon_set(obj: Json, now_s: float) -> Cells:
 
 
 def job(obj: Json, now_s: float) -> Cells:
+    """A job's row."""
     spec, status = obj["spec"], obj.get("status", {})
     conditions = {one["type"] for one in status.get("conditions") or () if one["status"] == "True"}
     state = next((kind for kind in ("Complete", "Failed", "Suspended") if kind in conditions), "Running")
@@ -127,6 +132,7 @@ def job(obj: Json, now_s: float) -> Cells:
 
 
 def cron_job(obj: Json, now_s: float) -> Cells:
+    """A cron job's row."""
     spec, status = obj["spec"], obj.get("status", {})
     last = status.get("lastScheduleTime")
     return [
@@ -137,6 +143,7 @@ def cron_job(obj: Json, now_s: float) -> Cells:
 
 
 def event(obj: Json, now_s: float) -> Cells:
+    """An event's row."""
     involved, source = obj["involvedObject"], obj.get("source") or {}
     first = obj.get("firstTimestamp") or obj.get("eventTime")
     last = obj.get("lastTimestamp") or first
@@ -151,6 +158,7 @@ def event(obj: Json, now_s: float) -> Cells:
 
 
 def service(obj: Json, now_s: float) -> Cells:
+    """A service's row."""
     spec = obj["spec"]
     ports = [
         f"{port['port']}{':' + str(port['nodePort']) if 'nodePort' in port else ''}/{port.get('protocol', 'TCP')}"
@@ -166,14 +174,17 @@ def service(obj: Json, now_s: float) -> Cells:
 
 
 def secret(obj: Json, now_s: float) -> Cells:
+    """A secret's row."""
     return [_name(obj), obj.get("type", ""), len(obj.get("data") or ()), _age(obj, now_s)]
 
 
 def config_map(obj: Json, now_s: float) -> Cells:
+    """A config map's row."""
     return [_name(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), _age(obj, now_s)]
 
 
 def node(obj: Json, now_s: float) -> Cells:
+    """A node's row."""
     status, info = obj.get("status", {}), obj.get("status", {}).get("nodeInfo", {})
     ready = next((one["status"] for one in status.get("conditions") or () if one["type"] == "Ready"), "Unknown")
     state = {"True": "Ready"}.get(ready, "NotReady") + (
@@ -188,10 +199,12 @@ def node(obj: Json, now_s: float) -> Cells:
 
 
 def namespace(obj: Json, now_s: float) -> Cells:
+    """A namespace's row."""
     return [_name(obj), obj.get("status", {}).get("phase", ""), _age(obj, now_s)]
 
 
 def ingress(obj: Json, now_s: float) -> Cells:
+    """An ingress's row."""
     spec = obj["spec"]
     hosts = ",".join(rule.get("host", "*") for rule in spec.get("rules") or ()) or "*"
     balancers = obj.get("status", {}).get("loadBalancer", {}).get("ingress") or ()
@@ -201,6 +214,7 @@ def ingress(obj: Json, now_s: float) -> Cells:
 
 
 def endpoints(obj: Json, now_s: float) -> Cells:
+    """An Endpoints object's row."""
     found = [
         f"{address['ip']}:{port['port']}"
         for subset in obj.get("subsets") or ()
@@ -211,6 +225,7 @@ def endpoints(obj: Json, now_s: float) -> Cells:
 
 
 def endpoint_slice(obj: Json, now_s: float) -> Cells:
+    """An endpoint slice's row."""
     ports = ",".join(str(port.get("port")) for port in obj.get("ports") or ()) or "<unset>"
     addresses = [address for one in obj.get("endpoints") or () for address in one["addresses"]]
     return [_name(obj), obj.get("addressType", ""), ports, _shortened(addresses, "<unset>"), _age(obj, now_s)]
@@ -222,6 +237,7 @@ def _shortened(values: list[str], empty: str = NONE) -> str:
 
 
 def claim(obj: Json, now_s: float) -> Cells:
+    """A claim's row."""
     spec, status = obj["spec"], obj.get("status", {})
     modes = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
     bound = bool(spec.get("volumeName"))
@@ -234,6 +250,7 @@ def claim(obj: Json, now_s: float) -> Cells:
 
 
 def quota(obj: Json, now_s: float) -> Cells:
+    """A quota's row."""
     hard, held = obj["spec"].get("hard") or {}, obj.get("status", {}).get("used") or {}
     shown = [f"{name}: {held.get(name, '0')}/{limit}" for name, limit in sorted(hard.items())]
     limits = [text for text in shown if text.startswith("limits.")]
@@ -241,10 +258,12 @@ def quota(obj: Json, now_s: float) -> Cells:
 
 
 def service_account(obj: Json, now_s: float) -> Cells:
+    """A service account's row."""
     return [_name(obj), len(obj.get("secrets") or ()), _age(obj, now_s)]
 
 
 def autoscaler(obj: Json, now_s: float) -> Cells:
+    """An autoscaler's row."""
     spec = obj["spec"]
     reference = spec.get("scaleTargetRef", {})
     targets = []
@@ -260,6 +279,7 @@ def autoscaler(obj: Json, now_s: float) -> Cells:
 
 
 def budget(obj: Json, now_s: float) -> Cells:
+    """A budget's row."""
     spec = obj["spec"]
     allowed = obj.get("status", {}).get("disruptionsAllowed", 0)
     return [
@@ -269,14 +289,17 @@ def budget(obj: Json, now_s: float) -> Cells:
 
 
 def network_policy(obj: Json, now_s: float) -> Cells:
+    """A network policy's row."""
     return [_name(obj), selector_text(obj["spec"].get("podSelector")) or NONE, _age(obj, now_s)]
 
 
 def lease(obj: Json, now_s: float) -> Cells:
+    """A lease's row."""
     return [_name(obj), (obj.get("spec") or {}).get("holderIdentity", ""), _age(obj, now_s)]
 
 
 def revision(obj: Json, now_s: float) -> Cells:
+    """A revision's row."""
     owners = obj["metadata"].get("ownerReferences") or [{}]
     group = owners[0].get("apiVersion", "").rpartition("/")[0]
     controller = f"{owners[0].get('kind', '').lower()}.{group}/{owners[0].get('name', '')}" if owners[0] else NONE
@@ -284,6 +307,7 @@ def revision(obj: Json, now_s: float) -> Cells:
 
 
 def role_binding(obj: Json, now_s: float) -> Cells:
+    """A role binding's row."""
     role, subjects = obj.get("roleRef") or {}, obj.get("subjects") or ()
 
     def named(kind: str) -> str:
@@ -300,6 +324,7 @@ def role_binding(obj: Json, now_s: float) -> Cells:
 
 
 def created_at(obj: Json, now_s: float) -> Cells:
+    """The row of a kind that shows only when it was created."""
     return [_name(obj), obj["metadata"]["creationTimestamp"]]
 
 

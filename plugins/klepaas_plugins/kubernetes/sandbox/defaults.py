@@ -177,7 +177,6 @@ _SPEC: dict[Resource, Callable[[Json], Json]] = {
     CRON_JOBS: _cron_job,
     SERVICES: _service,
     CLAIMS: lambda spec: _fill(spec, {"volumeMode": "Filesystem"}),
-    NAMESPACES: lambda spec: _fill(spec, {"finalizers": ["kubernetes"]}),
     DEFINITIONS: _definition,
     AUTOSCALERS: lambda spec: _fill(spec, {"minReplicas": 1}),
 }

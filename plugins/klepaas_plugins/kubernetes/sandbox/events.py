@@ -25,10 +25,8 @@ class Recorder:
     ) -> None:  # fmt: skip
         """Report an event about an object.
 
-        Args:
-            kind: Normal or Warning.
-            count: how often it has happened; 0 for once more than known.
-            at_s: Unix time of its latest occurrence; None for now.
+        `kind` is Normal or Warning; `count` how often it has happened, 0 for once more than known; `at_s` the Unix time
+        of its latest occurrence, None for now.
         """
         meta = obj["metadata"]
         namespace = meta.get("namespace", "default")

@@ -48,7 +48,11 @@ def list_keys(path: Path, custom: bool) -> tuple[str, ...] | None:
         return None
     if name == "ports":
         return (
-            ("containerPort", "protocol") if path[-2][:2] == "k:" else ("port", "protocol") if len(path) == 2 else None
+            ("containerPort", "protocol")
+            if len(path) > 1 and path[-2][:2] == "k:"
+            else ("port", "protocol")
+            if len(path) == 2
+            else None
         )
     if name == "conditions":
         return ("type",) if path[0] == "f:status" else None
@@ -112,7 +116,8 @@ def _is_there(path: Path, custom: bool) -> bool:
 def applied(value: Any, custom: bool, path: Path = ()) -> Paths:
     """The paths an applied configuration claims: its leaves, and the items of keyed lists."""
     below = children(value, path, custom)
-    paths: Paths = {path} if path and (not below or path[-1][:2] == "k:") else set()
+    leaf = not below and path != ("f:metadata",)
+    paths: Paths = {path} if path and (leaf or path[-1][:2] == "k:") else set()
     for name, child in (below or {}).items():
         paths |= applied(child, custom, (*path, name))
     return paths

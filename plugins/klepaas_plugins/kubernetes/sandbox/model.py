@@ -41,7 +41,7 @@ class Timing:
     complete_s: float = 1.0
     stop_s: float = 0.2
     namespace_s: float = 0.5
-    deadline_scale: float = 0.05
+    deadline_scale: float = 0.1
 
     @classmethod
     def instant(cls) -> Timing:
@@ -55,7 +55,7 @@ class Timing:
             complete_s=0.02,
             stop_s=0.01,
             namespace_s=0.1,
-            deadline_scale=0.002,
+            deadline_scale=0.02,
         )
 
 

@@ -180,8 +180,7 @@ class Objects:
     ) -> tuple[Json, bool]:
         """Change an object by a JSON, merge or strategic merge patch, or apply a configuration.
 
-        Args:
-            kind: the patch's media type.
+        `kind` is the patch's media type.
 
         Returns:
             The object, and whether it was created.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from . import discovery, schema, status
 from .evictions import evict
 from .faults import Attributes, Faults
 from .logs import Logs
+from .managed import update_owners
 from .model import Json
 from .objects import DeleteOptions, Objects, Write, patched
 from .resources import PODS, SERVICES, Resource
@@ -127,7 +129,8 @@ class Router:
         found = self._resolve(call)
         if isinstance(found, Call):
             return self._resource(found)
-        self._faults.authorize(call.user, Attributes(call.method.lower(), call.path))
+        if call.path != _REVIEW_PATH:
+            self._faults.authorize(call.user, Attributes(call.method.lower(), call.path))
         return found or _page_not_found()
 
     def _resolve(self, call: Call) -> Call | Response | None:
@@ -192,8 +195,9 @@ class Router:
             asked.get("verb", "get"), path, asked.get("group", ""), resource, asked.get("namespace") or None
         )
         head = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}}
-        allowed = {"allowed": self._faults.allowed(call.user, attributes)}
-        return answer({**head, "spec": body.get("spec", {}), "status": allowed}, 201)
+        review = {**head, "spec": body.get("spec", {})}
+        review = update_owners(None, review, call.write.manager, "", False, time.time())
+        return answer({**review, "status": {"allowed": self._faults.allowed(call.user, attributes)}}, 201)
 
     def _resource(self, call: Call) -> Response:
         assert call.resource is not None  # noqa: S101 - _resolve gives a Call only with its resource
@@ -411,8 +415,17 @@ def _page_key(obj: Json) -> str:
 
 
 def _decode(token: str) -> tuple[str, int]:
+    why = "start key or resourceVersion is missing"
     try:
-        said = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        why = f"invalid character {_quoted(raw[:1])} looking for beginning of value"
+        said = json.loads(raw)
         return str(said["start"]), int(said["rv"])
     except (ValueError, KeyError, TypeError) as error:
-        raise status.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+        raise status.bad_request(f"invalid continue token: continue key is not valid: {why}") from error
+
+
+def _quoted(byte: bytes) -> str:
+    """A byte as Go quotes a character."""
+    letter = byte.decode("latin-1")
+    return f"'{letter}'" if letter.isascii() and letter.isprintable() else f"'\\u{ord(letter or ' '):04x}'"

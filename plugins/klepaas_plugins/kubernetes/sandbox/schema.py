@@ -117,8 +117,7 @@ def _table(resource: Resource) -> Any:
 def check_fields(resource: Resource, obj: Json, validation: str) -> tuple[Json, tuple[str, ...]]:
     """The object without unknown fields, and the warnings about them.
 
-    Args:
-        validation: Ignore, Warn or Strict, as the client asked.
+    `validation` is Ignore, Warn or Strict, as the client asked.
 
     Raises:
         ApiError: 400 when the client asked for Strict and there are some.

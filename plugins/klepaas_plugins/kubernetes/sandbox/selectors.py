@@ -28,56 +28,56 @@ _FIELDS: dict[Resource, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-class _Tokens:
-    """A label selector, token by token."""
+class _Words:
+    """A label selector, word by word."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = _TOKEN.findall(text)
+        self._words = _TOKEN.findall(text)
         self._at = 0
 
     def peek(self) -> str:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+        return self._words[self._at] if self._at < len(self._words) else ""
 
     def take(self) -> str:
-        token = self.peek()
+        word = self.peek()
         self._at += 1
-        return token
+        return word
 
     def identifier(self, expected: str = "identifier") -> str:
-        token = self.take()
-        if not token or token in "!===(),":
-            raise bad_request(f"unable to parse requirement: found '{token}', expected: {expected}")
-        return token
+        word = self.take()
+        if not word or word in "!===(),":
+            raise bad_request(f"unable to parse requirement: found '{word}', expected: {expected}")
+        return word
 
     def values(self) -> set[str]:
         if self.take() != "(":
-            raise bad_request(f"unable to parse requirement: found '{self._tokens[self._at - 1]}', expected: '('")
+            raise bad_request(f"unable to parse requirement: found '{self._words[self._at - 1]}', expected: '('")
         values = {self.identifier()}
-        while (token := self.take()) == ",":
+        while (word := self.take()) == ",":
             values.add(self.identifier())
-        if token != ")":
-            raise bad_request(f"unable to parse requirement: found '{token}', expected: ',' or ')'")
+        if word != ")":
+            raise bad_request(f"unable to parse requirement: found '{word}', expected: ',' or ')'")
         return values
 
 
-def _requirement(tokens: _Tokens) -> Callable[[Labels], bool]:
-    if tokens.peek() == "!":
-        tokens.take()
-        absent = tokens.identifier()
+def _requirement(words: _Words) -> Callable[[Labels], bool]:
+    if words.peek() == "!":
+        words.take()
+        absent = words.identifier()
         return lambda labels: absent not in labels
-    key = tokens.identifier("!, identifier, or 'end of string'")
-    operator = tokens.peek()
+    key = words.identifier("!, identifier, or 'end of string'")
+    operator = words.peek()
     if operator in ("", ","):
         return lambda labels: key in labels
-    tokens.take()
+    words.take()
     if operator in ("=", "==", "!="):
-        value = "" if tokens.peek() in ("", ",") else tokens.identifier()
+        value = "" if words.peek() in ("", ",") else words.identifier()
         return (
             (lambda labels: labels.get(key) != value) if operator == "!=" else (lambda labels: labels.get(key) == value)
         )
     if operator not in ("in", "notin"):
         raise bad_request(f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
-    values = tokens.values()
+    values = words.values()
     if operator == "in":
         return lambda labels: labels.get(key) in values
     return lambda labels: labels.get(key) not in values
@@ -91,14 +91,14 @@ def label_match(text: str) -> Match | None:
     """
     if not text.strip():
         return None
-    tokens, requirements = _Tokens(text), []
+    words, requirements = _Words(text), []
     while True:
-        requirements.append(_requirement(tokens))
-        token = tokens.take()
-        if not token:
+        requirements.append(_requirement(words))
+        word = words.take()
+        if not word:
             break
-        if token != ",":
-            raise bad_request(f"unable to parse requirement: found '{token}', expected: ',' or 'end of string'")
+        if word != ",":
+            raise bad_request(f"unable to parse requirement: found '{word}', expected: ',' or 'end of string'")
 
     def match(obj: Json) -> bool:
         labels = obj["metadata"].get("labels") or {}

@@ -224,12 +224,7 @@ class Sandbox:
         message: str = "",
         times: int | None = None,
     ) -> None:
-        """Answer requests with an error.
-
-        Args:
-            method: `*` for any.
-            times: how often; None for always.
-        """
+        """Answer requests with an error; `method` is `*` for any, `times` None for always."""
         said = message or f"the sandbox was told to fail with {status}"
         self._faults.fail(method, path_regex, ApiError(status, said, reason), times)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -91,7 +91,7 @@ class Store:
         self._publish(Change(self.version, "DELETED", resource, gone, old))
         return gone
 
-    def since(self, resource: Resource, version: int) -> list[Change]:
+    def since(self, resource: Resource, version: int) -> Sequence[Change]:
         """What happened to a resource after a version.
 
         Raises:

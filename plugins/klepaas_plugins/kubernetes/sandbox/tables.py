@@ -126,13 +126,8 @@ def _row(resource: Resource, obj: Json, now_s: float) -> list[Any]:
     return _COLUMNS[resource][1](obj, now_s)
 
 
-def table(resource: Resource, objects: list[Json], meta: Json, include: str, *, header: bool = True) -> Json:
-    """Objects as a Table.
-
-    Args:
-        include: what each row carries of its object: None, Metadata or Object.
-        header: whether to describe the columns; a watch does so once.
-    """
+def table(resource: Resource, objects: list[Json], meta: Json, include: str) -> Json:
+    """Objects as a Table; `include` says what each row carries of its object: None, Metadata or Object."""
     now_s = time.time()
     rows = []
     for obj in objects:
@@ -146,7 +141,7 @@ def table(resource: Resource, objects: list[Json], meta: Json, include: str, *, 
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": meta,
-        "columnDefinitions": _definitions(resource) if header else [],
+        "columnDefinitions": _definitions(resource),
         "rows": rows,
     }
 

@@ -215,7 +215,8 @@ _CHECKS: dict[Resource, Callable[[Resource, Json], Causes]] = {
 def validate(resource: Resource, obj: Json, old: Json | None) -> list[Cause]:
     """What is wrong with an object; with a change of one, when `old` is given."""
     causes = [] if old else list(_name(resource, obj["metadata"].get("name", "")))
-    causes += _CHECKS.get(resource, lambda *_: iter(()))(resource, obj)
+    if resource in _CHECKS:
+        causes += _CHECKS[resource](resource, obj)
     return causes + list(_change(resource, obj, old)) if old else causes
 
 

@@ -73,18 +73,15 @@ def _line(kind: str, obj: Json) -> bytes:
 async def watch(store: Store, view: View, version: str, timeout_s: float, *, bookmarks: bool) -> AsyncIterator[bytes]:
     """The lines of a watch, until its time is up or its history is lost.
 
-    Args:
-        version: the resourceVersion to begin after; empty or 0 begins with what there is.
-        timeout_s: how long; infinite when the client set no limit.
+    It begins after the resourceVersion `version`; with what there is when that is empty or 0.
     """
     deadline_s = time.monotonic() + timeout_s
     seen = store.version
-    if version in ("", "0"):
-        for obj in store.list(view.resource, view.namespace):
-            if view.holds(obj):
-                yield view.line("ADDED", obj)
-    else:
+    if version not in ("", "0"):
         seen = int(version)
+    else:
+        for obj in filter(view.holds, store.list(view.resource, view.namespace)):
+            yield view.line("ADDED", obj)
     while True:
         try:
             changes = store.since(view.resource, seen)

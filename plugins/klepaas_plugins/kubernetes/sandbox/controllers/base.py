@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from ..events import Recorder
-from ..model import Json, Timing, timestamp
-from ..objects import Objects
-from ..resources import Resource
-from ..store import Change, Store
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.model import Json, Timing, timestamp
+from klepaas_plugins.kubernetes.sandbox.objects import Objects
+from klepaas_plugins.kubernetes.sandbox.resources import Resource
+from klepaas_plugins.kubernetes.sandbox.store import Change, Store
 
 Key = tuple[str, str]
 
@@ -89,11 +89,7 @@ def owners_named(change: Change, resource: Resource) -> Iterable[Key]:
 def set_condition(
     conditions: list[Json], kind: str, holds: bool, reason: str, message: str, *, touch: bool = False
 ) -> list[Json]:
-    """Conditions with one set; as it was when only its time would change.
-
-    Args:
-        touch: write lastUpdateTime even when status and reason stay.
-    """
+    """Conditions with one set; as it was when only its time would change, unless `touch` asks for the time."""
     stamp = timestamp(time.time())
     value = "True" if holds else "False"
     old = next((one for one in conditions if one["type"] == kind), None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ..model import Json
+from klepaas_plugins.kubernetes.sandbox.model import Json
+
 from .base import set_condition, without_zeros
 
 _COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
@@ -24,8 +25,7 @@ def _sum(replica_sets: list[Json], field: str) -> int:
 def deployment_status(deployment: Json, new: Json | None, owned: list[Json], unavailable: int) -> Json:
     """The status without its Progressing condition brought up to date.
 
-    Args:
-        unavailable: how many replicas may be missing for the Deployment to count as available.
+    `unavailable` is how many replicas may be missing for the Deployment to count as available.
     """
     old = deployment.get("status", {})
     available = _sum(owned, "availableReplicas")
@@ -71,11 +71,7 @@ class Progress:
         return set_condition(conditions, _PROGRESSING, True, "NewReplicaSetCreated", said)
 
     def follow(self, deployment: Json, new: Json | None, status: Json, scale: float) -> tuple[Json, float | None]:
-        """The status with its Progressing condition, and when the deadline is over.
-
-        Args:
-            scale: what progressDeadlineSeconds is multiplied by.
-        """
+        """The status with its Progressing condition, and when the deadline, multiplied by `scale`, is over."""
         spec, conditions = deployment["spec"], status["conditions"]
         held = next((one for one in conditions if one["type"] == _PROGRESSING), None)
         paused = bool(spec.get("paused"))

@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..events import Recorder
-from ..model import Json, hash_suffix
-from ..objects import CONTROLLER, DeleteOptions, Objects, Write
-from ..resources import DEPLOYMENTS, REPLICA_SETS
-from ..rounding import share
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.model import Json, hash_suffix
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Objects, Write
+from klepaas_plugins.kubernetes.sandbox.resources import DEPLOYMENTS, REPLICA_SETS
+from klepaas_plugins.kubernetes.sandbox.rounding import share
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of, owner_reference, owners_named
 from .deployment_status import Progress, deployment_status, roll_message
 
@@ -120,7 +121,8 @@ class DeploymentController(Base):
         if new is None:
             new = max(owned, key=_revision) if owned else None
             if new is None:
-                return self._report_paused_empty(deployment)
+                self.objects.set_status(DEPLOYMENTS, deployment, deployment_status(deployment, None, [], 0))
+                return None
         rollout = _Rollout(deployment, new, [one for one in owned if one is not new])
         if not paused:
             rollout = self._current(rollout)
@@ -289,10 +291,6 @@ class DeploymentController(Base):
         if len(self._progress) > 1000:
             self._progress.pop(next(iter(self._progress)))
         return again_s
-
-    def _report_paused_empty(self, deployment: Json) -> None:
-        status = deployment_status(deployment, None, [], 0)
-        self.objects.set_status(DEPLOYMENTS, deployment, status)
 
     def _forget_progress(self, deployment: Json) -> None:
         self._progress[deployment["metadata"]["uid"]] = Progress(time.time())

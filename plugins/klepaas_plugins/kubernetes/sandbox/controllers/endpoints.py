@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ..model import Json, name_suffix, timestamp
-from ..objects import CONTROLLER, Write
-from ..pods import is_ready
-from ..resources import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.model import Json, name_suffix, timestamp
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, Write
+from klepaas_plugins.kubernetes.sandbox.pods import is_ready
+from klepaas_plugins.kubernetes.sandbox.resources import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of, owner_reference
 
 _SERVICE_NAME = "kubernetes.io/service-name"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..model import Json
-from ..objects import DeleteOptions
-from ..resources import Resource
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.objects import DeleteOptions
+from klepaas_plugins.kubernetes.sandbox.resources import Resource
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of
 
 _FOREGROUND = "foregroundDeletion"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ..admission import used
-from ..evictions import healthy
-from ..model import Json, timestamp
-from ..resources import BUDGETS, CLAIMS, DEFINITIONS, PODS, QUOTAS, STORAGE_CLASSES
-from ..selectors import selector_match
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.admission import used
+from klepaas_plugins.kubernetes.sandbox.evictions import healthy
+from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
+from klepaas_plugins.kubernetes.sandbox.resources import BUDGETS, CLAIMS, DEFINITIONS, PODS, QUOTAS, STORAGE_CLASSES
+from klepaas_plugins.kubernetes.sandbox.selectors import selector_match
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of
 
 

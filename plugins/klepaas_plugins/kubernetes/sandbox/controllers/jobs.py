@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ..model import Json, timestamp
-from ..objects import CONTROLLER, Write
-from ..pods import is_active, is_ready
-from ..resources import JOBS, PODS
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, Write
+from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
+from klepaas_plugins.kubernetes.sandbox.resources import JOBS, PODS
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of, owners_named
 from .replica_sets import pod_of
 

@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..events import Recorder
-from ..model import Json
-from ..objects import Objects
-from ..pod_behaviour import Observation, Pod, observe
-from ..pods import is_finished
-from ..resources import CONFIG_MAPS, NODES, PODS, SECRETS
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.objects import Objects
+from klepaas_plugins.kubernetes.sandbox.pod_behaviour import Observation, Pod, observe
+from klepaas_plugins.kubernetes.sandbox.pods import is_finished
+from klepaas_plugins.kubernetes.sandbox.resources import CONFIG_MAPS, NODES, PODS, SECRETS
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of
 
 SANDBOX_NODE = "klepaas.io/sandbox-node"
@@ -48,7 +49,7 @@ class Kubelet(Base):
 
     def _forget(self, uid: str) -> None:
         for known in (self._pods, self._emitted, self._ending_s, self._blocked):
-            known.pop(uid, None)  # type: ignore[attr-defined]
+            known.pop(uid, None)
 
     def reconcile(self, namespace: str, name: str) -> float | None:
         """Write a pod's present status, and the events that led to it."""

@@ -8,9 +8,10 @@ import time
 import anyio
 import anyio.lowlevel
 
-from ..events import Recorder
-from ..objects import Objects
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.objects import Objects
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Controller
 from .deployments import DeploymentController
 from .endpoints import EndpointController

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ..events import Recorder
-from ..model import Json
-from ..objects import CONTROLLER, DeleteOptions, Objects, Write
-from ..resources import CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Objects, Write
+from klepaas_plugins.kubernetes.sandbox.resources import CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of
 
 _POLL_S = 0.02

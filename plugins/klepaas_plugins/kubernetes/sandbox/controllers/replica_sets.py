@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ..events import Recorder
-from ..model import Json
-from ..objects import CONTROLLER, DeleteOptions, Objects, Write
-from ..pods import is_active, is_finished, is_ready
-from ..resources import PODS, REPLICA_SETS, Resource
-from ..status import ApiError
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Objects, Write
+from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_finished, is_ready
+from klepaas_plugins.kubernetes.sandbox.resources import PODS, REPLICA_SETS, Resource
+from klepaas_plugins.kubernetes.sandbox.status import ApiError
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of, owner_reference, owners_named, set_condition, without_zeros
 
 _BATCH = 50

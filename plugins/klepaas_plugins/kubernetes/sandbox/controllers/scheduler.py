@@ -9,12 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ..events import Recorder
-from ..model import Json, timestamp
-from ..objects import Objects
-from ..resources import NODES, PODS
-from ..store import Change
-from ..validation import quantity
+from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
+from klepaas_plugins.kubernetes.sandbox.objects import Objects
+from klepaas_plugins.kubernetes.sandbox.resources import NODES, PODS
+from klepaas_plugins.kubernetes.sandbox.store import Change
+from klepaas_plugins.kubernetes.sandbox.validation import quantity
+
 from .base import Base, Key, key_of
 
 _NAMES = ("cpu", "memory", "ephemeral-storage")

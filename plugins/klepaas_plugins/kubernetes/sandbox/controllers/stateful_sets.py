@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..model import Json
-from ..objects import CONTROLLER, DeleteOptions, Write
-from ..pods import is_active, is_ready
-from ..resources import PODS, REVISIONS, STATEFUL_SETS
-from ..store import Change
+from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Write
+from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
+from klepaas_plugins.kubernetes.sandbox.resources import PODS, REVISIONS, STATEFUL_SETS
+from klepaas_plugins.kubernetes.sandbox.store import Change
+
 from .base import Base, Key, key_of, owner_reference, owners_named, without_zeros
 from .deployments import template_hash
 from .replica_sets import pod_of
