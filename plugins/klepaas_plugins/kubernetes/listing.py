@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import yaml
@@ -16,7 +16,7 @@ from klepaas_plugins.kubernetes.redaction import mask
 from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, masked
 from klepaas_plugins.kubernetes.wording import cell, near
 
-__all__ = ["Output", "Question", "answer_many", "answer_one"]
+__all__ = ["Output", "Question", "answer_many", "answer_one", "answer_one_anywhere"]
 
 Output = Literal["table", "wide", "yaml", "json", "names"]
 # Enough to fill the budget, for each kind of output, in one request.
@@ -85,6 +85,22 @@ async def answer_one(question: Question, name: str) -> Answer:
     except NotFound as exc:
         raise await _nearest(question, name, exc) from exc
     return Answer(_with_note(question, fit(text, ASKED_BYTES, "The object is very large")))
+
+
+async def answer_one_anywhere(question: Question, name: str) -> Answer:
+    """Every object of one name, whatever its namespace.
+
+    Args:
+        question: What kind is looked for.
+        name: The name.
+
+    Raises:
+        NotFound: There is none of that name.
+    """
+    answer = await answer_many(replace(question, field_selector=f"metadata.name={name}"), None, None)
+    if answer.facts and answer.facts["count"] == 0:
+        raise NotFound(f"There is no {question.resource.title} {name} {question.where}")
+    return answer
 
 
 async def answer_many(question: Question, limit: int | None, cursor: str | None) -> Answer:

@@ -113,6 +113,7 @@ def _lines(lines: Sequence[str]) -> Iterator[str]:
     """The lines, masked; `below` is the indentation of a secret's name whose value stands on the lines below it."""
     below: int | None = None
     whole_block = False
+    pair = False
     for line in lines:
         indent = len(line) - len(line.lstrip())
         if below is not None and line.strip():
@@ -121,10 +122,12 @@ def _lines(lines: Sequence[str]) -> Iterator[str]:
                 continue
             below = None
         found = _LINE.fullmatch(line)
-        if found is None or not is_secret(found["name"]):
+        value = found["value"].strip() if found is not None else ""
+        if found is None or not (is_secret(found["name"]) or (pair and found["name"] == "value")):
+            # A manifest inside a text: "- name: PASSWORD" says what the line "value: x" after it holds.
+            pair = found is not None and found["name"] in ("name", "key") and is_secret(value.strip("\"',"))
             yield line
             continue
-        value = found["value"].strip()
         if not value or _BLOCK.fullmatch(value):
             below, whole_block = indent, bool(value)
             yield line

@@ -1,11 +1,12 @@
 """The Kubernetes tools that a model calls: their parameters, and what each says about itself.
 
-What they do is in `listing`, `logs` and `happenings`. Their docstrings are read by every client in every conversation,
-so each word is paid for. All of them only read.
+What they do is in `listing`, `logs` and `happenings`, and so is what the parameters mean in full: these docstrings are
+read by every client in every conversation, and each word is paid for. All of the tools only read.
 """
 
 from typing import Annotated, Literal
 
+import anyio.to_thread
 from pydantic import Field
 
 from klepaas import names
@@ -14,7 +15,7 @@ from klepaas.output import Answer, table
 from klepaas.tools import Effect, Tool
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
 from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
-from klepaas_plugins.kubernetes.listing import Output, Question, answer_many, answer_one
+from klepaas_plugins.kubernetes.listing import Output, Question, answer_many, answer_one, answer_one_anywhere
 from klepaas_plugins.kubernetes.logs import POD_OR_WORKLOAD, LogQuestion, answer_logs
 from klepaas_plugins.kubernetes.paging import CURSOR
 
@@ -57,25 +58,9 @@ class KubernetesTools:
         cursor: Annotated[str | None, CURSOR] = None,
         context: Context = None,
     ) -> Answer:
-        """Get one Kubernetes object by name, or list objects of any kind, custom resources too; secrets are masked.
+        """Get one Kubernetes object, or list objects of any kind, custom resources too. Secrets are masked.
 
-        Use it to see what exists and its state; yaml shows everything of an object.
-
-        Args:
-            kind: Kind, plural, singular or short name.
-            name: One object. None: a list.
-            namespace: Where to look. None: the context's default namespace.
-            all_namespaces: Look in all of them.
-            label_selector: Only objects with these labels. None: all.
-            field_selector: Only objects with these fields. None: all.
-            output: The form of the answer.
-            limit: Most objects. None: as many as fit about 10 kB.
-            cursor: From the answer before, to go on. None: from the beginning.
-            context: The kubeconfig's context. None: the default one.
-
-        Raises:
-            NotFound: There is no such kind, object, namespace or context.
-            BadRequest: The parameters contradict each other, or a selector or cursor is wrong.
+        Use it to see what exists and in what state.
         """
         cluster = await self._clusters.cluster(context)
         resource = await cluster.resource(kind)
@@ -86,8 +71,7 @@ class KubernetesTools:
         if label_selector or field_selector or cursor:
             raise BadRequest("A name excludes selectors and a cursor", next_step="Leave one of them out")
         if question.everywhere:
-            named = Question(cluster, resource, None, output, None, f"metadata.name={name}", note)
-            return await answer_many(named, limit, None)
+            return await answer_one_anywhere(question, name)
         return await answer_one(question, name)
 
     async def k8s_logs(
@@ -103,19 +87,6 @@ class KubernetesTools:
         """Read the last log lines of a container, with its state; of a workload, from its least healthy pod.
 
         Use it to see why something crashes or misbehaves.
-
-        Args:
-            name: A pod, kind/name, or an application.
-            namespace: Where it is. None: the context's default namespace.
-            container: Which container. None: the failing one, else the pod's main one.
-            tail_lines: How many lines.
-            previous: Those of the run before the last restart.
-            since_s: Only those of the last seconds. None: all.
-            context: The kubeconfig's context. None: the default one.
-
-        Raises:
-            NotFound: There is no such pod, application or workload.
-            BadRequest: There is no such container, or no previous run.
         """
         cluster = await self._clusters.cluster(context)
         place = namespace or cluster.default_namespace
@@ -134,18 +105,6 @@ class KubernetesTools:
         """List recent Kubernetes events, newest first, repeats folded; with a name, of that object and its pods.
 
         Use it to see why something does not start, is killed or not scheduled.
-
-        Args:
-            name: The object. None: all objects.
-            kind: Its kind; then only that object is meant. None: any.
-            namespace: Where to look. None: the context's default namespace.
-            all_namespaces: Look in all of them.
-            types: Whether only warnings are wanted.
-            limit: Most lines.
-            context: The kubeconfig's context. None: the default one.
-
-        Raises:
-            NotFound: There is no such kind or context.
         """
         cluster = await self._clusters.cluster(context)
         about = await cluster.resource(kind) if kind else None
@@ -158,7 +117,7 @@ class KubernetesTools:
 
     async def k8s_contexts(self) -> Answer:
         """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""
-        contexts = self._clusters.contexts()
+        contexts = await anyio.to_thread.run_sync(self._clusters.contexts, abandon_on_cancel=True)
         rows = [["*" if item.is_default else "", item.name, item.cluster, item.namespace] for item in contexts]
         return Answer(table(["DEFAULT", "NAME", "CLUSTER", "NAMESPACE"], rows))
 

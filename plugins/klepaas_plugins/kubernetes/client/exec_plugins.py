@@ -83,9 +83,9 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = ()) -> N
     if not _stand_together(_KNOWN.get(name, ()), words):
         raise _refused(context, f"{name} is not asked for a token")
     for item in spec.get("env") or ():
-        variable = str(item.get("name")) if isinstance(item, dict) else "?"
-        if _UNSAFE_VARIABLE.fullmatch(variable):
-            raise _refused(context, f"{name} is given the variable {variable}")
+        variable = str(item.get("name")) if isinstance(item, dict) else ""
+        if not variable or _UNSAFE_VARIABLE.fullmatch(variable):
+            raise _refused(context, f"{name} is given the variable {variable or '(nameless)'}")
 
 
 def find(spec: Mapping[str, Any]) -> str | None:
