@@ -7,38 +7,28 @@ Source: Kubernetes, "Recommended Labels".
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from klepaas.errors import BadRequest, Forbidden, NotFound
-from klepaas.output import Answer, table
-from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.errors import BadRequest, NotFound
 from klepaas_plugins.deployments.objects import (
     Object,
-    age,
-    at,
-    condition,
-    images,
     items,
     labels,
     name_of,
     namespace_of,
-    one_line,
 )
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.rollout import Phase, Snapshot, counts, phase
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.kubernetes.client import Cluster
 
-__all__ = ["KINDS", "Workload", "application_of", "find_one", "find_workloads", "list_text", "workloads"]
+__all__ = ["KINDS", "Workload", "application_of", "find_one", "find_workloads", "workloads"]
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 _LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/name", "app")
-_COLUMNS = ("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE")
-_ORDER = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT, Phase.HEALTHY, Phase.STOPPED)
 
 
 @dataclass(frozen=True)
@@ -164,60 +154,3 @@ async def _namespaces_with(place: Place) -> list[str]:
     resource = await place.cluster.resource("deployments.apps")
     query = partial(place.cluster.list, resource, None, field_selector=f"metadata.name={place.app_name}", limit=10)
     return [namespace_of(item) for item in items(await if_allowed(query, nothing))]
-
-
-def ordered(found: Iterable[Workload]) -> list[Workload]:
-    """Workloads with the unhealthy first."""
-    return sorted(found, key=lambda item: (_ORDER.index(item.phase), item.namespace, item.application, item.name))
-
-
-async def list_text(cluster: Cluster, namespace: str | None) -> Answer:
-    """The answer of list_applications.
-
-    Args:
-        cluster: The cluster.
-        namespace: The namespace. None: all of them.
-    """
-    where = f"namespace {namespace}" if namespace else "all namespaces"
-    try:
-        found = ordered(await workloads(cluster, namespace))
-    except Forbidden as exc:
-        if namespace is None:
-            exc.next_step = "Name a namespace that you may read"
-        raise
-    if not found:
-        return Answer(f"No application in {where} (context {cluster.context}).", {"applications": 0, "unhealthy": 0})
-    now = datetime.now(UTC)
-    ill = sum(item.phase in (Phase.FAILED, Phase.DEGRADED) for item in found)
-    count = len({(item.namespace, item.application) for item in found})
-    text = table(
-        _COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), [_row(item, namespace is None, now) for item in found]
-    )
-    head = f"{count} applications in {where}" + (f", {ill} workloads unhealthy" if ill else ", none unhealthy")
-    more = "get_deployment_status tells about one application" if namespace else "Name a namespace to see fewer"
-    return Answer(fit(f"{head}\n{text}", LIST_BYTES, more), {"applications": count, "unhealthy": ill})
-
-
-def _row(item: Workload, with_namespace: bool, now: datetime) -> list[str]:
-    plain = item.kind == "Deployment" and item.name == item.application
-    row = [
-        item.application,
-        "" if plain else f"{item.kind.lower()}/{item.name}",
-        item.ready,
-        status_words(item),
-        ", ".join(images(item.item)),
-        age(at(item.item, "metadata", "creationTimestamp"), now),
-    ]
-    return [item.namespace, *row] if with_namespace else row
-
-
-def status_words(item: Workload) -> str:
-    """How it is, with the controller's own reason where it is failed or degraded."""
-    state = item.phase
-    if state not in (Phase.FAILED, Phase.DEGRADED):
-        return str(state)
-    failure = condition(item.item, "ReplicaFailure")
-    if failure.get("status") == "True":
-        return f"{state}: {one_line(str(failure.get('message', '')), 120)}"
-    late = condition(item.item, "Progressing")
-    return f"{state}: {late['reason']}" if late.get("status") == "False" else str(state)

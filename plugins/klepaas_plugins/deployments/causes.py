@@ -109,13 +109,13 @@ def _container_cause(pod: Object, status: Object) -> Cause | None:
     exits = restarts + (1 if at(status, "state", "terminated") else 0)
     reason, message = str(waiting.get("reason", "")), one_line(str(waiting.get("message") or ""))
     if ended.get("reason") == "OOMKilled":
-        return _about(pod, status, "OOMKilled", message or "the container used more memory than its limit", ended)
+        return _about(pod, status, "OOMKilled", "the container used more memory than it may", ended)
     if reason == "CrashLoopBackOff" or (exits >= 2 and ended.get("exitCode")):
-        return _about(pod, status, reason or str(ended.get("reason") or "Error"), _last_words(message, ended), ended)
+        return _about(pod, status, reason or str(ended.get("reason") or "Error"), _last_words(ended), ended)
     if reason in _IMAGE or reason in _CONTAINER:
-        return _about(pod, status, reason, message, {})
+        return _about(pod, status, reason, _after_the_plumbing(message), {})
     if ended.get("exitCode"):
-        return _about(pod, status, str(ended.get("reason") or "Error"), _last_words("", ended), ended, decisive=False)
+        return _about(pod, status, str(ended.get("reason") or "Error"), _last_words(ended), ended, decisive=False)
     if reason and reason not in _STARTING:
         return _about(pod, status, reason, message, {}, decisive=False)
     if at(status, "state", "running") is not None and at(pod, "status", "phase") == "Running":
@@ -123,9 +123,14 @@ def _container_cause(pod: Object, status: Object) -> Cause | None:
     return None
 
 
-def _last_words(message: str, ended: Object) -> str:
-    """What the container wrote to its termination log, where it wrote something."""
-    return one_line(str(ended.get("message") or message))
+def _last_words(ended: Object) -> str:
+    """What the container wrote to its termination log; the kubelet's own sentence says no more than the reason."""
+    return one_line(str(ended.get("message") or ""))
+
+
+def _after_the_plumbing(message: str) -> str:
+    """A container runtime's message without the names of the calls that it came through."""
+    return message.rpartition(" desc = ")[2]
 
 
 def _about(
@@ -183,4 +188,4 @@ def advice(cause: Cause) -> str | None:
         "quota exceeded": "Free or raise the namespace's quota, or run fewer replicas",
         "Paused": "Resume the rollout (spec.paused=false)",
     }
-    return known.get(cause.reason, "Read the log lines below" if cause.exit_code is not None else None)
+    return known.get(cause.reason, "Read the log lines" if cause.exit_code is not None else None)

@@ -3,6 +3,7 @@
 Values of environment variables and of Secrets are never shown: that they differ is.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ __all__ = ["Change", "changes", "kept", "listed"]
 # What the server itself keeps up to date; a change there is nobody's wish.
 _KEPT_BY_SERVER = ("status", "metadata.managedFields", "metadata.resourceVersion", "metadata.generation",
                    "metadata.uid", "metadata.creationTimestamp", "metadata.selfLink", "apiVersion", "kind")  # fmt: skip
+# Names, labels and selectors of a new object, the protocol, the probe's default rhythm.
+_GOES_WITHOUT_SAYING = re.compile(
+    r"\.name$|\.protocol$|^name$|^metadata\.(name|namespace)$|app\.kubernetes\.io/|(period|timeout)Seconds$"
+)
 _CAUSE = f"metadata.annotations.{CHANGE_CAUSE}"
 
 
@@ -94,8 +99,8 @@ def _shown(path: str, value: Any, *, changed: bool = False) -> str | None:
 
 
 def listed(found: Sequence[Change], most: int = 30) -> list[str]:
-    """The changes as lines, a long list cut with a count."""
-    lines = [f"  {change.line}" for change in found if not change.field.endswith("].name")]
+    """The changes as lines without what goes without saying, a long list cut with a count."""
+    lines = [f"  {change.line}" for change in found if not _GOES_WITHOUT_SAYING.search(change.field)]
     return lines if len(lines) <= most else [*lines[:most], f"  and {len(lines) - most} more fields"]
 
 

@@ -3,8 +3,9 @@
 It reads from the cluster under a short limit of its own: evidence that cannot be had must not hide the cause.
 """
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import anyio
@@ -20,6 +21,8 @@ __all__ = ["Evidence", "Folded", "collect", "fold", "warnings_of"]
 _LIMIT_S = 5.0
 _LOG_BYTES = 16_384
 _LINE_CHARS = 200
+# A kubelet names a pod as name_namespace(uid); the name is in the event already.
+_POD_UID = re.compile(r"(?:pod[= ])?\S+_\S+\([0-9a-f-]{36}\)")
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,18 @@ class Folded:
     count: int
     last: datetime | None
 
-    def line(self, now: datetime) -> str:
+    def line(self, now: datetime, *, with_namespace: bool = False, max_chars: int = 240) -> str:
         """The events on one line."""
         times = f" x{self.count}" if self.count > 1 else ""
-        return f"{self.reason}{times} ({age(self.last, now)} ago, {self.subject}): {self.message}"
+        place = f" in {self.namespace}" if with_namespace else ""
+        message = one_line(self.message, max_chars)
+        return f"{self.reason}{times} ({age(self.last, now)} ago, {self.subject}{place}): {message}"
+
+    def repeats(self, cause: Cause) -> bool:
+        """Whether the events say no more than the cause does."""
+        if self.reason == "BackOff" and cause.exit_code is not None:
+            return True
+        return bool(cause.message) and self.message[-60:] == cause.message[-60:]
 
 
 @dataclass(frozen=True)
@@ -53,16 +64,22 @@ class Evidence:
     """What was found.
 
     Attributes:
+        cause: What it backs up; with the probe's own words where the cause is that it is not ready.
         log: The last log lines.
-        events: The newest warnings first.
+        events: Warnings about the objects concerned, the most telling first.
     """
 
+    cause: Cause
     log: Sequence[str] = ()
-    events: Sequence[Folded] = field(default_factory=tuple)
+    events: Sequence[Folded] = ()
+
+    @property
+    def _telling(self) -> list[Folded]:
+        return [event for event in self.events if not event.repeats(self.cause)]
 
     def lines(self, now: datetime, most_events: int = 1) -> list[str]:
         """The evidence for an answer."""
-        found = [f"Event: {event.line(now)}" for event in self.events[:most_events]]
+        found = [f"Event: {event.line(now)}" for event in self._telling[:most_events]]
         return [*found, "Last log lines:", *(f"  {line}" for line in self.log)] if self.log else found
 
 
@@ -88,7 +105,7 @@ def _read(event: Object) -> Folded:
         subject=f"{about.get('kind', '')} {about.get('name', '')}",
         namespace=str(about.get("namespace") or ""),
         reason=str(event.get("reason") or ""),
-        message=one_line(str(event.get("message") or ""), 240),
+        message=_POD_UID.sub("", one_line(str(event.get("message") or ""), 1000)),
         count=int(at(event, "series", "count") or event.get("count") or 1),
         last=last or when(at(event, "metadata", "creationTimestamp")),
     )
@@ -136,7 +153,16 @@ async def collect(cluster: Cluster, namespace: str, cause: Cause, names: Sequenc
 
     with anyio.move_on_after(_LIMIT_S):
         await together(read_log, read_events)
-    return Evidence(log, sorted(events, key=lambda event: _rank(event, names)))
+    events.sort(key=lambda event: _rank(event, names))
+    return Evidence(_in_the_probes_words(cause, events), log, events)
+
+
+def _in_the_probes_words(cause: Cause, events: Sequence[Folded]) -> Cause:
+    """That something is not ready says little; what its probe met says why."""
+    probe = next((event for event in events if event.reason == "Unhealthy"), None)
+    if cause.message or probe is None or cause.exit_code is not None:
+        return cause
+    return replace(cause, message=probe.message)
 
 
 def _rank(event: Folded, names: Sequence[str]) -> int:

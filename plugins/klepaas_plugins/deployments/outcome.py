@@ -10,15 +10,15 @@ from typing import Any
 
 import anyio
 
-from klepaas.errors import Conflict
+from klepaas.errors import Conflict, KlepaasError
 from klepaas.output import Answer
 from klepaas_plugins.deployments.causes import Cause, advice
 from klepaas_plugins.deployments.errors import RolloutFailed
 from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.objects import REVISION, Object, annotation, images, is_owned_by, name_of
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.revisions import Revision, choose, history
-from klepaas_plugins.deployments.rollout import Snapshot, current_pods, current_replicaset
+from klepaas_plugins.deployments.revisions import FAILED, Revision, choose, history
+from klepaas_plugins.deployments.rollout import Phase, Snapshot, current_pods, current_replicaset, phase
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.watching import Followed, Report, Target, follow
 
@@ -71,25 +71,48 @@ async def settle(
         grace_s=settings.unschedulable_grace_s,
         report=report,
     )
+    took_s = anyio.current_time() - began_s
+    await _note_failure(place, followed)
     if followed.verdict.failed and wait_s > 0:
         raise await _failure(place, followed.snapshot, followed.verdict.cause, change, settings)
-    return _answer(place, followed, change, wait_s, anyio.current_time() - began_s)
+    return await _answer(place, followed, change, wait_s, took_s)
 
 
-def _answer(place: Place, followed: Followed, change: Change, wait_s: float, took_s: float) -> Answer:
+async def _note_failure(place: Place, followed: Followed) -> None:
+    """Note on the revision itself that it never came to life, or that it did after all.
+
+    The note only serves a later choice, so that it cannot be made must not hide how the rollout went.
+    """
+    owner, cause = current_replicaset(followed.snapshot), followed.verdict.cause
+    if owner is None:
+        return
+    never_lived = not (owner.get("status") or {}).get("availableReplicas")
+    failed = followed.verdict.failed and cause is not None and cause.pod is not None and never_lived
+    note = cause.reason if failed and cause is not None else None
+    if annotation(owner, FAILED) == note or not (failed or followed.verdict.done):
+        return
+    try:
+        resource = await place.cluster.resource("replicasets.apps")
+        patch = {"metadata": {"annotations": {FAILED: note}}}
+        await place.cluster.merge_patch(resource, name_of(owner), place.namespace, patch)
+    except KlepaasError:
+        return
+
+
+async def _answer(place: Place, followed: Followed, change: Change, wait_s: float, took_s: float) -> Answer:
     verdict, workload = followed.verdict, followed.snapshot.workload
     revision = annotation(workload, REVISION) if verdict.counts.observed else None
     numbers = f"{verdict.progress}{f', revision {revision}' if revision else ''}"
     lines = [*change.lines, *change.notes]
     if verdict.done:
-        first, state = f"{place.text} {change.done}: {numbers}, after {took_s:.0f} s.", "healthy"
+        first, state = f"{place.text} {change.done}: {numbers}, after {took_s:.0f} s.", phase(followed.snapshot)
     else:
-        first, state = f"{change.noun} of {place.text} is applied and still rolling out: {numbers}.", "rolling out"
-        lines += _unfinished(place, followed, wait_s)
+        first, state = f"{change.noun} of {place.text} is applied and still rolling out: {numbers}.", Phase.ROLLING_OUT
+        lines += await _unfinished(place, followed, wait_s)
     facts = {
         "app": place.app_name,
         "namespace": place.namespace,
-        "state": state,
+        "state": str(state),
         "ready": verdict.recent,
         "replicas": verdict.counts.desired,
         "image": ", ".join(images(workload)),
@@ -97,16 +120,23 @@ def _answer(place: Place, followed: Followed, change: Change, wait_s: float, too
     }
     if revision:
         facts["revision"] = int(revision)
+    if facts.get("previous_revision") == facts.get("revision"):
+        facts.pop("previous_revision", None)
     return Answer("\n".join([first, *lines]), facts)
 
 
-def _unfinished(place: Place, followed: Followed, wait_s: float) -> list[str]:
-    cause, again = followed.verdict.cause, f"Look again with {place.call('get_deployment_status')}"
-    lines = [f"So far: {_with_message(cause)}"] if cause is not None else []
+async def _unfinished(place: Place, followed: Followed, wait_s: float) -> list[str]:
+    cause, again = followed.verdict.cause, f"Look again with {place.call('get_deployment_status')}."
+    lines: list[str] = []
+    if cause is not None:
+        names = evidence_names(followed.snapshot, cause)
+        evidence = await collect(place.cluster, place.namespace, cause, names, log_lines=0)
+        lines += [f"So far: {_with_message(evidence.cause)}", *evidence.lines(datetime.now(UTC))]
+    elif wait_s and followed.trouble is None:
+        lines.append(f"Nothing has failed within {wait_s:g} s.")
     if followed.trouble is not None:
         lines.append(f"Watching it did not work: {followed.trouble.line}")
-    waited = f"Nothing has failed within {wait_s:g} s" if cause is None and wait_s else ""
-    return [*lines, f"{waited}. {again}." if waited else f"{again}."]
+    return [*lines, again]
 
 
 def _with_message(cause: Cause) -> str:
@@ -119,12 +149,8 @@ async def _failure(
     assert cause is not None  # noqa: S101 - a failed verdict has one
     now = datetime.now(UTC)
     evidence = await collect(place.cluster, place.namespace, cause, evidence_names(snapshot, cause), settings.log_lines)
-    previous = previous_revision(snapshot)
-    details = [
-        *evidence.lines(now),
-        serving(snapshot),
-        *([f"This change: {'; '.join(line.strip() for line in change.lines)}"] if change.lines else []),
-    ]
+    cause, previous = evidence.cause, previous_revision(snapshot)
+    details = [*evidence.lines(now), serving(snapshot), *change.lines]
     facts = {
         "app": place.app_name,
         "namespace": place.namespace,

@@ -12,7 +12,8 @@ from typing import Any
 from klepaas.errors import Forbidden
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas_plugins.deployments.applications import Workload, ordered, status_words, workloads
+from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
+from klepaas_plugins.deployments.applications import Workload, workloads
 from klepaas_plugins.deployments.causes import pod_cause
 from klepaas_plugins.deployments.evidence import Folded, fold
 from klepaas_plugins.deployments.objects import (
@@ -29,11 +30,8 @@ from klepaas_plugins.deployments.objects import (
     one_line,
     when,
 )
-from klepaas_plugins.deployments.rollout import Phase, decide
 from klepaas_plugins.deployments.settings import RolloutSettings
-from klepaas_plugins.deployments.status import seen_at
 from klepaas_plugins.deployments.together import if_allowed, together
-from klepaas_plugins.deployments.watching import Target, look
 from klepaas_plugins.kubernetes.client import Cluster
 
 __all__ = ["overview"]
@@ -44,7 +42,6 @@ _MOST_EVENTS = 6
 _MOST_CHANGES = 5
 _PAGE = 500
 _SYSTEM = ("kube-", "openshift-", "gke-", "gmp-", "cattle-", "calico-", "tigera-", "istio-system", "cert-manager")
-_ILL = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT)
 _NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
 
 
@@ -74,8 +71,9 @@ async def overview(cluster: Cluster, namespace: str | None, settings: RolloutSet
         partial(_listed, cluster, "events", namespace, "type=Warning"),
     )
     now = datetime.now(UTC)
-    page = _Overview(cluster, namespace, now, ordered(found), nodes, pods or [], fold(events or []))
-    lines = [*page.head(), *notes, *await page.ill(settings), *page.waiting(), *page.warnings(), *page.recent()]
+    seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
+    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))
+    lines = [*page.head(), *notes, *page.ill(), *page.waiting(), *page.warnings(), *page.recent()]
     return Answer(fit("\n".join(lines), LIST_BYTES, "Name a namespace to see more of it"), page.facts())
 
 
@@ -102,7 +100,7 @@ class _Overview:
     cluster: Cluster
     namespace: str | None
     now: datetime
-    workloads: Sequence[Workload]
+    found: Sequence[Diagnosis]
     nodes: Sequence[Object] | None
     pods: Sequence[Object]
     events: Sequence[Folded]
@@ -110,11 +108,11 @@ class _Overview:
     def head(self) -> list[str]:
         """Where this is, the nodes, and the numbers."""
         where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
-        own = [item for item in self.workloads if self.namespace or not _is_system(item.namespace)]
+        own = [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
         count = len({(item.namespace, item.application) for item in own})
-        system = len(self.workloads) - len(own)
+        system = len(self.found) - len(own)
         extra = f" and {system} system workloads" if system else ""
-        ill = sum(item.phase in _ILL for item in self.workloads)
+        ill = sum(one.phase in ILL for one in self.found)
         state = f"{ill} not healthy" if ill else "all healthy"
         return [f"{self.cluster.context}, {where}: {count} applications{extra}, {state}.", *self._node_lines()]
 
@@ -128,34 +126,20 @@ class _Overview:
             text += f"; {name_of(node)} is not: {one_line(str(condition(node, 'Ready').get('message') or ''), 100)}"
         return [f"{text}; cordoned: {', '.join(cordoned[:5])}" if cordoned else text]
 
-    async def ill(self, settings: RolloutSettings) -> list[str]:
+    def ill(self) -> list[str]:
         """The workloads that are not healthy, each with its cause in a few words."""
-        found = [item for item in self.workloads if item.phase in _ILL]
-        shown = found[:_MOST_ILL]
-        causes = await together(*(partial(self._why, item, settings) for item in shown))
+        found = [one for one in self.found if one.phase in ILL]
         lines = [
-            f"  {self._place(item.namespace)}{item.application}{_kind(item)}: {why}, {item.ready} ready"
-            for item, why in zip(shown, causes, strict=True)
+            f"  {self._place(one.workload.namespace)}{one.workload.application}{_kind(one.workload)}: {one.words}; "
+            f"{one.workload.ready} ready"
+            for one in found[:_MOST_ILL]
         ]
-        more = [f"  and {len(found) - len(shown)} more: list_applications"] if len(found) > len(shown) else []
+        more = [f"  and {len(found) - _MOST_ILL} more: list_applications"] if len(found) > _MOST_ILL else []
         return ["Not healthy:", *lines, *more] if lines else []
-
-    async def _why(self, item: Workload, settings: RolloutSettings) -> str:
-        async def read() -> str | None:
-            target = Target.of(item.kind, item.item)
-            verdict = decide(seen_at(await look(self.cluster, target, settings.unschedulable_grace_s), self.now))
-            cause = verdict.cause
-            if cause is None:
-                return None
-            exit_code = f" (exit code {cause.exit_code})" if cause.exit_code is not None else ""
-            message = f": {one_line(cause.message, 100)}" if cause.message and cause.exit_code is None else ""
-            return f"{_word(item, verdict.failed)}, {cause.reason}{exit_code}{message}"
-
-        return await if_allowed(read, None) or status_words(item)
 
     def waiting(self) -> list[str]:
         """Pods that do not run and belong to no workload that was named above."""
-        named = {(item.namespace, item.name) for item in self.workloads if item.phase in _ILL}
+        named = {(one.workload.namespace, one.workload.name) for one in self.found if one.phase in ILL}
         found = [pod for pod in self.pods if not any(_belongs(pod, *workload) for workload in named)]
         lines = []
         for pod in found[:_MOST_PODS]:
@@ -168,12 +152,15 @@ class _Overview:
 
     def warnings(self) -> list[str]:
         """The newest warnings."""
-        lines = [f"  {self._place(item.namespace)}{item.line(self.now)}" for item in self.events[:_MOST_EVENTS]]
+        everywhere = self.namespace is None
+        shown = self.events[:_MOST_EVENTS]
+        lines = [f"  {item.line(self.now, with_namespace=everywhere, max_chars=120)}" for item in shown]
         return ["Newest warnings:", *lines] if lines else []
 
     def recent(self) -> list[str]:
         """The newest changes of applications."""
-        found = [(_changed(item), item) for item in self.workloads if self.namespace or not _is_system(item.namespace)]
+        own = [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
+        found = [(_changed(item), item) for item in own]
         dated = sorted(((moment, item) for moment, item in found if moment), key=lambda pair: pair[0], reverse=True)
         lines = []
         for moment, item in dated[:_MOST_CHANGES]:
@@ -186,8 +173,8 @@ class _Overview:
         """The numbers for a program."""
         ready = [node for node in self.nodes or () if condition(node, "Ready").get("status") == "True"]
         return {
-            "applications": len({(item.namespace, item.application) for item in self.workloads}),
-            "unhealthy": sum(item.phase in _ILL for item in self.workloads),
+            "applications": len({(one.workload.namespace, one.workload.application) for one in self.found}),
+            "unhealthy": sum(one.phase in ILL for one in self.found),
             **({"nodes": len(self.nodes), "nodes_ready": len(ready)} if self.nodes is not None else {}),
         }
 
@@ -197,10 +184,6 @@ class _Overview:
 
 def _kind(item: Workload) -> str:
     return "" if item.kind == "Deployment" and item.name == item.application else f" ({item.title})"
-
-
-def _word(item: Workload, failed: bool) -> str:
-    return str(Phase.FAILED) if failed and item.phase is Phase.ROLLING_OUT else str(item.phase)
 
 
 def _belongs(pod: Object, namespace: str, workload: str) -> bool:

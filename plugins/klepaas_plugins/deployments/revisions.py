@@ -26,8 +26,19 @@ from klepaas_plugins.deployments.objects import (
     one_line,
 )
 
-__all__ = ["RESTARTED_AT", "Revision", "choose", "history", "merge_patch", "restored_template", "template_changed"]
+__all__ = [
+    "FAILED",
+    "RESTARTED_AT",
+    "Revision",
+    "choose",
+    "history",
+    "merge_patch",
+    "restored_template",
+    "template_changed",
+]
 
+# On a ReplicaSet whose rollout klepaas saw fail, so that no later rollback goes there unasked.
+FAILED = "klepaas/rollout-failed"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _HASH = "pod-template-hash"
 
@@ -44,6 +55,7 @@ class Revision:
         created: When its ReplicaSet was made, as the API says it.
         change_cause: Why it was made. None: nobody said.
         available: Pods of it that serve now.
+        failed: Why its rollout failed, as klepaas noted it. None: that is not known.
         is_current: Whether it is what the Deployment wants now.
     """
 
@@ -54,11 +66,16 @@ class Revision:
     created: str
     change_cause: str | None
     available: int
+    failed: str | None
     is_current: bool
 
     def line(self, now: datetime) -> str:
         """The revision on one line."""
-        notes = [f"{age(self.created, now)} ago", f"{self.available} available" if self.available else ""]
+        notes = [
+            f"{age(self.created, now)} ago",
+            f"{self.available} available" if self.available else "",
+            f"failed: {self.failed}" if self.failed else "",
+        ]
         cause = f" ({one_line(self.change_cause, 120)})" if self.change_cause else ""
         return f"{self.number}: {self.image}, {', '.join(note for note in notes if note)}{cause}"
 
@@ -84,6 +101,7 @@ def _revision(replicaset: Object, current: str | None) -> Revision:
         created=str(at(replicaset, "metadata", "creationTimestamp") or ""),
         change_cause=annotation(replicaset, CHANGE_CAUSE),
         available=int(at(replicaset, "status", "availableReplicas") or 0),
+        failed=annotation(replicaset, FAILED),
         is_current=number == current,
     )
 
@@ -117,7 +135,7 @@ def choose(deployment: Object, revisions: Sequence[Revision], wanted: int | None
         deployment: The Deployment.
         revisions: Its revisions, newest first.
         wanted: A revision's number. None: the newest earlier one whose template differs; one that still serves pods
-            is preferred, since that it works can be seen.
+            is preferred, since that it works can be seen, and one whose rollout failed comes last.
 
     Raises:
         BadRequest: There is no such revision, or it is the current one.
@@ -131,7 +149,7 @@ def choose(deployment: Object, revisions: Sequence[Revision], wanted: int | None
                 f"{name} has no earlier revision with another template, so there is nothing to roll back to",
                 next_step="Deploy the image you want with deploy_application",
             )
-        return max(others, key=lambda item: (item.available > 0, item.number))
+        return max(others, key=lambda item: (item.available > 0, item.failed is None, item.number))
     return _named(name, revisions, wanted)
 
 

@@ -8,6 +8,7 @@ Sources: Kubernetes, "Deployments" (status, conditions, revision annotation), "S
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from klepaas_plugins.deployments.causes import Cause, pod_causes, replica_failure, worst
@@ -23,9 +24,22 @@ from klepaas_plugins.deployments.objects import (
     name_of,
     one_line,
     uid,
+    when,
 )
 
-__all__ = ["Counts", "Phase", "Snapshot", "Verdict", "counts", "current_pods", "current_replicaset", "decide", "phase"]
+__all__ = [
+    "Counts",
+    "Phase",
+    "Snapshot",
+    "Verdict",
+    "counts",
+    "current_pods",
+    "current_replicaset",
+    "decide",
+    "first_seen_without_node",
+    "phase",
+    "with_waits",
+]
 
 
 class Phase(StrEnum):
@@ -181,7 +195,9 @@ def decide(snapshot: Snapshot) -> Verdict:
     cause = None
     if numbers.observed and not numbers.complete:
         cause = _cause(snapshot, pods)
-    return Verdict(numbers, numbers.complete, cause, min(recent, numbers.desired))
+    # The pods seen may lag behind the workload that counts them.
+    recent = numbers.available if numbers.complete else min(recent, numbers.desired)
+    return Verdict(numbers, numbers.complete, cause, recent)
 
 
 def _cause(snapshot: Snapshot, pods: Sequence[Object]) -> Cause | None:
@@ -243,3 +259,14 @@ def first_seen_without_node(pods: Sequence[Object], known: Mapping[str, float], 
     """When each pod without a node was first seen so, on the caller's clock, in seconds."""
     waiting = [uid(pod) for pod in pods if condition(pod, "PodScheduled").get("reason") == "Unschedulable"]
     return {key: known.get(key, now_s) for key in waiting}
+
+
+def with_waits(snapshot: Snapshot, now: datetime) -> Snapshot:
+    """The snapshot with how long each pod has been without a node, by the cluster's own account."""
+    since = {
+        uid(pod): when(condition(pod, "PodScheduled").get("lastTransitionTime"))
+        for pod in snapshot.pods
+        if condition(pod, "PodScheduled").get("status") == "False"
+    }
+    waited_s = {key: (now - moment).total_seconds() for key, moment in since.items() if moment is not None}
+    return replace(snapshot, waited_s=waited_s)

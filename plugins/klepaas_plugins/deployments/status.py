@@ -4,15 +4,17 @@ State, cause with its evidence, the way to reach it, and the revisions that a ro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from klepaas.output import Answer, table
-from klepaas_plugins.deployments.applications import Workload, find_workloads, ordered, status_words
+from klepaas_plugins.deployments.ailing import ILL, diagnose
+from klepaas_plugins.deployments.applications import Workload, find_workloads
 from klepaas_plugins.deployments.causes import advice, pod_cause
 from klepaas_plugins.deployments.evidence import collect
+from klepaas_plugins.deployments.listing import rows_of
 from klepaas_plugins.deployments.manifests import selects
 from klepaas_plugins.deployments.objects import (
     CHANGE_CAUSE,
@@ -26,22 +28,19 @@ from klepaas_plugins.deployments.objects import (
     items,
     name_of,
     one_line,
-    uid,
-    when,
 )
 from klepaas_plugins.deployments.outcome import evidence_names, previous_revision, serving
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.revisions import history
-from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts, decide, phase
+from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts, decide, phase, with_waits
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.deployments.watching import Target, look
 
-__all__ = ["seen_at", "status_of"]
+__all__ = ["status_of"]
 
 _MOST_PODS = 8
 _MOST_REVISIONS = 5
-_ILL = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT)
 
 
 async def status_of(place: Place, settings: RolloutSettings) -> Answer:
@@ -56,7 +55,7 @@ async def status_of(place: Place, settings: RolloutSettings) -> Answer:
     """
     found = await find_workloads(place)
     if len(found) > 1:
-        return _several(place, found)
+        return await _several(place, found, settings)
     workload = found[0]
     snapshot, services, ingresses = await together(
         partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
@@ -64,7 +63,7 @@ async def status_of(place: Place, settings: RolloutSettings) -> Answer:
         partial(_listed, place, "ingresses.networking.k8s.io"),
     )
     now = datetime.now(UTC)
-    return await _Status(place, seen_at(snapshot, now), now, services, ingresses, settings).answer()
+    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings).answer()
 
 
 async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
@@ -77,23 +76,11 @@ async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
     return items(await if_allowed(read, nothing))
 
 
-def _several(place: Place, found: Sequence[Workload]) -> Answer:
-    rows = [[item.title, item.ready, status_words(item), ", ".join(images(item.item))] for item in ordered(found)]
-    text = table(["WORKLOAD", "READY", "STATUS", "IMAGE"], rows)
-    worst = ordered(found)[0]
+async def _several(place: Place, found: Sequence[Workload], settings: RolloutSettings) -> Answer:
+    seen = await diagnose(place.cluster, found, settings.unschedulable_grace_s)
+    text = table(("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE"), rows_of(seen, with_namespace=False))
     head = f"{place.text} has {len(found)} workloads; name one as app_name for its details."
-    return Answer(f"{head}\n{text}", {"app": place.app_name, "state": str(worst.phase), "workloads": len(found)})
-
-
-def seen_at(snapshot: Snapshot, now: datetime) -> Snapshot:
-    """The snapshot with the time that each pod has been without a node by the cluster's own account."""
-    since = {
-        uid(pod): when(condition(pod, "PodScheduled").get("lastTransitionTime"))
-        for pod in snapshot.pods
-        if condition(pod, "PodScheduled").get("status") == "False"
-    }
-    waited_s = {key: (now - moment).total_seconds() for key, moment in since.items() if moment is not None}
-    return replace(snapshot, waited_s=waited_s)
+    return Answer(f"{head}\n{text}", {"app": place.app_name, "state": str(seen[0].phase), "workloads": len(found)})
 
 
 @dataclass(frozen=True)
@@ -110,7 +97,7 @@ class _Status:
     async def answer(self) -> Answer:
         verdict, state = decide(self.snapshot), phase(self.snapshot)
         lines = [self._head(verdict, state)]
-        if state in _ILL:
+        if state in ILL:
             lines += await self._trouble(verdict)
         lines += [*self._endpoints(), self._last_change(), *self._revisions()]
         return Answer("\n".join(line for line in lines if line), self._facts(verdict, state))
@@ -133,7 +120,7 @@ class _Status:
         cluster, namespace = self.place.cluster, self.place.namespace
         names = evidence_names(self.snapshot, cause)
         evidence = await collect(cluster, namespace, cause, names, self.settings.log_lines)
-        message = f": {cause.message}" if cause.message else ""
+        message = f": {evidence.cause.message}" if evidence.cause.message else ""
         lines = [f"Cause: {cause.text}{message}", *evidence.lines(self.now, most_events=3), self._pods()]
         lines.append(serving(self.snapshot))
         hint, previous = advice(cause), previous_revision(self.snapshot)
@@ -186,7 +173,7 @@ class _Status:
             "image": ", ".join(images(self.snapshot.workload)),
             **({"revision": int(revision)} if revision else {}),
             **({"previous_revision": previous.number} if previous else {}),
-            **({"reason": cause.reason} if cause and state in _ILL else {}),
+            **({"reason": cause.reason} if cause and state in ILL else {}),
         }
 
 

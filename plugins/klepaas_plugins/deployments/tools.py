@@ -16,7 +16,7 @@ from klepaas import names
 from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.tools import Effect, Tool
-from klepaas_plugins.deployments import applications
+from klepaas_plugins.deployments import listing
 from klepaas_plugins.deployments.changing import Changer
 from klepaas_plugins.deployments.deploying import Deploy
 from klepaas_plugins.deployments.manifests import Wanted
@@ -186,7 +186,7 @@ def _reading(desk: Desk) -> Iterable[Tool]:
         """Applications with their state and image, unhealthy first."""
         cluster = await desk.clusters.cluster(context)
         where = None if all_namespaces else namespace or cluster.default_namespace
-        return await applications.list_text(cluster, where)
+        return await listing.list_applications(cluster, where, desk.settings.unschedulable_grace_s)
 
     async def get_overview(namespace: Namespace = None, context: ContextName = None) -> Answer:
         """What runs in the cluster and what is wrong: nodes, unhealthy applications with causes, warnings, changes."""

@@ -144,7 +144,8 @@ class _Announcer:
 
     async def tell(self, verdict: Verdict) -> None:
         cause = verdict.cause
-        text = f"{verdict.progress}; {cause.text}" if cause and not verdict.done else verdict.progress
+        ill = cause is not None and cause.reason != "not ready"
+        text = f"{verdict.progress}; {cause.text}" if cause and ill else verdict.progress
         if text != self._told:
             self._told = text
             await self._report(float(verdict.recent), float(verdict.counts.desired), text)

@@ -1,13 +1,19 @@
-"""Recorded answers of a real cluster for the pure functions."""
+"""Recorded answers of a real cluster, and klepaas in front of the sandbox."""
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastmcp import Client
+
+from klepaas.app import create_app
+from klepaas.settings import Mode, Settings
+from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "k8s-recordings"
 
@@ -28,3 +34,58 @@ def recorded() -> Callable[[str, str], Any]:
         return exchange["response"].get("items", exchange["response"])
 
     return find
+
+
+@dataclass
+class Said:
+    """What a tool answered."""
+
+    text: str
+    facts: dict[str, Any]
+    is_error: bool
+    progress: list[str] = field(default_factory=list)
+
+    @property
+    def code(self) -> str:
+        return str(self.facts["error"]["code"])
+
+
+@dataclass
+class Bench:
+    """klepaas and the cluster that it runs."""
+
+    sandbox: Sandbox
+    client: Client[Any]
+
+    async def call(self, tool: str, **arguments: Any) -> Said:
+        said: list[str] = []
+
+        async def hear(_done: float, _total: float | None, message: str | None) -> None:
+            said.append(message or "")
+
+        result = await self.client.call_tool(tool, arguments, raise_on_error=False, progress_handler=hear)
+        return Said(result.content[0].text, result.structured_content or {}, result.is_error, said)
+
+    async def deploy(self, name: str = "web", image: str = "example/app:1", **more: Any) -> Said:
+        return await self.call("deploy_application", app_name=name, image=image, **more)
+
+    def container(self, name: str = "web") -> dict[str, Any]:
+        found = self.sandbox.get("Deployment", name)
+        assert found is not None
+        container: dict[str, Any] = found["spec"]["template"]["spec"]["containers"][0]
+        return container
+
+    def env(self, name: str = "web") -> dict[str, str]:
+        return {item["name"]: item["value"] for item in self.container(name).get("env", [])}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """klepaas with writes open, in front of a cluster whose steps take milliseconds."""
+    timing = replace(Timing.instant(), deadline_scale=0.002)
+    async with Sandbox(timing) as sandbox:
+        monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
+        monkeypatch.setenv("KLEPAAS_ROLLOUT_UNSCHEDULABLE_GRACE_S", "0.1")
+        app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path))
+        async with Client(app.server) as client:
+            yield Bench(sandbox, client)

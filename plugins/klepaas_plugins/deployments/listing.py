@@ -1,0 +1,63 @@
+"""The answer of list_applications: one line a workload, the unhealthy first."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from klepaas.errors import Forbidden
+from klepaas.output import Answer, table
+from klepaas.output.budget import LIST_BYTES, fit
+from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
+from klepaas_plugins.deployments.applications import workloads
+from klepaas_plugins.deployments.objects import age, at, images
+from klepaas_plugins.kubernetes.client import Cluster
+
+__all__ = ["list_applications", "rows_of"]
+
+_COLUMNS = ("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE")
+
+
+async def list_applications(cluster: Cluster, namespace: str | None, grace_s: float) -> Answer:
+    """The applications of a namespace.
+
+    Args:
+        cluster: The cluster.
+        namespace: The namespace. None: all of them.
+        grace_s: Seconds without a node after which a pod counts as unschedulable.
+
+    Raises:
+        Forbidden: The credentials may not list them.
+    """
+    try:
+        found = await diagnose(cluster, await workloads(cluster, namespace), grace_s)
+    except Forbidden as exc:
+        if namespace is None:
+            exc.next_step = "Name a namespace that you may read"
+        raise
+    where = f"namespace {namespace}" if namespace else "all namespaces"
+    if not found:
+        return Answer(f"No application in {where} (context {cluster.context}).", {"applications": 0, "unhealthy": 0})
+    ill = sum(one.phase in ILL for one in found)
+    count = len({(one.workload.namespace, one.workload.application) for one in found})
+    text = table(_COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), rows_of(found, with_namespace=namespace is None))
+    head = f"{count} applications in {where}, {f'{ill} not healthy' if ill else 'all healthy'}"
+    more = "get_deployment_status tells about one application" if namespace else "Name a namespace to see fewer"
+    return Answer(fit(f"{head}\n{text}", LIST_BYTES, more), {"applications": count, "unhealthy": ill})
+
+
+def rows_of(found: Sequence[Diagnosis], *, with_namespace: bool) -> list[list[str]]:
+    """A row for each workload; its own name only where that is not the application's."""
+    now = datetime.now(UTC)
+    return [[*([one.workload.namespace] if with_namespace else []), *_row(one, now)] for one in found]
+
+
+def _row(one: Diagnosis, now: datetime) -> list[str]:
+    item = one.workload
+    plain = item.kind == "Deployment" and item.name == item.application
+    return [
+        item.application,
+        "" if plain else f"{item.kind.lower()}/{item.name}",
+        item.ready,
+        one.words,
+        ", ".join(images(item.item)),
+        age(at(item.item, "metadata", "creationTimestamp"), now),
+    ]
