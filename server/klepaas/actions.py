@@ -6,6 +6,8 @@ Each takes the arguments, the settings and the plugins, and returns the exit cod
 
 import argparse
 import json
+import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import anyio
 from klepaas.errors import BadRequest
 from klepaas.hookspecs import Level
 from klepaas.observability import stdout_to_stderr
-from klepaas.plugins import Plugin, Plugins
+from klepaas.plugins import Plugin, PluginError, Plugins
 from klepaas.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,20 +30,55 @@ OK, FAILED = 0, 1
 
 def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
     """Serve MCP until the client, or the person, ends it."""
-    from klepaas.app import create_app, loopback_address, serve_http, serve_stdio
+    from klepaas.app import create_app, loopback_address, serve_http
 
     address = loopback_address(arguments.http) if arguments.http else None
     app = create_app(settings, plugins)
     if address is None:
-        anyio.run(serve_stdio, app)
+        anyio.run(_serve_stdio, app)
         return OK
     with _listener(address) as listener:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         sys.stderr.write(
             f"klepaas serves MCP on http://{host}:{listener.getsockname()[1]}/mcp ({settings.mode.value})\n"
         )
+        # uvicorn raises a SIGTERM again once it has closed its connections; by default that would end the process before
+        # plugins and services have let go.
+        signal.signal(signal.SIGTERM, _end)
         anyio.run(serve_http, app, listener)
     return OK
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+async def _serve_stdio(app: "App") -> None:
+    from klepaas.app import serve_stdio
+
+    failure: PluginError | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_leave_on_signal, app)
+        try:
+            await serve_stdio(app)
+        except PluginError as exc:  # kept out of the group, which would wrap it
+            failure = exc
+        group.cancel_scope.cancel()
+    if failure:
+        raise failure
+
+
+async def _leave_on_signal(app: "App") -> None:
+    """End the process at Ctrl-C or SIGTERM, after plugins and services have let go.
+
+    The thread that reads standard input cannot be woken: an ordinary end would wait for the client's next line.
+    """
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            await app.plugins.stop(app.host)
+            await app.host.aclose()
+            sys.stderr.flush()
+            os._exit(128 + number)
 
 
 def _listener(address: tuple[str, int]) -> socket.socket:
@@ -175,8 +212,13 @@ def call(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) ->
 async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from fastmcp import Client
 
-    async with Client(app.server) as client:
-        result = await client.call_tool(tool, arguments, raise_on_error=False)
+    try:
+        async with Client(app.server) as client:
+            result = await client.call_tool(tool, arguments, raise_on_error=False)
+    except RuntimeError as exc:
+        if isinstance(exc.__cause__, PluginError):  # as the client wraps a start that failed
+            raise exc.__cause__ from None
+        raise
     text = "\n".join(block.text for block in result.content if hasattr(block, "text"))
     return {"isError": result.is_error, "text": text, "structuredContent": result.structured_content}
 

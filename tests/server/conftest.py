@@ -1,0 +1,126 @@
+"""Real distributions on disk, and the command line in a process of its own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
+
+import pytest
+
+# What the plugins that come with klepaas do is not the subject of the tests that use this.
+BUILT_IN_OFF = '["kubernetes", "deployments"]'
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path, where distributions are installed; what was imported from it is forgotten afterwards."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def distribute(site: Path) -> Callable[..., Path]:
+    """Install a distribution: its metadata, its entry points, and one module named after it."""
+
+    def write(
+        name: str,
+        code: str = "",
+        *,
+        version: str = "1.0",
+        plugin: str | None = None,
+        entry_points: str | None = None,
+        module: str | None = None,
+        folder: Path | None = None,
+    ) -> Path:
+        folder = folder or site
+        folder.mkdir(exist_ok=True)
+        module = module or f"{name.replace('-', '_')}_plugin"
+        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(entry_points or f"[klepaas]\n{plugin or name} = {module}\n")
+        (folder / f"{module}.py").write_text(PREAMBLE + textwrap.dedent(code))
+        return folder
+
+    return write
+
+
+# Every plugin of these tests begins like this.
+PREAMBLE = """\
+from typing import Annotated, Any
+
+from klepaas import names
+from klepaas.errors import Conflict
+from klepaas.hookspecs import (
+    Command, DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level, hookimpl,
+)
+from klepaas.tools import Effect, Tool
+
+
+def tool(name, effect=Effect.READ, text="done"):
+    async def run() -> str:
+        return text
+    run.__name__ = name
+    run.__doc__ = f"Do {name}."
+    return Tool(run, effect, title=name, toolset="test")
+
+"""
+
+
+@pytest.fixture
+def installed(site: Path) -> Callable[[], list[EntryPoint]]:
+    """The entry points of what is installed on the site, and of nothing else."""
+
+    def read() -> list[EntryPoint]:
+        return [
+            point
+            for distribution in distributions(path=[str(site)])
+            for point in distribution.entry_points
+            if point.group == "klepaas"
+        ]
+
+    return read
+
+
+@pytest.fixture
+def klepaas(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `klepaas` in a process of its own, with the site on its path and the built-in plugins off."""
+
+    def run(
+        *words: str, path: list[Path] | None = None, built_in: bool = False, timeout_s: float = 40, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "klepaas", *words],
+            env=environment(path or [site], tmp_path, built_in=built_in, **variables),
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def klepaas_environment(site: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment in which `klepaas` runs in these tests."""
+    return environment([site], tmp_path)
+
+
+def environment(path: list[Path], home: Path, *, built_in: bool = False, **variables: str) -> dict[str, str]:
+    foreign = ("KLEPAAS_", "KUBE", "FASTMCP_", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    kept |= {"PYTHONPATH": os.pathsep.join(str(folder) for folder in path), "HOME": str(home)}
+    if not built_in:
+        kept["KLEPAAS_DISABLED_PLUGINS"] = BUILT_IN_OFF
+    return kept | variables
