@@ -194,7 +194,8 @@ def node(obj: Json, now_s: float) -> Cells:
     return [
         _name(obj), state, NONE, _age(obj, now_s), info.get("kubeletVersion", ""),
         addresses.get("InternalIP", NONE), addresses.get("ExternalIP", NONE), info.get("osImage", _UNKNOWN),
-        f"{info.get('kernelVersion', '')} ({info.get('architecture', '')})", info.get("containerRuntimeVersion", _UNKNOWN),
+        f"{info.get('kernelVersion', '')} ({info.get('architecture', '')})",
+        info.get("containerRuntimeVersion", _UNKNOWN),
     ]  # fmt: skip
 
 

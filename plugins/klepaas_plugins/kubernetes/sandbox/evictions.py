@@ -34,7 +34,8 @@ def evict(objects: Objects, namespace: str, name: str, dry_run: bool) -> Json:
             continue
         ready, wanted = healthy(objects, budget)
         if is_ready(pod) and ready - 1 < wanted:
-            said = f"The disruption budget {budget['metadata']['name']} needs {wanted} healthy pods and has {ready} currently"
+            held_by = budget["metadata"]["name"]
+            said = f"The disruption budget {held_by} needs {wanted} healthy pods and has {ready} currently"
             causes = [{"reason": "DisruptionBudget", "message": said}]
             message = "Cannot evict pod as it would violate the pod's disruption budget."
             raise ApiError(429, message, "TooManyRequests", {"causes": causes})

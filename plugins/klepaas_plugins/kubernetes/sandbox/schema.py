@@ -29,8 +29,8 @@ _PORTS = [_known("containerPort hostIP hostPort name protocol")]
 _RESOURCES = _known("claims limits requests")
 _CONTAINER = _known(
     "args command envFrom image imagePullPolicy lifecycle livenessProbe name readinessProbe resizePolicy restartPolicy "
-    "restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath terminationMessagePolicy tty "
-    "volumeDevices workingDir",
+    "restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath terminationMessagePolicy "
+    "tty volumeDevices workingDir",
     env=[_known("name value valueFrom")],
     ports=_PORTS,
     resources=_RESOURCES,

@@ -46,7 +46,8 @@ _LABEL_SAYS = (
 _DNS_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _DNS_1035_SAYS = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    f"and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '{_DNS_1035}')"
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    f"'{_DNS_1035}')"
 )
 _VALUE_BYTES = 1048576
 _MUTABLE_SPEC = {
@@ -93,6 +94,15 @@ def _port(field: str, port: Any) -> Causes:
         yield _value(field, port, "must be between 1 and 65535, inclusive")
 
 
+def _resources(field: str, resources: Json) -> Causes:
+    for name, wanted in (resources.get("requests") or {}).items():
+        limit = (resources.get("limits") or {}).get(name)
+        if limit is not None and quantity(wanted) > quantity(limit):
+            yield _value(
+                f"{field}.resources.requests", str(wanted), f"must be less than or equal to {name} limit of {limit}"
+            )
+
+
 def _container(field: str, container: Json) -> Causes:
     if not container.get("name"):
         yield _required(f"{field}.name")
@@ -105,13 +115,7 @@ def _container(field: str, container: Json) -> Causes:
     for index, variable in enumerate(container.get("env") or []):
         if not variable.get("name"):
             yield _required(f"{field}.env[{index}].name")
-    resources = container.get("resources") or {}
-    for name, wanted in (resources.get("requests") or {}).items():
-        limit = (resources.get("limits") or {}).get(name)
-        if limit is not None and quantity(wanted) > quantity(limit):
-            yield _value(
-                f"{field}.resources.requests", str(wanted), f"must be less than or equal to {name} limit of {limit}"
-            )
+    yield from _resources(field, container.get("resources") or {})
     for index, mount in enumerate(container.get("volumeMounts") or []):
         if not mount.get("mountPath"):
             yield _required(f"{field}.volumeMounts[{index}].mountPath")

@@ -98,7 +98,8 @@ class Scheduler(Base):
         status = {**pod["status"], "conditions": [scheduled]}
         self.recorder.emit(
             PODS, pod, "Normal", "Scheduled",
-            f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to {node}", "default-scheduler",
+            f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to {node}",
+            "default-scheduler",
         )  # fmt: skip
         self.store.put(PODS, {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status})
 

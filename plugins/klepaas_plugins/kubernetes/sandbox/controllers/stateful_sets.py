@@ -54,25 +54,32 @@ class StatefulSetController(Base):
     def _step(self, found: Json, pods: dict[int, Json], revision: str) -> None:
         parallel = found["spec"].get("podManagementPolicy") == "Parallel"
         replicas = found["spec"]["replicas"]
-        for ordinal in range(replicas):
-            pod = pods.get(ordinal)
-            if pod is None:
-                self._make(found, ordinal, revision)
-            if (pod is None or not is_active(pod) or not is_ready(pod)) and not parallel:
-                if pod is None or (is_active(pod) and self._is_current(pod, revision)):
-                    return
-                break
+        if self._grow(found, pods, revision, parallel):
+            return
         for ordinal in sorted((one for one in pods if one >= replicas), reverse=True):
             self._delete(found, pods[ordinal])
             if not parallel:
                 return
-        if found["spec"]["updateStrategy"]["type"] != "RollingUpdate":
-            return
-        for ordinal in sorted((one for one in pods if one < replicas), reverse=True):
-            if not self._is_current(pods[ordinal], revision):
-                self._delete(found, pods[ordinal])
+        if found["spec"]["updateStrategy"]["type"] == "RollingUpdate":
+            self._renew(found, [pods[one] for one in sorted(pods, reverse=True) if one < replicas], revision)
+
+    def _grow(self, found: Json, pods: dict[int, Json], revision: str, parallel: bool) -> bool:
+        """Make missing pods; whether to wait for the first that is not ready, which a later revision may replace."""
+        for ordinal in range(found["spec"]["replicas"]):
+            pod = pods.get(ordinal)
+            if pod is None:
+                self._make(found, ordinal, revision)
+            if not parallel and (pod is None or not is_ready(pod)):
+                return pod is None or (is_active(pod) and self._is_current(pod, revision))
+        return False
+
+    def _renew(self, found: Json, pods: list[Json], revision: str) -> None:
+        """Delete the last pod of an old revision, once those after it are ready."""
+        for pod in pods:
+            if not self._is_current(pod, revision):
+                self._delete(found, pod)
                 return
-            if not is_ready(pods[ordinal]):
+            if not is_ready(pod):
                 return
 
     def _is_current(self, pod: Json, revision: str) -> bool:
@@ -82,7 +89,8 @@ class StatefulSetController(Base):
         meta, template = found["metadata"], found["spec"]["template"]
         name = f"{meta['name']}-{ordinal}"
         labels = {
-            **(template["metadata"].get("labels") or {}), _REVISION: revision, _POD_NAME: name, _POD_INDEX: str(ordinal),
+            **(template["metadata"].get("labels") or {}),
+            _REVISION: revision, _POD_NAME: name, _POD_INDEX: str(ordinal),
         }  # fmt: skip
         pod = pod_of(STATEFUL_SETS, found, template, name=name, labels=labels)
         pod["spec"] = {**pod["spec"], "hostname": name, "subdomain": found["spec"].get("serviceName", "")}
