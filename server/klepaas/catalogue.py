@@ -4,6 +4,7 @@ It decides nothing about a call (`klepaas.gate` does); it makes sure that each n
 """
 
 import functools
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -108,12 +109,15 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def run(*args: Any, **kwargs: Any) -> ToolResult:
         answer = await function(*args, **kwargs)
-        if not isinstance(answer, Answer):
-            answer = Answer(str(answer))
+        if isinstance(answer, str):
+            answer = Answer(answer)
+        if not isinstance(answer, Answer) or not isinstance(answer.text, str):
+            raise TypeError("a tool answers with a text or an Answer")
         facts = dict(answer.facts) if answer.facts is not None else None
         return ToolResult(content=answer.text, structured_content=facts)
 
-    run.__annotations__ = {**function.__annotations__, "return": ToolResult}
+    # Resolved, since the wrapper's module does not know the names that a plugin's annotations use.
+    run.__annotations__ = {**typing.get_type_hints(function, include_extras=True), "return": ToolResult}
     return run
 
 

@@ -9,6 +9,7 @@ This is the guarded boundary of tool calls: what no code below expected is logge
 
 import difflib
 import logging
+import traceback
 import uuid
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -19,19 +20,20 @@ from fastmcp.exceptions import FastMCPError, NotFoundError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
-from fastmcp.tools.base import InputRequiredToolResult
 from pydantic import ValidationError
 
 from klepaas.catalogue import Catalogue, Entry
 from klepaas.errors import BadRequest, Forbidden, InternalError, KlepaasError, NotFound, TimedOut
-from klepaas.observability import safe_text
-from klepaas.output.budget import fit
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
+from klepaas.way_out import let_out, refuse
 
 __all__ = ["Gate"]
 
 log = logging.getLogger(__name__)
+
+# Where the schema's own words are unclear to somebody who does not know Python.
+_PROBLEMS = {"missing_argument": "is missing", "missing_keyword_only_argument": "is missing"}
 
 
 class Gate(Middleware):
@@ -64,13 +66,15 @@ class Gate(Middleware):
         name = context.message.name
         try:
             entry = self._admit(name, context.message.arguments or {})
-            return self._leave(await self._run(entry, context, call_next))
+            return let_out(await self._run(entry, context, call_next), self._settings.answer_max_bytes)
         except KlepaasError as exc:
-            log.info("call of %s refused or failed: %s", name, exc.code)
+            log.info("call of %.64a refused or failed: %s", name, exc.code)
             return self._refusal(exc)
-        except Exception:
+        except (Exception, SystemExit) as exc:  # guarded boundary: tools are strangers' code
             reference = uuid.uuid4().hex[:12]
-            log.exception("call of %s failed unexpectedly, reference %s", name, reference)
+            log.error("call of %.64a failed unexpectedly, reference %s: %s", name, reference, _trail(exc))
+            # What an exception says may quote anything, so it needs a person who asks for it.
+            log.debug("reference %s in full", reference, exc_info=exc)
             return self._refusal(_unexpected(name, reference))
 
     def _listed(self, name: str) -> bool:
@@ -108,11 +112,11 @@ class Gate(Middleware):
         return entry
 
     def _unknown(self, name: str) -> KlepaasError:
-        near = difflib.get_close_matches(
-            name, [entry.tool.name for entry in self._catalogue if self._listed(entry.tool.name)]
+        listed = [entry.tool.name for entry in self._catalogue if self._listed(entry.tool.name)]
+        near = difflib.get_close_matches(name[:64], listed)
+        return NotFound(
+            f"There is no tool {name[:64]!a}", next_step=f"Did you mean {', '.join(near)}?" if near else None
         )
-        shown = ascii(name[:60])
-        return NotFound(f"There is no tool {shown}", next_step=f"Did you mean {', '.join(near)}?" if near else None)
 
     async def _run(
         self,
@@ -132,44 +136,41 @@ class Gate(Middleware):
             )
         raise AssertionError("unreachable")
 
-    def _leave(self, result: ToolResult) -> ToolResult:
-        """The result as it may leave: every text in it cleaned, without secrets, within the limit."""
-        if isinstance(result, InputRequiredToolResult):
-            return result
-        limit_bytes = self._settings.answer_max_bytes
-        content = [
-            block.model_copy(update={"text": fit(safe_text(block.text), limit_bytes)})
-            if isinstance(block, mt.TextContent)
-            else block
-            for block in result.content
-        ]
-        structured = _safe_tree(result.structured_content)
-        if structured is not None and len(str(structured).encode()) > limit_bytes:
-            structured = None
-        return ToolResult(content=content, structured_content=structured, meta=result.meta, is_error=result.is_error)
-
     def _refusal(self, error: KlepaasError) -> ToolResult:
-        result = ToolResult(content=error.text, structured_content={"error": error.structured()}, is_error=True)
-        return self._leave(result)
+        return refuse(error.text, error.structured(), self._settings.answer_max_bytes)
 
 
 def _translate(exc: Exception, tool_name: str) -> NoReturn:
     """Raise what FastMCP wrapped, as an error of ours."""
-    cause = exc.__cause__
+    cause = _one_of_ours(exc.__cause__)
     if isinstance(cause, KlepaasError):
         raise cause
     if isinstance(cause, ValidationError):
         raise _bad_arguments(cause, tool_name) from exc
+    if isinstance(cause, TimeoutError):
+        raise TimedOut(f"{tool_name} waited too long for an answer", next_step="Ask for less, or look again") from exc
     raise exc
 
 
+def _one_of_ours(cause: BaseException | None) -> BaseException | None:
+    """The first error of a group in which all are ours: concurrent work usually fails for one reason."""
+    if not isinstance(cause, BaseExceptionGroup):
+        return cause
+    _, unexpected = cause.split(KlepaasError)
+    while unexpected is None and isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause
+
+
 def _bad_arguments(exc: ValidationError, tool_name: str) -> BadRequest:
-    """What is wrong with the arguments, without quoting their values."""
-    problems = [
-        f"{'.'.join(str(part) for part in error['loc']) or 'arguments'}: {error['msg']}"
-        for error in exc.errors(include_input=False, include_url=False, include_context=False)[:5]
-    ]
-    return BadRequest(f"{tool_name} was called with wrong arguments: {'; '.join(problems)}")
+    """What is wrong with the arguments, without quoting their values: not even keys, which callers choose."""
+    problems: dict[str, str] = {}
+    for error in exc.errors(include_input=False, include_url=False, include_context=False):
+        path = [str(part) for place, part in enumerate(error["loc"]) if place == 0 or isinstance(part, int)]
+        problem = _PROBLEMS.get(error["type"], error["msg"])
+        problems.setdefault(".".join(path) or "arguments", problem)
+    listed = "; ".join(f"{path}: {problem}" for path, problem in list(problems.items())[:5])
+    return BadRequest(f"{tool_name} was called with wrong arguments: {listed}")
 
 
 def _unexpected(tool_name: str, reference: str) -> InternalError:
@@ -179,11 +180,16 @@ def _unexpected(tool_name: str, reference: str) -> InternalError:
     )
 
 
-def _safe_tree(value: Any) -> Any:
-    if isinstance(value, str):
-        return safe_text(value)
-    if isinstance(value, dict):
-        return {safe_text(str(key)): _safe_tree(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_safe_tree(item) for item in value]
-    return value
+def _trail(exc: BaseException) -> str:
+    """The types of an exception and of its causes, innermost last, and where the innermost came from."""
+    chain = [exc]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    types = " <- ".join(_kind(link) for link in chain)
+    places = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(chain[-1].__traceback__)]
+    return f"{types} at {', '.join(places[-5:]) or 'an unknown place'}"
+
+
+def _kind(exc: BaseException) -> str:
+    name = type(exc).__qualname__
+    return f"{name}({', '.join(map(_kind, exc.exceptions))})" if isinstance(exc, BaseExceptionGroup) else name

@@ -4,24 +4,34 @@ __all__ = ["LIST_BYTES", "fit"]
 
 # A list longer than this is rarely read to its end, and every conversation pays for it.
 LIST_BYTES = 10_000
+_NARROWER = "Ask for less, or narrower"
+# The note's own words and two numbers, without the hint.
+_NOTE_BYTES = 80
 
 
-def fit(text: str, max_bytes: int, more: str = "Ask for less, or narrower") -> str:
-    """The text, cut at the end of a line where it is too long.
+def fit(text: str, max_bytes: int, more: str = _NARROWER, *, after: str = "") -> str:
+    """The text, cut at the end of a line where it is too long; only a first line that is too long is cut inside.
 
     Args:
-        text: The whole text.
+        text: The whole text, or its beginning.
         max_bytes: Longest result, in bytes of UTF-8, the note about the cut included.
         more: How to see the rest, without the final full stop.
+        after: What followed on the text but was left out before; the note counts it.
     """
-    size_bytes = len(text.encode())
-    if size_bytes <= max_bytes:
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= max_bytes and not after:
         return text
-    lines = text.count("\n") + 1
-    room_bytes = max(0, max_bytes - len(more.encode()) - 80)
-    kept = text.encode()[:room_bytes].decode(errors="ignore")
-    if "\n" in kept:
+    room_bytes = max(0, max_bytes - len(more.encode()) - _NOTE_BYTES)
+    kept = encoded[:room_bytes].decode(errors="ignore")
+    at_line_end = "\n" in kept
+    if at_line_end:
         kept = kept[: kept.rindex("\n")]
-    left_out = lines - kept.count("\n") - 1
-    counted = f"{left_out} more lines" if left_out else "the rest of the line"
-    return f"{kept}\n[cut: {counted}, {size_bytes - len(kept.encode())} bytes. {more}.]"
+    note = f"\n[cut: {_rest(text[len(kept) :] + after, at_line_end)}. {more}.]"
+    whole = kept + note
+    return whole if len(whole.encode()) <= max_bytes else "[cut]"[: max(0, max_bytes)]
+
+
+def _rest(text: str, whole_lines: bool) -> str:
+    lines = text.strip("\n").count("\n") + (1 if whole_lines else 0)
+    counted = f"{lines} more line{'' if lines == 1 else 's'}" if lines else "the rest of the line"
+    return f"{counted}, {len(text.encode(errors='replace'))} bytes"

@@ -1,0 +1,82 @@
+"""What a result goes through before it leaves: cleaned, without secrets, and within its budget.
+
+The gate applies it to every result and refusal, so no tool can forget it. It does not know what a text means.
+"""
+
+import json
+from typing import Any
+
+import mcp_types as mt
+from fastmcp.tools import ToolResult
+from fastmcp.tools.base import InputRequiredToolResult
+
+from klepaas.observability import safe_text
+from klepaas.output.budget import fit
+from klepaas.output.redaction import MARK, is_secret_name
+
+__all__ = ["let_out", "refuse"]
+
+# Facts are small by their nature; what is long belongs into the text, where a cut is said.
+FACTS_SHARE = 4
+# Between these stands what may be a secret; one that is longer than this is recognized by its beginning.
+_BETWEEN_WORDS = ' \t\n",'
+_LONGEST_WORD_CHARS = 512
+
+
+def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
+    """The result as it may leave.
+
+    Args:
+        result: What a tool answered.
+        max_bytes: The most that its text and facts may take together, in bytes.
+    """
+    if isinstance(result, InputRequiredToolResult):
+        return result
+    facts = _safe_tree(result.structured_content)
+    facts_bytes = len(json.dumps(facts, ensure_ascii=False, default=str).encode()) if facts is not None else 0
+    notes: list[str] = []
+    if facts_bytes > max_bytes // FACTS_SHARE:
+        notes.append(f"[left out: {facts_bytes} bytes of structured content, which is too much.]")
+        facts, facts_bytes = None, 0
+    kinds = [block.type for block in result.content if not isinstance(block, mt.TextContent)]
+    if kinds:
+        notes.append(f"[left out: {', '.join(kinds)}; only text is passed on.]")
+    note = "".join(f"\n{line}" for line in notes)
+    texts = [block.text for block in result.content if isinstance(block, mt.TextContent)]
+    text = _safe_beginning("\n".join(texts), max_bytes - facts_bytes - len(note.encode())) + note
+    return ToolResult(content=text.lstrip("\n"), structured_content=facts, is_error=result.is_error)
+
+
+def refuse(text: str, error: dict[str, Any], max_bytes: int) -> ToolResult:
+    """An error as it may leave: its structured part is never left out, for programs decide by its code.
+
+    Args:
+        text: The one line, and the evidence below it.
+        error: The same for a program.
+        max_bytes: The most that the text may take, in bytes.
+    """
+    shown = _safe_beginning(text, max_bytes)
+    return ToolResult(content=shown, structured_content={"error": _safe_tree(error)}, is_error=True)
+
+
+def _safe_beginning(text: str, max_bytes: int) -> str:
+    """As much of the text as fits. What cannot fit is not cleaned: that would take seconds for a long log.
+
+    The first cut is between words, so that it leaves no half of a secret, which could not be recognized.
+    """
+    head = text[:max_bytes]
+    if len(head) < len(text):
+        tail = len(head) - _LONGEST_WORD_CHARS
+        head = head[: max(max(head.rfind(mark, tail) for mark in _BETWEEN_WORDS) + 1, tail)]
+    return fit(safe_text(head), max_bytes, after=text[len(head) :])
+
+
+def _safe_tree(value: Any, name: str = "") -> Any:
+    """JSON data with every text safe, and nothing under a name that usually holds a secret."""
+    if isinstance(value, str):
+        return MARK if value and is_secret_name(name) else safe_text(value)
+    if isinstance(value, dict):
+        return {safe_text(str(key)): _safe_tree(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe_tree(item, name) for item in value]
+    return value

@@ -1,0 +1,62 @@
+"""A klepaas whose only plugin is `gate_tools`, and clients of both eras."""
+
+import importlib.util
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fastmcp import Client
+from klepaas.app import App, create_app
+from klepaas.plugins import Plugins
+from klepaas.settings import Mode, Settings
+
+FOLDER = Path(__file__).parent
+_numbers = itertools.count()
+
+
+@pytest.fixture(params=["legacy", "auto"])
+def era(request: pytest.FixtureRequest) -> str:
+    """Both protocols: the handshake of 2025-11-25, and 2026-07-28."""
+    return str(request.param)
+
+
+@pytest.fixture
+def plugin() -> Iterator[ModuleType]:
+    """The plugin's module, new for each test."""
+    name = f"gate_tools_{next(_numbers)}"
+    spec = importlib.util.spec_from_file_location(name, FOLDER / "gate_tools.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
+
+
+@pytest.fixture
+def klepaas(plugin: ModuleType) -> Callable[..., App]:
+    """Puts a klepaas together with the plugin; takes settings."""
+
+    def build(**settings: Any) -> App:
+        chosen = Settings(**settings)
+        return create_app(chosen, Plugins(chosen, [EntryPoint("gate-tools", plugin.__name__, "klepaas")]))
+
+    return build
+
+
+@pytest.fixture
+def client(klepaas: Callable[..., App], era: str) -> Client[Any]:
+    """A client of a read-only klepaas; of one that allows writes: `writer`."""
+    return Client(klepaas().server, mode=era)
+
+
+@pytest.fixture
+def writer(klepaas: Callable[..., App], era: str) -> Client[Any]:
+    """A client of a klepaas that allows writes."""
+    return Client(klepaas(mode=Mode.WRITES).server, mode=era)
