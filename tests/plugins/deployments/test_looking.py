@@ -1,0 +1,149 @@
+"""Looking through klepaas: one application, all of them, and the whole cluster."""
+
+from typing import Any
+
+import pytest
+
+from klepaas_plugins.kubernetes.sandbox import mutating
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_status_of_a_healthy_application_is_short_and_whole(bench: Any) -> None:
+    await bench.deploy(port=8080)
+    await bench.deploy(image="example/app:2")
+    _expose(bench)
+    said = await bench.call("get_deployment_status", app_name="web")
+    lines = said.text.split("\n")
+    assert lines[0] == "web in default is healthy: 1 of 1 pods ready, revision 2, image example/app:2."
+    assert lines[1] == "Endpoint: web.default.svc:8080 (ClusterIP); https://web.example.com/"
+    assert lines[2].startswith("Last change: ")
+    assert lines[2].endswith("deploy example/app:2")
+    assert lines[3] == "Earlier revisions:"
+    assert lines[4].startswith("  1: example/app:1, ")
+    assert "POD" not in said.text
+    assert len(said.text) < 500
+    assert said.facts["state"] == "healthy"
+
+
+async def test_an_unknown_application_names_the_namespace_that_has_it(bench: Any) -> None:
+    bench.sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    await bench.deploy(namespace="shop")
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert said.code == "not_found"
+    assert "It is in: shop" in said.text
+
+
+async def test_an_application_of_several_workloads_shows_them_all(bench: Any) -> None:
+    for name in ("shop-api", "shop-worker"):
+        _plant(bench, name, labels={"app.kubernetes.io/instance": "shop"})
+    said = await bench.call("get_deployment_status", app_name="shop")
+    assert "shop in default has 2 workloads" in said.text
+    assert "deployment/shop-api" in said.text
+    assert (await bench.call("restart_application", app_name="shop")).code == "bad_request"
+    assert (await bench.call("get_deployment_status", app_name="shop-api")).facts["app"] == "shop-api"
+
+
+async def test_services_that_may_not_be_read_do_not_hide_the_status(bench: Any) -> None:
+    await bench.deploy(port=8080)
+    bench.sandbox.deny("list", "services")
+    bench.sandbox.deny("list", "ingresses")
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert "web in default is healthy" in said.text
+    assert "Endpoint" not in said.text
+
+
+async def test_the_list_has_the_unhealthy_first_with_their_cause(bench: Any) -> None:
+    await bench.deploy(name="fine")
+    await bench.deploy(name="ill", image="example/missing:1")
+    _plant(bench, "worker", labels={"app": "jobs"})
+    said = await bench.call("list_applications")
+    lines = said.text.split("\n")
+    assert lines[0] == "3 applications in namespace default, 1 not healthy"
+    assert lines[1].split("\t") == ["APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE"]
+    ill = lines[2].split("\t")
+    assert ill[:3] == ["ill", "-", "0/1"]
+    assert ill[3].startswith("failed: ")
+    assert "ImagePull" in ill[3]
+    assert [line.split("\t")[0] for line in lines[3:]] == ["fine", "jobs"]
+    assert lines[4].split("\t")[1] == "deployment/worker"
+    assert said.facts == {"applications": 3, "unhealthy": 1}
+
+
+async def test_the_list_of_nothing_says_so(bench: Any) -> None:
+    assert "No application in namespace default" in (await bench.call("list_applications")).text
+
+
+async def test_the_list_of_all_namespaces_needs_the_right_to_it(bench: Any) -> None:
+    bench.sandbox.deny("list", "deployments")
+    said = await bench.call("list_applications", all_namespaces=True)
+    assert said.code == "forbidden"
+
+
+async def test_the_overview_tells_what_is_ill_and_why_in_one_short_answer(bench: Any) -> None:
+    await bench.deploy(name="fine")
+    await bench.deploy(name="ill", image="example/crash:1")
+    bench.sandbox.plant(_waiting_pod())
+    said = await bench.call("get_overview")
+    lines = said.text.split("\n")
+    assert lines[0] == "sandbox, all namespaces: 2 applications, 1 not healthy."
+    assert lines[1] == "Nodes: 2 of 2 ready"
+    assert lines[2] == "Not healthy:"
+    assert lines[3].startswith("  default/ill: failed: ")
+    assert "exit code 1" in lines[3]
+    assert "Other pods that do not run:" in said.text
+    assert "  default/lonely: ImagePullBackOff" in said.text
+    assert "Newest warnings:" in said.text
+    assert "Recent changes:" in said.text
+    assert "deploy example/app:1" in said.text
+    assert len(said.text) < 1500
+    assert said.facts == {"applications": 2, "unhealthy": 1, "nodes": 2, "nodes_ready": 2}
+
+
+async def test_the_overview_falls_back_to_one_namespace(bench: Any) -> None:
+    await bench.deploy()
+    bench.sandbox.deny("list", "nodes")
+    bench.sandbox.fail(
+        "GET", "^/apis/apps/v1/(deployments|statefulsets|daemonsets)$", 403, reason="Forbidden", message="not for you"
+    )
+    said = await bench.call("get_overview")
+    assert not said.is_error, said.text
+    assert "sandbox, namespace default: 1 applications, all healthy." in said.text
+    assert "may not list all namespaces" in said.text
+    assert "Nodes: these credentials may not list them." in said.text
+
+
+async def test_looking_changes_nothing(bench: Any) -> None:
+    await bench.deploy(image="example/crash:1")
+    bench.sandbox.clear_requests()
+    for tool in ("get_deployment_status", "list_applications", "get_overview"):
+        await bench.call(tool, **({"app_name": "web"} if tool == "get_deployment_status" else {}))
+    assert not [request for request in bench.sandbox.requests if mutating(request)]
+
+
+def _expose(bench: Any) -> None:
+    backend = {"service": {"name": "web", "port": {"number": 8080}}}
+    rule = {"host": "web.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    spec = {"rules": [rule], "tls": [{"hosts": ["web.example.com"]}]}
+    bench.sandbox.create(
+        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"}, "spec": spec}
+    )
+
+
+def _plant(bench: Any, name: str, labels: dict[str, str]) -> None:
+    template = {"metadata": {"labels": {"run": name}}, "spec": {"containers": [{"name": "main", "image": "a:1"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": {"run": name}}, "template": template}
+    metadata = {"name": name, "labels": labels}
+    bench.sandbox.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+
+def _waiting_pod() -> dict[str, Any]:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    statuses = [{"name": "main", "ready": False, "restartCount": 0, "state": waiting}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "lonely", "namespace": "default"},
+        "spec": {"nodeName": "elsewhere", "containers": [{"name": "main", "image": "nope:1"}]},
+        "status": {"phase": "Pending", "containerStatuses": statuses},
+    }
