@@ -1,0 +1,145 @@
+"""The breaker: when it opens, who may try, and what counts for nothing."""
+
+from klepaas.resilience.breaker import Breaker, State
+from klepaas.testing.clock import FakeClock
+
+
+def breaker_of(clock: FakeClock, changes: list[tuple[State, State]] | None = None) -> Breaker:
+    heard: list[tuple[State, State]] = [] if changes is None else changes
+    return Breaker(fail_max=3, open_s=30.0, clock=clock, on_change=lambda old, new: heard.append((old, new)))
+
+
+def state_of(breaker: Breaker) -> str:
+    return breaker.state.value
+
+
+def fail(breaker: Breaker, times: int = 1) -> None:
+    for _ in range(times):
+        ticket = breaker.admit()
+        assert ticket is not None
+        ticket.failure()
+
+
+def open_one(clock: FakeClock, changes: list[tuple[State, State]] | None = None) -> Breaker:
+    breaker = breaker_of(clock, changes)
+    fail(breaker, 3)
+    assert state_of(breaker) == "open"
+    return breaker
+
+
+def test_failures_in_a_row_open_it(clock: FakeClock) -> None:
+    breaker = breaker_of(clock)
+    fail(breaker, 2)
+    assert (breaker.state, breaker.failures) == (State.CLOSED, 2)
+    fail(breaker)
+    assert (breaker.state, breaker.failures) == (State.OPEN, 3)
+    assert breaker.admit() is None
+    assert breaker.retry_in_s == 30.0
+
+
+def test_a_success_starts_the_count_anew(clock: FakeClock) -> None:
+    breaker = breaker_of(clock)
+    fail(breaker, 2)
+    ticket = breaker.admit()
+    assert ticket is not None
+    ticket.success()
+    fail(breaker, 2)
+    assert (breaker.state, breaker.failures) == (State.CLOSED, 2)
+
+
+def test_it_goes_by_its_own_clock_and_not_by_the_wall_clock(clock: FakeClock) -> None:
+    breaker = open_one(clock)
+    clock.shift_wall(-86_400)
+    clock.advance(29.9)
+    assert breaker.admit() is None
+    clock.shift_wall(2 * 86_400)
+    assert breaker.admit() is None
+    clock.advance(0.1)
+    assert breaker.admit() is not None
+
+
+def test_one_of_twenty_callers_may_try_when_its_time_has_passed(clock: FakeClock) -> None:
+    breaker = open_one(clock)
+    clock.advance(30)
+    tickets = [breaker.admit() for _ in range(20)]
+    assert sum(ticket is not None for ticket in tickets) == 1
+    assert state_of(breaker) == "half-open"
+    assert breaker.retry_in_s is not None
+
+
+def test_a_try_that_succeeds_closes_it(clock: FakeClock) -> None:
+    changes: list[tuple[State, State]] = []
+    breaker = open_one(clock, changes)
+    clock.advance(30)
+    ticket = breaker.admit()
+    assert ticket is not None
+    ticket.success()
+    assert (breaker.state, breaker.failures, breaker.retry_in_s) == (State.CLOSED, 0, None)
+    assert changes == [
+        (State.CLOSED, State.OPEN),
+        (State.OPEN, State.HALF_OPEN),
+        (State.HALF_OPEN, State.CLOSED),
+    ]
+
+
+def test_a_try_that_fails_opens_it_for_the_whole_time_again(clock: FakeClock) -> None:
+    breaker = open_one(clock)
+    clock.advance(30)
+    fail(breaker)
+    assert state_of(breaker) == "open"
+    assert breaker.retry_in_s == 30.0
+
+
+def test_a_cancelled_try_leaves_the_place_to_the_next(clock: FakeClock) -> None:
+    breaker = open_one(clock)
+    clock.advance(30)
+    first = breaker.admit()
+    assert first is not None
+    first.release()
+    assert state_of(breaker) == "half-open"
+    second = breaker.admit()
+    assert second is not None
+    assert breaker.admit() is None
+    second.success()
+    assert state_of(breaker) == "closed"
+
+
+def test_cancelled_calls_count_for_nothing(clock: FakeClock) -> None:
+    breaker = breaker_of(clock)
+    fail(breaker, 2)
+    for _ in range(10):
+        ticket = breaker.admit()
+        assert ticket is not None
+        ticket.release()
+    assert (breaker.state, breaker.failures) == (State.CLOSED, 2)
+
+
+def test_a_straggler_neither_closes_nor_opens_it(clock: FakeClock) -> None:
+    breaker = breaker_of(clock)
+    good, bad, late_bad = breaker.admit(), breaker.admit(), breaker.admit()
+    assert good is not None
+    assert bad is not None
+    assert late_bad is not None
+    fail(breaker, 3)
+    good.success()
+    assert state_of(breaker) == "open"
+    clock.advance(30)
+    probe = breaker.admit()
+    assert probe is not None
+    bad.failure()
+    assert state_of(breaker) == "half-open"
+    assert breaker.admit() is None
+    probe.success()
+    late_bad.failure()
+    assert (breaker.state, breaker.failures) == (State.CLOSED, 0)
+
+
+def test_a_ticket_counts_once(clock: FakeClock) -> None:
+    breaker = breaker_of(clock)
+    ticket = breaker.admit()
+    assert ticket is not None
+    for _ in range(5):
+        ticket.failure()
+    ticket.success()
+    ticket.release()
+    assert breaker.failures == 1
