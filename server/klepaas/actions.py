@@ -42,8 +42,8 @@ def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -
         sys.stderr.write(
             f"klepaas serves MCP on http://{host}:{listener.getsockname()[1]}/mcp ({settings.mode.value})\n"
         )
-        # uvicorn raises a SIGTERM again once it has closed its connections; by default that would end the process before
-        # plugins and services have let go.
+        # uvicorn raises a SIGTERM again once it has closed its connections; by default that would end the process
+        # before plugins and services have let go.
         signal.signal(signal.SIGTERM, _end)
         anyio.run(serve_http, app, listener)
     return OK

@@ -119,8 +119,8 @@ async def _findings(look: _Look) -> list[Finding]:
         return [Finding(Level.ERROR, f"no answer within {look.timeout_s:g} s")]
     if not findings:
         return [_defect(look, "it found nothing, not even that all is well")]
-    strange = next((item for item in findings if not _is_finding(item)), None)
-    return findings if strange is None else [_defect(look, f"it gave a {type(strange).__name__}")]
+    strange = [type(item).__name__ for item in findings if not _is_finding(item)]
+    return [_defect(look, f"it gave a {strange[0]} where a Finding belongs")] if strange else findings
 
 
 def _is_finding(item: object) -> bool:
