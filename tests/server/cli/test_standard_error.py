@@ -16,7 +16,8 @@ WAYS = {
     "a traceback": "try:\n    raise ValueError(SECRET)\nexcept ValueError:\n    logging.exception('failed')",
     "a chained traceback": (
         "try:\n    try:\n        raise ValueError(SECRET)\n"
-        "    except ValueError as exc:\n        raise OSError('x') from exc\nexcept OSError:\n    logging.exception('failed')"
+        "    except ValueError as exc:\n        raise OSError('x') from exc\n"
+        "except OSError:\n    logging.exception('failed')"
     ),
     "a line that cannot be formatted": "logging.error('%d things', SECRET)",
     "a warning": "warnings.warn(SECRET)",
