@@ -11,8 +11,10 @@ from typing import Any
 
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
+from fastmcp.tools.function_tool import FunctionTool
 from mcp_types import ToolAnnotations
 
+from klepaas.docstrings import read_docstring
 from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.plugins import Plugin, Plugins, PluginState
@@ -88,12 +90,22 @@ class Catalogue:
         plugin.tools = list(entries)
 
 
+class _LeanTool(FunctionTool):
+    """A tool without FastMCP's own note to clients, which says nothing and costs every conversation 40 bytes a tool."""
+
+    def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override] -- only to_mcp_tool asks, and takes None
+        """Nothing, so that nothing is sent."""
+        return None
+
+
 def _to_mcp(tool: Tool) -> McpTool:
     """The tool as FastMCP wants it: a plain text result, no output schema, pessimistic hints spelled out."""
-    mcp = McpTool.from_function(
+    said = read_docstring(tool.function)
+    mcp = _LeanTool.from_function(
         _answering(tool.function),
         name=tool.name,
         title=tool.title,
+        description=said.description,
         annotations=ToolAnnotations(
             read_only_hint=tool.effect is Effect.READ,
             destructive_hint=tool.effect is not Effect.READ and tool.effect is not Effect.WRITE,
@@ -102,7 +114,16 @@ def _to_mcp(tool: Tool) -> McpTool:
         ),
         output_schema=None,
     )
-    return mcp.model_copy(update={"parameters": _shortened(mcp.parameters)})
+    return mcp.model_copy(update={"parameters": _described(_shortened(mcp.parameters), said.parameters)})
+
+
+def _described(schema: dict[str, Any], said: dict[str, str]) -> dict[str, Any]:
+    """The schema with what the docstring says of each parameter, where its annotation says nothing."""
+    properties = {
+        name: {**({"description": said[name]} if name in said else {}), **parameter}
+        for name, parameter in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties}
 
 
 def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,6 +138,7 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
         return ToolResult(content=answer.text, structured_content=facts)
 
     # Resolved, since the wrapper's module does not know the names that a plugin's annotations use.
+    run.__doc__ = None  # read already, by us
     run.__annotations__ = {**typing.get_type_hints(function, include_extras=True), "return": ToolResult}
     return run
 
