@@ -29,6 +29,7 @@ _KEPT_META = (
     "deletionGracePeriodSeconds",
     "generateName",
 )
+_OMITTED_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
 CONTROLLER = "kube-controller-manager"
 
 
@@ -98,7 +99,7 @@ class Objects:
         made = {"uid": new_uid(), "creationTimestamp": timestamp(now_s)}
         if resource.counts_generation:
             made["generation"] = 1  # type: ignore[assignment]
-        new: Json = {**obj, "metadata": {**given, **made}}
+        new: Json = {**obj, "metadata": {**_without_empty(given), **made}}
         if owned:
             new["metadata"]["managedFields"] = meta["managedFields"]
         if "status" in resource.subresources:
@@ -161,7 +162,7 @@ class Objects:
         if subresource == "status":
             changed = {"metadata": meta, "status": new.get("status", {})}
             return {**live, **changed}
-        settled = {**new, "metadata": meta}
+        settled = {**new, "metadata": _without_empty(meta)}
         if "status" in resource.subresources:
             settled.pop("status", None)
             if "status" in live:
@@ -400,6 +401,11 @@ def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
     if kind == "application/strategic-merge-patch+json" and not resource.custom:
         return strategic_patch(live, body)
     raise status.unsupported_media_type()
+
+
+def _without_empty(meta: Json) -> Json:
+    """Metadata as Go's omitempty writes it."""
+    return {key: value for key, value in meta.items() if value or key not in _OMITTED_EMPTY}
 
 
 def _intent(obj: Json) -> Json:
