@@ -69,10 +69,14 @@ async def paged(
         limit: How many the caller asked for. None: as many as fit.
         token: The server's cursor. None: from the beginning.
     """
-    max_bytes = (ASKED_BYTES if limit else LIST_BYTES) - NOTE_BYTES
+    max_bytes = ASKED_BYTES if limit else LIST_BYTES
     page = await fetch(limit or first, token)
     total = _total(page)
-    fits = _fitting(page, max_bytes)
+    fits = len(page.lines)
+    if page.token or _fitting(page, max_bytes) < fits:
+        # The note on how to go on needs room too.
+        max_bytes -= NOTE_BYTES
+        fits = _fitting(page, max_bytes)
     if fits < len(page.lines):
         page = await fetch(fits, token)
         fits = min(_fitting(page, max_bytes), fits)

@@ -48,9 +48,14 @@ def _document(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
         inner = kind.removesuffix("List")
         copies = [_document(item, inner) if isinstance(item, Mapping) else _value("", item) for item in items]
         rest = {key: _value(key, value) for key, value in obj.items() if key not in ("items", "metadata")}
-        return {**rest, "metadata": _metadata(obj.get("metadata") or {}), "items": copies}
+        return {**rest, "metadata": _metadata(_within(obj, "metadata")), "items": copies}
     special = {"Secret": _secret, "ConfigMap": _config_map, "CustomResourceDefinition": _definition}.get(kind)
     return special(obj) if special else _fields(obj)
+
+
+def _within(obj: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = obj.get(key)
+    return inner if isinstance(inner, Mapping) else {}
 
 
 def _fields(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,8 +202,7 @@ def _sized(value: Any, *, encoded: bool) -> str:
 def _config_map(obj: Mapping[str, Any]) -> dict[str, Any]:
     result = _fields({key: value for key, value in obj.items() if key not in ("data", "binaryData")})
     # Helm may keep its releases, values included, in ConfigMaps.
-    labels = (obj.get("metadata") or {}).get("labels") or {}
-    whole = labels.get("owner") == "helm"
+    whole = _within(_within(obj, "metadata"), "labels").get("owner") == "helm"
     if isinstance(obj.get("data"), Mapping):
         result["data"] = {key: _entry(str(key), value, whole) for key, value in obj["data"].items()}
     if isinstance(obj.get("binaryData"), Mapping):
@@ -215,7 +219,7 @@ def _entry(key: str, value: Any, whole: bool) -> Any:
 def _definition(obj: Mapping[str, Any]) -> dict[str, Any]:
     """A custom resource's definition names fields, it does not fill them: only its texts and annotations are masked."""
     rest = {key: _texts_only(value) for key, value in obj.items() if key != "metadata"}
-    return {**rest, "metadata": _metadata(obj.get("metadata") or {})}
+    return {**rest, "metadata": _metadata(_within(obj, "metadata"))}
 
 
 def _texts_only(value: Any) -> Any:
