@@ -93,7 +93,8 @@ class Catalogue:
 class _LeanTool(FunctionTool):
     """A tool without FastMCP's own note to clients, which says nothing and costs every conversation 40 bytes a tool."""
 
-    def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override] -- only to_mcp_tool asks, and takes None
+    # None is what FastMCP passes on as "no note"; only its own type is narrower.
+    def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override]
         """Nothing, so that nothing is sent."""
         return None
 

@@ -7,7 +7,7 @@ It works on plain dictionaries and decodes no typed models. It masks nothing: wh
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klepaas import names
 from klepaas.errors import BadRequest
@@ -15,8 +15,11 @@ from klepaas.output.redaction import MARK
 from klepaas_plugins.kubernetes.client import paths, tables, watching
 from klepaas_plugins.kubernetes.client.discovery import Discovery
 from klepaas_plugins.kubernetes.client.models import Resource, Table, WatchEvent
-from klepaas_plugins.kubernetes.client.transport import JSON, Request, Transport
+from klepaas_plugins.kubernetes.client.requests import JSON, Request
 from klepaas_plugins.kubernetes.errors import Act
+
+if TYPE_CHECKING:
+    from klepaas_plugins.kubernetes.client.transport import Transport
 
 __all__ = ["FIELD_MANAGER", "Cluster"]
 
@@ -35,7 +38,7 @@ class Cluster:
         transport: How requests are sent.
     """
 
-    def __init__(self, context: str, default_namespace: str, transport: Transport) -> None:
+    def __init__(self, context: str, default_namespace: str, transport: "Transport") -> None:
         self.context = context
         self.default_namespace = default_namespace
         self._transport = transport

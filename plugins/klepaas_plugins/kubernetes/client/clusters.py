@@ -13,7 +13,7 @@ from klepaas_plugins.kubernetes.client import credentials
 from klepaas_plugins.kubernetes.client.cluster import Cluster
 from klepaas_plugins.kubernetes.client.kubeconfig import SERVICE_ACCOUNT_DIR, Entry, Kubeconfig, Merged
 from klepaas_plugins.kubernetes.client.models import ContextInfo
-from klepaas_plugins.kubernetes.client.transport import Timeouts, Transport
+from klepaas_plugins.kubernetes.client.requests import Timeouts
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
 
 __all__ = ["Clusters"]
@@ -98,6 +98,9 @@ class Clusters:
             raise TimedOut(f"The kubeconfig took longer than {READING_TIMEOUT_S:.0f} s to read") from None
 
     def _new(self, entry: Entry) -> Cluster:
+        # The HTTP library is loaded with the first cluster that is asked for, not with the plugin.
+        from klepaas_plugins.kubernetes.client.transport import Transport
+
         settings = self.settings
         load = partial(credentials.load, entry, settings.kube_exec_plugins)
         timeouts = Timeouts(settings.kube_connect_timeout_s, settings.kube_read_timeout_s)

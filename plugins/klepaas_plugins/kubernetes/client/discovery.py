@@ -10,15 +10,18 @@ import difflib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from klepaas import names
 from klepaas.errors import KlepaasError, NotFound
 from klepaas_plugins.kubernetes.client.models import Resource
-from klepaas_plugins.kubernetes.client.transport import JSON, Request, Transport
+from klepaas_plugins.kubernetes.client.requests import JSON, Request
 from klepaas_plugins.kubernetes.errors import Act
+
+if TYPE_CHECKING:
+    from klepaas_plugins.kubernetes.client.transport import Transport
 
 __all__ = ["Discovery"]
 
@@ -38,7 +41,7 @@ class Discovery:
         context: The context's name, for messages.
     """
 
-    def __init__(self, transport: Transport, context: str) -> None:
+    def __init__(self, transport: "Transport", context: str) -> None:
         self._transport = transport
         self._context = context
         self._lock = anyio.Lock()

@@ -5,9 +5,8 @@ the credentials: it loads them in a thread, and again when they end or the clust
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,51 +16,15 @@ import httpx
 
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, Unauthorized, Unavailable
 from klepaas_plugins.kubernetes.client.credentials import Connection
+from klepaas_plugins.kubernetes.client.requests import Request, Timeouts
 from klepaas_plugins.kubernetes.errors import Act, OutcomeUnknown, error_for
 
-__all__ = ["JSON", "Request", "Timeouts", "Transport"]
+__all__ = ["Transport"]
 
-JSON = "application/json"
 ANSWER_MAX_BYTES = 32 * 1024 * 1024
 ERROR_MAX_BYTES = 64 * 1024
 LOADING_TIMEOUT_S = 30.0
 _LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=60.0)
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Limits of a request, in seconds.
-
-    Attributes:
-        connect_s: Until the connection stands.
-        read_s: Until the next bytes come; a whole answer may take twice as long.
-    """
-
-    connect_s: float = 5.0
-    read_s: float = 30.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request.
-
-    Attributes:
-        act: The request in words.
-        path: Its path, every variable segment checked and quoted.
-        query: Its query.
-        method: Its method.
-        body: What is sent, as JSON. None: nothing.
-        content_type: What the body is.
-        accept: What answer is wanted.
-    """
-
-    act: Act
-    path: str
-    query: Mapping[str, str | int] | None = None
-    method: str = "GET"
-    body: Any = None
-    content_type: str = JSON
-    accept: str = JSON
 
 
 class Transport:

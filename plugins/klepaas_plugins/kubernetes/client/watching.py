@@ -10,14 +10,17 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from klepaas.errors import TimedOut, Unavailable
 from klepaas_plugins.kubernetes.client.models import WatchEvent
-from klepaas_plugins.kubernetes.client.transport import Request, Transport
+from klepaas_plugins.kubernetes.client.requests import Request
 from klepaas_plugins.kubernetes.errors import error_for
+
+if TYPE_CHECKING:
+    from klepaas_plugins.kubernetes.client.transport import Transport
 
 __all__ = ["events"]
 
@@ -31,7 +34,7 @@ PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 SHORTEST_TURN_S = 1.0
 
 
-async def events(transport: Transport, request: Request, resource_version: str) -> AsyncGenerator[WatchEvent, None]:
+async def events(transport: "Transport", request: Request, resource_version: str) -> AsyncGenerator[WatchEvent, None]:
     """The changes after a version, for as long as the caller asks for the next one.
 
     Args:
@@ -64,7 +67,7 @@ async def events(transport: Transport, request: Request, resource_version: str) 
 
 
 async def _one_stream(
-    transport: Transport, request: Request, resource_version: str
+    transport: "Transport", request: Request, resource_version: str
 ) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
     query = {
         **(request.query or {}),
