@@ -15,6 +15,7 @@ from typing import Any
 from klepaas.errors import BadRequest, NotFound
 from klepaas_plugins.deployments.objects import (
     Object,
+    at,
     items,
     labels,
     name_of,
@@ -29,6 +30,9 @@ __all__ = ["KINDS", "Workload", "application_of", "find_one", "find_workloads", 
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 _LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/name", "app")
+
+
+_PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,14 @@ async def workloads(cluster: Cluster, namespace: str | None) -> list[Workload]:
 
     async def listed(kind: str) -> list[Workload]:
         resource = await cluster.resource(f"{kind.lower()}s.apps")
-        return [Workload(kind, item) for item in items(await cluster.list(resource, namespace))]
+        found: list[Workload] = []
+        cursor: str | None = None
+        while True:
+            page = await cluster.list(resource, namespace, limit=_PAGE, cursor=cursor)
+            found += [Workload(kind, item) for item in items(page)]
+            cursor = at(page, "metadata", "continue") or None
+            if cursor is None:
+                return found
 
     found = await together(*(partial(listed, kind) for kind in KINDS))
     return [workload for some in found for workload in some]

@@ -93,7 +93,9 @@ class Changer:
         await self._refuse_for_an_autoscaler(workload, replicas)
         words = f"{before} -> {replicas} pods"
         if before == replicas:
-            return await self._settle(workload, workload.item, Change("Scaling", f"already wants {replicas} pods"))
+            return await self._settle(
+                workload, workload.item, Change("Scaling", f"already wants {replicas} pods", stored=False)
+            )
         resource = await self.place.cluster.resource(_plural(workload))
         await self.place.cluster.scale(resource, workload.name, self.place.namespace, replicas, dry_run=self.dry_run)
         notes = ["With 0 pods nothing answers any more."] if replicas == 0 else []

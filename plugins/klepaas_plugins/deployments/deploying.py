@@ -223,4 +223,5 @@ class Deploy:
             lines=lines,
             notes=[*notes, *self._kept(live, plans[0])],
             facts=(("previous_revision", int(before)),) if before and lines else (),
+            stored=bool(lines),
         )

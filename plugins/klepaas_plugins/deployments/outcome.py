@@ -4,7 +4,7 @@ The words are here; the decision was `rollout.decide`'s, and what backs it up is
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,14 @@ from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.objects import REVISION, Object, annotation, images, is_owned_by, name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.revisions import FAILED, Revision, choose, history
-from klepaas_plugins.deployments.rollout import Phase, Snapshot, current_pods, current_replicaset, phase
+from klepaas_plugins.deployments.rollout import (
+    Phase,
+    Snapshot,
+    current_pods,
+    current_replicaset,
+    missed_deadline,
+    phase,
+)
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.watching import Followed, Report, Target, follow
 
@@ -36,6 +43,7 @@ class Change:
         notes: What else the answer says, one line each.
         undo: What to do when it fails and going back to a revision is not it. None: go back to a revision.
         facts: Small values for a program.
+        stored: Whether anything was stored; if not, the rollout that is looked at is an earlier one.
     """
 
     noun: str
@@ -44,6 +52,7 @@ class Change:
     notes: Sequence[str] = ()
     undo: str | None = None
     facts: tuple[tuple[str, Any], ...] = ()
+    stored: bool = True
 
 
 async def settle(
@@ -64,9 +73,10 @@ async def settle(
         RolloutFailed: The rollout failed for a cause that is known.
     """
     began_s = anyio.current_time()
+    missed_before = missed_deadline(workload) if change.stored else None
     followed = await follow(
         place.cluster,
-        Target.of(kind, workload),
+        replace(Target.of(kind, workload), missed_before=missed_before),
         wait_s=wait_s,
         grace_s=settings.unschedulable_grace_s,
         report=report,

@@ -37,6 +37,7 @@ __all__ = [
     "current_replicaset",
     "decide",
     "first_seen_without_node",
+    "missed_deadline",
     "phase",
     "with_waits",
 ]
@@ -89,6 +90,8 @@ class Snapshot:
         pods: The workload's pods.
         waited_s: Seconds since each pod was first seen without a node, by the pod's uid.
         grace_s: Seconds without a node after which that is decisive.
+        missed_before: When the deadline of an earlier rollout was missed, as the API says it; the controller leaves
+            that condition in place when a change goes back to pods that exist. None: it was not.
     """
 
     kind: str
@@ -97,6 +100,7 @@ class Snapshot:
     pods: Sequence[Object] = ()
     waited_s: Mapping[str, float] = field(default_factory=dict)
     grace_s: float = 0.0
+    missed_before: str | None = None
 
     @property
     def subject(self) -> str:
@@ -209,10 +213,18 @@ def _cause(snapshot: Snapshot, pods: Sequence[Object]) -> Cause | None:
         return refused
     if at(snapshot.workload, "spec", "paused"):
         return Cause(snapshot.subject, "Paused", "the rollout is paused, so nothing is rolled out")
-    late = condition(snapshot.workload, "Progressing")
-    if late.get("status") == "False" and late.get("reason") == "ProgressDeadlineExceeded":
-        return _late(snapshot, late, of_pods)
+    missed = missed_deadline(snapshot.workload)
+    if missed is not None and missed != snapshot.missed_before:
+        return _late(snapshot, condition(snapshot.workload, "Progressing"), of_pods)
     return of_pods
+
+
+def missed_deadline(workload: Object) -> str | None:
+    """When a Deployment's rollout missed its deadline, as the API says it. None: it did not."""
+    late = condition(workload, "Progressing")
+    if late.get("status") != "False" or late.get("reason") != "ProgressDeadlineExceeded":
+        return None
+    return str(late.get("lastUpdateTime") or "")
 
 
 def _refused(snapshot: Snapshot) -> Cause | None:

@@ -36,12 +36,14 @@ class Target:
         namespace: Its namespace.
         name: Its name.
         selector: What selects its pods, as a query.
+        missed_before: When an earlier rollout missed its deadline; see `rollout.Snapshot`.
     """
 
     kind: str
     namespace: str
     name: str
     selector: str
+    missed_before: str | None = None
 
     @classmethod
     def of(cls, kind: str, workload: Object) -> "Target":
@@ -91,7 +93,7 @@ class _Seen:
         pods = list(self.objects["Pod"].values())
         self.without_node = first_seen_without_node(pods, self.without_node, now_s)
         waited_s = {key: now_s - since_s for key, since_s in self.without_node.items()}
-        return Snapshot(self.target.kind, workload, owned, pods, waited_s, self.grace_s)
+        return Snapshot(self.target.kind, workload, owned, pods, waited_s, self.grace_s, self.target.missed_before)
 
     def next_look_s(self) -> float | None:
         """Seconds until the time alone can change the decision. None: only an event can."""

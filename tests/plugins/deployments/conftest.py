@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastmcp import Client
+from mcp_types import TextContent
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
@@ -60,11 +61,13 @@ class Bench:
     async def call(self, tool: str, **arguments: Any) -> Said:
         said: list[str] = []
 
-        async def hear(_done: float, _total: float | None, message: str | None) -> None:
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
             said.append(message or "")
 
         result = await self.client.call_tool(tool, arguments, raise_on_error=False, progress_handler=hear)
-        return Said(result.content[0].text, result.structured_content or {}, result.is_error, said)
+        block = result.content[0]
+        assert isinstance(block, TextContent)
+        return Said(block.text, result.structured_content or {}, result.is_error, said)
 
     async def deploy(self, name: str = "web", image: str = "example/app:1", **more: Any) -> Said:
         return await self.call("deploy_application", app_name=name, image=image, **more)

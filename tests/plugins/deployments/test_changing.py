@@ -169,7 +169,9 @@ def _set_by_kubectl(bench: Any, variable: dict[str, str]) -> None:
     container = bench.container()
     changed = {**container, "env": [*container["env"], variable]}
     template = {**live["spec"]["template"], "spec": {**live["spec"]["template"]["spec"], "containers": [changed]}}
-    fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {"f:env": {}}}}}}}
+    fields: dict[str, Any] = {
+        "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {"f:env": {}}}}}}
+    }
     entry = {"manager": "kubectl-set", "operation": "Update", "apiVersion": "apps/v1", "fieldsV1": fields}
     metadata = {**live["metadata"], "managedFields": [*live["metadata"]["managedFields"], entry]}
     bench.sandbox.plant({**live, "metadata": metadata, "spec": {**live["spec"], "template": template}})

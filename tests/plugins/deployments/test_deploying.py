@@ -5,6 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
+from klepaas_plugins.deployments.watching import Target, follow
+from klepaas_plugins.kubernetes.client import Clusters
 from klepaas_plugins.kubernetes.sandbox import mutating
 
 pytestmark = pytest.mark.anyio
@@ -224,6 +226,34 @@ async def test_a_second_change_of_the_same_application_is_refused_while_the_firs
     assert not other.is_error
     assert not answers[0].is_error
     assert not (await bench.deploy(image="example/app:2")).is_error, "the application is free again"
+
+
+async def test_a_cancelled_wait_leaves_no_task(bench: Any) -> None:
+    cluster = await Clusters().cluster()
+    await bench.deploy(name="slow", image="example/unready:1", wait_s=0)
+    target = Target.of("Deployment", bench.sandbox.get("Deployment", "slow"))
+    before = _watches()
+    heard = anyio.Event()
+
+    async def hear(_ready: float, _wanted: float, _message: str) -> None:
+        heard.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                await follow(cluster, target, wait_s=60, grace_s=1, report=hear)
+
+            group.start_soon(wait)
+            await heard.wait()
+            assert _watches() > before
+            group.cancel_scope.cancel()
+        assert _watches() == before
+    await cluster.aclose()
+
+
+def _watches() -> int:
+    return sum("_pump" in (task.name or "") for task in anyio.get_running_tasks())
 
 
 async def test_a_client_that_leaves_ends_the_waiting_and_not_the_change(bench: Any) -> None:

@@ -43,7 +43,7 @@ def test_an_object_that_klepaas_never_applied_is_not_ours(recorded: Recorded) ->
 
 
 def test_a_scaled_number_of_pods_is_not_part_of_the_intent() -> None:
-    fields = {"f:spec": {"f:replicas": {}}}
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
     live = {
         "metadata": {"managedFields": [{"manager": "klepaas", "subresource": "scale", "fieldsV1": fields}]},
         "spec": {"replicas": 5},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klepaas_plugins.deployments.rollout import Phase, Snapshot, current_replicaset, decide, phase
+from klepaas_plugins.deployments.rollout import Phase, Snapshot, current_replicaset, decide, missed_deadline, phase
 
 Recorded = Callable[[str, str], Any]
 
@@ -79,6 +79,15 @@ def test_a_deadline_without_any_pod_quotes_the_controller(recorded: Recorded) ->
     assert "has timed out progressing" in cause.message
 
 
+def test_a_deadline_that_an_earlier_rollout_missed_does_not_fail_this_one(recorded: Recorded) -> None:
+    last = recorded("failures", "unready fails its deadline")[-1]
+    missed = missed_deadline(last)
+    assert missed == "2026-11-21T09:35:39Z"
+    pods = recorded("failures", "pods of unready")
+    assert not decide(_snapshot(last, pods, missed_before=missed)).failed
+    assert decide(_snapshot(last, pods, missed_before="2026-11-21T09:00:00Z")).failed
+
+
 def test_a_quota_fails_the_rollout(recorded: Recorded) -> None:
     deployment = recorded("extensions-and-controllers", "deployment short of pods")
     verdict = decide(Snapshot("Deployment", deployment))
@@ -96,7 +105,7 @@ def test_pods_of_the_old_template_decide_nothing(recorded: Recorded) -> None:
     deployment = recorded("failures", "crash fails its deadline")[3]
     pods = recorded("failures", "pods of crash")
     snapshot = _snapshot(deployment, pods)
-    snapshot.workload["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "2"  # type: ignore[index]
+    snapshot.workload["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "2"
     assert current_replicaset(snapshot) is None
     assert decide(snapshot).cause is None
 
