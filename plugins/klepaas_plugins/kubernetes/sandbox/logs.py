@@ -9,7 +9,7 @@ from .model import Json, micro_timestamp, seconds_of
 from .objects import Objects
 from .pod_behaviour import log_lines
 from .resources import PODS
-from .status import bad_request, not_found
+from .status import bad_request, integer, not_found
 
 
 class Logs:
@@ -38,15 +38,15 @@ class Logs:
         now_s = time.time()
         lines = self._lines(namespace, name, container, started_s, now_s)
         if "sinceSeconds" in query:
-            lines = [line for line in lines if line[0] >= now_s - int(query["sinceSeconds"])]
+            lines = [line for line in lines if line[0] >= now_s - integer(query["sinceSeconds"])]
         if "sinceTime" in query:
             lines = [line for line in lines if line[0] >= seconds_of(query["sinceTime"])]
         if "tailLines" in query:
-            lines = lines[len(lines) - min(int(query["tailLines"]), len(lines)) :]
+            lines = lines[len(lines) - min(integer(query["tailLines"]), len(lines)) :]
         stamped = query.get("timestamps") in ("true", "1")
         text = "".join(f"{micro_timestamp(at_s)} {line}\n" if stamped else f"{line}\n" for at_s, line in lines)
         if "limitBytes" in query:
-            return text.encode()[: int(query["limitBytes"])].decode(errors="ignore")
+            return text.encode()[: integer(query["limitBytes"])].decode(errors="ignore")
         return text
 
     def _lines(

@@ -260,12 +260,13 @@ class Router:
         if call.name:
             name = call.name
             match = lambda obj: obj["metadata"]["name"] == name  # noqa: E731
+        version = status.integer(call.query.get("resourceVersion") or "0")
         view = View(
             call.resource, call.namespace or None, match, _form(call), call.query.get("includeObject", "Metadata")
         )
-        timeout_s = float(call.query.get("timeoutSeconds") or math.inf)
+        timeout_s = status.integer(call.query["timeoutSeconds"]) if call.query.get("timeoutSeconds") else math.inf
         stream = watch(
-            self._objects.store, view, call.query.get("resourceVersion", ""), timeout_s,
+            self._objects.store, view, version, timeout_s,
             bookmarks=call.query.get("allowWatchBookmarks") in ("true", "1"),
         )  # fmt: skip
         return StreamingResponse(stream, media_type="application/json")
@@ -278,7 +279,7 @@ class Router:
         if match:
             found = [obj for obj in found if match(obj)]
         meta: Json = {"resourceVersion": str(self._objects.store.version)}
-        limit = int(call.query.get("limit") or 0)
+        limit = status.integer(call.query.get("limit") or "0")
         found, meta = _page(found, meta, limit, call.query.get("continue", ""), selected=match is not None)
         form = _form(call)
         if form == "table":
@@ -388,7 +389,7 @@ def _delete_options(call: Call) -> DeleteOptions:
     if body.get("orphanDependents") is True:
         propagation = "Orphan"
     dry_run = call.write.dry_run or "All" in (body.get("dryRun") or ())
-    grace_s = None if grace is None else int(grace)
+    grace_s = None if grace is None else status.integer(str(grace))
     return DeleteOptions(propagation, grace_s, held.get("uid"), held.get("resourceVersion"), dry_run)
 
 

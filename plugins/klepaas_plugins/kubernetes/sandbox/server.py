@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import anyio.abc
+import anyio.lowlevel
 import uvicorn
 import yaml
 from starlette.requests import Request as HttpRequest
@@ -35,6 +35,7 @@ from .status import ApiError
 _NAME = "sandbox"
 _REQUESTS_KEPT = 10_000
 _START_S = 10
+_CLOSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,22 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def stop(self, listener: socket.socket) -> None:
+        """Close everything as soon as it can be; uvicorn's own shutdown waits in steps of 100 ms."""
+        for server in self.servers:
+            server.close()
+        connections, tasks = self.server_state.connections, self.server_state.tasks
+        for connection in list(connections):
+            connection.shutdown()
+        with anyio.move_on_after(_CLOSE_S):
+            while connections or tasks:
+                await anyio.lowlevel.checkpoint()
+        if connections or tasks:
+            await self.shutdown(sockets=[listener])
+        listener.close()
+        for server in self.servers:
+            await server.wait_closed()
 
 
 class Sandbox:
@@ -131,9 +148,7 @@ class Sandbox:
     ) -> bool | None:
         self._stopping.set()
         with anyio.CancelScope(shield=True):
-            for connection in list(self._server.server_state.connections):
-                connection.shutdown()
-            await self._server.shutdown(sockets=[self._listener])
+            await self._server.stop(self._listener)
         self._group.cancel_scope.cancel()
         return await self._stack.__aexit__(kind, error, trace)
 
@@ -261,6 +276,7 @@ class Sandbox:
         request = HttpRequest(scope, receive)
         body = await request.body()
         self._record(request, body)
+        answer_to = _Answer(send)
         async with anyio.create_task_group() as group:
 
             async def stop() -> None:
@@ -268,8 +284,9 @@ class Sandbox:
                 group.cancel_scope.cancel()
 
             group.start_soon(stop)
-            await self._answer(request, body, send)
+            await self._answer(request, body, answer_to.send)
             group.cancel_scope.cancel()
+        await answer_to.finish()
 
     async def _answer(self, request: HttpRequest, body: bytes, send: Send) -> None:
         try:
@@ -291,6 +308,28 @@ class Sandbox:
         self.requests.append(seen)
         if len(self.requests) > _REQUESTS_KEPT:
             del self.requests[: _REQUESTS_KEPT // 2]
+
+
+class _Answer:
+    """An answer under way, which can be ended early without breaking the protocol."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = self._ended = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on."""
+        self._begun = True
+        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """End what was cut short; a request without any answer gets 503."""
+        if self._ended:
+            return
+        if not self._begun:
+            await self._send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _gone(request: HttpRequest) -> None:

@@ -135,6 +135,18 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message, "BadRequest")
 
 
+def integer(text: str) -> int:
+    """A query's number.
+
+    Raises:
+        ApiError: 400 when it is none.
+    """
+    try:
+        return int(text)
+    except ValueError as error:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+
+
 def expired(asked: int, oldest: int) -> ApiError:
     """410 for a resourceVersion that history no longer reaches."""
     return ApiError(410, f"too old resource version: {asked} ({oldest})", "Expired")

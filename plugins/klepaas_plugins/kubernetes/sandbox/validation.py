@@ -31,7 +31,7 @@ from .resources import (
     Resource,
 )  # fmt: skip
 from .selectors import selector_match
-from .status import Cause
+from .status import Cause, bad_request
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -141,10 +141,19 @@ def _pod_spec(field: str, spec: Json) -> Causes:
                 yield Cause("FieldValueNotFound", f"Not found: {json.dumps(mount.get('name'))}", where)
 
 
+def _json_type(value: Any) -> str:
+    return {bool: "bool", str: "string", dict: "object", list: "array"}.get(type(value), "number")
+
+
 def _workload(resource: Resource, obj: Json) -> Causes:
     spec = obj["spec"]
-    replicas = spec.get("replicas")
-    if isinstance(replicas, int) and replicas < 0:
+    replicas = spec.get("replicas", 0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise bad_request(
+            f'{resource.kind} in version "v1" cannot be handled as a {resource.kind}: json: cannot unmarshal '
+            f"{_json_type(replicas)} into Go struct field {resource.kind}Spec.spec.replicas of type int32"
+        )
+    if replicas < 0:
         yield _value("spec.replicas", replicas, "must be greater than or equal to 0")
     template = spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}

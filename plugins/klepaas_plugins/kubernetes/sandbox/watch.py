@@ -70,15 +70,15 @@ def _line(kind: str, obj: Json) -> bytes:
     return json.dumps({"type": kind, "object": obj}, separators=(",", ":")).encode() + b"\n"
 
 
-async def watch(store: Store, view: View, version: str, timeout_s: float, *, bookmarks: bool) -> AsyncIterator[bytes]:
+async def watch(store: Store, view: View, version: int, timeout_s: float, *, bookmarks: bool) -> AsyncIterator[bytes]:
     """The lines of a watch, until its time is up or its history is lost.
 
-    It begins after the resourceVersion `version`; with what there is when that is empty or 0.
+    It begins after the resourceVersion `version`; with what there is when that is 0.
     """
     deadline_s = time.monotonic() + timeout_s
     seen = store.version
-    if version not in ("", "0"):
-        seen = int(version)
+    if version:
+        seen = version
     else:
         for obj in filter(view.holds, store.list(view.resource, view.namespace)):
             yield view.line("ADDED", obj)
