@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from klepaas.errors import BadRequest, Unauthorized, Unavailable
-from klepaas_plugins.kubernetes.client import Clusters
+from klepaas.errors import BadRequest, TimedOut, Unauthorized, Unavailable
+from klepaas_plugins.kubernetes.client import Clusters, exec_plugins
 
 pytestmark = pytest.mark.anyio
 Open = Callable[..., Clusters]
@@ -250,3 +251,14 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused(
         write_kubeconfig(server.url, _plugin(tmp_path, script))
         await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
     assert [seen.headers["authorization"] for seen in server.seen[:2]] == ["Bearer first", "Bearer second"]
+
+
+async def test_a_plugin_that_does_not_end_is_ended(
+    tmp_path: Path, serve: Any_, write_kubeconfig: Any_, open_clusters: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exec_plugins, "TIMEOUT_S", 0.2)
+    async with serve(_pong) as server:
+        write_kubeconfig(server.url, _plugin(tmp_path, "exec sleep 30"))
+        with anyio.fail_after(5), pytest.raises(TimedOut, match="did not end"):
+            await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
+    assert server.seen == []

@@ -72,8 +72,9 @@ async def test_a_change_without_an_answer_is_said_to_be_unknown(
     serve: Any, write_kubeconfig: Any, open_clusters: Open
 ) -> None:
     async def gone(_: Any) -> AsyncIterator[bytes]:
-        for nothing in ():
-            yield nothing
+        answer: list[bytes] = []
+        for chunk in answer:
+            yield chunk
 
     async with serve(gone) as server:
         write_kubeconfig(server.url)

@@ -216,7 +216,8 @@ def _tls(entry: Entry, certificate: tuple[bytes, bytes] | None) -> ssl.SSLContex
     authority = _file_or_data(entry, entry.cluster, entry.cluster_dir, "certificate-authority")
     try:
         # With an authority of its own, a cluster is trusted by that one only; without, by the system's.
-        context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+        # What is not ASCII can only be a comment between the certificates.
+        context = ssl.create_default_context(cadata=authority.decode("ascii", "ignore") if authority else None)
     except (ssl.SSLError, ValueError) as exc:
         raise _broken(entry, "the certificate authority is not a PEM certificate") from exc
     # Python 3.13 asks for extensions that the authorities of many clusters lack; client-go does not.

@@ -30,7 +30,7 @@ SILENCE_S = SERVER_TIMEOUT_S + 15
 LINE_MAX_BYTES = 8 * 1024 * 1024
 # Attempts to take a watch up again without one event in between, and the pauses before them.
 PAUSES_S = (0.1, 0.5, 2.0, 5.0)
-# A server that ends a watch at once would otherwise be asked in a tight loop.
+# A server that ends a watch at once, without an event, would otherwise be asked in a tight loop.
 SHORTEST_TURN_S = 1.0
 
 
@@ -49,7 +49,7 @@ async def events(transport: "Transport", request: Request, resource_version: str
     """
     seen, failures = resource_version, 0
     while True:
-        started_at = anyio.current_time()
+        started_at, before = anyio.current_time(), seen
         try:
             async with aclosing(_one_stream(transport, request, seen)) as stream:
                 async for kind, found in stream:
@@ -63,7 +63,8 @@ async def events(transport: "Transport", request: Request, resource_version: str
             await anyio.sleep(PAUSES_S[failures])
             failures += 1
         else:
-            await anyio.sleep(max(0.0, min(PAUSES_S[0], SHORTEST_TURN_S - (anyio.current_time() - started_at))))
+            if seen == before:
+                await anyio.sleep(max(0.0, SHORTEST_TURN_S - (anyio.current_time() - started_at)))
 
 
 async def _one_stream(
