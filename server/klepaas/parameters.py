@@ -146,8 +146,10 @@ def _is_enum(annotation: Any) -> bool:
 
 def _is_injected(annotation: Any) -> bool:
     """Whether FastMCP fills the parameter in; named, not imported, since FastMCP takes most of a second to import."""
-    options = [option for option in typing.get_args(annotation) if option is not type(None)] or [annotation]
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    options = typing.get_args(annotation) if is_union else (annotation,)
     return all(
         (getattr(option, "__module__", ""), getattr(option, "__name__", "")) == ("fastmcp.server.context", "Context")
         for option in options
-    )
+        if option is not type(None)
+    ) and annotation is not type(None)

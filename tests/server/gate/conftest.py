@@ -1,8 +1,11 @@
 """A klepaas whose only plugin is `gate_tools`, and clients of both eras."""
 
 import importlib.util
+import io
 import itertools
+import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -11,18 +14,46 @@ from typing import Any
 
 import pytest
 from fastmcp import Client
+
 from klepaas.app import App, create_app
+from klepaas.observability import configure_logging
 from klepaas.plugins import Plugins
-from klepaas.settings import Mode, Settings
+from klepaas.settings import LogLevel, Mode, Settings
 
 FOLDER = Path(__file__).parent
 _numbers = itertools.count()
 
 
+class _CurrentStderr(io.StringIO):
+    """Writes to whatever `sys.stderr` is when it writes: pytest puts another there for each phase of a test."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+
+def _follow_stderr() -> None:
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(_CurrentStderr())
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Logs as the server does, for `capsys` to see; afterwards everything is as it was."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook, sys.unraisablehook
+    configure_logging(LogLevel.INFO)
+    _follow_stderr()
+    yield
+    root.handlers[:], sys.excepthook, threading.excepthook, sys.unraisablehook = before[0], *before[2:]
+    root.setLevel(before[1])
+    logging.captureWarnings(False)
+
+
 @pytest.fixture(params=["legacy", "auto"])
-def era(request: pytest.FixtureRequest) -> str:
+def era(request: pytest.FixtureRequest) -> Any:
     """Both protocols: the handshake of 2025-11-25, and 2026-07-28."""
-    return str(request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -51,12 +82,12 @@ def klepaas(plugin: ModuleType) -> Callable[..., App]:
 
 
 @pytest.fixture
-def client(klepaas: Callable[..., App], era: str) -> Client[Any]:
+def client(klepaas: Callable[..., App], era: Any) -> Client[Any]:
     """A client of a read-only klepaas; of one that allows writes: `writer`."""
     return Client(klepaas().server, mode=era)
 
 
 @pytest.fixture
-def writer(klepaas: Callable[..., App], era: str) -> Client[Any]:
+def writer(klepaas: Callable[..., App], era: Any) -> Client[Any]:
     """A client of a klepaas that allows writes."""
     return Client(klepaas(mode=Mode.WRITES).server, mode=era)

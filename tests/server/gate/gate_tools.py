@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import anyio
 from fastmcp import Context
+
 from klepaas import errors, names
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
