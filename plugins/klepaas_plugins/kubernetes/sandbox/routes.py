@@ -333,7 +333,7 @@ class Router:
                 200,
                 warnings,
             )
-        if call.name:
+        if call.name or (resource.namespaced and not call.namespace):
             raise status.method_not_allowed()
         return self._object(call, self._objects.create(resource, call.namespace, body, write), 201, warnings)
 
