@@ -10,7 +10,7 @@ pkg/kubelet/kuberuntime); the recordings in tests/fixtures.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from klepaas_plugins.deployments.objects import Object, at, condition, name_of, one_line, uid
+from klepaas_plugins.deployments.objects import Object, at, condition, counted, name_of, one_line, uid
 
 __all__ = ["Cause", "advice", "pod_cause", "pod_causes", "replica_failure", "worst"]
 
@@ -55,7 +55,7 @@ class Cause:
         """The cause as a person says it."""
         place = f"container {self.container} of {self.subject}" if self.container else self.subject
         extra = [f"exit code {self.exit_code}"] if self.exit_code is not None else []
-        extra += [f"{self.restarts} restarts"] if self.restarts else []
+        extra += [counted(self.restarts, "restart")] if self.restarts else []
         inner = f" ({', '.join(extra)})" if extra else ""
         return f"{place}: {self.reason}{inner}"
 
@@ -186,6 +186,7 @@ def advice(cause: Cause) -> str | None:
         "OOMKilled": "Raise resources.memory_limit or make the program use less",
         "Unschedulable": "Ask for less in resources, or add nodes",
         "quota exceeded": "Free or raise the namespace's quota, or run fewer replicas",
+        "never became ready": "Check what its readiness probe asks for (port, health_path)",
         "Paused": "Resume the rollout (spec.paused=false)",
     }
     return known.get(cause.reason, "Read the log lines" if cause.exit_code is not None else None)

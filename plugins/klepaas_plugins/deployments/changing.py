@@ -15,7 +15,16 @@ from klepaas.errors import BadRequest, Conflict
 from klepaas.output import Answer
 from klepaas_plugins.deployments.applications import Workload, find_one
 from klepaas_plugins.deployments.changes import changes, listed
-from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, desired_replicas, items, name_of, one_line
+from klepaas_plugins.deployments.objects import (
+    CHANGE_CAUSE,
+    Object,
+    at,
+    counted,
+    desired_replicas,
+    items,
+    name_of,
+    one_line,
+)
 from klepaas_plugins.deployments.outcome import Change, settle
 from klepaas_plugins.deployments.ownership import MANAGER
 from klepaas_plugins.deployments.place import Place
@@ -94,7 +103,7 @@ class Changer:
         words = f"{before} -> {replicas} pods"
         if before == replicas:
             return await self._settle(
-                workload, workload.item, Change("Scaling", f"already wants {replicas} pods", stored=False)
+                workload, workload.item, Change("Scaling", f"already wants {counted(replicas, 'pod')}", stored=False)
             )
         resource = await self.place.cluster.resource(_plural(workload))
         await self.place.cluster.scale(resource, workload.name, self.place.namespace, replicas, dry_run=self.dry_run)

@@ -72,7 +72,7 @@ class Deploy:
             lines = [f"Dry run, nothing was stored. Deploying {self.wanted.image} as {self.place.text} would:"]
         for planned in touched:
             lines += [f"{'create' if planned.before is None else 'change'} {planned.title}", *listed(planned.changes)]
-        facts = {"dry_run": True, "changes": sum(len(planned.changes) for planned in touched)}
+        facts = {"dry_run": True, "changes": sum(len(listed(planned.changes)) for planned in touched)}
         return Answer("\n".join([*lines, *notes, *self._kept(live, plans[0])]), facts)
 
     async def run(self, wait_s: float, report: Report) -> Answer:
@@ -100,12 +100,15 @@ class Deploy:
         notes: list[str] = []
         bodies: list[tuple[Mapping[str, Any], Object | None]] = [(deployment(wanted, live), live)]
         if wanted.port is not None:
-            note = self._service_of_others(front, live)
+            pod_labels = at(live or bodies[0][0], "spec", "template", "metadata", "labels") or {}
+            note = self._service_of_others(front, pod_labels)
             if note is None:
                 bodies.append((service(wanted, live), front))
             else:
                 notes.append(note)
-        plans = [await plan(place.cluster, *item, take_ownership=self.take_ownership) for item in bodies]
+        plans: list[Plan] = await together(
+            *(partial(plan, place.cluster, *item, take_ownership=self.take_ownership) for item in bodies)
+        )
         plans[0] = self._without_removed(plans[0])
         return live, plans, notes
 
@@ -116,13 +119,19 @@ class Deploy:
             NotFound: There is no such namespace.
             Conflict: The name is another workload's.
         """
-        place = self.place
-        for kind in ("statefulsets.apps", "daemonsets.apps"):
-            if await find(place, kind, place.app_name) is not None:
+        place, kinds = self.place, ("statefulsets.apps", "daemonsets.apps")
+        *others, _ = await together(
+            *(partial(find, place, kind, place.app_name) for kind in kinds), self._refuse_a_missing_namespace
+        )
+        for kind, other in zip(kinds, others, strict=True):
+            if other is not None:
                 raise Conflict(
                     f"{place.text} is a {kind.partition('s.')[0]}; deploy_application makes Deployments",
                     next_step="Choose another app_name",
                 )
+
+    async def _refuse_a_missing_namespace(self) -> None:
+        place = self.place
         namespaces = await place.cluster.resource("namespaces")
         try:
             await place.cluster.get(namespaces, place.namespace, None)
@@ -135,7 +144,7 @@ class Deploy:
                 next_step=f"Have it created first, or use one of: {', '.join(there)}",
             ) from exc
 
-    def _service_of_others(self, front: Object | None, live: Object | None) -> str | None:
+    def _service_of_others(self, front: Object | None, pod_labels: Mapping[str, str]) -> str | None:
         """What to say of a Service that somebody else made. None: there is none, or it may be changed.
 
         Raises:
@@ -143,7 +152,7 @@ class Deploy:
         """
         if front is None or is_ours(front) or self.take_ownership:
             return None
-        if live is not None and selects(front, at(live, "spec", "template", "metadata", "labels") or {}):
+        if selects(front, pod_labels):
             return f"Service {name_of(front)} was made by somebody else and stays as it is."
         raise OwnedByAnother(
             f"Service {name_of(front)} in {self.place.namespace} belongs to somebody else and selects other pods",

@@ -22,7 +22,7 @@ _LIMIT_S = 5.0
 _LOG_BYTES = 16_384
 _LINE_CHARS = 200
 # A kubelet names a pod as name_namespace(uid); the name is in the event already.
-_POD_UID = re.compile(r"(?:pod[= ])?\S+_\S+\([0-9a-f-]{36}\)")
+_POD_UID = re.compile(r"(?: in)? ?(?:pod[= ])?[^\s=]+_\S+\([0-9a-f-]{36}\)")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
 from klepaas_plugins.deployments.applications import workloads
-from klepaas_plugins.deployments.objects import age, at, images
+from klepaas_plugins.deployments.objects import age, at, counted, images
 from klepaas_plugins.kubernetes.client import Cluster
 
 __all__ = ["list_applications", "rows_of"]
@@ -39,7 +39,7 @@ async def list_applications(cluster: Cluster, namespace: str | None, grace_s: fl
     ill = sum(one.phase in ILL for one in found)
     count = len({(one.workload.namespace, one.workload.application) for one in found})
     text = table(_COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), rows_of(found, with_namespace=namespace is None))
-    head = f"{count} applications in {where}, {f'{ill} not healthy' if ill else 'all healthy'}"
+    head = f"{counted(count, 'application')} in {where}, {f'{ill} not healthy' if ill else 'all healthy'}"
     more = "get_deployment_status tells about one application" if namespace else "Name a namespace to see fewer"
     return Answer(fit(f"{head}\n{text}", LIST_BYTES, more), {"applications": count, "unhealthy": ill})
 

@@ -15,6 +15,7 @@ __all__ = [
     "annotation",
     "at",
     "condition",
+    "counted",
     "desired_replicas",
     "images",
     "is_owned_by",
@@ -110,6 +111,11 @@ def selector_text(selector: Object) -> str:
         forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
         parts.append(forms.get(expression["operator"], f"!{key}"))
     return ",".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 pod", "3 pods"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def one_line(text: str, max_chars: int = 300) -> str:

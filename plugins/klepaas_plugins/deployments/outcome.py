@@ -10,12 +10,12 @@ from typing import Any
 
 import anyio
 
-from klepaas.errors import Conflict, KlepaasError
+from klepaas.errors import Conflict, KlepaasError, NotFound
 from klepaas.output import Answer
 from klepaas_plugins.deployments.causes import Cause, advice
 from klepaas_plugins.deployments.errors import RolloutFailed
 from klepaas_plugins.deployments.evidence import collect
-from klepaas_plugins.deployments.objects import REVISION, Object, annotation, images, is_owned_by, name_of
+from klepaas_plugins.deployments.objects import REVISION, Object, annotation, counted, images, is_owned_by, name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.revisions import FAILED, Revision, choose, history
 from klepaas_plugins.deployments.rollout import (
@@ -74,18 +74,33 @@ async def settle(
     """
     began_s = anyio.current_time()
     missed_before = missed_deadline(workload) if change.stored else None
-    followed = await follow(
-        place.cluster,
-        replace(Target.of(kind, workload), missed_before=missed_before),
-        wait_s=wait_s,
-        grace_s=settings.unschedulable_grace_s,
-        report=report,
-    )
+    target = replace(Target.of(kind, workload), missed_before=missed_before)
+    try:
+        followed = await follow(
+            place.cluster, target, wait_s=wait_s, grace_s=settings.unschedulable_grace_s, report=report
+        )
+    except NotFound:
+        raise
+    except KlepaasError as exc:
+        if not change.stored:
+            raise
+        return _unseen(place, change, exc)
     took_s = anyio.current_time() - began_s
     await _note_failure(place, followed)
     if followed.verdict.failed and wait_s > 0:
         raise await _failure(place, followed.snapshot, followed.verdict.cause, change, settings)
     return await _answer(place, followed, change, wait_s, took_s)
+
+
+def _unseen(place: Place, change: Change, trouble: KlepaasError) -> Answer:
+    """The change is made; that it could not be looked at must not make anybody repeat it."""
+    lines = [
+        f"{change.noun} of {place.text} is applied, but how it goes could not be seen: {trouble.line}",
+        *change.lines,
+        *change.notes,
+        f"Look again with {place.call('get_deployment_status')}.",
+    ]
+    return Answer("\n".join(lines), {"app": place.app_name, "namespace": place.namespace, "state": "unknown"})
 
 
 async def _note_failure(place: Place, followed: Followed) -> None:
@@ -209,11 +224,11 @@ def serving(snapshot: Snapshot) -> str:
     """Which revision serves with how many pods now."""
     if snapshot.kind != "Deployment":
         ready = sum(_is_ready(pod) for pod in snapshot.pods if is_owned_by(pod, snapshot.workload))
-        return f"Now: {ready} pods ready"
+        return f"Now: {counted(ready, 'pod')} ready"
     alive = [item for item in history(snapshot.workload, snapshot.replicasets) if item.available]
     parts = [
         f"{'revision' if item.is_current else 'the old revision'} {item.number} ({item.image}) serves with "
-        f"{item.available} pods"
+        f"{counted(item.available, 'pod')}"
         for item in alive
     ]
     return f"Now: {'; '.join(parts)}" if parts else "Now: no pod serves"

@@ -23,6 +23,7 @@ from klepaas_plugins.deployments.objects import (
     annotation,
     at,
     condition,
+    counted,
     images,
     items,
     name_of,
@@ -111,10 +112,13 @@ class _Overview:
         own = [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
         count = len({(item.namespace, item.application) for item in own})
         system = len(self.found) - len(own)
-        extra = f" and {system} system workloads" if system else ""
+        extra = f" and {counted(system, 'system workload')}" if system else ""
         ill = sum(one.phase in ILL for one in self.found)
         state = f"{ill} not healthy" if ill else "all healthy"
-        return [f"{self.cluster.context}, {where}: {count} applications{extra}, {state}.", *self._node_lines()]
+        return [
+            f"{self.cluster.context}, {where}: {counted(count, 'application')}{extra}, {state}.",
+            *self._node_lines(),
+        ]
 
     def _node_lines(self) -> list[str]:
         if self.nodes is None:

@@ -39,6 +39,13 @@ from klepaas_plugins.deployments.watching import Target, look
 
 __all__ = ["status_of"]
 
+_BEING = {
+    Phase.HEALTHY: "is healthy",
+    Phase.STOPPED: "is scaled to 0",
+    Phase.ROLLING_OUT: "is rolling out",
+    Phase.DEGRADED: "is degraded",
+    Phase.FAILED: "has failed",
+}
 _MOST_PODS = 8
 _MOST_REVISIONS = 5
 
@@ -111,7 +118,7 @@ class _Status:
             ready += f" ({verdict.recent} of the newest revision)"
         parts = [ready, *([f"revision {revision}"] if revision else []), f"image {', '.join(images(workload))}"]
         kind = "" if self.snapshot.subject == f"deployment {self.place.app_name}" else f" ({self.snapshot.subject})"
-        return f"{self.place.text}{kind} is {state}: {', '.join(parts)}."
+        return f"{self.place.text}{kind} {_BEING[state]}: {', '.join(parts)}."
 
     async def _trouble(self, verdict: Verdict) -> list[str]:
         cause = verdict.cause

@@ -172,6 +172,24 @@ async def test_a_refused_watch_does_not_make_the_deployment_fail(bench: Any) -> 
     assert "get_deployment_status" in said.text
 
 
+async def test_pods_that_may_not_be_read_do_not_make_a_stored_change_an_error(bench: Any) -> None:
+    bench.sandbox.deny("list", "pods")
+    said = await bench.deploy()
+    assert not said.is_error
+    assert "is applied, but how it goes could not be seen" in said.text
+    assert said.facts["state"] == "unknown"
+    assert bench.container()["image"] == "example/app:1"
+
+
+async def test_a_refusal_by_admission_is_quoted_and_nothing_is_stored(bench: Any) -> None:
+    denied = "ValidatingAdmissionPolicy 'replicas' with binding 'replicas' denied request: at most 5 replicas"
+    bench.sandbox.fail("PATCH", "/deployments/web$", 422, reason="Invalid", message=denied)
+    said = await bench.deploy(replicas=9, port=80)
+    assert said.is_error
+    assert "at most 5 replicas" in said.text
+    assert bench.sandbox.get("Service", "web") is None
+
+
 async def test_a_dry_run_shows_changes_without_values_and_stores_nothing(bench: Any) -> None:
     await bench.deploy(port=8080, env_vars={"DB": "first-secret"})
     bench.sandbox.clear_requests()

@@ -116,7 +116,7 @@ async def test_the_status_of_a_failed_deployment_needs_no_second_question(bench:
     assert said.facts["state"] == "failed"
     assert said.facts["previous_revision"] == 1
     for expected in (
-        "web in default is failed",
+        "web in default has failed",
         "(0 of the newest revision)",
         "exit code 1",
         "could not connect to postgres",

@@ -108,7 +108,7 @@ async def test_the_overview_falls_back_to_one_namespace(bench: Any) -> None:
     )
     said = await bench.call("get_overview")
     assert not said.is_error, said.text
-    assert "sandbox, namespace default: 1 applications, all healthy." in said.text
+    assert "sandbox, namespace default: 1 application, all healthy." in said.text
     assert "may not list all namespaces" in said.text
     assert "Nodes: these credentials may not list them." in said.text
 
