@@ -16,7 +16,7 @@ import anyio
 
 from klepaas.errors import BadRequest
 from klepaas.hookspecs import Level
-from klepaas.observability import stdout_to_stderr
+from klepaas.observability import one_line, stdout_to_stderr
 from klepaas.plugins import Plugin, PluginError, Plugins
 from klepaas.settings import Settings
 
@@ -168,8 +168,8 @@ def list_tools(arguments: argparse.Namespace, settings: Settings, plugins: Plugi
     rows = [
         {
             "name": entry.tool.name,
-            "title": entry.tool.title,
-            "toolset": entry.tool.toolset,
+            "title": one_line(str(entry.tool.title)),
+            "toolset": one_line(str(entry.tool.toolset)),
             "effect": entry.tool.effect.value if entry.tool.effect else None,
             "plugin": entry.plugin.name,
             "foreign_text": entry.tool.foreign_text,
@@ -228,4 +228,5 @@ def _print(line: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    _print(json.dumps(value, ensure_ascii=False, indent=2))
+    speaks_all = sys.stdout.encoding.lower().startswith("utf")
+    _print(json.dumps(value, ensure_ascii=not speaks_all, indent=2))

@@ -6,11 +6,12 @@ an exit code: 0 done, 1 the thing asked for failed, 2 the command line or the se
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,6 +42,8 @@ def run(argv: list[str]) -> int:
         The exit code.
     """
     configure_logging(LogLevel.WARNING)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character still shows the rest
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run(argv)
         sys.stdout.flush()  # here, where a reader that is gone can still be answered quietly
@@ -111,9 +114,8 @@ def _parser(plugins: Plugins) -> argparse.ArgumentParser:
         prog="klepaas",
         description="An MCP server through which an LLM client runs a platform.",
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,  # --version has lines of its own
     )
-    parser.add_argument("--version", action="version", version=_version(plugins), help="klepaas and its plugins")
+    parser.add_argument("--version", action=_Version, nargs=0, const=plugins, help="klepaas and its plugins")
     parser.set_defaults(command=lambda *_: _help(parser))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_serve(commands)
@@ -222,7 +224,12 @@ def _run_command(item: Command, plugin: Plugin, arguments: argparse.Namespace) -
     return code if isinstance(code, int) else OK
 
 
-def _version(plugins: Plugins) -> str:
-    lines = [f"klepaas {__version__}"]
-    lines += [f"  {plugin.name}: {plugin.source}, {plugin.module} ({plugin.state.value})" for plugin in plugins.all]
-    return "\n".join(lines)
+class _Version(argparse.Action):
+    """Prints the version when it is asked for: by then the plugins have been asked for their commands too."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        lines = [f"klepaas {__version__}"]
+        for plugin in self.const.all:
+            lines.append(f"  {plugin.name}: {plugin.source}, {plugin.module} ({plugin.state.value})")
+        sys.stdout.write("\n".join(lines) + "\n")
+        parser.exit()

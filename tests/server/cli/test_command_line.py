@@ -265,6 +265,34 @@ def test_what_a_tool_prints_does_not_get_into_the_answer(distribute: Distribute,
     assert "written by the tool" in done.stderr
 
 
+def test_a_terminal_that_cannot_show_a_character_shows_the_rest(distribute: Distribute, klepaas: Klepaas) -> None:
+    distribute("echo", PLUGIN)
+
+    plain = klepaas("call", "echo", '{"text": "안녕 x"}', PYTHONIOENCODING="latin-1")
+    as_json = klepaas("call", "echo", '{"text": "안녕 😀"}', "--json", PYTHONIOENCODING="latin-1")
+
+    assert (plain.returncode, plain.stdout) == (0, "\\uc548\\ub155 x\n")
+    assert json_of(as_json)["text"] == "안녕 😀"
+
+
+def test_names_that_a_plugin_gives_its_tools_do_not_act_on_a_terminal(distribute: Distribute, klepaas: Klepaas) -> None:
+    distribute(
+        "painted",
+        """
+        async def red() -> str:
+            "Red."
+            return "red"
+
+        @hookimpl
+        def klepaas_tools(host): return [Tool(red, Effect.READ, title="\\x1b[31mred\\nline", toolset="t\\u202e")]
+        """,
+    )
+
+    done = klepaas("tools", "list")
+
+    assert "red  read  t  red line\n" in done.stdout
+
+
 def test_a_failed_call_as_json_carries_the_code(distribute: Distribute, klepaas: Klepaas) -> None:
     distribute("echo", PLUGIN)
 
