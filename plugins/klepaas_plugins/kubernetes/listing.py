@@ -183,10 +183,10 @@ def _table_page(question: Question, page: Table) -> Page:
         return Page([_name(question, row) for row in page.rows], None, page.cursor, page.remaining)
     shown = [at for at, column in enumerate(page.columns) if column.priority == 0 or question.output == "wide"]
     columns = [page.columns[at].name for at in shown]
-    rows = [
-        [_shown_cell(columns[to], row.cells[at]) for to, at in enumerate(shown) if at < len(row.cells)]
-        for row in page.rows
-    ]
+    rows = [[cell(row.cells[at]) if at < len(row.cells) else "" for at in shown] for row in page.rows]
+    for at, column in enumerate(columns):
+        if is_secret(column):
+            _mask_column(page.rows, shown[at], rows, at)
     if question.everywhere:
         columns = ["Namespace", *columns]
         rows = [[row.namespace or "", *cells] for row, cells in zip(page.rows, rows, strict=True)]
@@ -199,10 +199,11 @@ def _name(question: Question, row: Row) -> str:
     return f"{row.namespace}/{name}" if question.everywhere and row.namespace else name
 
 
-def _shown_cell(column: str, value: Any) -> str:
-    """A cell; the columns of a custom resource may show a field that holds a secret."""
-    text = cell(value)
-    return masked(text) if isinstance(value, str) and is_secret(column) and not is_harmless(text) else text
+def _mask_column(source: list[Row], at: int, rows: list[list[str]], to: int) -> None:
+    """Mask a column: those of a custom resource may show a field that holds a secret; a number is only a count."""
+    for given, row in zip(source, rows, strict=True):
+        if not is_harmless(row[to]) and isinstance(given.cells[at], str):
+            row[to] = masked(row[to])
 
 
 def _joined(page: Page) -> str:

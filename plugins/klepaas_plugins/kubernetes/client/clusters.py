@@ -19,6 +19,7 @@ from klepaas_plugins.kubernetes.settings import KubernetesSettings
 __all__ = ["Clusters"]
 
 READING_TIMEOUT_S = 10.0
+LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,15 @@ class _Open:
     entry: Entry
     loop: Any
     cluster: Cluster
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the kubeconfig said, and when that was on which event loop's clock."""
+
+    loop: Any
+    at_s: float
+    merged: Merged
 
 
 class Clusters:
@@ -43,6 +53,7 @@ class Clusters:
         self.kubeconfig = kubeconfig or Kubeconfig(self.settings, SERVICE_ACCOUNT_DIR)
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
+        self._seen: _Seen | None = None
 
     @classmethod
     def of(cls, host: Host) -> "Clusters":
@@ -91,11 +102,17 @@ class Clusters:
                 await opened.cluster.aclose()
 
     async def _merged(self) -> Merged:
+        """What the kubeconfig says, looked at again after a second: a thread for each call would cost more than it."""
+        now = (anyio.lowlevel.current_token(), anyio.current_time())
+        if self._seen is not None and self._seen.loop == now[0] and now[1] - self._seen.at_s < LOOK_AGAIN_S:
+            return self._seen.merged
         try:
             with anyio.fail_after(READING_TIMEOUT_S):
-                return await anyio.to_thread.run_sync(self.kubeconfig.merged, abandon_on_cancel=True)
+                merged = await anyio.to_thread.run_sync(self.kubeconfig.merged, abandon_on_cancel=True)
         except TimeoutError:
             raise TimedOut(f"The kubeconfig took longer than {READING_TIMEOUT_S:.0f} s to read") from None
+        self._seen = _Seen(*now, merged)
+        return merged
 
     def _new(self, entry: Entry) -> Cluster:
         # The HTTP library is loaded with the first cluster that is asked for, not with the plugin.
