@@ -127,8 +127,9 @@ class Breaker:
     def retry_in_s(self) -> float | None:
         """After how many seconds a call that came now would be let through. None: at once."""
         state = self.state
-        if state is State.OPEN and self.state_age_s < self._open_s:
-            return self._open_s - self.state_age_s
+        now = self._clock.monotonic()
+        if state is State.OPEN and now < self._changed_at + self._open_s:
+            return self._changed_at + self._open_s - now
         if state is State.HALF_OPEN and self._probe is not None:
             return PROBING_RETRY_S
         return None

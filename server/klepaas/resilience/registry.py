@@ -1,7 +1,5 @@
 """The upstreams of one server: each name has one pipeline, whoever asks, and all can be looked at together."""
 
-from collections.abc import Iterator
-
 from klepaas.host import Host
 from klepaas.metrics import Metrics
 from klepaas.resilience.classify import Classifier, classify
@@ -53,6 +51,3 @@ class Upstreams:
     def snapshot(self) -> list[UpstreamState]:
         """How each is now, by name."""
         return [self._upstreams[name].snapshot() for name in sorted(self._upstreams)]
-
-    def __iter__(self) -> Iterator[Upstream]:
-        return iter(self._upstreams.values())

@@ -1,5 +1,8 @@
 """The breaker: when it opens, who may try, and what counts for nothing."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from klepaas.resilience.breaker import Breaker, State
 from klepaas.testing.clock import FakeClock
 
@@ -143,3 +146,12 @@ def test_a_ticket_counts_once(clock: FakeClock) -> None:
     ticket.success()
     ticket.release()
     assert breaker.failures == 1
+
+
+@given(st.floats(0, 1e6))
+def test_no_rounding_keeps_it_open_longer(odd_s: float) -> None:
+    clock = FakeClock()
+    clock.advance(odd_s)
+    breaker = open_one(clock)
+    clock.advance(30)
+    assert breaker.admit() is not None

@@ -384,6 +384,16 @@ async def test_a_wait_that_does_not_fit_is_not_begun(hurried: FakeClock, safe: b
     assert "nothing was sent" in error.line
 
 
+async def test_a_limit_that_others_met_meanwhile_ends_a_retry_at_once(clock: FakeClock) -> None:
+    upstream, operation = upstream_of(clock, wait_min_s=2, wait_max_s=2), Script(REFUSED, "pods")
+    async with anyio.create_task_group() as group:
+        group.start_soon(_rate_limited, upstream, operation)
+        await clock.settle()
+        group.start_soon(_rate_limited, upstream, Script(RateLimited("x", retry_after_s=60)))
+        await clock.run(2)
+    assert operation.runs == 1
+
+
 async def test_a_date_to_retry_after_is_read_by_the_wall_clock(hurried: FakeClock) -> None:
     date = httpx.Response(429, headers={"Retry-After": "Fri, 15 Jan 2027 08:00:07 GMT"})
     assert await upstream_of(hurried).call(Script(date, "pods"), safe=True, what="list pods") == "pods"
@@ -476,6 +486,10 @@ async def _ignoring_trouble(upstream: Upstream, operation: Callable[[], Awaitabl
 
 async def _overloaded(upstream: Upstream, operation: Callable[[], Awaitable[object]]) -> None:
     assert isinstance(await failing(upstream, operation), Overloaded)
+
+
+async def _rate_limited(upstream: Upstream, operation: Callable[[], Awaitable[object]]) -> None:
+    assert isinstance(await failing(upstream, operation), RateLimited)
 
 
 def _hanging(clock: FakeClock) -> Callable[[], Awaitable[None]]:

@@ -18,8 +18,8 @@ class Watch:
         self.closed = 0
 
     async def aclose(self) -> None:
-        self.closed += 1
         await anyio.lowlevel.checkpoint()
+        self.closed += 1
 
 
 async def test_a_watch_outlives_every_limit_and_holds_no_turn(clock: FakeClock) -> None:
