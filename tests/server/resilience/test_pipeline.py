@@ -452,30 +452,6 @@ async def test_a_limit_of_our_own_says_nothing_about_the_upstream(hurried: FakeC
     assert (operation.runs, upstream.snapshot().failures) == (10, 0)
 
 
-async def test_the_last_error_is_one_redacted_line(hurried: FakeClock) -> None:
-    upstream = upstream_of(hurried)
-    text = "Cannot list pods:\n\x1b[31mpassword=hunter2hunter2 is wrong " + "x" * 100_000
-    await failing(upstream, Script(Unavailable(text)), safe=False)
-    last_error = upstream.snapshot().last_error
-    assert last_error is not None
-    assert len(last_error) <= 200
-    assert "hunter2" not in last_error
-    assert "\n" not in last_error
-    assert "\x1b" not in last_error
-    await upstream.call(Script("pods"), safe=True, what="list pods")
-    assert upstream.snapshot().last_error is None
-
-
-async def test_a_snapshot_says_since_when_and_until_when(clock: FakeClock) -> None:
-    upstream = upstream_of(clock)
-    clock.advance(100)
-    await open_it(upstream)
-    opened_at = clock.wall()
-    clock.advance(12)
-    shot = upstream.snapshot()
-    assert (shot.state, shot.failures, shot.retry_in_s, shot.since_s) == (State.OPEN, 5, 18.0, opened_at)
-
-
 async def _call(upstream: Upstream, operation: Callable[[], Awaitable[object]]) -> None:
     await upstream.call(operation, safe=True, what="list pods")
 
