@@ -43,8 +43,8 @@ async def _health(clusters: Clusters, context: str) -> HealthReport:
 def doctor_checks(clusters: Clusters) -> list[DoctorCheck]:
     """Checks of the kubeconfig and of what its contexts need."""
     return [
-        DoctorCheck("kubernetes kubeconfig", partial(_in_thread, _kubeconfig, clusters)),
-        DoctorCheck("kubernetes contexts", partial(_in_thread, _contexts, clusters)),
+        DoctorCheck("kubeconfig", partial(_in_thread, _kubeconfig, clusters)),
+        DoctorCheck("contexts", partial(_in_thread, _contexts, clusters)),
     ]
 
 
@@ -79,8 +79,8 @@ def _file(path: Path) -> Finding:
 def _contexts(clusters: Clusters) -> list[Finding]:
     try:
         merged = clusters.kubeconfig.merged()
-    except KlepaasError:
-        return []
+    except KlepaasError as exc:
+        return [Finding(Level.WARNING, "There are no contexts to look at", exc.next_step or "Set KUBECONFIG")]
     findings = [_context(entry, clusters) for entry in merged.entries.values()]
     if merged.default is None:
         findings.append(Finding(Level.WARNING, "No context is the default one", "Set KLEPAAS_KUBE_CONTEXT"))

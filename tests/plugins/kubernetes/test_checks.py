@@ -46,6 +46,8 @@ async def test_every_bad_finding_has_a_repair(write_kubeconfig: Any, open_cluste
     for clusters in bad:
         worse = [finding for finding in await _findings(clusters) if finding.level is not Level.OK]
         assert worse
+        for check in doctor_checks(clusters):
+            assert list(await check.check())
         assert all(finding.repair for finding in worse)
 
 

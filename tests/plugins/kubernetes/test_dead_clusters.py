@@ -4,7 +4,9 @@ from typing import Any
 
 import anyio
 import pytest
+from fastmcp import Client
 
+from klepaas.app import create_app
 from klepaas.errors import BadRequest, RateLimited, TimedOut, Unavailable
 from klepaas_plugins.kubernetes.client import Clusters, OutcomeUnknown, Resource
 from klepaas_plugins.kubernetes.client import transport as sending
@@ -136,3 +138,24 @@ async def test_an_answer_without_end_is_refused_while_it_comes(
             await cluster.list(CONFIG_MAPS, "default")
     assert "Narrow it" in caught.value.line
     assert sent < 2 * sending.ANSWER_MAX_BYTES / (1024 * 1024)
+
+
+async def test_a_dead_cluster_is_one_line_and_a_code_to_a_client_too(
+    write_kubeconfig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLEPAAS_KUBE_READ_TIMEOUT_S", "0.3")
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(8)
+        write_kubeconfig(f"http://127.0.0.1:{hole.getsockname()[1]}")
+        with anyio.fail_after(20):
+            async with Client(create_app().server) as client:
+                assert await client.list_tools()
+                result = await client.call_tool("k8s_get", {"kind": "pods"}, raise_on_error=False)
+                assert result.is_error
+                assert (result.structured_content or {})["error"]["code"] == "timeout"
+                hole.close()
+                result = await client.call_tool("k8s_logs", {"name": "web"}, raise_on_error=False)
+                assert (result.structured_content or {})["error"]["code"] == "unavailable"
+                contexts = await client.call_tool("k8s_contexts", {})
+                assert not contexts.is_error
