@@ -163,9 +163,11 @@ def _forbidden(act: Act, status: _Status) -> KlepaasError:
 
 def _not_found(act: Act, status: _Status) -> KlepaasError:
     missing = status.details.get("name")
-    if act.name is None and missing is None:
-        return NotFound(act.cannot(status.message or "the cluster does not serve this kind"))
-    if status.message and missing is not None and missing != act.name:
+    if missing is None:
+        # Not the object is missing but its path: a kind or a subresource that is not served.
+        reason = status.message or "the cluster does not serve this"
+        return NotFound(act.cannot(reason), next_step="Check the kind, its group and whether it can do that")
+    if status.message and missing != act.name:
         return NotFound(act.cannot(status.message), next_step="Check that name, or create it first")
     return NotFound(f"There is no {act.what} (context {act.context})", next_step="List the kind to see what is there")
 
