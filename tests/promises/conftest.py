@@ -48,7 +48,9 @@ class Platform:
     @contextlib.asynccontextmanager
     async def _over_stdio(self, mode: Mode) -> AsyncIterator[Client[Any]]:
         command = ["-m", "klepaas", "serve", *_options(mode)]
-        transport = StdioTransport(sys.executable, command, env=dict(os.environ), log_file=self.stderr)
+        transport = StdioTransport(
+            sys.executable, command, env=dict(os.environ), keep_alive=False, log_file=self.stderr
+        )
         async with Client(transport) as client:
             yield client
 

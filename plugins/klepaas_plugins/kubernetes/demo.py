@@ -192,7 +192,8 @@ def _client(kubeconfig: Path, *options: str) -> Client[StdioTransport]:
     environment["KUBECONFIG"] = str(kubeconfig)
     log_file = kubeconfig.with_name(f"serve{''.join(options)}.log")
     command = ["-m", "klepaas", "serve", *options]
-    return Client(StdioTransport(sys.executable, command, env=environment, log_file=log_file), timeout=LIMIT_S)
+    transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=log_file)
+    return Client(transport, timeout=LIMIT_S)
 
 
 async def _take(step: Step, client: Client[StdioTransport], tell: Tell) -> Outcome:
