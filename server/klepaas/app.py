@@ -91,8 +91,8 @@ def _mode_notice(settings: Settings) -> str:
 def _lifespan(plugins: Plugins, host: Host) -> Any:
     @asynccontextmanager
     async def lifespan(_server: FastMCP[Any]) -> AsyncIterator[dict[str, Any]]:
-        await plugins.start(host)
         try:
+            await plugins.start(host)
             yield {}
         finally:
             await plugins.stop(host)
