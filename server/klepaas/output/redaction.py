@@ -11,22 +11,31 @@ import base64
 import json
 import re
 import urllib.parse
+from collections.abc import Iterator
 
 __all__ = ["MARK", "Vault", "is_secret_name", "looks_secret", "redact_text", "vault"]
 
 MARK = "‹redacted›"
+_SHORTEST_CHARS = 6
 
-_NAMES_OF_IT = (
-    r"pass(?:word|wd|phrase)?|pwd|secrets?|token|api[-_.]?keys?|access[-_.]?keys?|secret[-_.]?keys?|private[-_.]?keys?"
-    r"|client[-_.]?secret|client[-_.]?key(?:[-_.]?data)?|credentials?|auth(?:orization)?|bearer|session[-_.]?id|cookie"
+# Words that a name has among its parts: DB_PASSWORD, passwordHash, api.key; not tokens_total, not compass.
+_WORDS = (
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|api[-_.]?keys?|access[-_.]?keys?|secret[-_.]?keys?|private[-_.]?keys?"
+    r"|client[-_.]?key(?:[-_.]?data)?|credentials?|auth(?:orization)?|bearer|session[-_.]?id|cookie"
     r"|signing[-_.]?key|encryption[-_.]?key|connection[-_.]?string|dsn|\.?dockerconfig(?:json)?|webhook[-_.]?url"
 )
-# A secret word is the name's end or one of its parts: DB_PASSWORD, passwordHash, api.key; not "tokens_total".
-_SECRET_NAME = re.compile(rf"(?:^|[^a-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?:{_NAMES_OF_IT})(?:$|[^a-z0-9])", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    rf"(?:^|[^a-z0-9])(?:{_WORDS})(?:$|[^a-z0-9])"
+    # Written together: PGPASSWORD, requirepass, authtoken.
+    r"|(?:password|passwd|passphrase|secret|token|(?:api|access|secret|private)key|(?:db|user|root|require)pass)$",
+    re.IGNORECASE,
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# It tells where the secret is, or something about it.
 _HARMLESS_NAME = re.compile(
-    r"(?:secretName|secretRef|secretKeyRef|tokenExpirationSeconds|automountServiceAccountToken|expirationSeconds"
-    r"|serviceAccountToken|imagePullSecrets|auth-?url|token-?ttl|passwordPolicy)$",
+    r"(?:tokenExpirationSeconds|automountServiceAccountToken|serviceAccountToken|imagePullSecrets|auth-?url"
+    r"|(?:pass(?:word|wd)?|token|secret|key|credentials?|auth)[-_.]?"
+    r"(?:files?|paths?|dir|names?|refs?|keyref|ttl|policy|type|length|lifetime|expir(?:y|es|ation)))$",
     re.IGNORECASE,
 )
 
@@ -48,23 +57,36 @@ _FORMS = re.compile(
     )
 )
 _USERINFO = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/@:'\"]{0,128}):(?P<secret>[^\s/@'\"]{1,256})@"
+    r"(?P<before>\b[a-z][a-z0-9+.-]{1,20}://[^\s/@:'\"]{0,128}:)(?P<secret>[^\s/'\"]{1,256})(?=@)", re.IGNORECASE
 )
-_BEARER = re.compile(r"(?P<word>\b(?:bearer|basic|token)\s+)(?P<secret>[A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
+_SIGNATURE = re.compile(r"(?P<before>[?&](?:sig|[a-z-]{0,20}signature)=)(?P<secret>[^\s&\"'<>]+)", re.IGNORECASE)
+# After these words prose goes on with letters ("basic authentication"), a credential with something else among them.
+_BEARER = re.compile(
+    r"(?P<before>\b(?i:bearer|basic|token)[ \t]+)(?=\S{0,200}?(?:[0-9=+/_]|[a-z][A-Z]))"
+    r"(?P<secret>[A-Za-z0-9._~+/=-]{12,})"
+)
 # The name in name=value, name: value, "name": "value" (quotes escaped or not) or --name value.
 _NAME = re.compile(
-    r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]++(?=\\?[\"']?\s{0,3}[=:])|(?<!\S)--?[A-Za-z][A-Za-z0-9_.-]*+(?=\s)"
+    r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]++(?=\\{0,8}[\"']?[ \t]{0,16}[=:])|(?<!\S)--?[A-Za-z][A-Za-z0-9_.-]*+(?=[ \t])"
 )
 _VALUE = re.compile(
-    r"(?P<between>\\?[\"']?\s{0,3}(?:=>|[=:]=?)?\s{0,3})"
-    r"(?P<value>\\?\"(?:[^\"\\\n]|\\[^\"\n])*+\\?\"?|'[^'\n]*+'?|[^\s,;&\"'<>{}\[\]()]++)"
+    r"(?P<between>\\{0,8}+[\"']?+[ \t]{0,16}+(?:=>|:=|[=:]=?+)?+[ \t]{0,16}+"
+    r"(?:(?i:bearer|basic|digest|negotiate|token)[ \t]++)?+)"
+    r"(?P<value>\"(?:[^\"\\\n]|\\.)*+\"?"
+    r"|'[^'\n]*+'?"
+    r"|(?P<quote>\\{1,8}+[\"'])(?:(?!(?<!\\)(?P=quote))[^\n])*+(?:(?P=quote))?"
+    r"|[^\s,;&\"'<>{}\[\]()][^\s,;&\"'<>]*+)"
 )
-# What stands after a colon in prose, or says that there is no value.
+# What stands after a colon in prose, says that there is no value, or names another place.
 _PLAIN = re.compile(
     r"[\"'\\]*(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|expired|denied|failed|unknown|unset|empty"
-    rf"|not|is|was|must|the|a|an|error|redacted|\$|\d{{1,5}}|{MARK})?[\"'\\]*",
+    rf"|not|is|was|must|the|a|an|error|redacted|\$|\$[({{][A-Za-z_][\w.-]*[)}}]*|\d{{1,5}}|[|>][-+]?|{MARK})?[\"'\\]*",
     re.IGNORECASE,
 )
+_LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+)?[\"']?\Z")
+_WORD_BEFORE = re.compile(r"[A-Za-z]{2,}[ \t]\Z")
+_REASON = re.compile(r"(?:[A-Z][a-z]+){3,}")
+_PROSE_AFTER = re.compile(r"[A-Za-z]{2,} [a-z]{2,}\b")
 _HIGH_ENTROPY = re.compile(r"(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{32,}")
 
 
@@ -87,8 +109,8 @@ def looks_secret(value: str) -> bool:
 def redact_text(text: str) -> str:
     """The text with `MARK` in place of everything that looks like a secret."""
     text = _FORMS.sub(MARK, text)
-    text = _USERINFO.sub(lambda match: f"{match['scheme']}{match['user']}:{MARK}@", text)
-    text = _BEARER.sub(lambda match: f"{match['word']}{MARK}", text)
+    for pattern in (_USERINFO, _SIGNATURE, _BEARER):
+        text = pattern.sub(lambda match: match["before"] + MARK, text)
     return _redact_named(text)
 
 
@@ -100,43 +122,82 @@ def _redact_named(text: str) -> str:
         if name.start() < done or not is_secret_name(name.group().strip("-.")):
             continue
         found = _VALUE.match(text, name.end())
-        if found is None or _PLAIN.fullmatch(found["value"]) or MARK in found["value"]:
+        if found is None or _PLAIN.fullmatch(found["value"].rstrip(")]}")) or _is_prose(text, name, found):
             continue
-        pieces += [text[done : found.start("value")], _masked(found["value"])]
-        done = found.end()
+        start, end = _extent(text, name, found)
+        pieces += [text[done:start], _masked(text[start:end])]
+        done = end
     return "".join(pieces) + text[done:]
+
+
+def _is_prose(text: str, name: re.Match[str], found: re.Match[str]) -> bool:
+    """Whether a sentence goes on after the colon: 'failed to refresh token: connection refused'."""
+    between, value = found["between"], found["value"]
+    if between[:1] in ("'", '"') and between[1:2].isspace() and value[0] not in "\"'\\":
+        return True  # volume "db-password" : secret "db-password" not found
+    if not between.startswith(":") or _PROSE_AFTER.match(text, found.start("value")) is None:
+        return False
+    before = text[max(0, name.start() - 40) : name.start()]
+    return _WORD_BEFORE.search(before) is not None or _REASON.fullmatch(name.group()) is not None
+
+
+def _extent(text: str, name: re.Match[str], found: re.Match[str]) -> tuple[int, int]:
+    """Where the value begins and ends: without quotes, that of a line's own key goes on to the line's end."""
+    start, end = found.span("value")
+    if text[start] in "\"'" or found["quote"]:
+        return start, end
+    if found["between"].startswith(": ") and _LINE_START.search(text[max(0, name.start() - 200) : name.start()]):
+        line_end = text.find("\n", end)
+        end = len(text) if line_end < 0 else line_end
+        return start, start + len(text[start:end].rstrip())
+    return start, start + max(1, len(found["value"].rstrip(")]}")))
 
 
 def _masked(value: str) -> str:
     """The mark in the value's own quotes, so that JSON and YAML stay what they are."""
-    quote = value[: len(value) - len(value.lstrip("\\\"'"))]
-    return f"{quote}{MARK}{quote if quote and value.endswith(quote) else ''}"
+    quote = value[: len(value) - len(value.lstrip("\\\"'"))] if value[0] in "\\\"'" else ""
+    return f"{quote}{MARK}{quote if quote and value.endswith(quote) and len(value) > len(quote) else ''}"
 
 
 class Vault:
     """The secrets that klepaas itself holds (tokens it sends upstream), so that no text can carry them out.
 
-    It finds a value as it is, in base64, URL-encoded and JSON-escaped. A value under 6 characters is not kept: it would
-    blank out ordinary text.
+    It finds a value as it is, in base64 (also inside a longer text, as in a Basic header), in hexadecimal, URL-encoded
+    and as JSON or Python quote it. A value under 6 characters is not kept: it would blank out ordinary text.
     """
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: list[str] = []
 
     def keep(self, secret: str) -> None:
-        """Remember a secret."""
-        if len(secret) < 6 or secret in self._forms:
+        """Remember a secret; blanks and line ends around it are not part of it."""
+        secret = secret.strip()
+        if len(secret) < _SHORTEST_CHARS or secret in self._forms:
             return
-        encoded = base64.b64encode(secret.encode()).decode()
-        self._forms |= {secret, encoded, encoded.rstrip("="), urllib.parse.quote(secret, safe="")}
-        self._forms.add(json.dumps(secret)[1:-1])
-        ordered = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in ordered))
+        forms = {form for form in _forms_of(secret) if len(form) >= _SHORTEST_CHARS and form not in MARK}
+        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
 
     def redact(self, text: str) -> str:
         """The text with `MARK` in place of every secret that is kept."""
-        return self._pattern.sub(MARK, text) if self._pattern else text
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MARK)
+        return text
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    data = secret.encode(errors="replace")
+    quoted = json.dumps(secret)[1:-1]
+    yield from (secret, quoted, json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(quoted)[1:-1])
+    yield from (repr(secret)[1:-1], data.hex(), data.hex().upper())
+    for encoded in (urllib.parse.quote(data, safe=""), urllib.parse.quote(data), urllib.parse.quote_plus(data)):
+        yield from (encoded, re.sub("%..", lambda match: match.group().lower(), encoded))
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(data).decode()
+        for shift in range(3):
+            # Inside a longer text only the characters made of the secret's bytes alone are always the same.
+            encoded = encode(b"\0" * shift + data).decode()
+            yield encoded[(0, 2, 3)[shift] : (shift + len(data)) * 8 // 6]
 
 
 # One for the process: what a log handler or an error of any server must not print is the same for all of them.
