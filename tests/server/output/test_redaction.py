@@ -218,8 +218,39 @@ def test_json_stays_json(text: str) -> None:
 
 
 _WORDS = st.sampled_from(
-    ["password", "token", "secret", "api_key", "=", ":", " ", "\n", '"', "'", "\\", "{", "}", ",", "Bearer ", MARK]
-    + ["hunter2", "://", "@", "u", "--", "-", "null", "eyJ", ".", "AKIAIOSFODNN7EXAMPLE", "가", "x" * 40, "&", "?", ";"]
+    [
+        "password",
+        "token",
+        "secret",
+        "api_key",
+        "=",
+        ":",
+        " ",
+        "\n",
+        '"',
+        "'",
+        "\\",
+        "{",
+        "}",
+        ",",
+        "Bearer ",
+        MARK,
+        "hunter2",
+        "://",
+        "@",
+        "u",
+        "--",
+        "-",
+        "null",
+        "eyJ",
+        ".",
+        "AKIAIOSFODNN7EXAMPLE",
+        "가",
+        "x" * 40,
+        "&",
+        "?",
+        ";",
+    ]
 )
 
 
@@ -251,10 +282,41 @@ def test_any_text_can_be_redacted(text: str) -> None:
         "a.",
         "a-",
         "-",
-    ]
-    + ["--a ", "://", "a://b:", "a://:", "eyJa", "eyJaaaaaaaaaa.", "bearer ", "basic basic ", "token token", " ", "\n"]
-    + ["-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "_", "Aa", "secret.", "token-", "a=", "A", "=", ":", "'", "x" * 50]
-    + ["https://", "u:p@", "password  =", "{", "password=>", MARK, "ghp_", "AKIA", "passwordpassword-", "0", "a+.-"],
+        "--a ",
+        "://",
+        "a://b:",
+        "a://:",
+        "eyJa",
+        "eyJaaaaaaaaaa.",
+        "bearer ",
+        "basic basic ",
+        "token token",
+        " ",
+        "\n",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN ",
+        "_",
+        "Aa",
+        "secret.",
+        "token-",
+        "a=",
+        "A",
+        "=",
+        ":",
+        "'",
+        "x" * 50,
+        "https://",
+        "u:p@",
+        "password  =",
+        "{",
+        "password=>",
+        MARK,
+        "ghp_",
+        "AKIA",
+        "passwordpassword-",
+        "0",
+        "a+.-",
+    ],
 )
 def test_a_hostile_text_of_256_kib_takes_linear_time(piece: str) -> None:
     text = (piece * (256 * 1024 // len(piece) + 1))[: 256 * 1024]
