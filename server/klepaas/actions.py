@@ -84,7 +84,9 @@ async def _leave_on_signal(app: "App") -> None:
 def _listener(address: tuple[str, int]) -> socket.socket:
     listener: socket.socket | None = None
     try:
-        listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only where it is.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()  # before the address is told: who reads it may connect at once

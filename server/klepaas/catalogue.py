@@ -144,16 +144,17 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _shortened(schema: Any) -> Any:
-    """The schema in fewer bytes: "X or null, by default null" is said by leaving the parameter out."""
-    if isinstance(schema, list):
-        return [_shortened(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    schema = {key: _shortened(value) for key, value in schema.items()}
-    options = schema.get("anyOf")
-    if isinstance(options, list) and len(options) == 2 and {"type": "null"} in options and not schema.get("default", 0):
-        option = next(item for item in options if item != {"type": "null"})
-        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
-        return {**option, **rest}
-    return schema
+def _shortened(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema in fewer bytes: "this or null, by default null" is said by leaving the parameter out.
+
+    Only of whole parameters: deeper down a null may mean something, such as "remove this variable".
+    """
+    return {**schema, "properties": {name: _optional(item) for name, item in schema.get("properties", {}).items()}}
+
+
+def _optional(parameter: dict[str, Any]) -> dict[str, Any]:
+    options = parameter.get("anyOf", [])
+    others = [option for option in options if option != {"type": "null"}]
+    if len(options) != 2 or len(others) != 1 or parameter.get("default", "") is not None:
+        return parameter
+    return {**others[0], **{key: value for key, value in parameter.items() if key not in ("anyOf", "default")}}

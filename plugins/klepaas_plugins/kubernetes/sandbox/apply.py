@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .fields import Path, Paths, applied, children, items_of, path_text
@@ -117,10 +118,19 @@ def _merge(live: Any, patch: Any, custom: bool, path: Path) -> Any:
 
 def _remove(obj: Json, gone: Paths, others: Paths, custom: bool) -> Json:
     held = {path[:length] for path in others for length in range(1, len(path) + 1)}
-    for path in sorted(gone, key=len, reverse=True):
-        if path not in held:
+    # A list item goes as a whole; below one that somebody else holds a part of, its key fields stay.
+    items = {path for path in gone if path[-1][:2] == "k:"}
+    for path in sorted(items - held, key=len):
+        obj = _without(obj, path, custom, ())
+    for path in sorted(gone - items, key=len, reverse=True):
+        if path not in held and not _is_key(path):
             obj = _without(obj, path, custom, ())
     return obj
+
+
+def _is_key(path: Path) -> bool:
+    """Whether a path names a field that is part of its list item's key."""
+    return len(path) > 1 and path[-2][:2] == "k:" and path[-1][2:] in json.loads(path[-2][2:])
 
 
 def _without(value: Any, path: Path, custom: bool, at: Path) -> Any:
