@@ -21,6 +21,9 @@ _IMAGE = frozenset(
 _CONTAINER = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "PostStartHookError"}
 )
+# A first failed pull may be a registry's hiccup, which the kubelet tries again; these words say that it is none.
+_FIRST_PULL = frozenset({"ErrImagePull", "RegistryUnavailable"})
+_NO_SUCH_IMAGE = ("not found", "notfound", "manifest unknown", "denied", "unauthorized", "forbidden", "does not exist")
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -113,7 +116,8 @@ def _container_cause(pod: Object, status: Object) -> Cause | None:
     if reason == "CrashLoopBackOff" or (exits >= 2 and ended.get("exitCode")):
         return _about(pod, status, reason or str(ended.get("reason") or "Error"), _last_words(ended), ended)
     if reason in _IMAGE or reason in _CONTAINER:
-        return _about(pod, status, reason, _after_the_plumbing(message), {})
+        final = reason not in _FIRST_PULL or any(word in message.lower() for word in _NO_SUCH_IMAGE)
+        return _about(pod, status, reason, _after_the_plumbing(message), {}, decisive=final)
     if ended.get("exitCode"):
         return _about(pod, status, str(ended.get("reason") or "Error"), _last_words(ended), ended, decisive=False)
     if reason and reason not in _STARTING:

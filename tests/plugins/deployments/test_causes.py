@@ -80,11 +80,26 @@ def test_a_container_that_runs_again_after_failing_twice_asks_for_its_previous_l
     assert cause.runs_again
 
 
-@pytest.mark.parametrize("reason", ["ErrImagePull", "InvalidImageName", "CreateContainerConfigError"])
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"])
 def test_what_cannot_start_is_decisive(reason: str) -> None:
     cause = pod_cause(_pod({"state": {"waiting": {"reason": reason, "message": "because\nof this"}}}))
     assert cause is not None
     assert (cause.reason, cause.message, cause.decisive) == (reason, "because of this", True)
+
+
+@pytest.mark.parametrize(
+    ("message", "decisive"),
+    [
+        ("web:9: not found", True),
+        ("pull access denied", True),
+        ("dial tcp 10.0.0.1:443: i/o timeout", False),
+        ("", False),
+    ],
+)
+def test_a_first_failed_pull_is_decisive_only_where_the_image_cannot_be_had(message: str, decisive: bool) -> None:
+    cause = pod_cause(_pod({"state": {"waiting": {"reason": "ErrImagePull", "message": message}}}))
+    assert cause is not None
+    assert cause.decisive is decisive
 
 
 def test_a_container_that_is_being_created_says_nothing_yet() -> None:
