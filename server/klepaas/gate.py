@@ -11,7 +11,7 @@ import difflib
 import logging
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import anyio
@@ -42,11 +42,15 @@ class Gate(Middleware):
     Args:
         catalogue: The tools there are; one that is not in it cannot be called.
         settings: The mode, and the hard limit of an answer.
+        refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(
+        self, catalogue: Catalogue, settings: Settings, refused: Callable[[str], None] | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._settings = settings
+        self._refused = refused or (lambda _reason: None)
 
     async def on_list_tools(
         self,
@@ -81,21 +85,21 @@ class Gate(Middleware):
         entry = self._catalogue.get(name)
         return entry is not None and self._objection(entry) is None
 
-    def _objection(self, entry: Entry) -> KlepaasError | None:
-        """Why this tool cannot be called at all at the moment, whatever its arguments."""
+    def _objection(self, entry: Entry) -> tuple[str, KlepaasError] | None:
+        """Why this tool cannot be called at all at the moment, whatever its arguments: in one word, and as an error."""
         tool = entry.tool
         if not entry.active:
-            return Forbidden(
+            return "plugin_failed", Forbidden(
                 f"{tool.name} belongs to the plugin {entry.plugin.name}, which failed: {entry.plugin.reason}",
                 next_step="Run `klepaas doctor` on the server for a repair",
             )
         if not isinstance(tool.effect, Effect):
-            return Forbidden(
+            return "no_effect", Forbidden(
                 f"{tool.name} does not declare its effect, so it cannot be called",
                 next_step=f"Its plugin {entry.plugin.name} must declare read, write or destructive",
             )
         if tool.effect is not Effect.READ and self._settings.mode is not Mode.WRITES:
-            return Forbidden(
+            return "read_only", Forbidden(
                 f"{tool.name} changes things and this server is read-only; nothing was changed",
                 next_step="Ask the person who runs klepaas to start it with `klepaas serve --writes`",
             )
@@ -104,11 +108,18 @@ class Gate(Middleware):
     def _admit(self, name: str, arguments: dict[str, Any]) -> Entry:
         entry = self._catalogue.get(name)
         if entry is None:
+            self._refused("unknown_tool")
             raise self._unknown(name)
         objection = self._objection(entry)
         if objection is not None:
-            raise objection
-        entry.tool.verify(arguments)
+            reason, error = objection
+            self._refused(reason)
+            raise error
+        try:
+            entry.tool.verify(arguments)
+        except BadRequest:
+            self._refused("bad_arguments")
+            raise
         return entry
 
     def _unknown(self, name: str) -> KlepaasError:
