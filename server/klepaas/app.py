@@ -143,13 +143,13 @@ def loopback_address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
-    if not port.isdecimal() or int(port) > 65535:
-        raise BadRequest(f"{text!r} is not HOST:PORT", next_step="For example 127.0.0.1:8000")
+    if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+        raise BadRequest(f"{text[:60]!a} is not HOST:PORT", next_step="For example 127.0.0.1:8000")
     address = "127.0.0.1" if host == "localhost" else host
     try:
         is_loopback = ipaddress.ip_address(address).is_loopback
     except ValueError as exc:
-        raise BadRequest(f"{host!r} is not an IP address or localhost", next_step="For example 127.0.0.1:8000") from exc
+        raise BadRequest(f"{host[:60]!a} is not an IP address or localhost", next_step="For example 127.0.0.1:8000") from exc
     if not is_loopback:
         raise BadRequest(
             f"klepaas does not listen on {host}: it has no way to know who calls",

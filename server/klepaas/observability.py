@@ -87,6 +87,9 @@ def configure_logging(level: LogLevel) -> None:
     # They tell the address of each request, which is nobody's business but the audit's.
     for name in ("httpx", "httpcore", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # At DEBUG they quote the arguments of each call and the bodies of answers.
+    for name in ("fastmcp", "mcp", "sse_starlette", "kubernetes", "urllib3"):
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
     logging.captureWarnings(True)
     sys.excepthook = _say_exception
     threading.excepthook = lambda args: _say_exception(args.exc_type, args.exc_value, args.exc_traceback)

@@ -132,6 +132,12 @@ async def wait() -> str:
     return "never"
 
 
+async def shout() -> str:
+    """Print to standard output, which is the protocol's."""
+    print("printed by a tool")
+    return "whispered"
+
+
 async def talk(ctx: Context, steps: int = 3) -> str:
     """Report progress."""
     for step in range(steps):
@@ -205,6 +211,7 @@ _READS = (
     miss_a_limit,
     pick,
     wait,
+    shout,
     talk,
     long,
     long_line,

@@ -1,0 +1,116 @@
+"""What klepaas turns round in FastMCP, and what it relies on: an upgrade that changes these must fail here."""
+
+import inspect
+import json
+from typing import Any
+
+import anyio
+import fastmcp
+import httpx
+import pytest
+from fastmcp import Client, FastMCP
+from fastmcp.exceptions import ToolError
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool as McpTool
+
+from klepaas.app import create_app, serve_http
+from klepaas.gate import Gate
+from klepaas.plugins import Plugins
+from klepaas.settings import Settings
+
+from .conftest import META
+
+pytestmark = pytest.mark.anyio
+
+HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "Content-Type": "application/json",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Mcp-Method": "tools/call",
+    "Mcp-Name": "echo",
+}
+
+
+class _CountsLists(Middleware):
+    def __init__(self) -> None:
+        self.lists = 0
+
+    async def on_list_tools(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        self.lists += 1
+        return await call_next(context)
+
+
+def _server() -> FastMCP[Any]:
+    return create_app(Settings(), Plugins(Settings(), [])).server
+
+
+def test_details_of_errors_are_masked() -> None:
+    assert _server()._mask_error_details is True
+
+
+async def test_fastmcp_masks_what_gets_past_the_gate() -> None:
+    async def crash() -> str:
+        raise RuntimeError("Tr0ub4dor-and-3")
+
+    server = _server()
+    server.add_tool(McpTool.from_function(crash))
+    with pytest.raises(ToolError) as caught:
+        await server.call_tool("crash", run_middleware=False)
+    assert "Tr0ub4dor" not in str(caught.value)
+
+
+def test_the_gate_is_the_first_and_only_middleware_of_ours() -> None:
+    ours = [item for item in _server().middleware if type(item).__module__.startswith("klepaas")]
+    assert [type(item) for item in ours] == [Gate]
+    assert type(_server().middleware[0]) is Gate
+
+
+def test_fastmcps_own_defaults_are_still_the_unsafe_ones() -> None:
+    """When one of these changes, the line in `klepaas.app` that turns it round can go."""
+    assert fastmcp.settings.http_host_origin_protection is False
+    assert fastmcp.settings.mask_error_details is False
+
+
+def test_the_guard_against_foreign_hosts_is_on() -> None:
+    source = inspect.getsource(serve_http)
+    assert "host_origin_protection=True" in source
+
+
+@pytest.mark.parametrize("variable", ["FASTMCP_HTTP_HOST_ORIGIN_PROTECTION", "FASTMCP_MASK_ERROR_DETAILS"])
+def test_no_variable_of_fastmcps_turns_them_back(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "false")
+    assert _server()._mask_error_details is True
+
+
+async def test_a_modern_call_over_http_does_not_list_every_tool_first() -> None:
+    counted = {}
+    for spared in (True, False):
+        counter = _CountsLists()
+        server = _server()
+        server.add_middleware(counter)
+        if not spared:
+            assert server._mcp_server.get_tool_input_schema is not None, "the hook is set"
+            server._mcp_server.get_tool_input_schema = None
+        app = server.http_app()
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+                for number in range(3):
+                    params = {"name": "echo", "arguments": {"a": "b"}, "_meta": META}
+                    call = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+                    answer = await http.post("/mcp", content=json.dumps(call), headers=HEADERS)
+                    assert answer.status_code == 200
+                    assert "not_found" in answer.text
+        counted[spared] = counter.lists
+    assert counted[True] == 0
+    assert counted[False] == 3, "the SDK lists no more by itself: the hook can go"
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_nothing_but_tools_is_offered(era: Any) -> None:
+    """The gate guards tools; resources and prompts need a guard of their own before there are any."""
+    async with Client(create_app(Settings()).server, mode=era) as client:
+        with anyio.fail_after(10):
+            assert await client.list_resources() == []
+            assert await client.list_resource_templates() == []
+            assert await client.list_prompts() == []
