@@ -45,9 +45,7 @@ class Gate(Middleware):
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
     """
 
-    def __init__(
-        self, catalogue: Catalogue, settings: Settings, refused: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, settings: Settings, refused: Callable[[str], None] | None = None) -> None:
         self._catalogue = catalogue
         self._settings = settings
         self._refused = refused or (lambda _reason: None)
