@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-__all__ = ["LogLevel", "Mode", "Settings", "SettingsError", "what_is_wrong"]
+__all__ = ["LogFormat", "LogLevel", "Mode", "Settings", "SettingsError", "what_is_wrong"]
 
 
 class Mode(StrEnum):
@@ -29,6 +29,13 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """In which form the server speaks on stderr."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def _default_state_dir() -> Path:
@@ -52,9 +59,37 @@ class Settings(BaseSettings):
     ] = ()
     external_plugins: Annotated[bool, Field(description="Whether plugins of other distributions are loaded")] = True
     log_level: Annotated[LogLevel, Field(description="How much to say on stderr")] = LogLevel.WARNING
+    log_format: Annotated[LogFormat, Field(description="text, or json: one JSON object a line on stderr")] = (
+        LogFormat.TEXT
+    )
     answer_max_bytes: Annotated[
         int, Field(ge=1024, le=1024 * 1024, description="Hard limit of one answer's text, in bytes")
     ] = 256 * 1024
+    max_concurrent_calls: Annotated[
+        int, Field(ge=1, le=1000, description="Tool calls that run at the same time, on any transport; more wait")
+    ] = 32
+    rate_limit_per_minute: Annotated[
+        int,
+        Field(ge=0, le=1_000_000, description="Tool calls of one caller over HTTP in a minute; 0: as many as it likes"),
+    ] = 600
+    shutdown_grace_s: Annotated[
+        float, Field(ge=0, le=3600, description="What running calls get to end when the server is asked to, in seconds")
+    ] = 10.0
+    # 4 MiB is what the MCP library takes at most.
+    http_body_max_bytes: Annotated[
+        int, Field(ge=1024, le=4 * 1024 * 1024, description="Longest body of an HTTP request, in bytes")
+    ] = 1024 * 1024
+    http_max_sessions: Annotated[
+        int, Field(ge=1, le=10_000, description="Sessions of clients before 2026-07-28 that are open at the same time")
+    ] = 1000
+    required_plugins: Annotated[
+        tuple[str, ...],
+        Field(description="Plugins without which /readyz says no, besides the built-in ones, as a JSON list"),
+    ] = ()
+    required_components: Annotated[
+        tuple[str, ...],
+        Field(description='Components without which /readyz says no, as a JSON list: ["kubernetes/prod"]'),
+    ] = ()
     state_dir: Annotated[Path, Field(description="Folder for local state")] = Field(default_factory=_default_state_dir)
 
 
