@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .fields import Path, Paths, applied, children, items_of, path_text
+from .fields import Path, Paths, applied, below, children, items_of, path_text
 from .managed import OwnerId, Owners, owners_of, with_owners
 from .model import Json, timestamp
+from .openapi.schemas import Node
 from .status import ApiError
 
 
 def apply_patch(
-    live: Json | None, patch: Json, manager: str, *, force: bool, custom: bool, now_s: float, subresource: str = ""
+    live: Json | None, patch: Json, manager: str, *, force: bool, node: Node, now_s: float, subresource: str = ""
 ) -> Json:
     """The object after the patch, with its managedFields; `live` itself when nothing changes.
 
@@ -23,21 +24,21 @@ def apply_patch(
         ApiError: 409 when other managers own what the patch changes and `force` is false.
     """
     mine: OwnerId = manager, "Apply", patch["apiVersion"], subresource
-    claimed = applied(patch, custom)
+    claimed = applied(patch, node)
     owners = owners_of(live)
     if live is None:
         owners[mine] = claimed, timestamp(now_s)
         return with_owners(patch, owners)
-    conflicts = _conflicts(live, patch, claimed, owners, mine, custom)
+    conflicts = _conflicts(live, patch, claimed, owners, mine, node)
     if conflicts and not force:
         raise _conflict_error(conflicts, owners)
     before = owners.get(mine, (set(), None))
-    merged: Json = _merge(live, patch, custom, ())
+    merged: Json = _merge(live, patch, node)
     for owner, path in conflicts:
         paths, time = owners[owner]
         owners[owner] = paths - {path}, time
     others = set().union(*(paths for owner, (paths, _) in owners.items() if owner != mine))
-    merged = _remove(merged, before[0] - claimed, others, custom)
+    merged = _remove(merged, before[0] - claimed, others, node)
     unchanged = before[0] == claimed and not conflicts
     owners[mine] = claimed, before[1] if unchanged else timestamp(now_s)
     meta = {**merged["metadata"], "managedFields": live["metadata"].get("managedFields")}
@@ -47,22 +48,21 @@ def apply_patch(
     return with_owners(merged, owners)
 
 
-def _find(value: Any, path: Path, custom: bool) -> tuple[bool, Any]:
-    at: Path = ()
+def _find(value: Any, path: Path, node: Node) -> tuple[bool, Any]:
     for step in path:
-        below = children(value, at, custom)
-        if below is None or step not in below:
+        found = children(value, node)
+        if found is None or step not in found:
             return False, None
-        value, at = below[step], (*at, step)
+        value, node = found[step], below(node, step)
     return True, value
 
 
 def _conflicts(
-    live: Json, patch: Json, claimed: Paths, owners: Owners, mine: OwnerId, custom: bool
+    live: Json, patch: Json, claimed: Paths, owners: Owners, mine: OwnerId, node: Node
 ) -> list[tuple[OwnerId, Path]]:
     changed = []
     for path in sorted(claimed):
-        wanted, held = _find(patch, path, custom)[1], _find(live, path, custom)
+        wanted, held = _find(patch, path, node)[1], _find(live, path, node)
         if path[-1][:2] != "k:" and held[0] and held[1] != wanted:
             changed.append(path)
     return [
@@ -97,34 +97,31 @@ def _conflict_error(conflicts: list[tuple[OwnerId, Path]], owners: Owners) -> Ap
     return ApiError(409, message, "Conflict", {"causes": causes})
 
 
-def _merge(live: Any, patch: Any, custom: bool, path: Path) -> Any:
+def _merge(live: Any, patch: Any, node: Node) -> Any:
     if isinstance(patch, dict) and isinstance(live, dict):
-        if path and children(patch, path, custom) is None:
+        if node.atomic:
             return patch
         merged = dict(live)
         for name, value in patch.items():
-            step = (*path, f"f:{name}")
-            merged[name] = _merge(live[name], value, custom, step) if name in live else value
+            merged[name] = _merge(live[name], value, below(node, f"f:{name}")) if name in live else value
         return merged
     if isinstance(patch, list) and isinstance(live, list):
-        before, after = items_of(live, path, custom), items_of(patch, path, custom)
+        before, after = items_of(live, node), items_of(patch, node)
         if before is not None and after is not None:
-            merged_items = {
-                key: _merge(item, after.get(key, item), custom, (*path, key)) for key, item in before.items()
-            }
+            merged_items = {key: _merge(item, after.get(key, item), node.items) for key, item in before.items()}
             return [{**after, **merged_items}[key] for key in {**before, **after}]
     return patch
 
 
-def _remove(obj: Json, gone: Paths, others: Paths, custom: bool) -> Json:
+def _remove(obj: Json, gone: Paths, others: Paths, node: Node) -> Json:
     held = {path[:length] for path in others for length in range(1, len(path) + 1)}
     # A list item goes as a whole; below one that somebody else holds a part of, its key fields stay.
     items = {path for path in gone if path[-1][:2] == "k:"}
     for path in sorted(items - held, key=len):
-        obj = _without(obj, path, custom, ())
+        obj = _without(obj, path, node)
     for path in sorted(gone - items, key=len, reverse=True):
         if path not in held and not _is_key(path):
-            obj = _without(obj, path, custom, ())
+            obj = _without(obj, path, node)
     return obj
 
 
@@ -133,21 +130,20 @@ def _is_key(path: Path) -> bool:
     return len(path) > 1 and path[-2][:2] == "k:" and path[-1][2:] in json.loads(path[-2][2:])
 
 
-def _without(value: Any, path: Path, custom: bool, at: Path) -> Any:
+def _without(value: Any, path: Path, node: Node) -> Any:
     """The value without what lies at a path; what becomes empty on the way goes too."""
     step, rest = path[0], path[1:]
-    here = (*at, step)
     if isinstance(value, list):
-        items = items_of(value, at, custom)
+        items = items_of(value, node)
         if items is None or step not in items:
             return value
         if rest:
-            items[step] = _without(items[step], rest, custom, here)
+            items[step] = _without(items[step], rest, node.items)
         return [item for key, item in items.items() if key != step or rest]
     name = step[2:]
     if not isinstance(value, dict) or name not in value:
         return value
-    child = _without(value[name], rest, custom, here) if rest else None
+    child = _without(value[name], rest, below(node, step)) if rest else None
     if child or (rest and value[name] == child):
         return {**value, name: child}
     return {key: item for key, item in value.items() if key != name}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .fields import Paths, difference, from_fields_v1, to_fields_v1
 from .model import Json, timestamp
+from .openapi.schemas import Node
 
 OwnerId = tuple[str, str, str, str]
 Owners = dict[OwnerId, tuple[Paths, str | None]]
@@ -37,13 +38,13 @@ def with_owners(obj: Json, owners: Owners) -> Json:
     return {**obj, "metadata": meta}
 
 
-def update_owners(old: Json | None, new: Json, manager: str, subresource: str, custom: bool, now_s: float) -> Json:
+def update_owners(old: Json | None, new: Json, manager: str, subresource: str, node: Node, now_s: float) -> Json:
     """The new object with what changed given to its writer and taken from everyone else."""
     owners = owners_of(old)
-    before = old or {"metadata": {}, "spec": {}, "status": {}} if not custom else old or {"metadata": {}}
+    before = old or {"metadata": {}, "spec": {}, "status": {}} if not node.custom else old or {"metadata": {}}
     if not old:
         before = {name: part for name, part in before.items() if name in new}
-    changed, removed = difference(before, new, custom)
+    changed, removed = difference(before, new, node)
     changed.discard(())
     if not changed and not removed:
         return (

@@ -15,6 +15,7 @@ from .apply import apply_patch
 from .defaults import apply_defaults, first_status
 from .managed import update_owners
 from .model import Json, Timing, name_suffix, new_uid, timestamp
+from .openapi.schemas import node_of
 from .patch import json_patch, merge_patch, strategic_patch
 from .resources import DEFINITIONS, NAMESPACES, PODS, Registry, Resource
 from .selectors import selector_text
@@ -108,7 +109,7 @@ class Objects:
             labels = {**(given.get("labels") or {}), "kubernetes.io/metadata.name": name}
             new["metadata"]["labels"] = labels
         if not owned:
-            new = update_owners(None, new, write.manager, "", resource.custom, now_s)
+            new = update_owners(None, new, write.manager, "", node_of(resource), now_s)
         new = self._admission.complete(resource, new)
         begun = first_status(resource, new)
         if begun is not None:
@@ -142,7 +143,7 @@ class Objects:
         now_s = time.time()
         if not owned:
             new["metadata"].pop("managedFields", None)
-            new = update_owners(live, new, write.manager, subresource, resource.custom, now_s)
+            new = update_owners(live, new, write.manager, subresource, node_of(resource), now_s)
         if not subresource:
             self._check(resource, new, live)
         if _same(live, new):
@@ -217,7 +218,7 @@ class Objects:
             config,
             write.manager,
             force=write.force,
-            custom=resource.custom,
+            node=node_of(resource),
             now_s=time.time(),
             subresource=subresource,
         )
@@ -259,7 +260,7 @@ class Objects:
         if version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
         new = {**live, "spec": {**live["spec"], "replicas": replicas}}
-        new = update_owners(live, new, write.manager, "scale", resource.custom, time.time())
+        new = update_owners(live, new, write.manager, "scale", node_of(resource), time.time())
         if _same(live, new):
             return self.scale(resource, live)
         return self.scale(resource, self._replace(resource, live, new, "", write, owned=True))
@@ -269,11 +270,11 @@ class Objects:
         if obj.get("status") == value:
             return obj
         new = {**obj, "status": value}
-        return self.store.put(resource, update_owners(obj, new, manager, "status", resource.custom, time.time()))
+        return self.store.put(resource, update_owners(obj, new, manager, "status", node_of(resource), time.time()))
 
     def write_as_controller(self, resource: Resource, live: Json, new: Json) -> Json:
         """Write status and metadata together, as controllers do through the status subresource."""
-        owned = update_owners(live, new, CONTROLLER, "status", resource.custom, time.time())
+        owned = update_owners(live, new, CONTROLLER, "status", node_of(resource), time.time())
         return live if _same(live, owned) else self.store.put(resource, owned)
 
     def control(self, resource: Resource, obj: Json, **parts: Json) -> Json:

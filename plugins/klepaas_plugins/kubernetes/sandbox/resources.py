@@ -122,6 +122,24 @@ DEFINITIONS = _kind(
     categories=("api-extensions",),
     counts_generation=True,
 )
+POLICIES = _kind(
+    "admissionregistration.k8s.io/v1",
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    "",
+    "status",
+    namespaced=False,
+    categories=("api-extensions",),
+    counts_generation=True,
+)
+POLICY_BINDINGS = _kind(
+    "admissionregistration.k8s.io/v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+    categories=("api-extensions",),
+    counts_generation=True,
+)
 
 BUILT_IN: tuple[Resource, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Resource))
 

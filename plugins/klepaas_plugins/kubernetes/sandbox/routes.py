@@ -21,6 +21,7 @@ from .logs import Logs
 from .managed import update_owners
 from .model import Json
 from .objects import DeleteOptions, Objects, Write, patched
+from .openapi.schemas import node_named
 from .resources import PODS, SERVICES, Resource
 from .selectors import Match, field_match, label_match
 from .status import ApiError
@@ -196,7 +197,8 @@ class Router:
         )
         head = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}}
         review = {**head, "spec": body.get("spec", {})}
-        review = update_owners(None, review, call.write.manager, "", False, time.time())
+        node = node_named("authorization.k8s.io", "v1", "SelfSubjectAccessReview")
+        review = update_owners(None, review, call.write.manager, "", node, time.time())
         return answer({**review, "status": {"allowed": self._faults.allowed(call.user, attributes)}}, 201)
 
     def _resource(self, call: Call) -> Response:

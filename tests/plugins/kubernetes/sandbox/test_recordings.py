@@ -167,6 +167,9 @@ class Replay:
             late = not progress or progress[0]["reason"] not in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
             if late and deployment["metadata"]["name"] not in STUCK:
                 return False
+            done = bool(progress) and progress[0]["reason"] == "NewReplicaSetAvailable"
+            if done and deployment["status"].get("readyReplicas", 0) != deployment["spec"]["replicas"]:
+                return False
         for stateful_set in self.sandbox.list("statefulsets", namespace):
             if stateful_set["status"].get("readyReplicas") != stateful_set["spec"]["replicas"]:
                 return False
