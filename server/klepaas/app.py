@@ -149,7 +149,8 @@ def loopback_address(text: str) -> tuple[str, int]:
     try:
         is_loopback = ipaddress.ip_address(address).is_loopback
     except ValueError as exc:
-        raise BadRequest(f"{host[:60]!a} is not an IP address or localhost", next_step="For example 127.0.0.1:8000") from exc
+        shown = ascii(host[:60])
+        raise BadRequest(f"{shown} is not an IP address or localhost", next_step="For example 127.0.0.1:8000") from exc
     if not is_loopback:
         raise BadRequest(
             f"klepaas does not listen on {host}: it has no way to know who calls",
