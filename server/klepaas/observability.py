@@ -7,20 +7,24 @@ kept off stdout, but is not read here.
 
 import contextlib
 import io
+import json
 import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+from klepaas.correlation import correlation_id, current
 from klepaas.output.foreign_text import clean
 from klepaas.output.redaction import redact_text, vault
-from klepaas.settings import LogLevel
+from klepaas.settings import LogFormat, LogLevel
 
-__all__ = ["configure_logging", "one_line", "safe_text", "stdout_to_stderr"]
+__all__ = ["configure_logging", "correlation_id", "one_line", "safe_text", "say", "stdout_to_stderr"]
 
 # Of a longer text only this much is looked at to make one line of it.
 _MOST_CHARS_READ = 8000
@@ -45,9 +49,36 @@ def one_line(text: str, max_chars: int = 400) -> str:
 
 
 class _SafeFormatter(logging.Formatter):
+    """Lines for people."""
+
     def format(self, record: logging.LogRecord) -> str:
+        found = current()
+        record.call = f" [{found.id}]" if found else ""
         # A continued line is indented, so that no text can pass for a record of its own.
         return safe_text(super().format(record)).replace("\n", "\n    ")
+
+
+class _JsonFormatter(logging.Formatter):
+    """Lines for programs: one object each, every text in it safe."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"message": record.getMessage()}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return _json_line(record.created, record.levelname.lower(), record.name, **fields)
+
+
+def _json_line(time_s: float, level: str, logger: str, **fields: str) -> str:
+    found = current()
+    about = {"correlation_id": found.id, "trace_id": found.trace_id, "tool": found.tool} if found else {}
+    line = {
+        "time": datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds"),
+        "level": level,
+        "logger": safe_text(logger),
+        **{name: safe_text(text) for name, text in fields.items()},
+        **{name: text for name, text in about.items() if text},
+    }
+    return json.dumps(line, ensure_ascii=False)
 
 
 class _SafeHandler(logging.StreamHandler[Any]):
@@ -56,7 +87,7 @@ class _SafeHandler(logging.StreamHandler[Any]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the library's name
         with contextlib.suppress(Exception):
             where = f"{record.pathname}:{record.lineno}"
-            sys.stderr.write(safe_text(f"a log line of {record.name} cannot be formatted ({where})") + "\n")
+            say(f"a log line of {record.name} cannot be formatted ({where})", "error")
 
 
 class _CallsAreLoggedByTheGate(logging.Filter):
@@ -68,14 +99,39 @@ class _CallsAreLoggedByTheGate(logging.Filter):
         return not str(record.msg).startswith(("Error calling tool", "Invalid arguments for tool"))
 
 
-def configure_logging(level: LogLevel) -> None:
+class _Voice:
+    """The form in which this process speaks on stderr."""
+
+    form = LogFormat.TEXT
+
+
+def say(text: str, level: str = "info") -> None:
+    """Say something on stderr whatever the log level is, in the form that was chosen.
+
+    Args:
+        text: What to say; may span lines.
+        level: How much it matters, for programs.
+    """
+    text = text.rstrip("\n")
+    line = _json_line(time.time(), level, "klepaas", message=text) if _speaks_json() else safe_text(text)
+    sys.stderr.write(line + "\n")
+
+
+def _speaks_json() -> bool:
+    return _Voice.form is LogFormat.JSON
+
+
+def configure_logging(level: LogLevel, form: LogFormat = LogFormat.TEXT) -> None:
     """Send every log line, warning and traceback of the process to stderr, redacted.
 
     Args:
         level: The least that is said.
+        form: In which form.
     """
+    _Voice.form = form
     handler = _SafeHandler(sys.stderr)
-    handler.setFormatter(_SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    text = _SafeFormatter("%(asctime)s %(levelname)s %(name)s%(call)s: %(message)s")
+    handler.setFormatter(_JsonFormatter() if _speaks_json() else text)
     handler.addFilter(_CallsAreLoggedByTheGate())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -99,7 +155,7 @@ def configure_logging(level: LogLevel) -> None:
 def _say_exception(kind: type[BaseException], value: BaseException | None, trace: TracebackType | None) -> None:
     if issubclass(kind, SystemExit):
         return  # a thread that ends itself; the interpreter says nothing either
-    sys.stderr.write(safe_text("".join(traceback.format_exception(kind, value, trace))))
+    say("".join(traceback.format_exception(kind, value, trace)), "error")
 
 
 class _SafeStderr(io.RawIOBase):
@@ -123,7 +179,7 @@ class _SafeStderr(io.RawIOBase):
             self._say(rest)
 
     def _say(self, lines: bytes) -> None:
-        sys.stderr.write(safe_text(lines.decode(errors="replace")) + "\n")
+        say(lines.decode(errors="replace"))
 
 
 class _Diversion:
