@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -140,8 +140,7 @@ def cluster(kubeconfig: str | None) -> Iterator[str]:
 
 def show(rows: dict[str, Figures]) -> None:
     """Print the table and, in brackets, how many times klepaas' figure each one is."""
-    columns = ("start_ms", "tools_bytes", "hundred_ms", "at_once_a_second", "hundred_bytes", "everything_ms")
-    columns += ("everything_bytes", "cpu_ms_a_call", "rss_mb")
+    columns = [field.name for field in fields(Figures)]
     base = next(iter(rows.values()))
     print("| server | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
