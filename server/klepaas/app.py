@@ -15,16 +15,22 @@ from typing import Any
 from fastmcp import FastMCP
 
 from klepaas import __version__
+from klepaas.announcements import Announcements
+from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
 from klepaas.errors import BadRequest
 from klepaas.gate import Gate
 from klepaas.host import Host
+from klepaas.metrics import Metrics
 from klepaas.plugins import Plugins
 from klepaas.settings import Mode, Settings
 
 __all__ = ["App", "create_app", "loopback_address", "serve_http", "serve_stdio"]
 
 log = logging.getLogger(__name__)
+
+# A client may believe a list for so long; it is told of changes, unless its connection was down at that moment.
+_CATALOGUE_TTL_S = 60
 
 # Which tools there are is the plugins' affair; this says how to use them.
 _INSTRUCTIONS = (
@@ -45,6 +51,9 @@ class App:
         plugins: Its plugins and what became of them.
         catalogue: Its tools.
         host: What its plugins share.
+        metrics: What it counts.
+        calls: What every call passes first.
+        announcements: What tells clients of changes.
     """
 
     server: FastMCP[Any]
@@ -52,6 +61,13 @@ class App:
     plugins: Plugins
     catalogue: Catalogue
     host: Host
+    metrics: Metrics
+    calls: Calls
+    announcements: Announcements
+
+    async def catalogue_changed(self) -> None:
+        """Tell every client that wants to know that the tools are others now."""
+        await self.announcements.publish()
 
 
 def create_app(settings: Settings | None = None, plugins: Plugins | None = None) -> App:
@@ -68,32 +84,39 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     plugins = plugins or Plugins(settings)
     host = Host(settings)
     catalogue = Catalogue(plugins, host)
+    metrics = Metrics.of(host)
+    calls, announcements = Calls(catalogue, settings, metrics), Announcements()
+    plugins.listeners.append(announcements.changed)
     server: FastMCP[Any] = FastMCP(
         "klepaas",
         instructions=_INSTRUCTIONS + _mode_notice(settings),
         version=__version__,
-        middleware=[Gate(catalogue, settings)],
-        lifespan=_lifespan(plugins, host),
+        middleware=[announcements, calls, Gate(catalogue, settings, metrics.calls.refused)],
+        lifespan=_lifespan(plugins, host, announcements),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
+        cache_ttl=_CATALOGUE_TTL_S,
+        cache_scope="private",
         mask_error_details=True,
         # Our schemas hold no references; looking for them costs 50 ms at the first list.
         dereference_schemas=False,
     )
     _spare_the_list_before_each_call(server)
-    return App(server, settings, plugins, catalogue, host)
+    announcements.serve(server)
+    return App(server, settings, plugins, catalogue, host, metrics, calls, announcements)
 
 
 def _mode_notice(settings: Settings) -> str:
     return "" if settings.mode is Mode.WRITES else " This server is read-only: tools that change things are not listed."
 
 
-def _lifespan(plugins: Plugins, host: Host) -> Any:
+def _lifespan(plugins: Plugins, host: Host, announcements: Announcements) -> Any:
     @asynccontextmanager
     async def lifespan(_server: FastMCP[Any]) -> AsyncIterator[dict[str, Any]]:
         try:
             await plugins.start(host)
-            yield {}
+            async with announcements.running():
+                yield {}
         finally:
             await plugins.stop(host)
             await host.aclose()

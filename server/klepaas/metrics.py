@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from klepaas.host import Host
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Counter, Histogram
 
     from klepaas.resilience.breaker import State
     from klepaas.resilience.classify import Kind
 
-__all__ = ["BoundedLabel", "ExternalCalls", "Metrics"]
+__all__ = ["BoundedLabel", "ExternalCalls", "HttpRequests", "Metrics", "ToolCalls"]
 
 UPSTREAMS_MAX = 100
 LABEL_MAX_CHARS = 100
+# What stands for a tool that there is not: its name is the caller's invention.
+NO_TOOL = "(unknown)"
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _STATE_NUMBERS = {"closed": 0, "open": 1, "half-open": 2}
 _WELL = frozenset({"ok", "caller_mistake"})
@@ -59,20 +61,48 @@ class Metrics:
     @cached_property
     def registry(self) -> "CollectorRegistry":
         """Where instruments are registered; the first use imports the library."""
-        from prometheus_client import CollectorRegistry
+        from prometheus_client import (
+            CollectorRegistry,
+            GCCollector,
+            PlatformCollector,
+            ProcessCollector,
+            disable_created_metrics,
+        )
 
-        return CollectorRegistry(auto_describe=True)
+        # When a series began is one more series for each: nobody has asked for it.
+        disable_created_metrics()
+        registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        return registry
+
+    @cached_property
+    def calls(self) -> "ToolCalls":
+        """The numbers of tool calls."""
+        return ToolCalls(self)
+
+    @cached_property
+    def http(self) -> "HttpRequests":
+        """The numbers of HTTP requests."""
+        return HttpRequests(self)
 
     @cached_property
     def external(self) -> "ExternalCalls":
         """The numbers of calls to upstreams."""
         return ExternalCalls(self)
 
+    def prepare(self) -> None:
+        """Build every instrument, so that the first call does not pay for it and every series shows."""
+        self.external.prepare()
+        self.calls.prepare()
+        self.http.prepare()
+
     def exposition(self) -> tuple[bytes, str]:
         """All numbers as a scrape wants them, and the media type of that."""
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        self.external.prepare()
+        self.prepare()
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
@@ -150,3 +180,99 @@ class ExternalCalls:
         label = self._label(upstream)
         self._instruments.state.labels(label).set(_STATE_NUMBERS[new.value])
         self._instruments.transitions.labels(label, new.value).inc()
+
+
+class ToolCalls:
+    """Counts calls of tools. Tools, effects and outcomes are known when the server starts, so their number is bounded.
+
+    Args:
+        metrics: Where to register.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @cached_property
+    def _calls(self) -> "Counter":
+        from prometheus_client import Counter
+
+        labels = ["tool", "effect", "outcome"]
+        return Counter(
+            "mcp_tool_calls_total", "Tool calls that came to an end", labels, registry=self._metrics.registry
+        )
+
+    @cached_property
+    def _latency(self) -> "Histogram":
+        from prometheus_client import Histogram
+
+        return Histogram(
+            "mcp_tool_call_latency_seconds",
+            "How long a tool call took",
+            ["tool", "effect"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=self._metrics.registry,
+        )
+
+    @cached_property
+    def _refusals(self) -> "Counter":
+        from prometheus_client import Counter
+
+        return Counter(
+            "mcp_gate_refusals_total", "Calls refused before a tool ran", ["reason"], registry=self._metrics.registry
+        )
+
+    def prepare(self) -> None:
+        """Build the instruments."""
+        self._calls, self._latency, self._refusals  # noqa: B018 -- builds them
+
+    def called(self, tool: str, effect: str, outcome: str, latency_s: float) -> None:
+        """A call came to an end.
+
+        Args:
+            tool: A tool of the catalogue, or `NO_TOOL`.
+            effect: Its declared effect.
+            outcome: "ok", an error's code, "input_required" or "cancelled".
+            latency_s: How long it took.
+        """
+        self._calls.labels(tool, effect, outcome).inc()
+        self._latency.labels(tool, effect).observe(latency_s)
+
+    def refused(self, reason: str) -> None:
+        """A call was refused for a reason of a fixed set."""
+        self._refusals.labels(reason).inc()
+
+
+class HttpRequests:
+    """Counts HTTP requests by the kind of path.
+
+    Args:
+        metrics: Where to register.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @cached_property
+    def _requests(self) -> "Counter":
+        from prometheus_client import Counter
+
+        return Counter(
+            "mcp_http_requests_total",
+            "HTTP requests answered",
+            ["path", "method", "status"],
+            registry=self._metrics.registry,
+        )
+
+    def prepare(self) -> None:
+        """Build the instrument."""
+        self._requests  # noqa: B018 -- builds it
+
+    def answered(self, path: str, method: str, status: int) -> None:
+        """A request was answered.
+
+        Args:
+            path: The path where it is one of ours, or "other".
+            method: The method where it is a usual one, or "other".
+            status: The status of the answer; 0 where the client left before.
+        """
+        self._requests.labels(path, method, str(status)).inc()

@@ -14,7 +14,7 @@ import asyncio
 import inspect
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from typing import Any, Generic, TypeVar
@@ -75,6 +75,8 @@ class Plugins:
         self._modules: dict[str, Any] = {}
         self._started: list[Plugin] = []
         self.all: list[Plugin] = []
+        # Told whenever a plugin is left out; they return at once and raise nothing.
+        self.listeners: list[Callable[[], None]] = []
         for candidate in candidates(found):
             self._load(candidate)
         self._refuse_unknown_hooks()
@@ -115,6 +117,8 @@ class Plugins:
         module = self._modules.get(plugin.name) if self._owner(plugin.name) is plugin else None
         if module is not None and self._manager.is_registered(module):
             self._manager.unregister(module)
+        for listener in self.listeners:
+            listener()
         if self._settings.strict_plugins:
             raise PluginError(f"plugin {plugin.name} ({plugin.source}): {plugin.reason}")
         log.warning("plugin %s (%s) is left out: %s", plugin.name, plugin.source, plugin.reason)

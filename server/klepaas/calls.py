@@ -1,0 +1,181 @@
+"""What every call passes on its way to the gate, on every transport: it is named, counted, limited, and can be ended.
+
+    correlation id -> is the server stopping? -> the caller's rate -> a slot -> the gate -> counted by its outcome
+
+It stands outside the gate, so that what the gate refuses is counted too; it decides nothing about a tool.
+"""
+
+import logging
+import time
+from typing import Any
+
+import anyio
+import mcp_types as mt
+from fastmcp.server.dependencies import get_http_request
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import ToolResult
+from fastmcp.tools.base import InputRequiredToolResult
+from opentelemetry import trace
+
+from klepaas.catalogue import Catalogue
+from klepaas.correlation import Correlation, correlated
+from klepaas.errors import KlepaasError, RateLimited, Unavailable
+from klepaas.limits import Rate, Slots
+from klepaas.metrics import NO_TOOL, Metrics
+from klepaas.settings import Settings
+from klepaas.way_out import refuse
+
+__all__ = ["CORRELATION", "Calls"]
+
+log = logging.getLogger(__name__)
+
+# Where the HTTP side puts a request's `Correlation` in its scope.
+CORRELATION = "klepaas.correlation"
+# After its grace a call is cancelled; this is what it gets to answer so.
+ANSWER_LIMIT_S = 2.0
+
+
+class Calls(Middleware):
+    """The calls of one server.
+
+    Args:
+        catalogue: The tools there are: no other name becomes a label.
+        settings: The limits.
+        metrics: Where to count.
+    """
+
+    def __init__(self, catalogue: Catalogue, settings: Settings, metrics: Metrics) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+        self._numbers = metrics.calls
+        self._rate = Rate(settings.rate_limit_per_minute)
+        self._slots = Slots(settings.max_concurrent_calls)
+        self._running: set[anyio.CancelScope] = set()
+        self._idle: anyio.Event | None = None
+        self.stopping = False
+
+    async def on_call_tool(
+        self,
+        context: MiddlewareContext[mt.CallToolRequestParams],
+        call_next: CallNext[mt.CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        """Take a call through, and count how it ended."""
+        entry = self._catalogue.get(context.message.name)
+        tool, effect = (entry.tool.name, entry.tool.effect) if entry else (NO_TOOL, None)
+        started_at, outcome = time.monotonic(), "cancelled"
+        with correlated(_correlation(context, entry.tool.name if entry else None)):
+            try:
+                result = await self._limited(context, call_next)
+                outcome = _outcome(result)
+                return result
+            finally:
+                self._numbers.called(tool, effect or "none", outcome, time.monotonic() - started_at)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse further calls, and end those that run.
+
+        Args:
+            grace_s: What they get to end by themselves, in seconds; then they are cancelled and answer so.
+        """
+        self.stopping = True
+        if await self._all_ended(grace_s):
+            return
+        log.warning("cancelling %d calls that still run after %g s", len(self._running), grace_s)
+        for scope in list(self._running):
+            scope.cancel()
+        await self._all_ended(ANSWER_LIMIT_S)
+
+    async def _all_ended(self, within_s: float) -> bool:
+        self._idle = anyio.Event()
+        if self._running:
+            with anyio.move_on_after(within_s):
+                await self._idle.wait()
+        return not self._running
+
+    async def _limited(
+        self,
+        context: MiddlewareContext[mt.CallToolRequestParams],
+        call_next: CallNext[mt.CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        try:
+            self._admit()
+        except KlepaasError as exc:
+            return self._refusal("rate_limited" if isinstance(exc, RateLimited) else "stopping", exc)
+        scope = anyio.CancelScope()
+        self._running.add(scope)
+        try:
+            with scope:
+                return await self._in_a_slot(context, call_next)
+        finally:
+            self._running.discard(scope)
+            if self._idle and not self._running:
+                self._idle.set()
+        text = f"The server was stopped before {context.message.name[:64]!a} answered; what it began may be done"
+        return self._answer(Unavailable(text, next_step="Look at the state of things before you call it again"))
+
+    def _admit(self) -> None:
+        if self.stopping:
+            raise Unavailable("This server is stopping", next_step="Try again when it is back", retry_after_s=5.0)
+        caller = _caller()
+        if caller is not None:
+            self._rate.take(caller)
+
+    async def _in_a_slot(
+        self,
+        context: MiddlewareContext[mt.CallToolRequestParams],
+        call_next: CallNext[mt.CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        slot = self._slots.one()
+        try:
+            await slot.__aenter__()
+        except Unavailable as exc:
+            return self._refusal("busy", exc)
+        try:
+            return await call_next(context)
+        finally:
+            await slot.__aexit__(None, None, None)
+
+    def _refusal(self, reason: str, error: KlepaasError) -> ToolResult:
+        self._numbers.refused(reason)
+        log.info("a call was refused: %s", reason)
+        return self._answer(error)
+
+    def _answer(self, error: KlepaasError) -> ToolResult:
+        return refuse(error.text, error.structured(), self._settings.answer_max_bytes)
+
+
+def _outcome(result: ToolResult) -> str:
+    if isinstance(result, InputRequiredToolResult):
+        return "input_required"
+    if not result.is_error:
+        return "ok"
+    error: Any = (result.structured_content or {}).get("error")
+    return str(error["code"]) if isinstance(error, dict) and "code" in error else "internal"
+
+
+def _caller() -> str | None:
+    """Whose rate a call counts against: without identity its address; None where there is but one caller."""
+    try:
+        client = get_http_request().client
+    except RuntimeError:  # not over HTTP
+        return None
+    return client.host if client else "unknown"
+
+
+def _correlation(context: MiddlewareContext[mt.CallToolRequestParams], tool: str | None) -> Correlation:
+    """By the caller's trace where it has one, by the HTTP request otherwise."""
+    asked = context.fastmcp_context.request_context if context.fastmcp_context else None
+    named = Correlation.of((asked.meta or {}).get("traceparent") if asked else None, tool)
+    if named.trace_id is None:
+        span = trace.get_current_span().get_span_context()
+        trace_id = f"{span.trace_id:032x}" if span.is_valid else None
+        named = Correlation(trace_id or _request_id() or named.id, trace_id, tool)
+    return named
+
+
+def _request_id() -> str | None:
+    try:
+        found = get_http_request().scope.get(CORRELATION)
+    except RuntimeError:  # not over HTTP
+        return None
+    return found.id if isinstance(found, Correlation) else None
