@@ -8,7 +8,8 @@ have, and where text may stand in them, is `klepaas.parameters`.
 import inspect
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -16,10 +17,12 @@ from typing import Any
 from klepaas.errors import BadRequest
 from klepaas.parameters import DeclarationError, Places, places_of
 
-__all__ = ["DeclarationError", "Effect", "Tool"]
+__all__ = ["DRY_RUN", "DeclarationError", "Effect", "Target", "Tool"]
 
 # What every client accepts: the protocol also allows dots and 128 characters, some clients do not.
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")
+# A parameter of this name means the same in every tool: look at what would change, and change nothing.
+DRY_RUN = "dry_run"
 
 
 class Effect(StrEnum):
@@ -28,6 +31,34 @@ class Effect(StrEnum):
     READ = "read"
     WRITE = "write"
     DESTRUCTIVE = "destructive"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing that a call changes; what is None is not known, or there is none.
+
+    A rule that asks for a confirmation also holds for what is not known, so a tool says as much as it can: the names
+    that defaults stand for, not the defaults.
+
+    Attributes:
+        context: The cluster's context, or the upstream's name.
+        namespace: The namespace in it.
+        kind: What it is.
+        name: Its name.
+    """
+
+    context: str | None = None
+    namespace: str | None = None
+    kind: str | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The target as a sentence names it."""
+        thing = " ".join(part for part in (self.kind, self.name) if part) or "a target that is not known"
+        places = (("namespace", self.namespace), ("context", self.context))
+        place = [f"{noun} {value}" for noun, value in places if value]
+        return f"{thing} in {' of '.join(place)}" if place else thing
 
 
 @dataclass(frozen=True)
@@ -47,6 +78,12 @@ class Tool:
         idempotent: Whether the same call twice is the same as once.
         open_world: Whether the call leaves the platform (a chat, a code host).
         timeout_s: Longest time a call may take, in seconds.
+        targets: Tells what a call with these arguments would change, for the policy, the person who confirms and the
+            audit; an async function of the arguments, which fit the schema. None: not known.
+        preview: Shows a person what a call would change: an async function of some of the tool's own parameters, which
+            returns a text or an `Answer` and changes nothing. It must be the same as long as the same would change,
+            the facts too, which are not shown: no times, no counters. None: the answer of a dry run where the tool has
+            a parameter `dry_run`, otherwise the tool's name, targets and arguments.
 
     Raises:
         DeclarationError: It lacks something, or promises what cannot be kept.
@@ -60,6 +97,8 @@ class Tool:
     idempotent: bool = False
     open_world: bool = False
     timeout_s: float = 60.0
+    targets: Callable[[Mapping[str, Any]], Awaitable[Sequence[Target]]] | None = None
+    preview: Callable[..., Awaitable[Any]] | None = None
     parameters: Mapping[str, Places] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,11 +112,33 @@ class Tool:
         if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
             raise DeclarationError(f"timeout_s of {name} is {self.timeout_s!r}, not a number of seconds above 0")
         object.__setattr__(self, "parameters", places_of(self.function))
+        self._check_the_dry_run()
+        self._check_the_preview()
+
+    def _check_the_dry_run(self) -> None:
+        if DRY_RUN in self.parameters and typing.get_type_hints(self.function)[DRY_RUN] is not bool:
+            raise DeclarationError(f"parameter {DRY_RUN!r} of {self.name}() is not a bool")
+
+    def _check_the_preview(self) -> None:
+        for part, function in (("targets", self.targets), ("preview", self.preview)):
+            if function is not None and not inspect.iscoroutinefunction(function):
+                raise DeclarationError(f"the {part} of {self.name} are not told by an async function")
+        strange = [name for name in places_of(self.preview) if name not in self.parameters] if self.preview else []
+        if strange:
+            raise DeclarationError(f"the preview of {self.name} takes {strange[0]!r}, which the tool does not")
 
     @property
     def name(self) -> str:
         """The name clients call."""
         return self.function.__name__
+
+    def changes(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call with these arguments may change something: any but a dry run, unless the tool only reads."""
+        return self.effect is not Effect.READ and not self.is_dry_run(arguments)
+
+    def is_dry_run(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether these arguments ask for a dry run. Only a plain true counts, not what a schema would make one of."""
+        return DRY_RUN in self.parameters and arguments.get(DRY_RUN) is True
 
     def verify(self, arguments: Mapping[str, Any]) -> None:
         """Check every text in a call's arguments; their types are the schema's affair.
