@@ -41,7 +41,7 @@ class Server:
 PEERS: dict[str, tuple[str, Mapping[str, Any], Mapping[str, Any] | None]] = {
     "kubernetes-mcp-server": ("pods_list_in_namespace", {"namespace": NAMESPACE}, None),
     "mcp-server-kubernetes": ("kubectl_get", {"resourceType": "pods", "namespace": NAMESPACE, "name": ""}, None),
-    "kubectl-mcp-server": ("get_pods", {"namespace": NAMESPACE}, None),
+    "kubectl-mcp-server": ("kubectl_get", {"resource_type": "pods", "namespace": NAMESPACE}, None),
 }
 
 
