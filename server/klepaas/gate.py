@@ -9,10 +9,9 @@ This is the guarded boundary of tool calls: what no code below expected is logge
 
 import difflib
 import logging
-import traceback
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import anyio
 import mcp_types as mt
@@ -20,10 +19,10 @@ from fastmcp.exceptions import FastMCPError, NotFoundError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
-from pydantic import ValidationError
 
 from klepaas.catalogue import Catalogue, Entry
-from klepaas.errors import BadRequest, Forbidden, InternalError, KlepaasError, NotFound, TimedOut
+from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
+from klepaas.failures import trail, translate, unexpected
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
 from klepaas.way_out import let_out, refuse
@@ -31,9 +30,6 @@ from klepaas.way_out import let_out, refuse
 __all__ = ["Gate"]
 
 log = logging.getLogger(__name__)
-
-# Where the schema's own words are unclear to somebody who does not know Python.
-_PROBLEMS = {"missing_argument": "is missing", "missing_keyword_only_argument": "is missing"}
 
 
 class Gate(Middleware):
@@ -74,10 +70,10 @@ class Gate(Middleware):
             return self._refusal(exc)
         except (Exception, SystemExit) as exc:  # guarded boundary: tools are strangers' code
             reference = uuid.uuid4().hex[:12]
-            log.error("call of %.64a failed unexpectedly, reference %s: %s", name, reference, _trail(exc))
+            log.error("call of %.64a failed unexpectedly, reference %s: %s", name, reference, trail(exc))
             # What an exception says may quote anything, so it needs a person who asks for it.
             log.debug("reference %s in full", reference, exc_info=exc)
-            return self._refusal(_unexpected(name, reference))
+            return self._refusal(unexpected(name, reference))
 
     def _listed(self, name: str) -> bool:
         entry = self._catalogue.get(name)
@@ -138,7 +134,7 @@ class Gate(Middleware):
             with anyio.move_on_after(tool.timeout_s) as limit:
                 return await call_next(context)
         except (FastMCPError, NotFoundError) as exc:
-            _translate(exc, tool.name)
+            translate(exc, tool.name)
         if limit.cancelled_caught:
             raise TimedOut(
                 f"{tool.name} gave no answer within {tool.timeout_s:g} s", next_step="Ask for less, or look again"
@@ -147,58 +143,3 @@ class Gate(Middleware):
 
     def _refusal(self, error: KlepaasError) -> ToolResult:
         return refuse(error.text, error.structured(), self._settings.answer_max_bytes)
-
-
-def _translate(exc: Exception, tool_name: str) -> NoReturn:
-    """Raise what FastMCP wrapped, as an error of ours."""
-    cause = _one_of_ours(exc.__cause__)
-    if isinstance(cause, KlepaasError):
-        raise cause
-    if isinstance(cause, ValidationError):
-        raise _bad_arguments(cause, tool_name) from exc
-    if isinstance(cause, TimeoutError):
-        raise TimedOut(f"{tool_name} waited too long for an answer", next_step="Ask for less, or look again") from exc
-    raise exc
-
-
-def _one_of_ours(cause: BaseException | None) -> BaseException | None:
-    """The first error of a group in which all are ours: concurrent work usually fails for one reason."""
-    if not isinstance(cause, BaseExceptionGroup):
-        return cause
-    _, unexpected = cause.split(KlepaasError)
-    while unexpected is None and isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    return cause
-
-
-def _bad_arguments(exc: ValidationError, tool_name: str) -> BadRequest:
-    """What is wrong with the arguments, without quoting their values: not even keys, which callers choose."""
-    problems: dict[str, str] = {}
-    for error in exc.errors(include_input=False, include_url=False, include_context=False):
-        path = [str(part) for place, part in enumerate(error["loc"]) if place == 0 or isinstance(part, int)]
-        problem = _PROBLEMS.get(error["type"], error["msg"])
-        problems.setdefault(".".join(path) or "arguments", problem)
-    listed = "; ".join(f"{path}: {problem}" for path, problem in list(problems.items())[:5])
-    return BadRequest(f"{tool_name} was called with wrong arguments: {listed}")
-
-
-def _unexpected(tool_name: str, reference: str) -> InternalError:
-    return InternalError(
-        f"{tool_name} failed because of a defect in klepaas or its plugin",
-        next_step=f"The server's log has the details under reference {reference}",
-    )
-
-
-def _trail(exc: BaseException) -> str:
-    """The types of an exception and of its causes, innermost last, and where the innermost came from."""
-    chain = [exc]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
-        chain.append(cause)
-    types = " <- ".join(_kind(link) for link in chain)
-    places = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(chain[-1].__traceback__)]
-    return f"{types} at {', '.join(places[-5:]) or 'an unknown place'}"
-
-
-def _kind(exc: BaseException) -> str:
-    name = type(exc).__qualname__
-    return f"{name}({', '.join(map(_kind, exc.exceptions))})" if isinstance(exc, BaseExceptionGroup) else name
