@@ -12,6 +12,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from klepaas.policy import Rule
+
 __all__ = ["LogFormat", "LogLevel", "Mode", "Settings", "SettingsError", "what_is_wrong"]
 
 
@@ -90,6 +92,20 @@ class Settings(BaseSettings):
         tuple[str, ...],
         Field(description='Components without which /readyz says no, as a JSON list: ["kubernetes/prod"]'),
     ] = ()
+    policy: Annotated[
+        tuple[Rule, ...],
+        Field(
+            max_length=200,
+            description='Which changes are confirmed, as a JSON list: [{"context": "prod*", "decision": "confirm"}]',
+        ),
+    ] = ()
+    # A client of 2026-07-28 gets no more than these 10 minutes from the MCP library.
+    confirm_timeout_s: Annotated[
+        float, Field(gt=0, le=600, description="How long a person gets to confirm a change, in seconds")
+    ] = 300.0
+    audit_file_max_bytes: Annotated[
+        int, Field(ge=64 * 1024, description="Size at which the audit file is set aside; nine earlier ones are kept")
+    ] = 10 * 1024 * 1024
     state_dir: Annotated[Path, Field(description="Folder for local state")] = Field(default_factory=_default_state_dir)
 
 
@@ -105,9 +121,15 @@ def what_is_wrong(exc: ValidationError | SettingsError) -> str:
         return f'{variable}: is not JSON; a list is written as ["first", "second"]'
     problems = exc.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(
-        f"{_variable(str(error['loc'][0]), exc.title) if error['loc'] else exc.title}: {error['msg']}"
+        f"{_variable(str(error['loc'][0]), exc.title) if error['loc'] else exc.title}{_inside(error['loc'][1:])}: "
+        f"{error['msg'].removeprefix('Value error, ')}"
         for error in problems[:5]
     )
+
+
+def _inside(path: tuple[int | str, ...]) -> str:
+    """Where in a list or mapping: "[0].decision"."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part[:40]}" for part in path)
 
 
 def _variable(field: str, title: str | None) -> str:

@@ -1,0 +1,58 @@
+"""A call's arguments as a person may read them and as a record may keep them.
+
+Text that the tool's own declaration calls unquotable (free text, values of variables, documents) may be a secret and is
+hidden whole; the rest passes the redaction that every way out has. It checks nothing: `klepaas.tools` does.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from klepaas.observability import one_line
+from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.parameters import Places
+from klepaas.tools import Tool
+
+__all__ = ["digest", "shown"]
+
+_TEXT_MAX_CHARS = 400
+# Without a key a digest would tell whoever can guess an argument that the guess is right.
+_KEY = secrets.token_bytes(32)
+
+
+def digest(value: Any) -> str:
+    """What is the same for the same JSON data, as long as this process runs, and tells nothing about it.
+
+    Args:
+        value: JSON data.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
+    return hmac.new(_KEY, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def shown(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments without secrets, every text in one clean line.
+
+    Args:
+        tool: The tool that is called; it accepted them.
+        arguments: What the caller sent.
+    """
+    return {
+        one_line(name, 64): _shown(value, tool.parameters.get(name) or Places(), name)
+        for name, value in arguments.items()
+    }
+
+
+def _shown(value: Any, places: Places, name: str) -> Any:
+    if isinstance(value, str):
+        hidden = is_secret_name(name) or (places.text is not None and not places.text.quotable)
+        return MARK if value and hidden else one_line(value, _TEXT_MAX_CHARS)
+    if isinstance(value, dict):
+        inner = places.value or Places()
+        return {one_line(str(key), 253): _shown(item, inner, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item, places.item or Places(), name) for item in value]
+    return value

@@ -1,0 +1,109 @@
+"""On whose behalf a call is made: a principal always exists, on every transport.
+
+    stdio and in memory   the operating system's user, who started the process
+    HTTP on loopback      "local": somebody on this machine, told apart only by what the client calls itself
+
+FastMCP's own authorization is skipped on stdio, so nothing here rests on it. Identity over HTTP (validated tokens) will
+be one more case in `principal_of`. It decides nothing: what a principal may do is the gate's affair.
+"""
+
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from klepaas.observability import one_line
+
+if TYPE_CHECKING:
+    from fastmcp import Context
+
+__all__ = ["LOCAL", "Principal", "acting", "current_principal", "principal_of"]
+
+# Over HTTP without identity nobody has a name.
+LOCAL = "local"
+_CLIENT_MAX_CHARS = 60
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who makes a call.
+
+    Attributes:
+        name: The user's name, or `LOCAL`.
+        transport: How the call came: "stdio", "memory" or "http".
+        uid: The operating system's number of the user. None: not known.
+        client: What the client program calls itself; not proven. None: it did not say.
+    """
+
+    name: str
+    transport: str
+    uid: int | None = None
+    client: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What a plan or a question is bound to: nobody whose key is another may use it."""
+        return json.dumps([self.transport, self.name, self.uid, self.client])
+
+    @property
+    def text(self) -> str:
+        """The principal as a sentence names it."""
+        who = "somebody on this machine" if self.name == LOCAL else self.name
+        client = f", with the client {self.client}" if self.client else ""
+        return f"{who} over {self.transport}{client}"
+
+
+_current: ContextVar[Principal | None] = ContextVar("klepaas_principal", default=None)
+
+
+def current_principal() -> Principal:
+    """On whose behalf the work at hand is done; outside of any call, the process's own user."""
+    return _current.get() or _user("process", None)
+
+
+@contextmanager
+def acting(principal: Principal) -> Iterator[Principal]:
+    """Do what is inside on behalf of a principal.
+
+    Args:
+        principal: Whose.
+    """
+    token = _current.set(principal)
+    try:
+        yield principal
+    finally:
+        _current.reset(token)
+
+
+def principal_of(context: "Context") -> Principal:
+    """Who makes the call of this context.
+
+    Args:
+        context: FastMCP's, of a call.
+    """
+    client = _client_name(context)
+    if context.transport in (None, "stdio"):
+        return _user(context.transport or "memory", client)
+    return Principal(LOCAL, "http", client=client)
+
+
+def _user(transport: str, client: str | None) -> Principal:
+    """The user that the process runs as. Never from the environment, which anybody can set."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container whose user has no entry
+        name = f"uid {uid}"
+    return Principal(name, transport, uid, client)
+
+
+def _client_name(context: "Context") -> str | None:
+    try:
+        said = context.session.client_params
+    except RuntimeError:  # no session yet
+        return None
+    return one_line(said.client_info.name, _CLIENT_MAX_CHARS) or None if said and said.client_info else None
