@@ -10,13 +10,13 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
 from klepaas.errors import BadRequest
 from klepaas.hookspecs import Level
-from klepaas.observability import one_line, stdout_to_stderr
+from klepaas.observability import one_line, say, stdout_to_stderr
 from klepaas.plugins import Plugin, PluginError, Plugins
 from klepaas.settings import Settings
 
@@ -30,23 +30,21 @@ OK, FAILED = 0, 1
 
 def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
     """Serve MCP until the client, or the person, ends it."""
-    from klepaas.app import create_app, loopback_address, serve_http
+    from klepaas.app import create_app, loopback_address
 
     address = loopback_address(arguments.http) if arguments.http else None
     app = create_app(settings, plugins)
     if address is None:
         anyio.run(_serve_stdio, app)
         return OK
+    from klepaas.http.server import serve_http
+
     with _listener(address) as listener:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        sys.stderr.write(
-            f"klepaas serves MCP on http://{host}:{listener.getsockname()[1]}/mcp ({settings.mode.value})\n"
-        )
-        # uvicorn raises a SIGTERM again once it has closed its connections; by default that would end the process
-        # before plugins and services have let go.
-        signal.signal(signal.SIGTERM, _end)
-        anyio.run(serve_http, app, listener)
-    return OK
+        signal.signal(signal.SIGTERM, _end)  # until the server itself listens to it
+        say(f"klepaas serves MCP on http://{host}:{listener.getsockname()[1]}/mcp ({settings.mode.value})")
+        number = anyio.run(serve_http, app, listener)
+    return 128 + number if number else OK
 
 
 def _end(number: int, _frame: object) -> None:
@@ -69,16 +67,32 @@ async def _serve_stdio(app: "App") -> None:
 
 
 async def _leave_on_signal(app: "App") -> None:
-    """End the process at Ctrl-C or SIGTERM, after plugins and services have let go.
+    """End the process at Ctrl-C or SIGTERM, after calls have ended and plugins and services have let go.
+
+    A second signal ends it at once.
 
     The thread that reads standard input cannot be woken: an ordinary end would wait for the client's next line.
     """
+    asked: list[int] = []
+
+    async def leave(number: int) -> None:
+        await app.calls.stop(app.settings.shutdown_grace_s)
+        await app.plugins.stop(app.host)
+        await app.host.aclose()
+        _exit_now(number)
+
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            await app.plugins.stop(app.host)
-            await app.host.aclose()
-            sys.stderr.flush()
-            os._exit(128 + number)
+        async with anyio.create_task_group() as group:
+            async for number in signals:
+                if asked:
+                    _exit_now(number)
+                asked.append(number)
+                group.start_soon(leave, number)
+
+
+def _exit_now(number: int) -> NoReturn:
+    sys.stderr.flush()
+    os._exit(128 + number)
 
 
 def _listener(address: tuple[str, int]) -> socket.socket:

@@ -1,12 +1,11 @@
 """Puts klepaas together: settings, plugins, catalogue and gate become one FastMCP server.
 
-FastMCP's unsafe defaults are turned round here and nowhere else: details of errors are masked, the request guard
-against foreign hosts and origins is on, structured copies of text are off, and no header of a caller goes anywhere.
+FastMCP's unsafe defaults are turned round here: details of errors are masked, structured copies of text are off, and no
+header of a caller goes anywhere. `klepaas.http` turns on the guard against foreign hosts and origins.
 """
 
 import ipaddress
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from klepaas.metrics import Metrics
 from klepaas.plugins import Plugins
 from klepaas.settings import Mode, Settings
 
-__all__ = ["App", "create_app", "loopback_address", "serve_http", "serve_stdio"]
+__all__ = ["App", "create_app", "loopback_address", "serve_stdio"]
 
 log = logging.getLogger(__name__)
 
@@ -137,22 +136,6 @@ def _spare_the_list_before_each_call(server: FastMCP[Any]) -> None:
 async def serve_stdio(app: App) -> None:
     """Serve one client on standard input and output until it closes them."""
     await app.server.run_stdio_async(show_banner=False)
-
-
-async def serve_http(app: App, listener: socket.socket) -> None:
-    """Serve streamable HTTP under `/mcp` until the process is asked to stop.
-
-    Args:
-        app: What to serve.
-        listener: A bound socket on a loopback address.
-    """
-    await app.server.run_http_async(
-        show_banner=False,
-        sockets=[listener],
-        host_origin_protection=True,
-        allowed_hosts=["localhost", "127.0.0.1", "[::1]", "::1"],
-        uvicorn_config={"log_config": None, "access_log": False, "server_header": False},
-    )
 
 
 def loopback_address(text: str) -> tuple[str, int]:

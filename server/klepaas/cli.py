@@ -20,7 +20,7 @@ from klepaas import __version__, actions
 from klepaas.actions import FAILED, OK
 from klepaas.errors import BadRequest, KlepaasError
 from klepaas.hookspecs import Command
-from klepaas.observability import configure_logging, one_line
+from klepaas.observability import configure_logging, one_line, say
 from klepaas.plugins import Contribution, Plugin, PluginError, Plugins, describe_error
 from klepaas.settings import LogLevel, Mode, Settings, SettingsError, what_is_wrong
 
@@ -58,9 +58,10 @@ def run(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     try:
         settings = _settings(argv)
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, settings.log_format)
         plugins = Plugins(settings)
-        configure_logging(settings.log_level)  # once more: a plugin may have set up logging of its own
+        # Once more: a plugin may have set up logging of its own.
+        configure_logging(settings.log_level, settings.log_format)
         arguments = _parser(plugins).parse_args(argv)
         command: Callable[[argparse.Namespace, Settings, Plugins], int] = arguments.command
         return command(arguments, settings, plugins)
@@ -105,7 +106,7 @@ def _settings(argv: list[str]) -> Settings:
 
 
 def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"klepaas: {one_line(message)}\n")
+    say(f"klepaas: {one_line(message)}", "error")
     return code
 
 

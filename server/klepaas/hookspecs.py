@@ -63,11 +63,13 @@ class HealthCheck:
         component: The component's name, for example "kubernetes/prod".
         check: Asks the component. It is called with a time limit and need not set its own.
         timeout_s: That limit, in seconds.
+        required: Whether klepaas cannot serve at all while it is unhealthy: then `/readyz` says no.
     """
 
     component: str
     check: Callable[[], Awaitable[HealthReport]]
     timeout_s: float = 5.0
+    required: bool = False
 
 
 class Level(StrEnum):

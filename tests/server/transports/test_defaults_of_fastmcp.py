@@ -13,8 +13,11 @@ from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 
-from klepaas.app import create_app, serve_http
+from klepaas.announcements import Announcements
+from klepaas.app import create_app
+from klepaas.calls import Calls
 from klepaas.gate import Gate
+from klepaas.http.application import HttpApp
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
 
@@ -59,10 +62,9 @@ async def test_fastmcp_masks_what_gets_past_the_gate() -> None:
     assert "Tr0ub4dor" not in str(caught.value)
 
 
-def test_the_gate_is_the_first_and_only_middleware_of_ours() -> None:
-    ours = [item for item in _server().middleware if type(item).__module__.startswith("klepaas")]
-    assert [type(item) for item in ours] == [Gate]
-    assert type(_server().middleware[0]) is Gate
+def test_our_middleware_comes_first_and_the_gate_last_of_it() -> None:
+    assert [type(item) for item in _server().middleware[:3]] == [Announcements, Calls, Gate]
+    assert not [item for item in _server().middleware[3:] if type(item).__module__.startswith("klepaas")]
 
 
 def test_fastmcps_own_defaults_are_still_the_unsafe_ones() -> None:
@@ -72,7 +74,7 @@ def test_fastmcps_own_defaults_are_still_the_unsafe_ones() -> None:
 
 
 def test_the_guard_against_foreign_hosts_is_on() -> None:
-    source = inspect.getsource(serve_http)
+    source = inspect.getsource(HttpApp)
     assert "host_origin_protection=True" in source
 
 

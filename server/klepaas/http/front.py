@@ -1,0 +1,139 @@
+"""What every HTTP request meets first and last: it is named and counted, and turned away where it may not come in.
+
+The length of a body is checked further inside (`BodyLimit`), behind the guard against foreign hosts. What is turned
+away here gets a JSON-RPC error as its body, the form that clients of `/mcp` can read.
+"""
+
+import json
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from klepaas.calls import CORRELATION, Calls
+from klepaas.correlation import Correlation, correlated
+from klepaas.metrics import HttpRequests
+
+__all__ = ["BodyLimit", "Front", "rejection"]
+
+PATHS = frozenset({"/mcp", "/healthz", "/readyz", "/metrics"})
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
+# Request line and headers together; a token and a trace take about 2 KiB.
+HEADERS_MAX_BYTES = 16 * 1024
+BODY_TIMEOUT_S = 15.0
+_INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
+
+
+def rejection(status: int, message: str, retry_after_s: int | None = None) -> Response:
+    """An answer to a request that is not let in; the connection ends with it.
+
+    Args:
+        status: Its HTTP status.
+        message: Why, one sentence.
+        retry_after_s: When to come back, in seconds. None: never with the same request.
+    """
+    code = _INTERNAL_ERROR if status >= 500 else _INVALID_REQUEST
+    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}})
+    headers = {"Connection": "close", "Cache-Control": "no-store"}
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    return Response(body, status, headers, "application/json")
+
+
+class Front:
+    """The outermost ASGI application.
+
+    Args:
+        inner: What it stands before.
+        calls: Says whether the server is stopping.
+        numbers: Counts.
+    """
+
+    def __init__(self, inner: ASGIApp, calls: Calls, numbers: HttpRequests) -> None:
+        self._inner = inner
+        self._calls = calls
+        self._numbers = numbers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request through."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        correlation = Correlation.of(Headers(scope=scope).get("traceparent"))
+        scope[CORRELATION] = correlation
+        path = scope["path"] if scope["path"] in PATHS else "other"
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        with correlated(correlation):
+            try:
+                await (self._objection(scope) or self._inner)(scope, receive, watched)
+            finally:
+                self._numbers.answered(path, method, status)
+
+    def _objection(self, scope: Scope) -> Response | None:
+        target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if target + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEADERS_MAX_BYTES:
+            return rejection(431, f"The headers are longer than {HEADERS_MAX_BYTES} bytes")
+        # Whoever has a session may still answer what a running call asked; its new calls are refused one by one.
+        is_new = scope["path"] == "/mcp" and "mcp-session-id" not in Headers(scope=scope)
+        if self._calls.stopping and is_new:
+            return rejection(503, "This server is stopping", retry_after_s=5)
+        return None
+
+
+class BodyLimit:
+    """Reads a request's body within its limits of size and time before anything else sees it.
+
+    Args:
+        inner: What gets the request.
+        max_bytes: Its longest body.
+    """
+
+    def __init__(self, inner: ASGIApp, max_bytes: int) -> None:
+        self._inner = inner
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body, or turn it away."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        too_long = rejection(413, f"The body is longer than {self._max_bytes} bytes")
+        if not declared.isdecimal() or len(declared) > 18 or int(declared) > self._max_bytes:
+            await too_long(scope, receive, send)
+            return
+        body = bytearray()
+        with anyio.move_on_after(BODY_TIMEOUT_S) as limit:
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return  # the client has left
+                body += message.get("body", b"")
+                if len(body) > self._max_bytes:
+                    await too_long(scope, receive, send)
+                    return
+                if not message.get("more_body"):
+                    break
+        if limit.cancelled_caught:
+            await rejection(408, f"The body did not come within {BODY_TIMEOUT_S:g} s")(scope, receive, send)
+            return
+        await self._inner(scope, _replay(bytes(body), receive), send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body that was read, and after it whatever comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
