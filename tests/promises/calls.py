@@ -21,6 +21,8 @@ SAMPLES: dict[str, Any] = {
     "env_vars": {"LOG_LEVEL": "debug"},
     "resources": {"cpu": "100m"},
     "cursor": "eyJ2IjoxfQ",
+    "columns": "NAME:.metadata.name,.data",
+    "sort_by": "-AGE",
     "wait_s": 5,
     # The application of these tests was made by somebody else.
     "take_ownership": True,

@@ -29,6 +29,8 @@ def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
         for output in ("table", "wide", "yaml", "json", "names"):
             yield "k8s_get", {"kind": kind, "output": output}
             yield "k8s_get", {"kind": kind, "output": output, "all_namespaces": True}
+        yield "k8s_get", {"kind": kind, "columns": "ALL:$,DATA:.data,ENV:..env,NOTES:.metadata.annotations,..value,..*"}
+        yield "k8s_get", {"kind": kind, "columns": ".stringData,..args,..message", "sort_by": ".data"}
     for kind, name in (("secret", "opaque"), ("secret", "applied"), ("configmap", "settings"), ("deployment", "leaky")):
         for output in ("table", "yaml", "json"):
             yield "k8s_get", {"kind": kind, "name": name, "output": output}

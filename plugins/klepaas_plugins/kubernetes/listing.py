@@ -1,67 +1,23 @@
 """What `k8s_get` does: look up objects of any kind and lay them out in few bytes, without their secrets."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import yaml
+from dataclasses import replace
+from typing import Any, TypedDict
 
 from klepaas.errors import BadRequest, KlepaasError, NotFound
-from klepaas.output import Answer, table
+from klepaas.output import Answer
 from klepaas.output.budget import fit
-from klepaas_plugins.kubernetes.client import Cluster, Expired, Resource, Row, Table
-from klepaas_plugins.kubernetes.paging import ASKED_BYTES, Listing, Page, cursor_for, paged, token_of
-from klepaas_plugins.kubernetes.redaction import mask
-from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, masked
-from klepaas_plugins.kubernetes.wording import cell, near
+from klepaas_plugins.kubernetes.client import Cluster, Expired
+from klepaas_plugins.kubernetes.documents_shown import document
+from klepaas_plugins.kubernetes.pages import Question, columns_page, document_page, joined, table_page
+from klepaas_plugins.kubernetes.paging import ASKED_BYTES, Listing, Page, cursor_for, paged, sorted_page, token_of
+from klepaas_plugins.kubernetes.sorting import SORT_MAX
+from klepaas_plugins.kubernetes.wording import near
 
-__all__ = ["Output", "Question", "answer_many", "answer_one", "answer_one_anywhere"]
+__all__ = ["answer_many", "answer_one", "answer_one_anywhere"]
 
-Output = Literal["table", "wide", "yaml", "json", "names"]
 # Enough to fill the budget, for each kind of output, in one request.
-_FIRST = {"table": 250, "wide": 150, "names": 500, "yaml": 20, "json": 20}
+_FIRST = {"table": 250, "wide": 150, "names": 500, "yaml": 20, "json": 20, "columns": 200}
 NEAR_FROM = 500
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of which cluster.
-
-    Attributes:
-        cluster: The cluster.
-        resource: The kind.
-        namespace: The namespace. None: all of them, or a kind without namespaces.
-        output: The form of the answer.
-        label_selector: Only objects with these labels. None: all.
-        field_selector: Only objects with these fields. None: all.
-        note: What the caller should know about how the question was read. None: nothing.
-    """
-
-    cluster: Cluster
-    resource: Resource
-    namespace: str | None
-    output: Output
-    label_selector: str | None = None
-    field_selector: str | None = None
-    note: str | None = None
-
-    @property
-    def everywhere(self) -> bool:
-        """Whether the answer must tell each object's namespace."""
-        return self.resource.namespaced and self.namespace is None
-
-    @property
-    def where(self) -> str:
-        """The place in words."""
-        if not self.resource.namespaced:
-            return f"in context {self.cluster.context}"
-        return "in any namespace" if self.namespace is None else f"in namespace {self.namespace}"
-
-    def identity(self) -> tuple[str | None, ...]:
-        """What makes a cursor one of this question."""
-        kind = f"{self.resource.api_version}/{self.resource.plural}"
-        return (self.cluster.context, kind, self.namespace, self.label_selector, self.field_selector)
 
 
 async def answer_one(question: Question, name: str) -> Answer:
@@ -76,12 +32,13 @@ async def answer_one(question: Question, name: str) -> Answer:
     """
     cluster, resource = question.cluster, question.resource
     try:
-        if question.output in ("yaml", "json"):
+        if question.columns:
             found = await cluster.get(resource, name, question.namespace)
-            text = _document(found, question.output)
+            text = joined(columns_page(question, {"items": [found]}))
+        elif question.output == "yaml" or question.output == "json":
+            text = document(await cluster.get(resource, name, question.namespace), question.output)
         else:
-            page = await cluster.table(resource, question.namespace, name=name)
-            text = _joined(_table_page(question, page))
+            text = joined(table_page(question, await cluster.table(resource, question.namespace, name=name)))
     except NotFound as exc:
         raise await _nearest(question, name, exc) from exc
     return Answer(_with_note(question, fit(text, ASKED_BYTES, "The object is very large")))
@@ -123,7 +80,10 @@ async def answer_many(question: Question, limit: int | None, cursor: str | None)
         return await _page(question, count, after)
 
     try:
-        listing = await paged(fetch, first=_FIRST[question.output], limit=limit, token=token)
+        if question.order:
+            listing = await sorted_page(fetch, question.order, limit=limit, token=token)
+        else:
+            listing = await paged(fetch, first=_first(question), limit=limit, token=token)
     except Expired as exc:
         raise BadRequest("This cursor is too old", next_step="Ask again without it") from exc
     if not listing.count:
@@ -134,6 +94,8 @@ async def answer_many(question: Question, limit: int | None, cursor: str | None)
 def _answer(question: Question, listing: Listing) -> Answer:
     facts: dict[str, Any] = {"count": listing.count}
     text = _with_note(question, listing.text)
+    if listing.unread:
+        text += f"\n[sorted among the first {SORT_MAX} objects only; narrow it with a namespace or a selector]"
     if listing.remaining or listing.token:
         more = f"{listing.remaining} more" if listing.remaining else "more"
         if listing.token:
@@ -146,87 +108,30 @@ def _answer(question: Question, listing: Listing) -> Answer:
     return Answer(text, facts)
 
 
+def _first(question: Question) -> int:
+    return _FIRST["columns" if question.columns else question.output]
+
+
 async def _page(question: Question, count: int, after: str | None) -> Page:
     cluster, resource, namespace = question.cluster, question.resource, question.namespace
-    if question.output in ("yaml", "json"):
-        found = await cluster.list(
-            resource,
-            namespace,
-            label_selector=question.label_selector,
-            field_selector=question.field_selector,
-            limit=count,
-            cursor=after,
-        )
-        return _document_page(question, found)
-    page = await cluster.table(
-        resource,
-        namespace,
-        label_selector=question.label_selector,
-        field_selector=question.field_selector,
-        limit=count,
-        cursor=after,
+    selection = _Selection(
+        label_selector=question.label_selector, field_selector=question.field_selector, limit=count, cursor=after
     )
-    return _table_page(question, page)
+    if question.columns:
+        return columns_page(question, await cluster.list(resource, namespace, **selection))
+    if question.output in ("yaml", "json"):
+        return document_page(question, await cluster.list(resource, namespace, **selection))
+    by_path = question.order is not None and question.order.path is not None
+    return table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=by_path))
 
 
-def _document_page(question: Question, found: Mapping[str, Any]) -> Page:
-    kind = {"apiVersion": question.resource.api_version, "kind": question.resource.kind}
-    texts = [_document({**kind, **item}, question.output) for item in found.get("items") or ()]
-    if question.output == "yaml":
-        texts = [text if at == 0 else f"---\n{text}" for at, text in enumerate(texts)]
-    metadata = found.get("metadata") or {}
-    return Page(texts, None, metadata.get("continue") or None, metadata.get("remainingItemCount"))
+class _Selection(TypedDict):
+    """What both ways of listing take."""
 
-
-def _table_page(question: Question, page: Table) -> Page:
-    if question.output == "names":
-        return Page([_name(question, row) for row in page.rows], None, page.cursor, page.remaining)
-    shown = [at for at, column in enumerate(page.columns) if column.priority == 0 or question.output == "wide"]
-    columns = [page.columns[at].name for at in shown]
-    rows = [[cell(row.cells[at]) if at < len(row.cells) else "" for at in shown] for row in page.rows]
-    for at, column in enumerate(columns):
-        if is_secret(column):
-            _mask_column(page.rows, shown[at], rows, at)
-    if question.everywhere:
-        columns = ["Namespace", *columns]
-        rows = [[row.namespace or "", *cells] for row, cells in zip(page.rows, rows, strict=True)]
-    heading, *lines = table([column.upper() for column in columns], rows).split("\n")
-    return Page(lines, heading, page.cursor, page.remaining)
-
-
-def _name(question: Question, row: Row) -> str:
-    name = row.name or (cell(row.cells[0]) if row.cells else "")
-    return f"{row.namespace}/{name}" if question.everywhere and row.namespace else name
-
-
-def _mask_column(source: list[Row], at: int, rows: list[list[str]], to: int) -> None:
-    """Mask a column: those of a custom resource may show a field that holds a secret; a number is only a count."""
-    for given, row in zip(source, rows, strict=True):
-        if not is_harmless(row[to]) and isinstance(given.cells[at], str):
-            row[to] = masked(row[to])
-
-
-def _joined(page: Page) -> str:
-    return "\n".join([*([page.heading] if page.heading else []), *page.lines])
-
-
-def _document(found: Mapping[str, Any], output: Output) -> str:
-    clean = mask(found)
-    if output == "json":
-        return json.dumps(clean, ensure_ascii=False, separators=(",", ":"))
-    return yaml.dump(clean, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=200).rstrip("\n")
-
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Writes a text of several lines as a block, as a person would."""
-
-
-def _text_node(dumper: Any, text: str) -> Any:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text_node)
+    label_selector: str | None
+    field_selector: str | None
+    limit: int
+    cursor: str | None
 
 
 def _with_note(question: Question, text: str) -> str:

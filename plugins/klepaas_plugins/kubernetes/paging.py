@@ -7,17 +7,21 @@ question, or one that somebody changed, is refused instead of answering somethin
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.names import Check
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas_plugins.kubernetes.sorting import SORT_MAX, Order, in_order
 
-__all__ = ["CURSOR", "Listing", "Page", "cursor_for", "paged", "token_of"]
+__all__ = ["CURSOR", "Listing", "Page", "cursor_for", "paged", "sorted_page", "token_of"]
 
 # The budget when the caller asked for a number of objects: they know what they ask for.
 ASKED_BYTES = 200_000
 NOTE_BYTES = 700
+SORT_PAGE = 500
+_OFFSET = re.compile(r"at\.(\d{1,6})")
 _CURSOR = re.compile(r"[0-9a-f]{12}\.[A-Za-z0-9_+/=.~-]{1,1900}")
 CURSOR = Check("cursor", lambda value: _CURSOR.fullmatch(value) is not None, "the cursor of an answer, unchanged", 2000)
 
@@ -31,12 +35,14 @@ class Page:
         heading: What stands above them. None: nothing.
         token: The server's own cursor. None: this is the last page.
         remaining: How many objects come after it. None: the server does not tell.
+        values: What to sort each line by. Empty: it is not sorted.
     """
 
     lines: list[str]
     heading: str | None = None
     token: str | None = None
     remaining: int | None = None
+    values: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,14 @@ class Listing:
         count: How many objects are in it.
         token: The server's cursor to go on. None: there is nothing more, or no way to it.
         remaining: How many objects are not in it. None: unknown.
+        unread: Whether there are objects that were not even looked at.
     """
 
     text: str
     count: int
     token: str | None
     remaining: int | None
+    unread: bool = False
 
 
 async def paged(
@@ -86,6 +94,48 @@ async def paged(
     left = total - len(lines) if total is not None else page.remaining
     text = "\n".join([*([page.heading] if page.heading else []), *lines]) if lines else ""
     return Listing(fit(text, ASKED_BYTES), len(lines), following, left or None)
+
+
+async def sorted_page(
+    fetch: Callable[[int, str | None], Awaitable[Page]], order: Order, *, limit: int | None, token: str | None
+) -> Listing:
+    """Read the whole list, to a limit, sort it and keep what fits from the cursor's place on.
+
+    Args:
+        fetch: Asks for that many objects from that cursor on.
+        order: How to sort.
+        limit: How many the caller asked for. None: as many as fit.
+        token: Where to go on. None: from the beginning.
+
+    Raises:
+        BadRequest: The cursor is none of a sorted list.
+    """
+    place = _OFFSET.fullmatch(token or "at.0")
+    if place is None:
+        raise BadRequest("This cursor belongs to another question", next_step="Ask without a cursor")
+    start = int(place[1])
+    whole = await _all_of(fetch)
+    positions = in_order(whole.values, descending=order.descending)[start:]
+    lines = [whole.lines[at] for at in positions[:limit]]
+    max_bytes = (ASKED_BYTES if limit else LIST_BYTES) - NOTE_BYTES
+    kept = lines[: _fitting(Page(lines, whole.heading), max_bytes)]
+    left = len(positions) - len(kept)
+    text = "\n".join([*([whole.heading] if whole.heading else []), *kept]) if kept else ""
+    following = f"at.{start + len(kept)}" if left else None
+    return Listing(fit(text, ASKED_BYTES), len(kept), following, left or None, unread=whole.token is not None)
+
+
+async def _all_of(fetch: Callable[[int, str | None], Awaitable[Page]]) -> Page:
+    """Every page as one, as far as sorting reads; its token tells that there is more."""
+    whole = Page([])
+    token: str | None = None
+    while True:
+        page = await fetch(SORT_PAGE, token)
+        whole.lines.extend(page.lines)
+        whole.values.extend(page.values)
+        token = page.token
+        if token is None or len(whole.lines) >= SORT_MAX:
+            return Page(whole.lines, page.heading, token, values=whole.values)
 
 
 def _total(page: Page) -> int | None:

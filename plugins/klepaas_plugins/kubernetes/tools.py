@@ -14,10 +14,13 @@ from klepaas.errors import BadRequest
 from klepaas.output import Answer, table
 from klepaas.tools import Effect, Tool
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
+from klepaas_plugins.kubernetes.fieldpaths import COLUMNS, columns_of
 from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
-from klepaas_plugins.kubernetes.listing import Output, Question, answer_many, answer_one, answer_one_anywhere
+from klepaas_plugins.kubernetes.listing import answer_many, answer_one, answer_one_anywhere
 from klepaas_plugins.kubernetes.logs import POD_OR_WORKLOAD, LogQuestion, answer_logs
+from klepaas_plugins.kubernetes.pages import Output, Question
 from klepaas_plugins.kubernetes.paging import CURSOR
+from klepaas_plugins.kubernetes.sorting import SORT_BY, order_of
 
 __all__ = ["KubernetesTools"]
 
@@ -54,6 +57,10 @@ class KubernetesTools:
         label_selector: Annotated[str | None, names.LABEL_SELECTOR] = None,
         field_selector: Annotated[str | None, names.FIELD_SELECTOR] = None,
         output: Output = "table",
+        columns: Annotated[
+            str | None, COLUMNS, Field(description="JSONPaths: NAME:.metadata.name,.spec.containers[*].image")
+        ] = None,
+        sort_by: Annotated[str | None, SORT_BY, Field(description="Column or path; -AGE reverses")] = None,
         limit: Annotated[int | None, Field(ge=1, le=5000)] = None,
         cursor: Annotated[str | None, CURSOR] = None,
         context: Context = None,
@@ -65,7 +72,19 @@ class KubernetesTools:
         cluster = await self._clusters.cluster(context)
         resource = await cluster.resource(kind)
         place, note = _place(cluster, resource, namespace, all_namespaces)
-        question = Question(cluster, resource, place, output, label_selector, field_selector, note)
+        if output in ("yaml", "json") and (columns or sort_by):
+            raise BadRequest("columns and sort_by make a table", next_step="Leave output out")
+        question = Question(
+            cluster,
+            resource,
+            place,
+            output,
+            label_selector,
+            field_selector,
+            tuple(columns_of(columns)) if columns is not None else (),
+            order_of(sort_by) if sort_by is not None else None,
+            note,
+        )
         if name is None:
             return await answer_many(question, limit, cursor)
         if label_selector or field_selector or cursor:

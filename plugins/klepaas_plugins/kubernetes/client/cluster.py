@@ -108,6 +108,7 @@ class Cluster:
         field_selector: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        whole_objects: bool = False,
     ) -> Table:
         """Objects of a kind, as the table that the server lays out for people.
 
@@ -119,6 +120,7 @@ class Cluster:
             field_selector: Only objects with these fields. None: all.
             limit: Most rows in one answer. None: all of them.
             cursor: `Table.cursor` of the answer before. None: from the beginning.
+            whole_objects: Whether each row brings its object.
 
         Raises:
             NotFound: There is no object of that name.
@@ -128,7 +130,7 @@ class Cluster:
         # Only the object's metadata tells its namespace, and it is many times the row: asked for where it is needed.
         everywhere = resource.namespaced and namespace is None
         query = {
-            "includeObject": "Metadata" if everywhere else "None",
+            "includeObject": "Object" if whole_objects else "Metadata" if everywhere else "None",
             **_selection(label_selector, field_selector, limit, cursor),
         }
         if name is None:

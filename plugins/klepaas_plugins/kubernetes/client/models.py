@@ -74,11 +74,13 @@ class Row:
         cells: The values, in the columns' order.
         name: The object's name. None: the table does not tell.
         namespace: The object's namespace. None: it has none, or the table does not tell.
+        object: As much of the object as was asked for. None: nothing.
     """
 
     cells: list[Any]
     name: str | None = None
     namespace: str | None = None
+    object: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def _row(row: Mapping[str, Any], named: int | None) -> Row:
     name = metadata.get("name")
     if name is None and named is not None and named < len(cells):
         name = str(cells[named])
-    return Row(cells, name, metadata.get("namespace"))
+    return Row(cells, name, metadata.get("namespace"), row.get("object"))
 
 
 def _plain(document: Mapping[str, Any]) -> tuple[list[Column], list[Row]]:

@@ -1,0 +1,190 @@
+"""A page of objects as lines: the server's own table, chosen columns, names, or whole documents. No secrets in any."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from klepaas.errors import BadRequest
+from klepaas.output import table
+from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
+from klepaas_plugins.kubernetes.documents_shown import document
+from klepaas_plugins.kubernetes.fieldpaths import FieldPath
+from klepaas_plugins.kubernetes.paging import Page
+from klepaas_plugins.kubernetes.redaction import mask
+from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, masked
+from klepaas_plugins.kubernetes.sorting import Order
+from klepaas_plugins.kubernetes.wording import cell
+
+__all__ = ["Output", "Question", "columns_page", "document_page", "joined", "table_page"]
+
+Output = Literal["table", "wide", "yaml", "json", "names"]
+CELL_MAX_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of which cluster.
+
+    Attributes:
+        cluster: The cluster.
+        resource: The kind.
+        namespace: The namespace. None: all of them, or a kind without namespaces.
+        output: The form of the answer.
+        label_selector: Only objects with these labels. None: all.
+        field_selector: Only objects with these fields. None: all.
+        columns: What to show of each object. Empty: what the output says.
+        order: How to sort. None: as the server does, by name.
+        note: What the caller should know about how the question was read. None: nothing.
+    """
+
+    cluster: Cluster
+    resource: Resource
+    namespace: str | None
+    output: Output
+    label_selector: str | None = None
+    field_selector: str | None = None
+    columns: tuple[FieldPath, ...] = ()
+    order: Order | None = None
+    note: str | None = None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the answer must tell each object's namespace."""
+        return self.resource.namespaced and self.namespace is None
+
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        if not self.resource.namespaced:
+            return f"in context {self.cluster.context}"
+        return "in any namespace" if self.namespace is None else f"in namespace {self.namespace}"
+
+    def identity(self) -> tuple[str | None, ...]:
+        """What makes a cursor one of this question."""
+        kind = f"{self.resource.api_version}/{self.resource.plural}"
+        asked = (self.cluster.context, kind, self.namespace, self.label_selector, self.field_selector)
+        return (*asked, f"{self.order.by} {self.order.descending}") if self.order else asked
+
+
+def document_page(question: Question, found: Mapping[str, Any]) -> Page:
+    """Whole objects.
+
+    Args:
+        question: What is asked; its output is yaml or json.
+        found: The API's list.
+    """
+    form: Literal["yaml", "json"] = "json" if question.output == "json" else "yaml"
+    texts = [document(item, form) for item in _items(question, found)]
+    if form == "yaml":
+        texts = [text if at == 0 else f"---\n{text}" for at, text in enumerate(texts)]
+    metadata = found.get("metadata") or {}
+    return Page(texts, None, metadata.get("continue") or None, metadata.get("remainingItemCount"))
+
+
+def columns_page(question: Question, found: Mapping[str, Any]) -> Page:
+    """Chosen columns; the paths see the objects as they may be shown.
+
+    Args:
+        question: What is asked; it has columns.
+        found: The API's list.
+
+    Raises:
+        BadRequest: A path costs too much, or there is no such column to sort by.
+    """
+    headings = [column.heading for column in question.columns]
+    rows, values = [], []
+    for item in _items(question, found):
+        shown = mask(item)
+        rows.append([_value(column.find(shown)) for column in question.columns])
+        values.append(_sorting_value(question, headings, rows[-1], shown))
+    if question.everywhere and not any(column.text.endswith("namespace") for column in question.columns):
+        spaces = [str((item.get("metadata") or {}).get("namespace") or "") for item in found.get("items") or ()]
+        headings, rows = ["NAMESPACE", *headings], [[space, *row] for space, row in zip(spaces, rows, strict=True)]
+    heading, *lines = table(headings, rows).split("\n")
+    metadata = found.get("metadata") or {}
+    return Page(lines, heading, metadata.get("continue") or None, metadata.get("remainingItemCount"), values)
+
+
+def table_page(question: Question, page: Table) -> Page:
+    """The server's own table, or the names in it.
+
+    Args:
+        question: What is asked.
+        page: The table.
+
+    Raises:
+        BadRequest: There is no such column to sort by.
+    """
+    every = [column.name for column in page.columns]
+    values = []
+    if question.order is not None:
+        # A secret column must not be told by its order either.
+        every = ["" if is_secret(name) else name for name in every]
+        values = [_sorting_value(question, every, row.cells, _safe(question, row)) for row in page.rows]
+    if question.output == "names":
+        return Page([_name(question, row) for row in page.rows], None, page.cursor, page.remaining, values)
+    shown = [at for at, column in enumerate(page.columns) if column.priority == 0 or question.output == "wide"]
+    columns = [page.columns[at].name for at in shown]
+    rows = [[cell(row.cells[at]) if at < len(row.cells) else "" for at in shown] for row in page.rows]
+    for at, column in enumerate(columns):
+        if is_secret(column):
+            _mask_column(page.rows, shown[at], rows, at)
+    if question.everywhere:
+        columns = ["Namespace", *columns]
+        rows = [[row.namespace or "", *cells] for row, cells in zip(page.rows, rows, strict=True)]
+    heading, *lines = table([column.upper() for column in columns], rows).split("\n")
+    return Page(lines, heading, page.cursor, page.remaining, values)
+
+
+def joined(page: Page) -> str:
+    """A page as one text."""
+    return "\n".join([*([page.heading] if page.heading else []), *page.lines])
+
+
+def _items(question: Question, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The objects of a list, each with its kind, which the API leaves out and masking goes by."""
+    kind = {"apiVersion": question.resource.api_version, "kind": question.resource.kind}
+    return [{**kind, **item} for item in found.get("items") or ()]
+
+
+def _safe(question: Question, row: Row) -> Mapping[str, Any]:
+    by_path = question.order is not None and question.order.path is not None
+    return mask({"kind": question.resource.kind, **(row.object or {})}) if by_path else {}
+
+
+def _sorting_value(question: Question, headings: Sequence[str], cells: Sequence[Any], shown: Mapping[str, Any]) -> Any:
+    order = question.order
+    if order is None:
+        return None
+    if order.path is not None:
+        return order.path.find(shown)
+    wanted = order.by.replace("_", " ").upper()
+    for at, heading in enumerate(headings):
+        if heading.upper() == wanted and at < len(cells):
+            return cells[at]
+    known = ", ".join(heading.upper() for heading in headings if heading)
+    raise BadRequest(f"There is no column {order.by[:40]!a} to sort by", next_step=f"Use {known}, or a path")
+
+
+def _value(found: Sequence[Any]) -> str:
+    text = ",".join(_shown(value) for value in found)
+    return text if len(text) <= CELL_MAX_CHARS else f"{text[:CELL_MAX_CHARS]}[+{len(text) - CELL_MAX_CHARS} characters]"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return cell(value)
+
+
+def _name(question: Question, row: Row) -> str:
+    name = row.name or (cell(row.cells[0]) if row.cells else "")
+    return f"{row.namespace}/{name}" if question.everywhere and row.namespace else name
+
+
+def _mask_column(source: list[Row], at: int, rows: list[list[str]], to: int) -> None:
+    """Mask a column: those of a custom resource may show a field that holds a secret; a number is only a count."""
+    for given, row in zip(source, rows, strict=True):
+        if not is_harmless(row[to]) and isinstance(given.cells[at], str):
+            row[to] = masked(row[to])
