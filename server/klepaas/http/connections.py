@@ -33,21 +33,31 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came; a complete head ends the wait for it."""
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._drop_deadline()
-        elif self._deadline is None:
-            self._set_deadline()
+        self._watch()
 
     def on_response_complete(self) -> None:
-        """Go on with what was sent meanwhile; half a head of it has its deadline too."""
+        """Go on with what was sent meanwhile; what is half sent has its deadline too."""
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] and self._deadline is None:
-            self._set_deadline()
+        if self.conn.their_state is not h11.IDLE or self.conn.trailing_data[0]:
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._drop_deadline()
         super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if not self._is_owed():
+            self._drop_deadline()
+        elif self._deadline is None:
+            self._set_deadline()
+
+    def _is_owed(self) -> bool:
+        """Whether the client has to send something: a head, or the rest of a body that was answered already."""
+        theirs, ours = self.conn.their_state, self.conn.our_state
+        return theirs is h11.IDLE or (
+            theirs is h11.SEND_BODY and ours is not h11.SEND_RESPONSE and ours is not h11.IDLE
+        )
 
     def _set_deadline(self) -> None:
         self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
@@ -59,5 +69,5 @@ class BoundedProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if not self.transport.is_closing() and self.conn.their_state is h11.IDLE:
+        if not self.transport.is_closing() and self._is_owed():
             self.transport.abort()

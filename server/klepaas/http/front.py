@@ -26,7 +26,10 @@ _INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
 
 
 def rejection(status: int, message: str, retry_after_s: int | None = None) -> Response:
-    """An answer to a request that is not let in; the connection ends with it.
+    """An answer to a request that is not let in.
+
+    The connection stays: closed with half a body unread it would take the answer with it (`klepaas.http.connections`
+    says for how long).
 
     Args:
         status: Its HTTP status.
@@ -35,7 +38,7 @@ def rejection(status: int, message: str, retry_after_s: int | None = None) -> Re
     """
     code = _INTERNAL_ERROR if status >= 500 else _INVALID_REQUEST
     body = json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}})
-    headers = {"Connection": "close", "Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store"}
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     return Response(body, status, headers, "application/json")
