@@ -13,7 +13,11 @@ from enum import StrEnum
 
 import pluggy
 
+from klepaas.agents import DeploymentAgent
+from klepaas.audit import AuditSink
+from klepaas.external import ExternalProvider
 from klepaas.host import Host
+from klepaas.notifications import NotificationSink
 from klepaas.tools import Tool
 
 __all__ = [
@@ -163,6 +167,48 @@ class Hooks:
     @hookspec
     def klepaas_commands(self) -> Iterable[Command]:
         """Offer sub-commands of `klepaas`. Called at every command, so import heavy things inside `run`."""
+        yield from ()
+
+    @hookspec
+    def klepaas_audit_sinks(self, host: Host) -> Iterable[AuditSink]:
+        """Offer further places for the audit's records; a change that one of them does not take is not made.
+
+        Args:
+            host: The server's settings and shared services.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_notification_sinks(self, host: Host) -> Iterable[NotificationSink]:
+        """Offer places where notifications go.
+
+        Args:
+            host: The server's settings and shared services.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_deployment_agents(self, host: Host) -> Iterable[DeploymentAgent]:
+        """Offer what carries deployments out; built-in agents are asked first. Must not touch a network.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The agents; a name that is already taken is refused together with the plugin that claims it second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_external_providers(self, host: Host) -> Iterable[ExternalProvider]:
+        """Name other MCP servers whose tools klepaas will offer. Declared only: used from the sixth issue on.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The providers; a prefix that is already taken is refused together with the plugin that claims it second.
+        """
         yield from ()
 
     @hookspec

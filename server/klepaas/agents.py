@@ -1,0 +1,152 @@
+"""Deployment agents: what carries a deployment out, each for the kind of request that it accepts.
+
+The core knows no cluster and no cloud: an agent is a plugin's, and the first one that accepts a request gets it,
+built-in ones first. A request says what is wanted, never how.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from klepaas.errors import BadRequest, Unavailable
+from klepaas.host import Host
+from klepaas.output import Answer
+
+if TYPE_CHECKING:
+    from klepaas.plugins import Plugins
+
+__all__ = ["Agents", "DeploymentAgent", "DeploymentRequest", "Report"]
+
+log = logging.getLogger(__name__)
+
+# Takes how much is done, of how much, and a line for people.
+Report = Callable[[float, float, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class DeploymentRequest:
+    """What somebody wants to run; None keeps what there is, or takes the default.
+
+    Every text has passed its check.
+
+    Attributes:
+        app_name: The application.
+        image: The image to run. None: it is to be built from a source, which agents of clouds will take.
+        context: Where: the context, or the cloud's name for the place.
+        namespace: The namespace in it.
+        replicas: How many copies.
+        port: The port that it listens on.
+        env_vars: Variables to set; a value of None removes one.
+        resources: Quantities by cpu, memory, cpu_limit, memory_limit.
+        health_path: The HTTP path that tells whether it is ready.
+        take_ownership: Whether fields may be taken from other managers.
+    """
+
+    app_name: str
+    image: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    replicas: int | None = None
+    port: int | None = None
+    env_vars: Mapping[str, str | None] = field(default_factory=dict)
+    resources: Mapping[str, str] = field(default_factory=dict)
+    health_path: str | None = None
+    take_ownership: bool = False
+
+
+class DeploymentAgent(ABC):
+    """What a plugin offers with the hook `klepaas_deployment_agents`.
+
+    Attributes:
+        name: The agent's name, one among all plugins.
+    """
+
+    name: str
+
+    @abstractmethod
+    def accepts(self, request: DeploymentRequest) -> bool:
+        """Whether this agent can carry the request out. Touches no network."""
+
+    @abstractmethod
+    async def preview(self, request: DeploymentRequest) -> Answer:
+        """Say what deploying would change, and change nothing.
+
+        Raises:
+            KlepaasError: It would be refused; the error says why.
+        """
+
+    @abstractmethod
+    async def deploy(self, request: DeploymentRequest, report: Report, wait_s: float) -> Answer:
+        """Deploy, and wait until it is healthy or the cause of its failure is known.
+
+        Args:
+            request: What is wanted.
+            report: Takes progress.
+            wait_s: Longest wait, in seconds; 0: do not wait.
+
+        Raises:
+            KlepaasError: It was refused or failed; the error says what was changed.
+        """
+
+
+class Agents:
+    """The agents of one server, in the order in which they are asked."""
+
+    def __init__(self) -> None:
+        self.all: Sequence[DeploymentAgent] = ()
+
+    @classmethod
+    def of(cls, host: Host) -> "Agents":
+        """The host's own."""
+        return host.service(cls, lambda _: cls())
+
+    def collect(self, plugins: "Plugins", host: Host) -> None:
+        """Ask every plugin for its agents; a plugin that claims a name that is taken is left out.
+
+        Args:
+            plugins: The plugins to ask.
+            host: What they get.
+        """
+        owners: dict[str, str] = {}
+        found: dict[str, list[DeploymentAgent]] = {}
+        for contribution in plugins.contributions("klepaas_deployment_agents", DeploymentAgent, host=host):
+            plugin, agent = contribution.plugin, contribution.item
+            owner = owners.setdefault(agent.name, plugin.source)
+            if any(agent.name == other.name for agents in found.values() for other in agents):
+                plugins.fail(plugin, f"its deployment agent {agent.name!r} is already offered by {owner}")
+            found.setdefault(plugin.name, []).append(agent)
+        active = {plugin.name for plugin in plugins.active}
+        self.all = [agent for name, agents in found.items() if name in active for agent in agents]
+
+    def choose(self, request: DeploymentRequest) -> DeploymentAgent:
+        """The agent that carries a request out.
+
+        Raises:
+            Unavailable: There is no agent at all.
+            BadRequest: None accepts it.
+        """
+        for agent in self.all:
+            if _accepts(agent, request):
+                return agent
+        if not self.all:
+            raise Unavailable(
+                f"Nothing can carry out the deployment of {request.app_name}: no deployment agent is active",
+                next_step="Ask the person who runs klepaas to look at `klepaas plugins list`; `cluster` is built in",
+            )
+        raise BadRequest(
+            f"No deployment agent accepts this request for {request.app_name}; "
+            f"there {'is' if len(self.all) == 1 else 'are'} {', '.join(agent.name for agent in self.all)}",
+            next_step="Give an image, or ask the person who runs klepaas for an agent that can do this",
+        )
+
+
+def _accepts(agent: DeploymentAgent, request: DeploymentRequest) -> bool:
+    try:
+        return agent.accepts(request)
+    except Exception as exc:  # guarded boundary: a stranger's agent must not keep the others from deploying
+        log.warning(
+            "the deployment agent %s failed when it was asked: %s", agent.name, type(exc).__name__, exc_info=exc
+        )
+        return False
