@@ -17,6 +17,7 @@ __all__ = ["MARK", "Vault", "is_secret_name", "looks_secret", "redact_text", "va
 
 MARK = "‹redacted›"
 _SHORTEST_CHARS = 6
+_MOST_SECRETS = 256
 
 # Words that a name has among its parts: DB_PASSWORD, passwordHash, api.key; not tokens_total, not compass.
 _WORDS = (
@@ -183,15 +184,27 @@ class Vault:
     """
 
     def __init__(self) -> None:
+        self._kept: dict[str, set[str]] = {}
         self._forms: list[str] = []
 
     def keep(self, secret: str) -> None:
-        """Remember a secret; blanks and line ends around it are not part of it."""
+        """Remember a secret; blanks and line ends around it are not part of it.
+
+        The newest are kept: tokens that are renewed every few minutes must not fill the memory of a server that runs
+        for months.
+        """
         secret = secret.strip()
         if len(secret) < _SHORTEST_CHARS or secret in self._forms:
             return
-        forms = {form for form in _forms_of(secret) if len(form) >= _SHORTEST_CHARS and form not in MARK}
-        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
+        self._kept[secret] = {f for f in _forms_of(secret) if len(f) >= _SHORTEST_CHARS and f not in MARK}
+        while len(self._kept) > _MOST_SECRETS:
+            del self._kept[next(iter(self._kept))]
+        self._forms = sorted(set().union(*self._kept.values()), key=len, reverse=True)
+
+    def forget_all(self) -> None:
+        """Forget every secret."""
+        self._kept.clear()
+        self._forms = []
 
     def redact(self, text: str) -> str:
         """The text with `MARK` in place of every secret that is kept."""

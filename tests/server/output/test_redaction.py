@@ -411,3 +411,11 @@ def test_many_secrets_are_found_in_linear_time() -> None:
     began = time.perf_counter()
     vault.redact(text)
     assert time.perf_counter() - began < 1.0
+
+
+def test_the_vault_keeps_the_newest_secrets_only() -> None:
+    vault = Vault()
+    for number in range(400):
+        vault.keep(f"renewed-token-{number:04}")
+    assert vault.redact("renewed-token-0399") == MARK
+    assert vault.redact("renewed-token-0000") == "renewed-token-0000"
