@@ -30,6 +30,9 @@ def health_checks(clusters: Clusters) -> list[HealthCheck]:
 
 
 async def _health(clusters: Clusters, context: str) -> HealthReport:
+    known = _without_asking(clusters, context)
+    if known is not None:
+        return known
     started_at = time.monotonic()
     try:
         version = await (await clusters.cluster(context)).ready()
@@ -38,6 +41,20 @@ async def _health(clusters: Clusters, context: str) -> HealthReport:
     took_s = time.monotonic() - started_at
     status = HealthStatus.OK if took_s < SLOW_S else HealthStatus.DEGRADED
     return HealthReport(status, f"API server {version} is ready, answered in {took_s * 1000:.0f} ms")
+
+
+def _without_asking(clusters: Clusters, context: str) -> HealthReport | None:
+    """What is known already, where asking would only be refused or wait."""
+    state = clusters.state(context)
+    if state is None:
+        return None
+    if state.retry_in_s is not None:
+        reason = f"it failed {state.failures} times in a row and is left alone for {state.retry_in_s:.0f} s"
+        return HealthReport(HealthStatus.UNHEALTHY, f"{state.last_error}; {reason}" if state.last_error else reason)
+    if state.rate_limited_for_s is not None:
+        wait_s = state.rate_limited_for_s
+        return HealthReport(HealthStatus.DEGRADED, f"the API server asked to be left alone for {wait_s:.0f} s more")
+    return None
 
 
 def doctor_checks(clusters: Clusters) -> list[DoctorCheck]:
@@ -104,10 +121,19 @@ def _context(entry: Entry, clusters: Clusters) -> Finding:
         return Finding(Level.ERROR, f"{name}: its credential plugin {command} is not installed", f"Install {command}")
     if _is_open(entry):
         return Finding(Level.WARNING, f"{name} is not protected by TLS", "Use an https server with its authority")
+    if _is_unverified(entry):
+        repair = "Replace insecure-skip-tls-verify by certificate-authority-data"
+        return Finding(Level.WARNING, f"{name} trusts any server's certificate", repair)
     return Finding(Level.OK, f"{name} resolves")
 
 
 def _is_open(entry: Entry) -> bool:
-    address = urlsplit(str(entry.cluster.get("server")))
-    plain = address.scheme == "http" or bool(entry.cluster.get("insecure-skip-tls-verify"))
-    return plain and address.hostname not in _LOOPBACK
+    return urlsplit(str(entry.cluster.get("server"))).scheme == "http" and not _is_here(entry)
+
+
+def _is_unverified(entry: Entry) -> bool:
+    return entry.cluster.get("insecure-skip-tls-verify") is True and not _is_here(entry)
+
+
+def _is_here(entry: Entry) -> bool:
+    return urlsplit(str(entry.cluster.get("server"))).hostname in _LOOPBACK

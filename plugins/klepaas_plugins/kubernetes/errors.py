@@ -1,15 +1,17 @@
 """From what a Kubernetes API server answers to klepaas' errors: each answer becomes exactly one.
 
 A message says what was asked, of which object in which context, and what to do next. It quotes the server's one-line
-reason, never a URL, a header or a token. The few errors that callers tell apart have their own class here.
+reason, never a URL, a header or a token. The few errors that callers tell apart have their own class here; so have
+those that the pipeline (`klepaas.resilience`) must not take for an ill API server.
 
 Source: Kubernetes API conventions, "Response Status Kind"; the answers of a 1.36 server.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from klepaas.errors import (
     BadRequest,
@@ -22,17 +24,27 @@ from klepaas.errors import (
     Unauthorized,
     Unavailable,
 )
+from klepaas.resilience import OutcomeUnknown, parse_retry_after
 
 __all__ = [
     "Act",
     "AlreadyExists",
+    "BehindIt",
     "Expired",
     "FieldConflict",
+    "NotTheApi",
     "OutcomeUnknown",
     "error_for",
 ]
 
 MESSAGE_MAX_CHARS = 600
+# What an aggregator writes when it does not ask, or does not reach, the API behind it; the API server writes a Status.
+_AWAY = (b"service unavailable",)
+_UNREACHABLE = (b"error trying to reach service",)
+# Storage in trouble: the one inner failure that is the API server's own, and that leaves a change in doubt.
+_STORAGE = ("etcdserver", "etcd ", "leader changed")
+# Said before anything is stored.
+_BEFORE_STORAGE = ("failed calling webhook", "failed to call webhook", "admission webhook")
 
 
 class AlreadyExists(Conflict):
@@ -53,10 +65,15 @@ class FieldConflict(Conflict):
     owners: tuple[tuple[str, str], ...] = ()
 
 
-class OutcomeUnknown(TimedOut):
-    """A change was sent and no answer came: it may have been made."""
+class BehindIt(Unavailable):
+    """The API server answers, but what it needs for this does not: a node, a webhook, another API, our trust in it.
 
-    retryable: ClassVar[bool] = False
+    It says nothing about the API server's own health, and asking again at once is no use.
+    """
+
+
+class NotTheApi(Unavailable):
+    """Something else than an API server answered."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,18 @@ class Act:
 
     def cannot(self, reason: str) -> str:
         """The sentence that says the request failed, and why."""
-        return f"Cannot {self.verb} {self.what} (context {self.context}): {reason}"
+        return f"Cannot {self.deed} (context {self.context}): {reason}"
+
+    @property
+    def deed(self) -> str:
+        """The request, to go after "Cannot"."""
+        return f"{self.verb} {self.what}"
+
+    @property
+    def verify(self) -> str:
+        """How to find out whether a change was made."""
+        looking = f"Read {self.what}" if self.name is not None else f"List {self.what}"
+        return f"{looking} (context {self.context}) to see whether it was made, before doing it again"
 
 
 @dataclass(frozen=True)
@@ -112,7 +140,7 @@ def error_for(act: Act, code: int, body: bytes, retry_after: str | None = None) 
     """
     status = _read(code, body, retry_after)
     if status.code >= 500:
-        return _server_trouble(act, status)
+        return _server_trouble(act, status, body)
     explain = _BY_CODE.get(status.code, _bad_request)
     return explain(act, status)
 
@@ -131,11 +159,8 @@ def _read(code: int, body: bytes, retry_after: str | None) -> _Status:
 
 
 def _seconds(value: Any) -> float | None:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        return None
-    return seconds if 0 <= seconds <= 3600 else None
+    seconds = None if value is None else parse_retry_after(str(value), time.time())
+    return seconds if seconds is not None and seconds <= 3600 else None
 
 
 def _bad_request(act: Act, status: _Status) -> KlepaasError:
@@ -219,13 +244,30 @@ def _too_many(act: Act, status: _Status) -> KlepaasError:
     )
 
 
-def _server_trouble(act: Act, status: _Status) -> KlepaasError:
+def _server_trouble(act: Act, status: _Status, body: bytes) -> KlepaasError:
     # A 1.36 server answers 500 to a server-side apply with a field that its schema does not know.
     if status.code == 500 and status.message.startswith("failed to create typed patch object"):
         return _bad_request(act, status)
     reason = status.message or f"the server answered {status.code}"
+    if _is_behind(act, status, body):
+        return BehindIt(act.cannot(reason), next_step="Look at what it names: the API server itself is well")
+    if act.changes:
+        return OutcomeUnknown(act.cannot(f"{reason}; the change may have been made"), next_step=act.verify)
     kind = TimedOut if status.code == 504 else Unavailable
     return kind(act.cannot(reason), next_step="Retry in a moment", retry_after_s=status.retry_after_s)
+
+
+def _is_behind(act: Act, status: _Status, body: bytes) -> bool:
+    """Whether the API server is well and only what is behind it is not; then a change was certainly not made."""
+    message = status.message
+    if any(text in message for text in _BEFORE_STORAGE):
+        return True
+    if any(text in message for text in _STORAGE):
+        return False
+    if message:
+        return "dial tcp" in message or (status.code == 500 and not act.changes)
+    aggregator = _AWAY if act.changes else (*_AWAY, *_UNREACHABLE)
+    return status.code == 503 and body.strip().startswith(aggregator)
 
 
 _BY_CODE: dict[int, Callable[[Act, _Status], KlepaasError]] = {

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from klepaas.errors import BadRequest, TimedOut, Unauthorized, Unavailable
+from klepaas.errors import BadRequest, Unauthorized, Unavailable
+from klepaas.resilience import NotSent
 from klepaas_plugins.kubernetes.client import Clusters, exec_plugins
 
 pytestmark = pytest.mark.anyio
@@ -259,6 +260,6 @@ async def test_a_plugin_that_does_not_end_is_ended(
     monkeypatch.setattr(exec_plugins, "TIMEOUT_S", 0.2)
     async with serve(_pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, "exec sleep 30"))
-        with anyio.fail_after(5), pytest.raises(TimedOut, match="did not end"):
+        with anyio.fail_after(5), pytest.raises(NotSent, match="did not end"):
             await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
     assert server.seen == []

@@ -5,7 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
-from klepaas.errors import Forbidden, Unavailable
+from klepaas.errors import CircuitOpen, Forbidden
+from klepaas.resilience import Policy
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Expired, Resource, watching
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
@@ -115,9 +116,9 @@ async def test_a_cluster_that_stays_away_ends_the_watch(
         write_kubeconfig(server.url)
         cluster = await open_clusters().cluster()
         async with cluster.watch(CONFIG_MAPS, "default", resource_version="1") as events:
-            with anyio.fail_after(5), pytest.raises(Unavailable):
+            with anyio.fail_after(5), pytest.raises(CircuitOpen):
                 await anext(events)
-    assert len(server.seen) == 3
+    assert len(server.seen) == Policy().fail_max
 
 
 async def test_leaving_a_watch_closes_its_connection(serve: Any, write_kubeconfig: Any, open_clusters: Open) -> None:

@@ -4,7 +4,8 @@
 are plain dictionaries. Nothing touches the network before the first request, and nothing here is shown to a person
 unmasked: see `klepaas_plugins.kubernetes.redaction`.
 
-Credentials are found without the kubernetes package; `credentials` and `exec_plugins` say why.
+Credentials are found by the kubernetes package, on its leash: `finding` says what it does and what we do. Every request
+goes through the pipeline of `klepaas.resilience`, one upstream a context.
 """
 
 from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 import anyio.to_thread
 
 from klepaas.errors import TimedOut
 from klepaas.host import Host
+from klepaas.resilience import Upstreams, UpstreamState
 from klepaas_plugins.kubernetes.client import credentials
 from klepaas_plugins.kubernetes.client.cluster import Cluster
 from klepaas_plugins.kubernetes.client.kubeconfig import SERVICE_ACCOUNT_DIR, Entry, Kubeconfig, Merged
@@ -16,10 +17,14 @@ from klepaas_plugins.kubernetes.client.models import ContextInfo
 from klepaas_plugins.kubernetes.client.requests import Timeouts
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
 
+if TYPE_CHECKING:
+    from klepaas_plugins.kubernetes.client.transport import Transport
+
 __all__ = ["Clusters"]
 
 READING_TIMEOUT_S = 10.0
 LOOK_AGAIN_S = 1.0
+RETIRED_MAX = 8
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class _Open:
     entry: Entry
     loop: Any
     cluster: Cluster
+    transport: "Transport"
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,18 @@ class Clusters:
     Args:
         settings: Where the kubeconfig is, and the defaults. None: from the environment.
         kubeconfig: Reads it. None: as the settings say.
+        upstreams: Where each context has its pipeline, `kubernetes/<context>`. None: nobody else sees them.
     """
 
-    def __init__(self, settings: KubernetesSettings | None = None, kubeconfig: Kubeconfig | None = None) -> None:
+    def __init__(
+        self,
+        settings: KubernetesSettings | None = None,
+        kubeconfig: Kubeconfig | None = None,
+        upstreams: Upstreams | None = None,
+    ) -> None:
         self.settings = settings or KubernetesSettings()
         self.kubeconfig = kubeconfig or Kubeconfig(self.settings, SERVICE_ACCOUNT_DIR)
+        self._upstreams = upstreams or Upstreams()
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
         self._seen: _Seen | None = None
@@ -58,7 +71,7 @@ class Clusters:
     @classmethod
     def of(cls, host: Host) -> "Clusters":
         """The clusters that every plugin of one host shares."""
-        return host.service(cls, lambda _: cls())
+        return host.service(cls, lambda host: cls(upstreams=Upstreams.of(host)))
 
     def contexts(self) -> list[ContextInfo]:
         """The contexts that can be asked for. Reads files that have changed; touches no network.
@@ -86,11 +99,20 @@ class Clusters:
         if known is not None and known.entry == entry and known.loop == loop:
             return known.cluster
         credentials.check_before_loading(entry, self.settings.kube_exec_plugins)
-        if known is not None:
-            self._retired.append(known)
-        opened = _Open(entry, loop, self._new(entry))
+        opened = self._new(entry)
         self._open[entry.context] = opened
+        if known is not None and known.loop == loop:
+            await self._retire(known)
         return opened.cluster
+
+    def state(self, context: str) -> UpstreamState | None:
+        """How a context's API server has been lately, without asking it. None: it was not asked yet.
+
+        Args:
+            context: The context's name.
+        """
+        opened = self._open.get(context)
+        return opened.transport.state if opened is not None else None
 
     async def aclose(self) -> None:
         """Close every cluster of this event loop; the sockets of another loop ended with it."""
@@ -114,11 +136,19 @@ class Clusters:
         self._seen = _Seen(*now, merged)
         return merged
 
-    def _new(self, entry: Entry) -> Cluster:
+    async def _retire(self, opened: _Open) -> None:
+        """Let those who still use a cluster of an older kubeconfig finish; the last few are kept to be closed."""
+        self._retired = [*self._retired[-RETIRED_MAX + 1 :], opened]
+        await opened.transport.retire()
+
+    def _new(self, entry: Entry) -> _Open:
         # The HTTP library is loaded with the first cluster that is asked for, not with the plugin.
-        from klepaas_plugins.kubernetes.client.transport import Transport
+        from klepaas_plugins.kubernetes.client.transport import Transport, judge
 
         settings = self.settings
-        load = partial(credentials.load, entry, settings.kube_exec_plugins)
         timeouts = Timeouts(settings.kube_connect_timeout_s, settings.kube_read_timeout_s)
-        return Cluster(entry.context, entry.namespace, Transport(entry.context, load, timeouts))
+        upstream = self._upstreams.get(f"kubernetes/{entry.context}", timeouts.policy, judge)
+        load = partial(credentials.load, entry, settings.kube_exec_plugins)
+        transport = Transport(entry.context, load, timeouts, upstream)
+        cluster = Cluster(entry.context, entry.namespace, transport)
+        return _Open(entry, anyio.lowlevel.current_token(), cluster, transport)

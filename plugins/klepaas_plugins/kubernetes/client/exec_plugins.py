@@ -1,8 +1,10 @@
 """Credential plugins: which programs a kubeconfig may run, and how they are run.
 
 A kubeconfig can name any program, so the program, its arguments and its environment are checked against a list before
-anything runs. A plugin gets no standard input (it may be the protocol's own stream), a time limit, and no shell.
-The kubernetes package does neither, and it swallows a plugin's failure, therefore this is done here.
+anything runs. A plugin gets no standard input (it may be the protocol's own stream), no terminal and no shell; its time
+and its output are limited, and it is ended with all that it started when its time is up or nobody waits any longer.
+The kubernetes package does none of this, and it swallows a plugin's failure, therefore plugins are run here and the
+package gets what they hand out.
 
 Source: Kubernetes documentation, "Authentication", "client-go credential plugins".
 """
@@ -11,19 +13,28 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from klepaas.errors import Forbidden, TimedOut, Unauthorized
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from klepaas.errors import Forbidden, Unauthorized
 from klepaas.output.redaction import redact_text
+from klepaas.resilience import NotSent
 
 __all__ = ["ExecCredential", "check", "find", "run"]
 
 TIMEOUT_S = 20.0
+# How long a program that was killed may take to be gone.
+ENDING_TIMEOUT_S = 2.0
+OUTPUT_MAX_BYTES = 1024 * 1024
 # The program's name, and the words that must stand in this order next to each other among its arguments: a general
 # command line (aws, kubectl) may only be asked for a token.
 _KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -82,6 +93,8 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = ()) -> N
         raise _refused(context, f"{name} is named by a relative path")
     if not _stand_together(_KNOWN.get(name, ()), words):
         raise _refused(context, f"{name} is not asked for a token")
+    if spec.get("interactiveMode") == "Always":
+        raise _refused(context, f"{name} wants a terminal, and there is none")
     for item in spec.get("env") or ():
         variable = str(item.get("name")) if isinstance(item, dict) else ""
         if not variable or _UNSAFE_VARIABLE.fullmatch(variable):
@@ -93,8 +106,8 @@ def find(spec: Mapping[str, Any]) -> str | None:
     return shutil.which(str(spec.get("command") or ""))
 
 
-def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapping[str, Any]) -> ExecCredential:
-    """Run a plugin that passed the check. Blocks: call it in a thread.
+async def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapping[str, Any]) -> ExecCredential:
+    """Run a plugin that passed the check.
 
     Args:
         spec: The kubeconfig's `exec`.
@@ -104,7 +117,7 @@ def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapping[st
 
     Raises:
         Unauthorized: The program is missing, fails, or hands out nothing that can be used.
-        TimedOut: It does not end.
+        NotSent: It does not end.
     """
     program = find(spec)
     name = os.path.basename(str(spec.get("command")))
@@ -112,23 +125,66 @@ def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapping[st
         raise Unauthorized(
             f"The credential plugin {name} of context {context} is not installed", next_step=f"Install {name} there"
         )
+    command = [program, *(str(word) for word in spec.get("args") or ())]
     try:
-        done = subprocess.run(  # noqa: S603 - checked above, an argument list, no shell
-            [program, *(str(word) for word in spec.get("args") or ())],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            env=_environment(spec, cluster),
-            cwd=folder,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise TimedOut(f"The credential plugin {name} of context {context} did not end in {TIMEOUT_S:.0f} s") from None
+        with anyio.fail_after(TIMEOUT_S):
+            async with _started(command, _environment(spec, cluster), folder) as process:
+                stdout, stderr = await _output(process)
+                code = await process.wait()
+    except TimeoutError:
+        raise NotSent(
+            f"The credential plugin {name} of context {context} did not end in {TIMEOUT_S:g} s",
+            next_step=f"Run {name} by hand on the machine that runs klepaas",
+        ) from None
     except OSError as exc:
         raise _useless(name, context, "it cannot be started") from exc
-    if done.returncode != 0:
-        raise _useless(name, context, f"exit code {done.returncode}{_last_words(done.stderr)}")
-    return _credential(done.stdout, name, context)
+    if code != 0:
+        raise _useless(name, context, f"exit code {code}{_last_words(stderr)}")
+    if len(stdout) > OUTPUT_MAX_BYTES:
+        raise _useless(name, context, "its output is too large")
+    return _credential(stdout, name, context)
+
+
+@asynccontextmanager
+async def _started(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> AsyncIterator[Process]:
+    """A program in a session of its own, and so without our terminal; gone at the end, with its children."""
+    process = await anyio.open_process(
+        command, stdin=subprocess.DEVNULL, env=environment, cwd=folder, start_new_session=True
+    )
+    try:
+        yield process
+    except BaseException:
+        # Also where it has ended itself: a child of it may hold its output open.
+        _kill(process)
+        raise
+    finally:
+        with anyio.move_on_after(ENDING_TIMEOUT_S, shield=True):
+            await process.aclose()
+
+
+def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+async def _output(process: Process) -> tuple[bytes, bytes]:
+    """What it writes, to the end, but no more than the limit of each."""
+    found = {"stdout": b"", "stderr": b""}
+
+    async def collect(name: str, stream: ByteReceiveStream | None) -> None:
+        if stream is not None:
+            async for chunk in stream:
+                # One byte more than the limit tells that there was more; stderr counts by its end.
+                both = found[name] + chunk
+                found[name] = both[: OUTPUT_MAX_BYTES + 1] if name == "stdout" else both[-OUTPUT_MAX_BYTES:]
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(collect, "stdout", process.stdout)
+        group.start_soon(collect, "stderr", process.stderr)
+    return found["stdout"], found["stderr"]
 
 
 def _refused(context: str, why: str) -> Forbidden:
@@ -162,11 +218,19 @@ def _environment(spec: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[st
             environment[str(item["name"])] = str(item.get("value") or "")
     request: dict[str, Any] = {"interactive": False}
     if spec.get("provideClusterInfo"):
-        told = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data")
-        request["cluster"] = {key: cluster[key] for key in told if key in cluster}
+        request["cluster"] = _told(cluster)
     info = {"apiVersion": str(spec.get("apiVersion")), "kind": "ExecCredential", "spec": request}
     environment["KUBERNETES_EXEC_INFO"] = json.dumps(info)
     return environment
+
+
+def _told(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+    told = {key: cluster[key] for key in keys if key in cluster}
+    for item in cluster.get("extensions") or ():
+        if isinstance(item, dict) and item.get("name") == "client.authentication.k8s.io/exec":
+            told["config"] = item.get("extension")
+    return told
 
 
 def _credential(stdout: bytes, name: str, context: str) -> ExecCredential:

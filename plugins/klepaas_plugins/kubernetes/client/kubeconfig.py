@@ -1,8 +1,12 @@
 """The kubeconfig: which contexts there are, and what each says. Read only; no network, and no program is run here.
 
-Several files are merged as kubectl merges them: the first file that names a thing wins. The files are read again when
-one of them changes, so a rotated credential is taken up without a restart. Where there is no kubeconfig, a pod's own
-service account is the one context, `in-cluster`.
+The kubernetes package merges the files, so that the first one to name a thing wins. What it does not do is done before
+or after: files of a bad size or shape are refused without quoting them (its errors and its YAML parser's would quote a
+credential), an empty file is passed over, and of several current contexts the first counts, as for kubectl, not the
+last. The files are read again when one of them changes, so a rotated credential is taken up without a restart. Where
+there is no kubeconfig, a pod's own service account is the one context, `in-cluster`.
+
+The package is imported with the first look at a kubeconfig, never with the plugin.
 
 Source: Kubernetes documentation, "Organizing Cluster Access Using kubeconfig Files", "Merging kubeconfig files".
 """
@@ -27,6 +31,7 @@ SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 FILE_MAX_BYTES = 8 * 1024 * 1024
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEFAULT_NAMESPACE = "default"
+_SECTIONS = ("clusters", "users", "contexts")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Entry:
         cluster: The kubeconfig's own `cluster`; paths in it are relative to `cluster_dir`.
         user: The kubeconfig's own `user`; paths in it are relative to `user_dir`.
         problem: Why the context cannot be used. None: it can.
+        service_account: The folder of the pod's own service account, if that is meant. None: it is not.
     """
 
     context: str
@@ -50,6 +56,7 @@ class Entry:
     cluster_dir: Path
     user_dir: Path
     problem: str | None = None
+    service_account: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -97,20 +104,6 @@ class Merged:
         return entry
 
 
-@dataclass(frozen=True)
-class _Document:
-    """One file's content."""
-
-    folder: Path
-    content: Mapping[str, Any] = field(repr=False)
-
-    def named(self, section: str, inner: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        for item in self.content.get(section) or ():
-            if isinstance(item, dict) and isinstance(item.get("name"), str):
-                value = item.get(inner)
-                yield item["name"], value if isinstance(value, dict) else {}
-
-
 class Kubeconfig:
     """Reads the kubeconfig files, and reads them again when they change.
 
@@ -148,7 +141,7 @@ class Kubeconfig:
     def _read(self) -> Merged:
         files = [path for path in self.paths() if path.exists()]
         if files:
-            return self._merge([_document(path) for path in files], files)
+            return self._merge(files)
         if not os.environ.get("KUBERNETES_SERVICE_HOST"):
             raise NotFound(
                 "There is no kubeconfig",
@@ -157,17 +150,14 @@ class Kubeconfig:
         entry = self._in_cluster()
         return Merged({IN_CLUSTER: entry}, IN_CLUSTER)
 
-    def _merge(self, documents: list[_Document], files: list[Path]) -> Merged:
-        clusters, users, contexts = (_first_wins(documents, name) for name in ("clusters", "users", "contexts"))
+    def _merge(self, files: list[Path]) -> Merged:
+        current, nodes = _merged([path for path in files if _is_filled(path)])
+        clusters, users = _by_name(nodes["clusters"], "cluster"), _by_name(nodes["users"], "user")
         entries = {
             name: _entry(name, context, clusters, users, self._settings.namespace)
-            for name, (context, _) in contexts.items()
+            for name, (context, _) in _by_name(nodes["contexts"], "context").items()
         }
-        current = (document.content.get("current-context") for document in documents)
-        default = self._settings.kube_context or next(
-            (name for name in current if isinstance(name, str) and name), None
-        )
-        return Merged(entries, default, tuple(files))
+        return Merged(entries, self._settings.kube_context or current, tuple(files))
 
     def _in_cluster(self) -> Entry:
         folder = self._service_account_dir
@@ -178,7 +168,8 @@ class Kubeconfig:
             "server": f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
             "certificate-authority": str(folder / "ca.crt"),
         }
-        return Entry(IN_CLUSTER, IN_CLUSTER, namespace, cluster, {"tokenFile": str(folder / "token")}, folder, folder)
+        user = {"tokenFile": str(folder / "token")}
+        return Entry(IN_CLUSTER, IN_CLUSTER, namespace, cluster, user, folder, folder, service_account=folder)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
@@ -196,7 +187,12 @@ def _text_of(path: Path) -> str:
         return ""
 
 
-def _document(path: Path) -> _Document:
+def _is_filled(path: Path) -> bool:
+    """Whether there is anything in a file, which may be merged.
+
+    Raises:
+        BadRequest: It may not: it is too large, or no kubeconfig.
+    """
     try:
         if path.stat().st_size > FILE_MAX_BYTES:
             raise _unreadable(path, "it is too large")
@@ -207,29 +203,47 @@ def _document(path: Path) -> _Document:
         # The parser's message quotes the line, which may hold a credential.
         raise _unreadable(path, "it is not YAML") from None
     if content is None:
-        content = {}
-    if not isinstance(content, dict) or any(
-        not isinstance(content.get(section) or [], list) for section in ("clusters", "users", "contexts")
-    ):
+        return False
+    if not isinstance(content, dict) or not all(_is_section(content.get(section)) for section in _SECTIONS):
         raise _unreadable(path, "it is not a kubeconfig")
-    return _Document(path.absolute().parent, content)
+    return True
+
+
+def _is_section(section: Any) -> bool:
+    items = section if section is not None else []
+    return isinstance(items, list) and all(
+        isinstance(item, dict) and isinstance(item.get("name"), str) for item in items
+    )
+
+
+def _merged(files: list[Path]) -> tuple[str | None, Mapping[str, Iterable[Any]]]:
+    """The first current context, and the package's nodes of each section; a node knows the file that it is from."""
+    if not files:
+        return None, dict.fromkeys(_SECTIONS, ())
+    from kubernetes.config import ConfigException
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    merging: Any = KubeConfigMerger  # the package's own annotations are partial
+    try:
+        merger = merging(os.pathsep.join(str(path) for path in files))
+        nodes = {section: list(merger.config.value[section]) for section in _SECTIONS}
+    except (ConfigException, yaml.YAMLError, OSError, ValueError, LookupError, TypeError, AttributeError):
+        # It was fine a moment ago, so somebody is writing it.
+        raise _unreadable(files[0], "it changed while it was read") from None
+    current = (content.get("current-context") for content in merger.config_files.values())
+    return next((name for name in current if isinstance(name, str) and name), None), nodes
+
+
+def _by_name(nodes: Iterable[Any], inner: str) -> dict[str, tuple[Mapping[str, Any], Path]]:
+    """What each node of a section says, and the folder of its file."""
+    found = ((node.value["name"], node.value.get(inner), Path(node.path).absolute().parent) for node in nodes)
+    return {name: (value if isinstance(value, dict) else {}, folder) for name, value, folder in found}
 
 
 def _unreadable(path: Path, why: str) -> KlepaasError:
     return BadRequest(
         f"The kubeconfig file {path.name} cannot be read: {why}", next_step="Run klepaas doctor where the server runs"
     )
-
-
-_INNER = {"clusters": "cluster", "users": "user", "contexts": "context"}
-
-
-def _first_wins(documents: list[_Document], section: str) -> dict[str, tuple[Mapping[str, Any], Path]]:
-    found: dict[str, tuple[Mapping[str, Any], Path]] = {}
-    for document in documents:
-        for name, value in document.named(section, _INNER[section]):
-            found.setdefault(name, (value, document.folder))
-    return found
 
 
 def _entry(

@@ -1,9 +1,10 @@
-"""What a request to an API server is, in data; `transport` sends it."""
+"""What a request to an API server is, in data, and within which limits it is made; `transport` sends it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas.resilience import Policy
 from klepaas_plugins.kubernetes.errors import Act
 
 __all__ = ["JSON", "Request", "Timeouts"]
@@ -17,11 +18,25 @@ class Timeouts:
 
     Attributes:
         connect_s: Until the connection stands.
-        read_s: Until the next bytes come; a whole answer may take twice as long.
+        read_s: Until the answer is there, whole: 32 MiB at 10 Mbit/s with the default.
     """
 
     connect_s: float = 5.0
     read_s: float = 30.0
+
+    @property
+    def policy(self) -> Policy:
+        """The limits of a cluster.
+
+        An attempt's own limit comes first, so that its words are ours; the whole call ends before a tool's minute.
+        """
+        return Policy(
+            max_concurrent=32,
+            max_waiting=256,
+            queue_timeout_s=10.0,
+            attempt_timeout_s=1.1 * self.read_s,
+            total_timeout_s=1.9 * self.read_s,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,42 @@
-"""The one HTTP client of a context: opened on first use, bounded in time and size, its trouble put into words.
+"""How requests reach a context's API server: through the pipeline, bounded in time and size, trouble put into words.
 
-It knows no kinds and no paths, only requests. It follows no redirect, reads no proxy from the environment, and holds
-the credentials: it loads them in a thread, and again when they end or the cluster no longer accepts them.
+It knows no kinds and no paths, only requests. It follows no redirect and reads no proxy from the environment. Each
+request is a call of the context's upstream (`klepaas.resilience`); of a watch, only the opening is. Credentials are
+loaded before that, so that their trouble says nothing about the cluster and leaves no doubt about a change; where the
+cluster no longer accepts them, they are loaded once more.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import anyio
-import anyio.to_thread
 import httpx
 
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, Unauthorized, Unavailable
+from klepaas.resilience import Kind, Observation, OutcomeUnknown, Overloaded, Upstream, UpstreamState, Verdict, classify
 from klepaas_plugins.kubernetes.client.credentials import Connection
 from klepaas_plugins.kubernetes.client.requests import Request, Timeouts
-from klepaas_plugins.kubernetes.errors import Act, OutcomeUnknown, error_for
+from klepaas_plugins.kubernetes.client.session import Live, Session
+from klepaas_plugins.kubernetes.errors import Act, BehindIt, NotTheApi, error_for
 
-__all__ = ["Transport"]
+__all__ = ["Transport", "judge"]
 
 ANSWER_MAX_BYTES = 32 * 1024 * 1024
 ERROR_MAX_BYTES = 64 * 1024
-LOADING_TIMEOUT_S = 30.0
-_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=60.0)
+T = TypeVar("T")
+
+
+def judge(seen: Observation) -> Verdict:
+    """The classifier of a cluster: the errors of this plugin, and the rest by default."""
+    if isinstance(seen.error, BehindIt):
+        return Verdict(Kind.CALLER_MISTAKE)
+    if isinstance(seen.error, NotTheApi):
+        return Verdict(Kind.PROTOCOL)
+    return classify(seen)
 
 
 class Transport:
@@ -32,18 +44,22 @@ class Transport:
 
     Args:
         context: The context's name, for messages.
-        load: Loads the credentials; blocks.
+        load: Loads the credentials, within limits of its own.
         timeouts: Limits of a request.
+        upstream: The pipeline of this context, which judges by `judge`.
     """
 
-    def __init__(self, context: str, load: Callable[[], Connection], timeouts: Timeouts) -> None:
-        self._context = context
-        self._load = load
+    def __init__(
+        self, context: str, load: Callable[[], Awaitable[Connection]], timeouts: Timeouts, upstream: Upstream
+    ) -> None:
+        self._session = Session(context, load)
         self._timeouts = timeouts
-        self._lock = anyio.Lock()
-        self._connection: Connection | None = None
-        self._client: httpx.AsyncClient | None = None
-        self._retired: list[httpx.AsyncClient] = []
+        self._upstream = upstream
+
+    @property
+    def state(self) -> UpstreamState:
+        """How the API server has been lately."""
+        return self._upstream.snapshot()
 
     async def json(self, request: Request) -> dict[str, Any]:
         """Send a request and read the answer's JSON document.
@@ -51,17 +67,7 @@ class Transport:
         Raises:
             KlepaasError: The request failed; exactly one kind of error for each kind of failure.
         """
-        body = await self.read(request)
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            raise Unavailable(
-                request.act.cannot("the answer is not the Kubernetes API's"),
-                next_step="Check that the context's server is an API server",
-            )
-        return document
+        return await self._call(request, partial(self._json, request))
 
     async def read(self, request: Request, max_bytes: int = ANSWER_MAX_BYTES) -> bytes:
         """Send a request and read the answer.
@@ -74,18 +80,7 @@ class Transport:
             BadRequest: The answer is longer than that.
             KlepaasError: The request failed.
         """
-        parts: list[bytes] = []
-        size_bytes = 0
-        async with self.stream(request, limit_s=2 * self._timeouts.read_s) as chunks:
-            async for chunk in chunks:
-                parts.append(chunk)
-                size_bytes += len(chunk)
-                if size_bytes > max_bytes:
-                    raise BadRequest(
-                        request.act.cannot(f"the answer is larger than {max_bytes // 1024} KiB"),
-                        next_step="Narrow it: one namespace, a selector, or a limit",
-                    )
-        return b"".join(parts)
+        return await self._call(request, partial(self._read, request, max_bytes))
 
     @asynccontextmanager
     async def stream(
@@ -104,34 +99,111 @@ class Transport:
         try:
             # No scope without a limit: a watch's caller enters and leaves scopes of its own between two events.
             with anyio.fail_after(limit_s) if limit_s is not None else nullcontext():
-                response = await self._open(request, read_s or self._timeouts.read_s)
-                try:
+                async with self._opened(request, read_s or self._timeouts.read_s) as response:
                     yield response.aiter_bytes()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
+            raise self._trouble(request.act, exc) from exc
+
+    async def retire(self) -> None:
+        """Close every connection as soon as nobody uses it."""
+        await self._session.retire()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._session.aclose()
+
+    async def _call(self, request: Request, operation: Callable[[Live], Awaitable[T]]) -> T:
+        act = request.act
+        refused: Live | None = None
+        while True:
+            await self._ask_leave(act)
+            async with self._session.use(refused) as live:
+                try:
+                    return await self._upstream.call(
+                        partial(operation, live), safe=not act.changes, what=act.deed, verify=act.verify
+                    )
+                except Unauthorized:
+                    if refused is not None or not live.connection.renewable:
+                        raise
+                    refused = live
+
+    @asynccontextmanager
+    async def _opened(self, request: Request, read_s: float) -> AsyncIterator[httpx.Response]:
+        act = request.act
+        refused: Live | None = None
+        async with AsyncExitStack() as stack:
+            while True:
+                await self._ask_leave(act)
+                live = await stack.enter_async_context(self._session.use(refused))
+                opening = partial(self._open, request, read_s, live)
+                stream = self._upstream.open_stream(opening, what=act.deed, safe=not act.changes, verify=act.verify)
+                try:
+                    response = await stack.enter_async_context(stream)
+                    break
+                except Unauthorized:
+                    if refused is not None or not live.connection.renewable:
+                        raise
+                    refused = live
+            yield response
+
+    async def _ask_leave(self, act: Act) -> None:
+        """Load no credentials, which may take long, for an upstream that would not be asked.
+
+        Raises:
+            CircuitOpen: It would not.
+        """
+        if self._upstream.shut:
+            await self._upstream.call(_never, safe=True, what=act.deed)
+
+    async def _json(self, request: Request, live: Live) -> dict[str, Any]:
+        body = await self._read(request, ANSWER_MAX_BYTES, live)
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise NotTheApi(
+                request.act.cannot("the answer is not the Kubernetes API's"),
+                next_step="Check that the context's server is an API server",
+            )
+        return document
+
+    async def _read(self, request: Request, max_bytes: int, live: Live) -> bytes:
+        """One attempt: the whole answer, within the limits of time and size."""
+        parts: list[bytes] = []
+        size_bytes = 0
+        try:
+            with anyio.fail_after(self._timeouts.read_s):
+                response = await self._sent(request, self._timeouts.read_s, live)
+                try:
+                    async for chunk in response.aiter_bytes():
+                        parts.append(chunk)
+                        size_bytes += len(chunk)
+                        if size_bytes > max_bytes:
+                            raise BadRequest(
+                                request.act.cannot(f"the answer is larger than {max_bytes // 1024} KiB"),
+                                next_step="Narrow it: one namespace, a selector, or a limit",
+                            )
                 finally:
                     with anyio.CancelScope(shield=True):
                         await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
             raise self._trouble(request.act, exc) from exc
+        return b"".join(parts)
 
-    async def aclose(self) -> None:
-        """Close every connection."""
-        clients = [*self._retired, *([self._client] if self._client else [])]
-        self._retired, self._client, self._connection = [], None, None
-        for client in clients:
-            await client.aclose()
+    async def _open(self, request: Request, read_s: float, live: Live) -> httpx.Response:
+        """One attempt: the answer's head, once it is a good one."""
+        try:
+            with anyio.fail_after(self._timeouts.read_s):
+                return await self._sent(request, read_s, live)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
+            raise self._trouble(request.act, exc) from exc
 
-    async def _open(self, request: Request, read_s: float) -> httpx.Response:
-        """The answer's head, once it is a good one. Refused credentials are loaded again, once, where that may help."""
-        for last in (False, True):
-            client, connection = await self._ready()
-            response = await client.send(self._built(client, connection, request, read_s), stream=True)
-            if response.is_success:
-                return response
-            error = await self._refusal(request.act, response)
-            if last or not isinstance(error, Unauthorized) or not connection.renewable:
-                raise error
-            await self._forget(connection)
-        raise InternalError("unreachable")
+    async def _sent(self, request: Request, read_s: float, live: Live) -> httpx.Response:
+        response = await live.client.send(self._built(live.client, live.connection, request, read_s), stream=True)
+        if response.is_success:
+            return response
+        raise await self._refusal(request.act, response)
 
     def _built(
         self, client: httpx.AsyncClient, connection: Connection, request: Request, read_s: float
@@ -141,12 +213,11 @@ class Transport:
         headers = [("Accept", request.accept), *connection.headers]
         if body is not None:
             headers.append(("Content-Type", request.content_type))
-        extensions = {"sni_hostname": connection.server_name} if connection.server_name else {}
         built = client.build_request(
             request.method, f"{connection.server}{request.path}{query}", content=body, headers=headers
         )
         limits = httpx.Timeout(read_s, connect=self._timeouts.connect_s, pool=self._timeouts.read_s)
-        built.extensions = {**built.extensions, **extensions, "timeout": limits.as_dict()}
+        built.extensions = {**built.extensions, "timeout": limits.as_dict()}
         return built
 
     async def _refusal(self, act: Act, response: httpx.Response) -> KlepaasError:
@@ -160,85 +231,47 @@ class Transport:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
         if response.is_redirect:
-            return Unavailable(act.cannot("the server sends us elsewhere"), next_step="Correct the server's address")
+            return NotTheApi(act.cannot("the server sends us elsewhere"), next_step="Correct the server's address")
         return error_for(act, response.status_code, body, response.headers.get("Retry-After"))
 
-    async def _ready(self) -> tuple[httpx.AsyncClient, Connection]:
-        """The client and the credentials, loaded and fresh."""
-        async with self._lock:
-            if self._connection is None or self._connection.is_stale:
-                await self._renew()
-            if self._client is None or self._connection is None:
-                raise InternalError("a renewed connection has no client")
-            return self._client, self._connection
-
-    async def _forget(self, refused: Connection) -> None:
-        """Have the credentials loaded again, unless somebody else did so meanwhile."""
-        async with self._lock:
-            if self._connection is refused:
-                await self._renew()
-
-    async def _renew(self) -> None:
-        try:
-            with anyio.fail_after(LOADING_TIMEOUT_S):
-                connection = await anyio.to_thread.run_sync(self._load, abandon_on_cancel=True)
-        except TimeoutError:
-            raise TimedOut(
-                f"The credentials of context {self._context} took longer than {LOADING_TIMEOUT_S:.0f} s to load"
-            ) from None
-        client = self._new_client(connection)
-        if self._client is not None:
-            await self._retire(self._client)
-        self._client, self._connection = client, connection
-
-    async def _retire(self, client: httpx.AsyncClient) -> None:
-        """Keep a client whose requests may still run until its successor is replaced too."""
-        for older in self._retired:
-            await older.aclose()
-        self._retired = [client]
-
-    def _new_client(self, connection: Connection) -> httpx.AsyncClient:
-        try:
-            proxy = httpx.Proxy(connection.proxy) if connection.proxy else None
-            return httpx.AsyncClient(
-                verify=connection.tls, proxy=proxy, limits=_LIMITS, trust_env=False, follow_redirects=False
-            )
-        except (ValueError, ImportError, httpx.InvalidURL):
-            # The message quotes the address, which may hold a password.
-            raise BadRequest(
-                f"Context {self._context} cannot be used: its proxy-url is not one that klepaas can use"
-            ) from None
-
     def _trouble(self, act: Act, exc: Exception) -> KlepaasError:
-        """A connection's trouble as an error."""
-        if isinstance(exc, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        """A connection's trouble as an error; the pipeline sees by its cause whether anything was sent."""
+        if isinstance(exc, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
             return BadRequest(act.cannot("the server's address is not valid"), next_step="Correct the kubeconfig")
-        if isinstance(exc, httpx.ConnectTimeout | httpx.PoolTimeout):
-            return TimedOut(
-                act.cannot(f"no connection within {self._timeouts.connect_s:g} s"),
-                next_step="Check that the cluster is up and reachable from the klepaas server",
-            )
+        if isinstance(exc, httpx.PoolTimeout):
+            return Overloaded(act.cannot("too many connections of ours are open"), next_step="Retry when some are done")
+        if isinstance(exc, httpx.ConnectTimeout):
+            return TimedOut(act.cannot(f"no connection within {self._timeouts.connect_s:g} s"), next_step=_REACH)
         if isinstance(exc, httpx.ConnectError | httpx.ProxyError):
-            return Unavailable(
-                act.cannot(_why_no_connection(exc)),
-                next_step="Check that the cluster is up and reachable from the klepaas server",
-            )
+            return _no_connection(act, exc)
         slow = isinstance(exc, TimeoutError | httpx.TimeoutException)
         reason = f"no answer within {self._timeouts.read_s:g} s" if slow else "the connection broke off"
         if act.changes:
-            return OutcomeUnknown(
-                act.cannot(f"{reason}; the change may have been made"), next_step="Read the object before retrying"
-            )
+            return OutcomeUnknown(act.cannot(f"{reason}; the change may have been made"), next_step=act.verify)
         kind = TimedOut if slow else Unavailable
         return kind(act.cannot(reason), next_step="Retry in a moment, or check the cluster")
 
 
-def _why_no_connection(exc: Exception) -> str:
+_REACH = "Check that the cluster is up and reachable from the klepaas server"
+
+
+def _no_connection(act: Act, exc: Exception) -> KlepaasError:
     text = str(exc)
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return "the server's certificate is not trusted"
+        return BehindIt(
+            act.cannot("the server's certificate is not trusted"),
+            next_step="Correct the context's certificate-authority or tls-server-name",
+        )
     if "SSL" in text or "TLS" in text:
-        return "the TLS handshake failed"
-    if "Name or service not known" in text or "nodename nor servname" in text or "resolution" in text:
-        return "the server's name cannot be resolved"
-    return "the connection is refused or the server cannot be reached"
+        reason = "the TLS handshake failed"
+    elif "Name or service not known" in text or "nodename nor servname" in text or "resolution" in text:
+        reason = "the server's name cannot be resolved"
+    elif isinstance(exc, httpx.ProxyError):
+        reason = "the proxy does not let us through"
+    else:
+        reason = "the connection is refused or the server cannot be reached"
+    return Unavailable(act.cannot(reason), next_step=_REACH)
+
+
+async def _never() -> None:
+    raise InternalError("an upstream that is shut was asked")

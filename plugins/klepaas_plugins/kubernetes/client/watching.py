@@ -1,5 +1,8 @@
 """A watch that goes on: over the server's own time limits, dropped connections and short outages.
 
+Each opening goes through the pipeline and has its retries. While the pipeline asks nobody (an open breaker, a rate
+limit), the watch pauses for as long as that says; it gives up when the cluster stays away.
+
 It starts after a version that the caller has listed, and goes on from the last version it saw, so that no change is
 missed and none is told twice. When the server no longer keeps that version, it raises `Expired`: list again.
 
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from klepaas.errors import TimedOut, Unavailable
+from klepaas.errors import CircuitOpen, KlepaasError, RateLimited, TimedOut, Unavailable
 from klepaas_plugins.kubernetes.client.models import WatchEvent
 from klepaas_plugins.kubernetes.client.requests import Request
 from klepaas_plugins.kubernetes.errors import error_for
@@ -45,6 +48,7 @@ async def events(transport: "Transport", request: Request, resource_version: str
     Raises:
         Expired: The server no longer keeps that version.
         Unavailable: The server cannot be reached again.
+        CircuitOpen: The same, and nobody asks it for now.
         KlepaasError: The server refuses the watch.
     """
     seen, failures = resource_version, 0
@@ -57,14 +61,20 @@ async def events(transport: "Transport", request: Request, resource_version: str
                     failures = 0
                     if kind != "BOOKMARK":
                         yield WatchEvent(kind, found)
-        except (Unavailable, TimedOut):
+        except RateLimited as exc:
+            await anyio.sleep(_pause_s(exc, SHORTEST_TURN_S))
+        except (Unavailable, TimedOut, CircuitOpen) as exc:
             if failures >= len(PAUSES_S):
                 raise
-            await anyio.sleep(PAUSES_S[failures])
+            await anyio.sleep(_pause_s(exc, PAUSES_S[failures]))
             failures += 1
         else:
             if seen == before:
                 await anyio.sleep(max(0.0, SHORTEST_TURN_S - (anyio.current_time() - started_at)))
+
+
+def _pause_s(error: KlepaasError, least_s: float) -> float:
+    return max(least_s, error.retry_after_s or 0.0)
 
 
 async def _one_stream(
