@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from .status import ApiError, denied, denied_path, unauthorized
 
@@ -28,19 +28,58 @@ class Attributes:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What becomes of one request.
+
+    Args:
+        delay_s: how long it waits before anything else.
+        error: what it is answered with, in place of its answer.
+        headers: what that answer carries beside.
+        hang: never answered.
+        cut_events: the connection ends after so many lines of the answer.
+        cut_bytes: the connection ends after so many bytes of the answer's body.
+        half: the connection ends in the middle of the answer's body.
+    """
+
+    delay_s: float = 0.0
+    error: ApiError | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hang: bool = False
+    cut_events: int | None = None
+    cut_bytes: int | None = None
+    half: bool = False
+
+
 @dataclass
 class _Rule:
-    kind: Literal["deny", "fail", "hang"]
-    method: str = ""
-    path: str = ""
-    verb: str = ""
-    resource: str = ""
-    namespace: str | None = None
-    error: ApiError | None = None
+    method: str
+    path: str
+    effect: Effect
     times: int | None = None
 
-    def covers(self, method: str, path: str) -> bool:
-        return self.method in ("", "*", method) and re.search(self.path, path) is not None
+    def strikes(self, method: str, url: str) -> bool:
+        path = url.partition("?")[0]
+        covered = re.search(self.path, path) or re.search(self.path, url)
+        if self.times == 0 or self.method not in ("*", method) or not covered:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+@dataclass(frozen=True)
+class _Denial:
+    verb: str
+    resource: str
+    namespace: str | None
+
+    def covers(self, asked: Attributes) -> bool:
+        return (
+            self.verb in ("*", asked.verb)
+            and self.resource in ("*", asked.resource)
+            and self.namespace in (None, asked.namespace)
+        )
 
 
 class Faults:
@@ -49,20 +88,21 @@ class Faults:
     def __init__(self, token: str | None) -> None:
         self._token = token
         self._rules: list[_Rule] = []
+        self._denials: list[_Denial] = []
         self._requests_left: int | None = None
         self.users: set[str] = set()
 
     def deny(self, verb: str, resource: str, namespace: str | None) -> None:
         """Refuse a verb on a resource, `*` for any, everywhere when the namespace is None."""
-        self._rules.append(_Rule("deny", verb=verb, resource=resource, namespace=namespace))
+        self._denials.append(_Denial(verb, resource, namespace))
 
-    def fail(self, method: str, path: str, error: ApiError, times: int | None) -> None:
-        """Answer with an error."""
-        self._rules.append(_Rule("fail", method=method, path=path, error=error, times=times))
+    def plant(self, method: str, path: str, effect: Effect, times: int | None) -> None:
+        """Make requests meet with an effect: of a method or `*`, to URLs a regular expression is found in."""
+        self._rules.append(_Rule(method, path, effect, times))
 
-    def hang(self, path: str) -> None:
-        """Never answer."""
-        self._rules.append(_Rule("hang", path=path))
+    def rotate(self, token: str) -> None:
+        """Accept another token from now on, and the old one no longer."""
+        self._token = token
 
     def unauthorized_after(self, requests: int) -> None:
         """Accept so many requests more, then no credentials at all."""
@@ -71,6 +111,7 @@ class Faults:
     def clear(self) -> None:
         """Behave again."""
         self._rules.clear()
+        self._denials.clear()
         self._requests_left = None
 
     def user(self, authorization: str | None, impersonated: str | None) -> str:
@@ -97,16 +138,7 @@ class Faults:
             return asked.path in ("/version", "/livez", "/readyz", "/healthz") or asked.resource.startswith(
                 "selfsubject"
             )
-        for rule in self._rules:
-            if rule.kind != "deny" or not asked.resource:
-                continue
-            if (
-                rule.verb in ("*", asked.verb)
-                and rule.resource in ("*", asked.resource)
-                and (rule.namespace is None or rule.namespace == asked.namespace)
-            ):
-                return False
-        return True
+        return not asked.resource or not any(denial.covers(asked) for denial in self._denials)
 
     def authorize(self, user: str, asked: Attributes) -> None:
         """Let a user do something.
@@ -120,21 +152,8 @@ class Faults:
             raise denied_path(user, asked.verb, asked.path)
         raise denied(user, asked.verb, asked.group, asked.resource, asked.namespace, asked.name)
 
-    def strike(self, method: str, path: str) -> bool:
-        """Carry out the first failure or hang that covers a request.
-
-        Returns:
-            Whether the request is to hang.
-
-        Raises:
-            ApiError: the planted one.
-        """
-        for rule in self._rules:
-            if rule.kind == "deny" or rule.times == 0 or not rule.covers(method, path):
-                continue
-            if rule.times is not None:
-                rule.times -= 1
-            if rule.error is None:
-                return True
-            raise rule.error
-        return False
+    def strike(self, method: str, url: str) -> Effect:
+        """What a request meets with: the first effect planted for it, and every delay."""
+        struck = [rule.effect for rule in self._rules if rule.strikes(method, url)]
+        delay_s = sum(effect.delay_s for effect in struck)
+        return replace(next((one for one in struck if not one.delay_s), Effect()), delay_s=delay_s)

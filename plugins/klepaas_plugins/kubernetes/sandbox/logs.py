@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
+from .floods import log
 from .model import Json, micro_timestamp, seconds_of
 from .objects import Objects
 from .pod_behaviour import log_lines
@@ -18,10 +19,28 @@ class Logs:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._planted: dict[tuple[str, str], str] = {}
+        self._floods: dict[tuple[str, str], int] = {}
 
     def plant(self, namespace: str, pod_or_prefix: str, text: str) -> None:
         """Make every pod of this name, or whose name begins so, answer with a text."""
         self._planted[namespace, pod_or_prefix] = text
+
+    def flood(self, namespace: str, pod_or_prefix: str, size_bytes: int) -> None:
+        """Make every pod of this name, or whose name begins so, answer with a log of a size."""
+        self._floods[namespace, pod_or_prefix] = size_bytes
+
+    def flooded(self, namespace: str, name: str, query: Mapping[str, str]) -> AsyncIterator[bytes] | None:
+        """A log that is made while it is sent; None for a pod without one.
+
+        Raises:
+            ApiError: 404 for no such pod.
+        """
+        found = [key for key in self._floods if key[0] == namespace and name.startswith(key[1])]
+        if not found:
+            return None
+        if self._objects.store.get(PODS, namespace, name) is None:
+            raise not_found(PODS, name)
+        return log(self._floods[max(found, key=lambda key: len(key[1]))], query)
 
     def read(self, namespace: str, name: str, query: Mapping[str, str]) -> str:
         """What a log request answers.

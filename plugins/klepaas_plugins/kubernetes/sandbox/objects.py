@@ -6,7 +6,7 @@ What the API server does between HTTP and storage. It knows neither HTTP nor con
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import status
@@ -18,7 +18,7 @@ from .model import Json, Timing, name_suffix, new_uid, timestamp
 from .openapi.schemas import node_of
 from .patch import json_patch, merge_patch, strategic_patch
 from .resources import DEFINITIONS, NAMESPACES, PODS, Registry, Resource
-from .selectors import selector_text
+from .schema import check_converted, check_patched
 from .store import Store
 from .validation import validate
 
@@ -36,11 +36,18 @@ CONTROLLER = "kube-controller-manager"
 
 @dataclass(frozen=True)
 class Write:
-    """How a write is made: by whom, and whether it is kept."""
+    """How a write is made: by whom, and whether it is kept.
+
+    Args:
+        validation: how unknown fields are met: Ignore, Warn or Strict.
+        warnings: what the client is told beside the answer; filled while the write is made.
+    """
 
     manager: str = "sandbox"
     dry_run: bool = False
     force: bool = False
+    validation: str = "Ignore"
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -125,15 +132,13 @@ class Objects:
             ApiError: 400, 404, 409 or 422.
         """
         live = self.get(resource, namespace, name)
-        given = obj.get("metadata", {}).get("name") or name
-        if given != name:
-            raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-        version = obj.get("metadata", {}).get("resourceVersion")
+        meta = obj.get("metadata") or {}
+        _check_same_name({"metadata": {"name": name, **meta}}, name)
+        version = meta.get("resourceVersion")
         if version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
-        new = apply_defaults(
-            resource, self._addressed(resource, namespace, {**obj, "metadata": {**obj["metadata"], "name": name}})
-        )
+        obj = {**obj, "metadata": {**meta, "name": name}}
+        new = apply_defaults(resource, self._addressed(resource, namespace, obj))
         return self._replace(resource, live, new, subresource, write)
 
     def _replace(
@@ -194,7 +199,11 @@ class Objects:
             return self._apply(resource, namespace, name, body, subresource, write)
         live = self.get(resource, namespace, name)
         new = patched(live, kind, body, resource)
-        version = new.get("metadata", {}).get("resourceVersion")
+        strategic = body if kind.startswith("application/strategic") else None
+        new, warnings = check_patched(resource, new, write.validation, strategic)
+        write.warnings.extend(warnings)
+        _check_same_name(new, name)
+        version = new["metadata"].get("resourceVersion")
         if version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
         return self._replace(resource, live, apply_defaults(resource, new), subresource, write), False
@@ -202,11 +211,8 @@ class Objects:
     def _apply(
         self, resource: Resource, namespace: str, name: str, body: Json, subresource: str, write: Write
     ) -> tuple[Json, bool]:
+        _check_same_name(body, name)
         config = self._addressed(resource, namespace, body)
-        config["metadata"].setdefault("name", name)
-        if config["metadata"]["name"] != name:
-            given = config["metadata"]["name"]
-            raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
         if "managedFields" in config["metadata"]:
             raise status.bad_request("metadata.managedFields must be nil")
         live = self.store.get(resource, namespace, name)
@@ -225,45 +231,20 @@ class Objects:
         if live is None:
             if subresource:
                 raise status.not_found(resource, name)
+            check_converted(resource, merged)
             return self._create(resource, apply_defaults(resource, merged), write, owned=True), True
         if merged is live:
             return live, False
+        check_converted(resource, merged)
         return self._replace(resource, live, apply_defaults(resource, merged), subresource, write, owned=True), False
 
-    def scale(self, resource: Resource, obj: Json) -> Json:
-        """The scale subresource of an object."""
-        meta = {
-            key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-        }
-        current: Json = {"replicas": obj.get("status", {}).get("replicas", 0)}
-        selector = selector_text(obj["spec"].get("selector"))
-        if selector:
-            current["selector"] = selector
-        replicas = obj["spec"].get("replicas", 0)
-        spec = {"replicas": replicas} if replicas else {}
-        return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": spec, "status": current}
-
-    def rescale(self, resource: Resource, live: Json, scale: Json, write: Write) -> Json:
-        """Set an object's replicas from a Scale.
+    def replace_scaled(self, resource: Resource, live: Json, new: Json, write: Write) -> Json:
+        """Write what the scale subresource made of an object, whose owners are settled.
 
         Raises:
-            ApiError: 409 or 422.
+            ApiError: 422.
         """
-        replicas = (scale.get("spec") or {}).get("replicas", 0)
-        name = live["metadata"]["name"]
-        if replicas < 0:
-            says = f"Invalid value: {replicas}: must be greater than or equal to 0"
-            raise status.invalid(
-                "Scale", "autoscaling", name, [status.Cause("FieldValueInvalid", says, "spec.replicas")]
-            )
-        version = scale.get("metadata", {}).get("resourceVersion")
-        if version and version != live["metadata"]["resourceVersion"]:
-            raise status.modified(resource, name)
-        new = {**live, "spec": {**live["spec"], "replicas": replicas}}
-        new = update_owners(live, new, write.manager, "scale", node_of(resource), time.time())
-        if _same(live, new):
-            return self.scale(resource, live)
-        return self.scale(resource, self._replace(resource, live, new, "", write, owned=True))
+        return live if _same(live, new) else self._replace(resource, live, new, "", write, owned=True)
 
     def set_status(self, resource: Resource, obj: Json, value: Json, manager: str = CONTROLLER) -> Json:
         """Write a status as a controller does; nothing when it is the same."""
@@ -402,6 +383,15 @@ def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
     if kind == "application/strategic-merge-patch+json" and not resource.custom:
         return strategic_patch(live, body)
     raise status.unsupported_media_type()
+
+
+def _check_same_name(obj: Json, name: str) -> None:
+    given = (obj.get("metadata") or {}).get("name")
+    if not given:
+        why = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        raise status.bad_request(why)
+    if given != name:
+        raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
 def _without_empty(meta: Json) -> Json:

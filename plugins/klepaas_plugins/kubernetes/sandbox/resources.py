@@ -5,6 +5,7 @@ Custom resources are added while it runs, one for each served version of a Custo
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from .model import Json
@@ -23,6 +24,8 @@ class Resource:
         subresources: names of what lies below an object, `status` and `scale` among them.
         schema: a custom kind's OpenAPI schema; None for a built-in kind.
         columns: a custom kind's additionalPrinterColumns.
+        scale: where a custom kind keeps its replicas, as its definition says; None for a built-in kind.
+        deprecation: what clients of this version are warned of; empty for nothing.
     """
 
     group: str
@@ -39,11 +42,19 @@ class Resource:
     custom: bool = False
     schema: Json | None = None
     columns: tuple[Json, ...] = field(default=())
+    scale: Json | None = None
+    deprecation: str = ""
 
     @property
     def api_version(self) -> str:
         """As objects write it."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    def shown(self, obj: Json) -> Json:
+        """An object as this version shows it; versions of a custom kind differ in nothing else."""
+        if not self.custom or obj.get("apiVersion") == self.api_version:
+            return obj
+        return {**obj, "apiVersion": self.api_version}
 
     @property
     def qualified(self) -> str:
@@ -176,7 +187,7 @@ class Registry:
         """Serve what a CustomResourceDefinition describes, in place of what it described before."""
         self.forget(definition)
         spec = definition["spec"]
-        for version in spec.get("versions", []):
+        for version in sorted(spec.get("versions") or [], key=lambda one: _priority(one["name"])):
             if version.get("served"):
                 resource = custom_resource(spec, version)
                 self._resources[resource.group, resource.version, resource.plural] = resource
@@ -192,6 +203,26 @@ class Registry:
         return [self._resources.pop(key) for key in gone]
 
 
+def _priority(version: str) -> tuple[int, int, int, str]:
+    """Versions in the order discovery names them: v2, v1, v1beta1, v1alpha1, others by name."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if found is None:
+        return 3, 0, 0, version
+    stage = {None: 0, "beta": 1, "alpha": 2}[found[2]]
+    return stage, -int(found[1]), -int(found[3] or 0), version
+
+
+def _deprecation(spec: Json, version: Json) -> str:
+    if not version.get("deprecated"):
+        return ""
+    if version.get("deprecationWarning"):
+        return str(version["deprecationWarning"])
+    group, kind = spec["group"], spec["names"]["kind"]
+    fresh = [one["name"] for one in spec["versions"] if one.get("served") and not one.get("deprecated")]
+    use = f"; use {group}/{min(fresh, key=_priority)} {kind}" if fresh else ""
+    return f"{group}/{version['name']} {kind} is deprecated{use}"
+
+
 def custom_resource(spec: Json, version: Json) -> Resource:
     """The resource one version of a CustomResourceDefinition describes."""
     names = spec["names"]
@@ -202,12 +233,14 @@ def custom_resource(spec: Json, version: Json) -> Resource:
         kind=names["kind"],
         singular=names.get("singular", names["kind"].lower()),
         namespaced=spec.get("scope") == "Namespaced",
-        short_names=tuple(names.get("shortNames", ())),
-        categories=tuple(names.get("categories", ())),
-        subresources=tuple(sorted(version.get("subresources") or {})),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        subresources=tuple(sorted(version.get("subresources") or {}, reverse=True)),
         counts_generation=True,
         verbs=CUSTOM_VERBS,
         custom=True,
         schema=(version.get("schema") or {}).get("openAPIV3Schema"),
-        columns=tuple(version.get("additionalPrinterColumns", ())),
+        columns=tuple(version.get("additionalPrinterColumns") or ()),
+        scale=(version.get("subresources") or {}).get("scale"),
+        deprecation=_deprecation(spec, version),
     )

@@ -1,146 +1,149 @@
-"""Unknown fields: a modest table of what is known of the kinds most written by hand.
+"""Objects held to their schemas when they arrive: types, unknown fields, fields given twice.
 
-Covers the top level of every built-in kind listed, and Deployments, Services, ConfigMaps, Secrets and Pods down to
-containers; below that, and in other kinds, any field is let through. A custom kind's OpenAPI schema is used for unknown
-fields only: its types, ranges and enumerations are not checked.
+Where the API server distinguishes named string types in its messages, only the most common ones are named here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
 
+from .bodies import json_type
 from .model import Json
-from .resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SECRETS, SERVICES, Resource
-from .status import ApiError, bad_request
+from .openapi.decoding import Decoder, Mismatch
+from .openapi.schemas import Node, node_of
+from .openapi.typed_patch import faults, go_text
+from .resources import Resource
+from .status import ApiError, Cause, bad_request, invalid
+from .structural import pruned
 
-_ANY: Any = None
-
-
-def _known(names: str, **deeper: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(names.split(), _ANY), **deeper}
-
-
-_HEAD = {"apiVersion": _ANY, "kind": _ANY}
-_META = _known(
-    "annotations creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName generation "
-    "labels managedFields name namespace ownerReferences resourceVersion selfLink uid"
-)
-_PORTS = [_known("containerPort hostIP hostPort name protocol")]
-_RESOURCES = _known("claims limits requests")
-_CONTAINER = _known(
-    "args command envFrom image imagePullPolicy lifecycle livenessProbe name readinessProbe resizePolicy restartPolicy "
-    "restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath terminationMessagePolicy "
-    "tty volumeDevices workingDir",
-    env=[_known("name value valueFrom")],
-    ports=_PORTS,
-    resources=_RESOURCES,
-    volumeMounts=[_known("mountPath mountPropagation name readOnly recursiveReadOnly subPath subPathExpr")],
-)
-_POD = _known(
-    "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks "
-    "ephemeralContainers hostAliases hostIPC hostNetwork hostPID hostUsers hostname hostnameOverride imagePullSecrets "
-    "nodeName nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims "
-    "resources restartPolicy runtimeClassName schedulerName schedulingGates securityContext serviceAccount "
-    "serviceAccountName setHostnameAsFQDN shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations "
-    "topologySpreadConstraints volumes workloadRef",
-    containers=[_CONTAINER],
-    initContainers=[_CONTAINER],
-)
-_TEMPLATE = {"metadata": _META, "spec": _POD}
-_KNOWN: dict[Resource, dict[str, Any]] = {
-    DEPLOYMENTS: {
-        **_HEAD,
-        "metadata": _META,
-        "spec": _known(
-            "minReadySeconds paused progressDeadlineSeconds replicas revisionHistoryLimit",
-            selector=_known("matchExpressions matchLabels"),
-            strategy=_known("type", rollingUpdate=_known("maxSurge maxUnavailable")),
-            template=_TEMPLATE,
-        ),
-        "status": _ANY,
-    },
-    PODS: {**_HEAD, "metadata": _META, "spec": _POD, "status": _ANY},
-    SERVICES: {
-        **_HEAD,
-        "metadata": _META,
-        "spec": _known(
-            "allocateLoadBalancerNodePorts clusterIP clusterIPs externalIPs externalName externalTrafficPolicy "
-            "healthCheckNodePort internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP "
-            "loadBalancerSourceRanges publishNotReadyAddresses selector sessionAffinity sessionAffinityConfig "
-            "trafficDistribution type",
-            ports=[_known("appProtocol name nodePort port protocol targetPort")],
-        ),
-        "status": _ANY,
-    },
-    CONFIG_MAPS: {**_HEAD, "metadata": _META, **_known("binaryData data immutable")},
-    SECRETS: {**_HEAD, "metadata": _META, **_known("data immutable stringData type")},
-}
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
-def _unknown(value: Any, known: Any, path: str) -> tuple[Any, list[str]]:
-    """A value without the fields nobody knows, and their paths."""
-    if isinstance(known, list) and isinstance(value, list):
-        pairs = [_unknown(item, known[0], f"{path}[{index}]") for index, item in enumerate(value)]
-        return [item for item, _ in pairs], [name for _, names in pairs for name in names]
-    if not isinstance(known, dict) or not isinstance(value, dict):
-        return value, []
-    kept, unknown = {}, []
-    for name, item in value.items():
-        where = f"{path}.{name}" if path else name
-        if name not in known:
-            unknown.append(where)
-            continue
-        kept[name], more = _unknown(item, known[name], where)
-        unknown += more
-    return kept, unknown
-
-
-def _from_open_api(schema: Json) -> Any:
-    if schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema:
-        return _ANY
-    if schema.get("type") == "array":
-        return [_from_open_api(schema.get("items") or {})]
-    if schema.get("type") == "object" and "properties" in schema:
-        return {name: _from_open_api(part) for name, part in schema["properties"].items()}
-    return _ANY
-
-
-def _table(resource: Resource) -> Any:
-    if not resource.custom:
-        return _KNOWN.get(resource)
-    if not resource.schema:
-        return _ANY
-    known = _from_open_api(resource.schema)
-    return {**known, **_HEAD, "metadata": _META} if isinstance(known, dict) else known
-
-
-def check_fields(resource: Resource, obj: Json, validation: str) -> tuple[Json, tuple[str, ...]]:
-    """The object without unknown fields, and the warnings about them.
-
-    `validation` is Ignore, Warn or Strict, as the client asked.
+def validation_of(asked: str, method: str) -> str:
+    """How unknown fields are to be met: Ignore, Warn or Strict.
 
     Raises:
-        ApiError: 400 when the client asked for Strict and there are some.
+        ApiError: 422 for anything else.
     """
-    kept, unknown = _unknown(obj, _table(resource), "")
-    said = tuple(f'unknown field "{name}"' for name in unknown)
+    if asked not in _VALIDATIONS:
+        options = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(method, "PatchOptions")
+        supported = ", ".join(f'"{one}"' for one in _VALIDATIONS)
+        says = f'Unsupported value: "{asked}": supported values: {supported}'
+        raise invalid(options, "meta.k8s.io", "", [Cause("FieldValueNotSupported", says, "fieldValidation")])
+    return asked or "Warn"
+
+
+def decoded(
+    node: Node, obj: Json, validation: str, duplicates: Mapping[int, Sequence[str]] | None = None
+) -> tuple[Json, tuple[str, ...]]:
+    """The object without unknown fields, and the warnings about them.
+
+    Raises:
+        Mismatch: a value of a wrong type, or, when `validation` is Strict, what would be warned of.
+    """
+    decoder = Decoder(duplicates)
+    kept = _decoded_custom(decoder, obj, node) if node.custom else decoder.decode(obj, node)
+    said = [f'unknown field "{name}"' for name in decoder.unknown]
+    said += [f'duplicate field "{name}"' for name in decoder.duplicates]
     if said and validation == "Strict":
-        raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-            f"strict decoding error: {', '.join(said)}"
-        )
-    return kept, said if validation == "Warn" else ()
+        raise Mismatch(f"strict decoding error: {', '.join(said)}")
+    return kept, tuple(said) if validation == "Warn" else ()
 
 
-def check_applied(resource: Resource, config: Json, namespace: str, name: str) -> None:
-    """Refuse an applied configuration that holds unknown fields, whatever validation the client asked for.
+def _decoded_custom(decoder: Decoder, obj: Json, node: Node) -> Json:
+    """A custom resource, of which only the metadata are decoded; its values are validated later."""
+    meta, below = obj.get("metadata"), node.child("metadata")
+    if meta is not None and not isinstance(meta, dict):
+        raise Mismatch(f"json: cannot unmarshal {json_type(meta)} into Go value of type v1.ObjectMeta")
+    kept: Json
+    kept, unknown = pruned(obj, node.raw)
+    if meta is not None and below is not None:
+        kept["metadata"] = decoder.decode(meta, below)
+    decoder.unknown = [*unknown, *(f"metadata.{name}" for name in decoder.unknown)]
+    decoder.duplicates = [f"metadata.{name}" for name in decoder.duplicates]
+    return kept
+
+
+def check_fields(
+    resource: Resource, obj: Json, validation: str, duplicates: Mapping[int, Sequence[str]] | None = None
+) -> tuple[Json, tuple[str, ...]]:
+    """A new or replaced object as `decoded` gives it.
+
+    Raises:
+        ApiError: 400.
+    """
+    try:
+        return decoded(node_of(resource), obj, validation, duplicates)
+    except Mismatch as error:
+        head = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+        raise bad_request(f"{head}: {error}") from error
+
+
+def decoded_patch(
+    node: Node, obj: Json, validation: str, patch: Json | None = None
+) -> tuple[Json, tuple[str, ...]]:
+    """An object after a patch as `decoded` gives it; `patch` is the strategic merge patch, if it was one.
+
+    Raises:
+        ApiError: 422.
+    """
+    try:
+        return decoded(node, obj, validation)
+    except Mismatch as error:
+        shown = json.dumps(obj, separators=(",", ":")) if patch is None else go_text(patch)
+        says = f"Invalid value: {json.dumps(shown)}: {error}"
+        raise invalid("", "", "", [Cause("FieldValueInvalid", says, "patch")]) from error
+
+
+def check_patched(
+    resource: Resource, obj: Json, validation: str, patch: Json | None = None
+) -> tuple[Json, tuple[str, ...]]:
+    """An object of a kind after a patch, as `decoded_patch` gives it.
+
+    Raises:
+        ApiError: 422.
+    """
+    if not isinstance(obj, dict):
+        raise bad_request(f"json: cannot unmarshal {json_type(obj)} into Go value of type map[string]interface {{}}")
+    return decoded_patch(node_of(resource), {**obj, "metadata": obj.get("metadata") or {}}, validation, patch)
+
+
+def check_converted(resource: Resource, merged: Json) -> None:
+    """Refuse an applied configuration that fits the schema loosely but not the kind's Go type.
 
     Raises:
         ApiError: 500, as the API server answers.
     """
-    unknown = _unknown(config, _table(resource), "")[1]
-    if unknown:
-        where = f"{namespace}/{name}" if namespace else f"/{name}"
-        said = f"failed to create typed patch object ({where}; {resource.api_version}, Kind={resource.kind}): "
-        found = "\n".join(f".{field}: field not declared in schema" for field in unknown)
-        raise ApiError(500, said + (found if len(unknown) == 1 else f"errors:\n{found}"))
+    if resource.custom:
+        return
+    try:
+        decoded(node_of(resource), merged, "Ignore")
+    except Mismatch as error:
+        meta = merged["metadata"]
+        where = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
+        version = resource.api_version if resource.group else f"/{resource.version}"
+        kind = f"{version}, Kind={resource.kind}"
+        said = f"unable to convert unstructured object to {kind}: {error}"
+        raise ApiError(500, f"failed to convert new object ({where}; {kind}) to proper version: {said}") from error
+
+
+def check_applied(resource: Resource, config: Json) -> None:
+    """Refuse an applied configuration that does not fit the schema, whatever validation the client asked for.
+
+    Raises:
+        ApiError: 500, as the API server answers; 400 for a configuration of another kind.
+    """
+    group_version, kind = config.get("apiVersion") or "", config.get("kind") or ""
+    if (group_version, kind) != (resource.api_version, resource.kind):
+        shown = group_version if "/" in group_version else f"/{group_version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={kind}")
+    found = list(faults(config, node_of(resource)))
+    if not found:
+        return
+    meta = config.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    where = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
+    version = resource.api_version if resource.group else f"/{resource.version}"
+    said = f"failed to create typed patch object ({where}; {version}, Kind={resource.kind}): "
+    raise ApiError(500, said + (found[0] if len(found) == 1 else "errors:\n" + "\n".join(f"  {one}" for one in found)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +19,26 @@ import anyio.lowlevel
 import uvicorn
 import yaml
 from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from .answers import Answer, CutOffError
+from .bodies import read_yaml
+from .calls import answer
 from .controllers.manager import ControllerManager
 from .events import Recorder
-from .faults import Faults
+from .faults import Effect, Faults
+from .knobs import Knobs
 from .logs import Logs
 from .model import Json, Timing, new_uid, timestamp
 from .objects import DeleteOptions, Objects, Write
 from .resources import Resource
-from .routes import Router, answer
+from .routes import Router
 from .seed import seed
 from .status import ApiError
+from .verbs import Verbs
 
+_log = logging.getLogger(__name__)
 _NAME = "sandbox"
 _REQUESTS_KEPT = 10_000
 _START_S = 10
@@ -87,7 +94,7 @@ class _Server(uvicorn.Server):
             await server.wait_closed()
 
 
-class Sandbox:
+class Sandbox(Knobs):
     """A Kubernetes API server in this process, on loopback, without a cluster.
 
     Args:
@@ -108,7 +115,8 @@ class Sandbox:
         self._recorder = Recorder(self._objects)
         self._logs = Logs(self._objects)
         self._faults = Faults(token)
-        self._router = Router(self._objects, self._logs, self._faults)
+        self._verbs = Verbs(self._objects, self._logs, self._faults)
+        self._router = Router(self._objects, self._verbs, self._faults)
         self._controllers = ControllerManager(self._objects, self._recorder)
         self._stack = AsyncExitStack()
         self._stopping = anyio.Event()
@@ -202,12 +210,12 @@ class Sandbox:
 
     def get(self, kind: str, name: str, namespace: str = "default") -> Json | None:
         """An object by its kind (`Deployment`) or plural; None when there is none."""
-        resource = self._resource(kind)
+        resource = self.resource(kind)
         return self._objects.store.get(resource, namespace if resource.namespaced else "", name)
 
     def list(self, kind: str, namespace: str | None = None) -> list[Json]:
         """The objects of a kind, of every namespace when None."""
-        return self._objects.store.list(self._resource(kind), namespace)
+        return self._objects.store.list(self.resource(kind), namespace)
 
     def delete(self, kind: str, name: str, namespace: str = "default") -> None:
         """Delete an object as a client would.
@@ -215,56 +223,12 @@ class Sandbox:
         Raises:
             ApiError: what the API server would answer.
         """
-        resource = self._resource(kind)
+        resource = self.resource(kind)
         self._objects.delete(resource, namespace if resource.namespaced else "", name, DeleteOptions())
 
     async def changed(self) -> None:
         """Wait for the next write to any object."""
         await self._objects.store.changed()
-
-    def set_log(self, namespace: str, pod_or_prefix: str, text: str) -> None:
-        """Plant what pods of this name, or whose name begins so, have logged."""
-        self._logs.plant(namespace, pod_or_prefix, text)
-
-    def deny(self, verb: str, resource: str, namespace: str | None = None) -> None:
-        """Refuse a verb on a resource (`pods`, `pods/log`, `*`) as RBAC does; everywhere when the namespace is None."""
-        self._faults.deny(verb, resource, namespace)
-
-    def fail(
-        self,
-        method: str,
-        path_regex: str,
-        status: int,
-        *,
-        reason: str = "",
-        message: str = "",
-        times: int | None = None,
-    ) -> None:
-        """Answer requests with an error; `method` is `*` for any, `times` None for always."""
-        said = message or f"the sandbox was told to fail with {status}"
-        self._faults.fail(method, path_regex, ApiError(status, said, reason), times)
-
-    def hang(self, path_regex: str) -> None:
-        """Never answer requests to these paths."""
-        self._faults.hang(path_regex)
-
-    def unauthorized_after(self, requests: int) -> None:
-        """Accept so many requests more, then answer 401 to all."""
-        self._faults.unauthorized_after(requests)
-
-    def clear_faults(self) -> None:
-        """Take back every deny, fail, hang and unauthorized_after."""
-        self._faults.clear()
-
-    def allow_user(self, user: str) -> None:
-        """Let a user that clients impersonate do what they themselves may; any other may do nothing."""
-        self._faults.users.add(user)
-
-    def _resource(self, kind: str) -> Resource:
-        for resource in self._objects.registry.all():
-            if kind in (resource.kind, resource.plural):
-                return resource
-        raise LookupError(f"the sandbox has no kind {kind}")
 
     def _place(self, obj: Json) -> tuple[Resource, str]:
         resource = self._objects.registry.of_kind(obj["apiVersion"], obj["kind"])
@@ -277,7 +241,9 @@ class Sandbox:
         request = HttpRequest(scope, receive)
         body = await request.body()
         self._record(request, body)
-        answer_to = _Answer(send)
+        url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        effect = self._faults.strike(request.method, url)
+        answer_to = Answer(send, effect, self._closer(scope))
         async with anyio.create_task_group() as group:
 
             async def stop() -> None:
@@ -285,52 +251,53 @@ class Sandbox:
                 group.cancel_scope.cancel()
 
             group.start_soon(stop)
-            await self._answer(request, body, answer_to.send)
+            await self._answer(request, body, effect, answer_to)
             group.cancel_scope.cancel()
         await answer_to.finish()
 
-    async def _answer(self, request: HttpRequest, body: bytes, send: Send) -> None:
-        try:
-            if self._faults.strike(request.method, request.url.path):
-                await _gone(request)
-                return
-        except ApiError as error:
-            response = answer(error.body, error.code)
+    async def _answer(self, request: HttpRequest, body: bytes, effect: Effect, answer_to: Answer) -> None:
+        await anyio.sleep(effect.delay_s)
+        if effect.hang:
+            await _gone(request)
+            return
+        if effect.error is not None:
+            response = answer(effect.error.body, effect.error.code)
+            response.headers.update(effect.headers)
         else:
-            response = await self._router.handle(request, body)
-        await response(request.scope, request.receive, send)
+            response = await self._handled(request, body)
+        try:
+            await response(request.scope, request.receive, answer_to.send)
+        except CutOffError:
+            return
+
+    async def _handled(self, request: HttpRequest, body: bytes) -> Response:
+        """The router's answer; 500 where it fails, so that one request ends nothing else."""
+        try:
+            return await self._router.handle(request, body)
+        except Exception as error:  # noqa: BLE001 - as an API server recovers from a panic in a handler
+            _log.exception("the sandbox failed at %s %s", request.method, request.url.path)
+            said = f"Internal error occurred: the sandbox failed with {type(error).__name__}: {error}"
+            return answer(ApiError(500, said, "InternalError", {"causes": [{"message": str(error)}]}).body, 500)
+
+    def _closer(self, scope: Scope) -> Callable[[], None]:
+        """What ends the connection a request came by."""
+
+        def close() -> None:
+            for connection in list(self._server.server_state.connections):
+                if getattr(connection, "client", None) == tuple(scope["client"] or ()):
+                    connection.transport.close()
+
+        return close
 
     def _record(self, request: HttpRequest, body: bytes) -> None:
         parsed: Any = None
-        with contextlib.suppress(ValueError, yaml.YAMLError):
-            parsed = (json.loads(body) if body[:1] in b"{[" else yaml.safe_load(body)) if body else None
+        with contextlib.suppress(ValueError):
+            parsed = read_yaml(body).value if body else None
         content_type = request.headers.get("content-type", "")
         seen = Request(request.method, request.url.path, dict(request.query_params), body, content_type, parsed)
         self.requests.append(seen)
         if len(self.requests) > _REQUESTS_KEPT:
             del self.requests[: _REQUESTS_KEPT // 2]
-
-
-class _Answer:
-    """An answer under way, which can be ended early without breaking the protocol."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._begun = self._ended = False
-
-    async def send(self, message: Message) -> None:
-        """Pass a part of the answer on."""
-        self._begun = True
-        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
-        await self._send(message)
-
-    async def finish(self) -> None:
-        """End what was cut short; a request without any answer gets 503."""
-        if self._ended:
-            return
-        if not self._begun:
-            await self._send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _gone(request: HttpRequest) -> None:

@@ -50,7 +50,8 @@ class Store:
         self.version = _FIRST_VERSION
         self._objects: dict[Slot, dict[Name, Json]] = defaultdict(dict)
         self._history: dict[Slot, deque[Change]] = defaultdict(lambda: deque(maxlen=HISTORY))
-        self._oldest: dict[Slot, int] = defaultdict(lambda: _FIRST_VERSION)
+        self._forgotten = _FIRST_VERSION
+        self._oldest: dict[Slot, int] = defaultdict(lambda: self._forgotten)
         self._dependents: dict[str, dict[tuple[Slot, Name], Resource]] = defaultdict(dict)
         self._listeners: list[Callable[[Change], None]] = []
         self._changed = anyio.Event()
@@ -106,6 +107,17 @@ class Store:
         changes = list(history)
         return changes[bisect_right(changes, version, key=lambda change: change.version) :]
 
+    def oldest(self, resource: Resource) -> int:
+        """The version that a resource's history reaches back to."""
+        return self._oldest[_slot(resource)]
+
+    def forget(self) -> None:
+        """Forget all history, as a compaction does: every version up to now is too old."""
+        for slot in [*self._objects, *self._history]:
+            self._history[slot].clear()
+            self._oldest[slot] = self.version
+        self._forgotten = self.version
+
     async def changed(self) -> None:
         """Wait for the next write, whatever it is about."""
         await self._changed.wait()
@@ -115,11 +127,11 @@ class Store:
         self._listeners.append(listener)
 
     def _index(self, resource: Resource, slot: Slot, name: Name, old: Json | None, new: Json | None) -> None:
-        for owner in (old or {}).get("metadata", {}).get("ownerReferences", ()):
+        for owner in (old or {}).get("metadata", {}).get("ownerReferences") or ():
             self._dependents[owner["uid"]].pop((slot, name), None)
             if not self._dependents[owner["uid"]]:
                 del self._dependents[owner["uid"]]
-        for owner in (new or {}).get("metadata", {}).get("ownerReferences", ()):
+        for owner in (new or {}).get("metadata", {}).get("ownerReferences") or ():
             self._dependents[owner["uid"]][slot, name] = resource
 
     def _publish(self, change: Change) -> None:

@@ -46,7 +46,7 @@ class View:
 
     def line(self, kind: str, obj: Json) -> bytes:
         """One event of the stream."""
-        shown = obj
+        shown = self.resource.shown(obj)
         if self.form == "table":
             meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
             shown = table(self.resource, [obj], meta, self.include)

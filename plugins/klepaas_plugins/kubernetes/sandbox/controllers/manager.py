@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 
 import anyio
@@ -10,6 +11,7 @@ import anyio.lowlevel
 
 from klepaas_plugins.kubernetes.sandbox.events import Recorder
 from klepaas_plugins.kubernetes.sandbox.objects import Objects
+from klepaas_plugins.kubernetes.sandbox.status import ApiError
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
 from .base import Controller
@@ -26,6 +28,9 @@ from .stateful_sets import StatefulSetController
 
 _Work = tuple[int, str, str]
 _BATCH = 20
+_FIRST_RETRY_S = 0.005
+_LAST_RETRY_S = 60.0
+_log = logging.getLogger(__name__)
 
 
 class ControllerManager:
@@ -41,12 +46,18 @@ class ControllerManager:
         self._queue: dict[_Work, None] = {}
         self._timers: list[tuple[float, _Work]] = []
         self._due: dict[_Work, float] = {}
+        self._failures: dict[_Work, int] = {}
         self._wake = anyio.Event()
         objects.store.listen(self._changed)
 
     def _changed(self, change: Change) -> None:
         for index, controller in enumerate(self._controllers):
-            for namespace, name in controller.concerns(change):
+            try:
+                keys = list(controller.concerns(change))
+            except Exception:  # noqa: BLE001 - what a watch is told must not fail a write
+                _log.exception("a controller of the sandbox failed at a change: %s", type(controller).__name__)
+                continue
+            for namespace, name in keys:
                 self._queue[index, namespace, name] = None
         if self._queue:
             self._wake.set()
@@ -61,11 +72,30 @@ class ControllerManager:
                 continue
             work = next(iter(self._queue))
             del self._queue[work]
-            again_s = self._controllers[work[0]].reconcile(work[1], work[2])
-            self._schedule(work, again_s)
+            self._schedule(work, self._reconcile(work))
             done += 1
             if done % _BATCH == 0:
                 await anyio.lowlevel.checkpoint()
+
+    def _reconcile(self, work: _Work) -> float | None:
+        """One controller's look at one object; when it fails, the next look is later each time.
+
+        A controller may meet an object that passed validation and that it cannot make sense of. That must not end the
+        others, as it does not on a cluster.
+        """
+        index, namespace, name = work
+        try:
+            again_s: float | None = self._controllers[index].reconcile(namespace, name)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._failures[work] = failures = self._failures.get(work, 0) + 1
+            # An answer of the API, such as a conflict or a refusal by quota, is no fault of the controller.
+            level = logging.DEBUG if isinstance(error, ApiError) else logging.ERROR
+            what = type(self._controllers[index]).__name__
+            _log.log(level, "%s of the sandbox failed at %s/%s", what, namespace, name, exc_info=True)
+            delay_s = min(_FIRST_RETRY_S * float(2 ** min(failures, 16)), _LAST_RETRY_S)
+            return time.time() + delay_s
+        self._failures.pop(work, None)
+        return again_s
 
     def _schedule(self, work: _Work, again_s: float | None) -> None:
         if again_s is None:

@@ -1,7 +1,6 @@
 """Make the extract in `data/` anew: `python -m klepaas_plugins.kubernetes.sandbox.openapi.extract DIRECTORY`.
 
-The directory holds the documents below /openapi/v3 of an API server, one JSON file for each group and version. Nothing
-else of the sandbox uses this module.
+The directory holds the documents below /openapi/v3 of an API server, one JSON file for each group and version.
 """
 
 from __future__ import annotations
@@ -10,16 +9,19 @@ import gzip
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from klepaas_plugins.kubernetes.sandbox.model import Json
 from klepaas_plugins.kubernetes.sandbox.resources import BUILT_IN
 
+from .schemas import GVK, needed_by
+
 DATA = Path(__file__).parent / "data"
 _MORE = {("autoscaling", "v1", "Scale"), ("policy", "v1", "Eviction"),
          ("authorization.k8s.io", "v1", "SelfSubjectAccessReview")}  # fmt: skip
+_DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _DESCRIPTION_CHARS = 320
 
 
@@ -33,33 +35,16 @@ def shortened(text: str) -> str:
     return cut[: end + 1] if end > 60 else f"{cut.rsplit(' ', 1)[0]}..."
 
 
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(value.get("$ref"), str):
-            yield value["$ref"].rsplit("/", 1)[1]
-        for part in value.values():
-            yield from _references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _references(part)
-
-
 def needed(schemas: Json) -> list[str]:
     """The names of the schemas of what the sandbox serves, and of what these refer to."""
     kinds = {(one.group, one.version, one.kind) for one in BUILT_IN} | _MORE
     kinds |= {(group, version, f"{kind}List") for group, version, kind in kinds}
-    waiting = [
+    roots = [
         name
         for name, schema in schemas.items()
-        if any((k["group"], k["version"], k["kind"]) in kinds for k in schema.get("x-kubernetes-group-version-kind", ()))
+        if any((one["group"], one["version"], one["kind"]) in kinds for one in schema.get(GVK, ()))
     ]
-    found: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _references(schemas[name])
-    return sorted(found)
+    return needed_by(schemas, [*roots, _DELETE_OPTIONS])
 
 
 def _without_descriptions(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _DATA = Path(__file__).parent / "data"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _HEAD: Json = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
-_GVK = "x-kubernetes-group-version-kind"
+GVK = "x-kubernetes-group-version-kind"
 
 
 def _read(name: str) -> Json:
@@ -45,13 +46,36 @@ def _names() -> dict[tuple[str, str, str], str]:
     return {
         (kind["group"], kind["version"], kind["kind"]): name
         for name, schema in schemas().items()
-        for kind in schema.get(_GVK, ())
+        for kind in schema.get(GVK, ())
     }
 
 
 def name_of(group: str, version: str, kind: str) -> str | None:
     """The name of a built-in kind's schema."""
     return _names().get((group, version, kind))
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"].rsplit("/", 1)[1]
+        for part in value.values():
+            yield from _references(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _references(part)
+
+
+def needed_by(schemas: Json, roots: list[str]) -> list[str]:
+    """The names of these schemas and of all that they refer to."""
+    waiting = list(roots)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _references(schemas[name])
+    return sorted(found)
 
 
 class Node:
