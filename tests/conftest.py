@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from pathlib import Path
+
 import pytest
 
 from klepaas.output.redaction import vault
@@ -18,3 +20,13 @@ def empty_vault() -> Iterator[None]:
     """The process keeps the secrets that it has seen; those of one test are ordinary words to another."""
     yield
     vault.forget_all()
+
+
+@pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into the state folder of the person who runs it, nor any process that it starts."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(_state_home(tmp_path_factory)))
+
+
+def _state_home(factory: pytest.TempPathFactory) -> Path:
+    return factory.getbasetemp() / "state-home"

@@ -6,7 +6,7 @@ built-in ones first. A request says what is wanted, never how.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from klepaas.host import Host
 from klepaas.output import Answer
 
 if TYPE_CHECKING:
-    from klepaas.plugins import Plugins
+    from klepaas.plugins import Contribution, Plugins
 
 __all__ = ["Agents", "DeploymentAgent", "DeploymentRequest", "Report"]
 
@@ -95,7 +95,7 @@ class Agents:
     """The agents of one server, in the order in which they are asked."""
 
     def __init__(self) -> None:
-        self.all: Sequence[DeploymentAgent] = ()
+        self._offered: list[Contribution[DeploymentAgent]] = []
 
     @classmethod
     def of(cls, host: Host) -> "Agents":
@@ -109,16 +109,22 @@ class Agents:
             plugins: The plugins to ask.
             host: What they get.
         """
-        owners: dict[str, str] = {}
-        found: dict[str, list[DeploymentAgent]] = {}
-        for contribution in plugins.contributions("klepaas_deployment_agents", DeploymentAgent, host=host):
-            plugin, agent = contribution.plugin, contribution.item
-            owner = owners.setdefault(agent.name, plugin.source)
-            if any(agent.name == other.name for agents in found.values() for other in agents):
-                plugins.fail(plugin, f"its deployment agent {agent.name!r} is already offered by {owner}")
-            found.setdefault(plugin.name, []).append(agent)
-        active = {plugin.name for plugin in plugins.active}
-        self.all = [agent for name, agents in found.items() if name in active for agent in agents]
+        # Its own class is abstract; what plugins give are instances of others.
+        kind: type[DeploymentAgent] = DeploymentAgent  # type: ignore[type-abstract]
+        self._offered = []
+        for contribution in plugins.contributions("klepaas_deployment_agents", kind, host=host):
+            name = contribution.item.name
+            taken = next((other.plugin for other in self._offered if other.item.name == name), None)
+            if taken is None:
+                self._offered.append(contribution)
+            else:
+                reason = f"its deployment agent {name!r} is already offered by {taken.name} ({taken.source})"
+                plugins.fail(contribution.plugin, reason)
+
+    @property
+    def all(self) -> list[DeploymentAgent]:
+        """The agents of the plugins that take part."""
+        return [found.item for found in self._offered if found.plugin.reason is None]
 
     def choose(self, request: DeploymentRequest) -> DeploymentAgent:
         """The agent that carries a request out.
@@ -127,17 +133,18 @@ class Agents:
             Unavailable: There is no agent at all.
             BadRequest: None accepts it.
         """
-        for agent in self.all:
+        agents = self.all
+        for agent in agents:
             if _accepts(agent, request):
                 return agent
-        if not self.all:
+        if not agents:
             raise Unavailable(
                 f"Nothing can carry out the deployment of {request.app_name}: no deployment agent is active",
                 next_step="Ask the person who runs klepaas to look at `klepaas plugins list`; `cluster` is built in",
             )
         raise BadRequest(
             f"No deployment agent accepts this request for {request.app_name}; "
-            f"there {'is' if len(self.all) == 1 else 'are'} {', '.join(agent.name for agent in self.all)}",
+            f"there {'is' if len(agents) == 1 else 'are'} {', '.join(agent.name for agent in agents)}",
             next_step="Give an image, or ask the person who runs klepaas for an agent that can do this",
         )
 

@@ -14,13 +14,19 @@ from typing import Any
 from fastmcp import FastMCP
 
 from klepaas import __version__
+from klepaas.agents import Agents
 from klepaas.announcements import Announcements
+from klepaas.audit import Audit, AuditSink
+from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
+from klepaas.changes import Changes
 from klepaas.errors import BadRequest
+from klepaas.external import ExternalProvider, collect
 from klepaas.gate import Gate
 from klepaas.host import Host
 from klepaas.metrics import Metrics
+from klepaas.notifications import Notifications, NotificationSink
 from klepaas.plugins import Plugins
 from klepaas.settings import Mode, Settings
 
@@ -53,6 +59,7 @@ class App:
         metrics: What it counts.
         calls: What every call passes first.
         announcements: What tells clients of changes.
+        external: Other MCP servers that plugins named; not used yet.
     """
 
     server: FastMCP[Any]
@@ -63,6 +70,7 @@ class App:
     metrics: Metrics
     calls: Calls
     announcements: Announcements
+    external: list[ExternalProvider]
 
     async def catalogue_changed(self) -> None:
         """Tell every client that wants to know that the tools are others now."""
@@ -83,6 +91,10 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     plugins = plugins or Plugins(settings)
     host = Host(settings)
     catalogue = Catalogue(plugins, host)
+    Agents.of(host).collect(plugins, host)
+    external = collect(plugins, host, [entry.tool.name for entry in catalogue if entry.active])
+    notifications = _notifications(plugins, host)
+    changes = Changes(settings, _audit(plugins, host))
     metrics = Metrics.of(host)
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
@@ -90,8 +102,8 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         "klepaas",
         instructions=_INSTRUCTIONS + _mode_notice(settings),
         version=__version__,
-        middleware=[announcements, calls, Gate(catalogue, settings, metrics.calls.refused)],
-        lifespan=_lifespan(plugins, host, announcements),
+        middleware=[announcements, calls, Gate(catalogue, settings, changes, metrics.calls.refused)],
+        lifespan=_lifespan(plugins, host, announcements, notifications),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
         cache_ttl=_CATALOGUE_TTL_S,
@@ -102,19 +114,32 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     )
     _spare_the_list_before_each_call(server)
     announcements.serve(server)
-    return App(server, settings, plugins, catalogue, host, metrics, calls, announcements)
+    return App(server, settings, plugins, catalogue, host, metrics, calls, announcements, external)
 
 
 def _mode_notice(settings: Settings) -> str:
     return "" if settings.mode is Mode.WRITES else " This server is read-only: tools that change things are not listed."
 
 
-def _lifespan(plugins: Plugins, host: Host, announcements: Announcements) -> Any:
+def _audit(plugins: Plugins, host: Host) -> Audit:
+    settings = host.settings
+    sinks = [found.item for found in plugins.contributions("klepaas_audit_sinks", AuditSink, host=host)]
+    return Audit([AuditFile(settings.state_dir, settings.audit_file_max_bytes).sink(), *sinks])
+
+
+def _notifications(plugins: Plugins, host: Host) -> Notifications:
+    found = plugins.contributions("klepaas_notification_sinks", NotificationSink, host=host)
+    notifications = Notifications.of(host)
+    notifications.sinks = [*notifications.sinks, *(contribution.item for contribution in found)]
+    return notifications
+
+
+def _lifespan(plugins: Plugins, host: Host, announcements: Announcements, notifications: Notifications) -> Any:
     @asynccontextmanager
     async def lifespan(_server: FastMCP[Any]) -> AsyncIterator[dict[str, Any]]:
         try:
             await plugins.start(host)
-            async with announcements.running():
+            async with announcements.running(), notifications.running():
                 yield {}
         finally:
             await plugins.stop(host)

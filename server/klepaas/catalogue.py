@@ -37,6 +37,19 @@ class Entry:
     plugin: Plugin
     mcp: McpTool
 
+    @functools.cached_property
+    def trial(self) -> McpTool:
+        """Takes the same arguments, and does nothing: running it shows whether they fit."""
+        return _LeanTool.from_function(_idle(self.tool.function), name=self.tool.name, output_schema=None)
+
+    @functools.cached_property
+    def preview(self) -> McpTool | None:
+        """Shows what a call would change. None: the tool declares nothing of the kind."""
+        function = self.tool.preview
+        if function is None:
+            return None
+        return _LeanTool.from_function(_answering(function), name=self.tool.name, output_schema=None)
+
     @property
     def active(self) -> bool:
         """Whether its plugin still takes part: one whose start failed does not."""
@@ -138,7 +151,19 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
         facts = dict(answer.facts) if answer.facts is not None else None
         return ToolResult(content=answer.text, structured_content=facts)
 
-    # Resolved, since the wrapper's module does not know the names that a plugin's annotations use.
+    return _resolved(run, function)
+
+
+def _idle(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def run(*_args: Any, **_kwargs: Any) -> ToolResult:
+        return ToolResult(content="")
+
+    return _resolved(run, function)
+
+
+def _resolved(run: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The wrapper with the function's annotations: its own module does not know the names that they use."""
     run.__doc__ = None  # read already, by us
     run.__annotations__ = {**typing.get_type_hints(function, include_extras=True), "return": ToolResult}
     return run

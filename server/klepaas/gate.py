@@ -1,6 +1,7 @@
 """The gate: the one way of every call, on every transport, mounted and proxied tools included.
 
-    find the tool -> its effect against the mode -> check each text -> run with a time limit -> clean, redact, cut
+    find the tool -> its effect against the mode -> check each text -> a change: policy, confirmation, audit
+        -> run with a time limit -> clean, redact, cut
 
 It is a FastMCP middleware. Filtering the list is a courtesy to the model; what protects is the refusal in the call's
 own path. Every failure leaves here as a result with `isError`, one line and a code: the model must be able to read it.
@@ -21,8 +22,11 @@ from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
 
 from klepaas.catalogue import Catalogue, Entry
+from klepaas.changes import Call, Changes
+from klepaas.confirmation import NotConfirmed
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
+from klepaas.principals import acting, current_principal, principal_of
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
 from klepaas.way_out import let_out, refuse
@@ -38,12 +42,20 @@ class Gate(Middleware):
     Args:
         catalogue: The tools there are; one that is not in it cannot be called.
         settings: The mode, and the hard limit of an answer.
+        changes: Makes the changes.
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: Settings, refused: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        settings: Settings,
+        changes: Changes,
+        refused: Callable[[str], None] | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._settings = settings
+        self._changes = changes
         self._refused = refused or (lambda _reason: None)
 
     async def on_list_tools(
@@ -52,7 +64,11 @@ class Gate(Middleware):
         call_next: CallNext[mt.ListToolsRequest, Sequence[McpTool]],
     ) -> Sequence[McpTool]:
         """List what the mode would let through, by name, so that the order never changes."""
-        listed = [tool for tool in await call_next(context) if self._listed(tool.name)]
+        listed = [
+            self._changes.listed(tool, entry.tool)
+            for tool in await call_next(context)
+            if (entry := self._catalogue.get(tool.name)) is not None and self._objection(entry) is None
+        ]
         return sorted(listed, key=lambda tool: tool.name)
 
     async def on_call_tool(
@@ -63,8 +79,10 @@ class Gate(Middleware):
         """Run a call, or answer with the reason why not."""
         name = context.message.name
         try:
-            entry = self._admit(name, context.message.arguments or {})
-            return let_out(await self._run(entry, context, call_next), self._settings.answer_max_bytes)
+            asking = context.fastmcp_context
+            with acting(principal_of(asking) if asking else current_principal()):
+                result = await self._answer(context, call_next)
+            return let_out(result, self._settings.answer_max_bytes)
         except KlepaasError as exc:
             log.info("call of %.64a refused or failed: %s", name, exc.code)
             return self._refusal(exc)
@@ -99,7 +117,29 @@ class Gate(Middleware):
             )
         return None
 
-    def _admit(self, name: str, arguments: dict[str, Any]) -> Entry:
+    async def _answer(
+        self,
+        context: MiddlewareContext[mt.CallToolRequestParams],
+        call_next: CallNext[mt.CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        entry = self._admit(context.message.name)
+        arguments, plan_id = self._check(entry, context.message.arguments or {})
+        if not entry.tool.changes(arguments):
+            return await self._run(entry, arguments, context, call_next)
+        asking = context.fastmcp_context
+        if asking is None:
+            raise RuntimeError("FastMCP gave the call no context, so nobody can be asked")
+
+        async def run(chosen: dict[str, Any]) -> ToolResult:
+            return await self._run(entry, chosen, context, call_next)
+
+        try:
+            return await self._changes.carry_out(Call(entry, arguments, plan_id, asking, run))
+        except NotConfirmed:
+            self._refused("not_confirmed")
+            raise
+
+    def _admit(self, name: str) -> Entry:
         entry = self._catalogue.get(name)
         if entry is None:
             self._refused("unknown_tool")
@@ -109,12 +149,17 @@ class Gate(Middleware):
             reason, error = objection
             self._refused(reason)
             raise error
+        return entry
+
+    def _check(self, entry: Entry, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+        """The tool's own arguments, each text checked, and the id of the plan that is confirmed, where one is."""
         try:
-            entry.tool.verify(arguments)
+            own, plan_id = self._changes.without_plan(entry.tool, arguments)
+            entry.tool.verify(own)
         except BadRequest:
             self._refused("bad_arguments")
             raise
-        return entry
+        return own, plan_id
 
     def _unknown(self, name: str) -> KlepaasError:
         listed = [entry.tool.name for entry in self._catalogue if self._listed(entry.tool.name)]
@@ -126,13 +171,16 @@ class Gate(Middleware):
     async def _run(
         self,
         entry: Entry,
+        arguments: dict[str, Any],
         context: MiddlewareContext[mt.CallToolRequestParams],
         call_next: CallNext[mt.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         tool = entry.tool
         try:
             with anyio.move_on_after(tool.timeout_s) as limit:
-                return await call_next(context)
+                return await call_next(
+                    context.copy(message=context.message.model_copy(update={"arguments": arguments}))
+                )
         except (FastMCPError, NotFoundError) as exc:
             translate(exc, tool.name)
         if limit.cancelled_caught:

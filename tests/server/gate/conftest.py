@@ -89,5 +89,9 @@ def client(klepaas: Callable[..., App], era: Any) -> Client[Any]:
 
 @pytest.fixture
 def writer(klepaas: Callable[..., App], era: Any) -> Client[Any]:
-    """A client of a klepaas that allows writes."""
-    return Client(klepaas(mode=Mode.WRITES).server, mode=era)
+    """A client of a klepaas that allows writes, with a person who confirms everything."""
+
+    async def confirm(*_: Any) -> dict[str, bool]:
+        return {"confirm": True}
+
+    return Client(klepaas(mode=Mode.WRITES).server, mode=era, elicitation_handler=confirm)
