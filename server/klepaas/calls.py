@@ -63,6 +63,7 @@ class Calls(Middleware):
         entry = self._catalogue.get(context.message.name)
         tool, effect = (entry.tool.name, entry.tool.effect) if entry else (NO_TOOL, None)
         started_at, outcome = time.monotonic(), "cancelled"
+        self._numbers.began()
         with correlated(_correlation(context, entry.tool.name if entry else None)):
             try:
                 result = await self._limited(context, call_next)

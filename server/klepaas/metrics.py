@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from klepaas.host import Host
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
     from klepaas.resilience.breaker import State
     from klepaas.resilience.classify import Kind
@@ -221,9 +221,21 @@ class ToolCalls:
             "mcp_gate_refusals_total", "Calls refused before a tool ran", ["reason"], registry=self._metrics.registry
         )
 
+    @cached_property
+    def _running(self) -> "Gauge":
+        from prometheus_client import Gauge
+
+        return Gauge(
+            "mcp_tool_calls_running", "Tool calls that run or wait for a slot", registry=self._metrics.registry
+        )
+
     def prepare(self) -> None:
         """Build the instruments."""
-        self._calls, self._latency, self._refusals  # noqa: B018 -- builds them
+        self._calls, self._latency, self._refusals, self._running  # noqa: B018 -- builds them
+
+    def began(self) -> None:
+        """A call came; `called` tells its end."""
+        self._running.inc()
 
     def called(self, tool: str, effect: str, outcome: str, latency_s: float) -> None:
         """A call came to an end.
@@ -234,6 +246,7 @@ class ToolCalls:
             outcome: "ok", an error's code, "input_required" or "cancelled".
             latency_s: How long it took.
         """
+        self._running.dec()
         self._calls.labels(tool, effect, outcome).inc()
         self._latency.labels(tool, effect).observe(latency_s)
 
