@@ -58,10 +58,14 @@ PREAMBLE = """\
 from typing import Annotated, Any
 
 from klepaas import names
+from klepaas.agents import DeploymentAgent
+from klepaas.audit import AuditSink
 from klepaas.errors import Conflict
+from klepaas.external import ExternalProvider, HttpServer
 from klepaas.hookspecs import (
     Command, DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level, hookimpl,
 )
+from klepaas.notifications import NotificationSink
 from klepaas.tools import Effect, Tool
 
 

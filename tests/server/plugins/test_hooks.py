@@ -14,9 +14,11 @@ from fastmcp import Client
 from fastmcp.client.client import CallToolResult
 
 from klepaas import plugins as plugin_host
+from klepaas.agents import Agents
 from klepaas.app import App, create_app
 from klepaas.doctor import examine
 from klepaas.hookspecs import Command, Hooks
+from klepaas.notifications import Notifications
 from klepaas.plugins import PluginError, Plugins, PluginState
 from klepaas.settings import Settings
 
@@ -52,6 +54,33 @@ ALL_HOOKS = """
     def klepaas_commands():
         calls.append(("klepaas_commands", {}))
         return (Command("NAME", "Say NAME", lambda arguments: print("NAME") or 0),)
+
+    @hookimpl
+    def klepaas_audit_sinks(host):
+        calls.append(("klepaas_audit_sinks", dict(host=host)))
+        async def write(record): ...
+        return [AuditSink("NAME audit", write)]
+
+    @hookimpl
+    def klepaas_notification_sinks(host):
+        calls.append(("klepaas_notification_sinks", dict(host=host)))
+        async def send(notification): ...
+        return [NotificationSink("NAME notifications", send)]
+
+    @hookimpl
+    def klepaas_deployment_agents(host):
+        calls.append(("klepaas_deployment_agents", dict(host=host)))
+        class Agent(DeploymentAgent):
+            name = "NAME"
+            def accepts(self, request): return False
+            async def preview(self, request): ...
+            async def deploy(self, request, report, wait_s): ...
+        return [Agent()]
+
+    @hookimpl
+    def klepaas_external_providers(host):
+        calls.append(("klepaas_external_providers", dict(host=host)))
+        return [ExternalProvider("NAME server", HttpServer("http://127.0.0.1:9/mcp"), "extNAME")]
 
     @hookimpl
     async def klepaas_start(host):
@@ -92,6 +121,9 @@ async def test_every_hook_is_called_once_with_the_documented_arguments(
 ) -> None:
     distribute("whole", offering("whole"))
     app = app_with(installed())
+    assert [agent.name for agent in Agents.of(app.host).all] == ["whole"]
+    assert [provider.prefix for provider in app.external] == ["extwhole"]
+    assert [sink.name for sink in Notifications.of(app.host).sinks] == ["log", "whole notifications"]
     list(app.plugins.contributions("klepaas_commands", Command))
     results = await examine(app.plugins, app.host)
     async with Client(app.server) as client:
