@@ -249,7 +249,7 @@ class FaultProxy(_Listening):
     async def _ask(self, head: bytes, body: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         try:
-            writer.write(head + body)
+            writer.write(_asking_to_close(head) + body)
             await writer.drain()
             return await reader.read(-1)
         finally:
@@ -271,6 +271,12 @@ async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     with anyio.fail_after(HEAD_TIMEOUT_S):
         head = await reader.readuntil(b"\r\n\r\n")
         return head, await reader.readexactly(int(_header(head, b"content-length") or 0))
+
+
+def _asking_to_close(head: bytes) -> bytes:
+    """The head with which a server that keeps connections alive ends this one, too."""
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
+    return b"\r\n".join([lines[0], b"Connection: close", *lines[1:]])
 
 
 def _header(head: bytes, name: bytes) -> bytes | None:
