@@ -26,6 +26,12 @@ SAMPLES: dict[str, Any] = {
     "wait_s": 5,
     # The application of these tests was made by somebody else.
     "take_ownership": True,
+    "manifests": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: default}\ndata: {host: db}\n",
+}
+# What a tool needs that the samples above do not fit.
+_NEW = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new, namespace: default}\ndata: {host: db}\n"
+_OF_TOOL: dict[str, dict[str, Any]] = {
+    "k8s_create": {"manifests": _NEW},
 }
 _ALWAYS = ("wait_s", "take_ownership")
 
@@ -43,4 +49,5 @@ def plausible(tool: Tool) -> dict[str, Any]:
     ]
     for name in required:
         assert name in SAMPLES, f"tests/promises/calls.py has no sample for {name!r} of {tool.name}"
-    return {name: SAMPLES[name] for name in tool.parameters if name in required or name in _ALWAYS}
+    chosen = {name: SAMPLES[name] for name in tool.parameters if name in required or name in _ALWAYS}
+    return {**chosen, **_OF_TOOL.get(tool.name, {})}

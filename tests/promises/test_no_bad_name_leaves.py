@@ -1,5 +1,6 @@
 """A hostile text in any parameter of any tool causes no request outside the tool's own methods and paths."""
 
+import json
 import re
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from klepaas.app import create_app
 from klepaas.parameters import Places
 from klepaas.settings import Mode, Settings
-from klepaas.tools import Tool
+from klepaas.tools import Effect, Tool
 from klepaas_plugins.kubernetes.sandbox import mutating
 
 from .calls import SAMPLES, plausible
@@ -61,6 +62,14 @@ HOSTILE = (
 _PATH = re.compile(r"(/[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?)+")
 
 
+# What a changing tool may touch: an object, never a collection or a namespace. A creation names it in its body.
+_TOUCHED = {
+    "k8s_apply": "PATCH /api/v1/namespaces/default/configmaps/web",
+    "k8s_create": "POST /api/v1/namespaces/default/configmaps",
+}
+_TOUCHED_BY_OTHERS = "(PATCH|POST|PUT) /.*/namespaces/default/(deployments|services)/web(/scale)?"
+
+
 def _with(tool: Tool, name: str, value: str) -> list[dict[str, Any]]:
     """The tool's sensible call with a hostile text wherever this parameter can hold one."""
     arguments = plausible(tool)
@@ -86,14 +95,43 @@ def _check_requests(platform: Platform, tool: Tool) -> None:
     for request in platform.sandbox.requests:
         assert _PATH.fullmatch(request.path), (tool.name, request.method, request.path)
         assert ".." not in request.path, (tool.name, request.path)
-        assert request.method != "DELETE", (tool.name, request.path)
         if mutating(request):
-            # An object, never a collection or a namespace: the last segments are a kind and a name.
-            assert re.search(r"/namespaces/default/(deployments|services)/web(/scale)?$", request.path), (
-                tool.name,
-                request.method,
-                request.path,
-            )
+            allowed = _TOUCHED.get(tool.name, _TOUCHED_BY_OTHERS)
+            assert re.fullmatch(allowed, f"{request.method} {request.path}"), (tool.name, request.method, request.path)
+        assert request.method != "DELETE" or tool.effect is Effect.DESTRUCTIVE, (tool.name, request.path)
+
+
+MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "default"}}
+
+
+def _manifests_with(value: str) -> list[dict[str, Any]]:
+    metadata = MANIFEST["metadata"]
+    assert isinstance(metadata, dict)
+    return [
+        {**MANIFEST, "metadata": {**metadata, "name": value}},
+        {**MANIFEST, "metadata": {**metadata, "namespace": value}},
+        {**MANIFEST, "metadata": {"generateName": value}},
+        {**MANIFEST, "kind": value},
+        {**MANIFEST, "apiVersion": value},
+        {**MANIFEST, "apiVersion": f"{value}/v1"},
+    ]
+
+
+async def test_no_hostile_text_inside_a_manifest_leads_a_request_astray(platform: Platform) -> None:
+    tools = [entry.tool for entry in create_app(Settings(mode=Mode.WRITES)).catalogue]
+    takers = [tool for tool in tools if "manifests" in tool.parameters]
+    assert len(takers) >= 2
+    async with platform.client("memory, 2025-11-25", Mode.WRITES) as client:
+        for tool in takers:
+            platform.sandbox.clear_requests()
+            for value in HOSTILE:
+                for manifest in _manifests_with(value):
+                    answer = await client.call_tool(
+                        tool.name, {"manifests": json.dumps(manifest)}, raise_on_error=False
+                    )
+                    assert answer.is_error, (tool.name, manifest)
+            assert [request for request in platform.sandbox.requests if mutating(request)] == []
+            _check_requests(platform, tool)
 
 
 def test_every_parameter_that_can_hold_text_has_a_sample() -> None:

@@ -1,5 +1,6 @@
 """Forty planted secrets appear in no result, error or stderr, whatever is asked for and however it is shown."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
     for name in ("leaky", "deployment/leaky"):
         yield "k8s_logs", {"name": name, "tail_lines": 100}
     yield "k8s_events", {"all_namespaces": True}
+    yield from _changes()
     yield "get_deployment_status", {"app_name": "leaky"}
     yield "list_applications", {"all_namespaces": True}
     leaky = {"app_name": "leaky", "image": "registry.example/leaky:2.0", "take_ownership": True}
@@ -47,6 +49,24 @@ def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "deploy_application", {**leaky, "image": "registry.example/leaky:crash", "wait_s": 5}
     yield "get_deployment_status", {"app_name": "leaky"}
     yield "get_overview", {}
+
+
+def _changes() -> Iterator[tuple[str, dict[str, Any]]]:
+    """What lays an object that holds secrets beside another one."""
+    harmless = {"name": "main", "image": "registry.example/leaky:1.0"}
+    for kind, name, field in (
+        ("Secret", "opaque", {"stringData": {"value": "changed"}}),
+        ("ConfigMap", "settings", {"data": {"DB_PASSWORD": "changed", ".env": "A=1", "application.yaml": "db: {}"}}),
+        ("Service", "leaky", {"spec": {"selector": {"app": "x"}, "ports": [{"port": 81}]}}),
+        ("Deployment", "leaky", {"spec": {"template": {"spec": {"containers": [harmless]}}}}),
+    ):
+        version = "apps/v1" if kind == "Deployment" else "v1"
+        metadata = {"name": name, "namespace": "default", "annotations": {"kubernetes.io/change-cause": "x"}}
+        text = json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, **field})
+        for force in (False, True):
+            yield "k8s_apply", {"manifests": text, "dry_run": True, "take_ownership": force}
+        yield "k8s_create", {"manifests": text, "dry_run": True}
+        yield "k8s_apply", {"manifests": text, "take_ownership": True}
 
 
 @pytest.mark.parametrize("transport", ["memory, 2026-07-28", "stdio"])

@@ -1,7 +1,7 @@
 """The Kubernetes tools that a model calls: their parameters, and what each says about itself.
 
 What they do is in `listing`, `logs` and `happenings`, and so is what the parameters mean in full: these docstrings are
-read by every client in every conversation, and each word is paid for. All of the tools only read.
+read by every client in every conversation, and each word is paid for.
 """
 
 from typing import Annotated, Literal
@@ -13,11 +13,13 @@ from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.output import Answer, table
 from klepaas.tools import Effect, Tool
+from klepaas_plugins.kubernetes.applying import Wish, answer_change
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
 from klepaas_plugins.kubernetes.fieldpaths import COLUMNS, columns_of
 from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
 from klepaas_plugins.kubernetes.listing import answer_many, answer_one, answer_one_anywhere
 from klepaas_plugins.kubernetes.logs import POD_OR_WORKLOAD, LogQuestion, answer_logs
+from klepaas_plugins.kubernetes.manifests import MANIFESTS
 from klepaas_plugins.kubernetes.pages import Output, Question
 from klepaas_plugins.kubernetes.paging import CURSOR
 from klepaas_plugins.kubernetes.sorting import SORT_BY, order_of
@@ -26,6 +28,8 @@ __all__ = ["KubernetesTools"]
 
 Context = Annotated[str | None, names.CONTEXT]
 Namespace = Annotated[str | None, names.NAMESPACE]
+Manifests = Annotated[str, MANIFESTS, Field(description="YAML (--- between documents) or JSON")]
+DryRun = Annotated[bool, Field(description="Only show what would change")]
 TOOLSET = "kubernetes"
 
 
@@ -45,6 +49,8 @@ class KubernetesTools:
             Tool(self.k8s_get, Effect.READ, "Get Kubernetes objects", TOOLSET, foreign_text=True),
             Tool(self.k8s_logs, Effect.READ, "Read container logs", TOOLSET, foreign_text=True),
             Tool(self.k8s_events, Effect.READ, "List Kubernetes events", TOOLSET, foreign_text=True),
+            Tool(self.k8s_apply, Effect.WRITE, "Apply manifests", TOOLSET, foreign_text=True, idempotent=True),
+            Tool(self.k8s_create, Effect.WRITE, "Create objects", TOOLSET, foreign_text=True),
             Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
         ]
 
@@ -133,6 +139,32 @@ class KubernetesTools:
             place = None
         about_kind = about.kind if about else None
         return await answer_events(EventQuestion(cluster, place, name, about_kind, types == "warning", limit))
+
+    async def k8s_apply(
+        self,
+        manifests: Manifests,
+        namespace: Namespace = None,
+        dry_run: DryRun = False,
+        take_ownership: Annotated[bool, Field(description="Take over fields of other managers")] = False,
+        context: Context = None,
+    ) -> Answer:
+        """Create or change Kubernetes objects from manifests, by server-side apply.
+
+        Use it for anything that no application tool does. Send only the fields to set; dry_run first shows the diff.
+        """
+        cluster = await self._clusters.cluster(context)
+        return await answer_change(Wish(cluster, manifests, namespace, False, take_ownership, dry_run))
+
+    async def k8s_create(
+        self,
+        manifests: Manifests,
+        namespace: Namespace = None,
+        dry_run: DryRun = False,
+        context: Context = None,
+    ) -> Answer:
+        """Create Kubernetes objects that must not exist yet; generateName works."""
+        cluster = await self._clusters.cluster(context)
+        return await answer_change(Wish(cluster, manifests, namespace, True, False, dry_run))
 
     async def k8s_contexts(self) -> Answer:
         """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""

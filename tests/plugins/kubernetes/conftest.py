@@ -16,6 +16,7 @@ from anyio.streams.tls import TLSListener
 from fastmcp import Client
 
 from klepaas.app import create_app
+from klepaas.settings import Mode, Settings
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 from klepaas_plugins.kubernetes.client.kubeconfig import Kubeconfig
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
@@ -157,6 +158,19 @@ async def ask(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
         async def call(tool: str, /, **arguments: Any) -> Any:
             with anyio.fail_after(20):
+                return await client.call_tool(tool, arguments, raise_on_error=False)
+
+        yield call
+
+
+@pytest.fixture
+async def change(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
+    """The same as `ask`, of a klepaas that may write."""
+    monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "sandbox")))
+    async with Client(create_app(Settings(mode=Mode.WRITES)).server) as client:
+
+        async def call(tool: str, /, **arguments: Any) -> Any:
+            with anyio.fail_after(30):
                 return await client.call_tool(tool, arguments, raise_on_error=False)
 
         yield call

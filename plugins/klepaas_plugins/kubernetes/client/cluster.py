@@ -5,9 +5,9 @@ It works on plain dictionaries and decodes no typed models. It masks nothing: wh
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from klepaas import names
 from klepaas.errors import BadRequest
@@ -27,6 +27,7 @@ FIELD_MANAGER = "klepaas"
 LOG_MAX_BYTES = 8 * 1024 * 1024
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
 
 
 class Cluster:
@@ -223,6 +224,73 @@ class Cluster:
         path = paths.instance(resource, name, namespace, subresource)
         request = Request(act, path, _change(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
         return await self._transport.json(request)
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Delete one object, and only that one.
+
+        Args:
+            resource: Its kind.
+            name: Its name.
+            namespace: Its namespace. None: only for a kind without namespaces.
+            uid: Which object of that name is meant; one made since is left alone.
+            resource_version: Only in this version. None: in any.
+            propagation: What becomes of the objects that it owns.
+            dry_run: Only have the server check it.
+
+        Returns:
+            The object as it ends, or a Status.
+
+        Raises:
+            NotFound: There is none of that name.
+            Conflict: It is another object by now, or was changed.
+
+        Source:
+            Kubernetes API, meta/v1 DeleteOptions.
+        """
+        act = self._act("delete", resource, name, namespace, changes=not dry_run)
+        held = {"uid": uid, **({"resourceVersion": resource_version} if resource_version else {})}
+        body: dict[str, Any] = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": held,
+            "propagationPolicy": propagation,
+        }
+        if dry_run:
+            body["dryRun"] = ["All"]
+        return await self._transport.json(
+            Request(act, paths.instance(resource, name, namespace), method="DELETE", body=body)
+        )
+
+    async def metadata(
+        self, resource: Resource, namespace: str | None, *, limit: int | None = None, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """The metadata of the objects of a kind, without the rest of them.
+
+        Args:
+            resource: The kind.
+            namespace: Their namespace. None: all namespaces.
+            limit: Most objects in one answer. None: all of them.
+            cursor: `metadata.continue` of the answer before. None: from the beginning.
+
+        Source:
+            Kubernetes API concepts, "Receiving resources as PartialObjectMetadata".
+        """
+        query = _selection(None, None, limit, cursor)
+        return await self._transport.json(self._collection(resource, namespace, query, accept=_METADATA))
+
+    async def resources(self) -> Sequence[Resource]:
+        """Every kind that the cluster serves, each in its preferred version."""
+        return await self._discovery.resources()
 
     async def scale(
         self, resource: Resource, name: str, namespace: str | None, replicas: int, *, dry_run: bool = False
