@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "OK", "call", "doctor", "list_plugins", "list_tools", "serve"]
 
 OK, FAILED = 0, 1
+# What the last answers get to be written to stdout: nothing tells when they have been.
+_LAST_ANSWERS_S = 0.2
 
 
 def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
@@ -76,7 +78,8 @@ async def _leave_on_signal(app: "App") -> None:
     asked: list[int] = []
 
     async def leave(number: int) -> None:
-        await app.calls.stop(app.settings.shutdown_grace_s)
+        if await app.calls.stop(app.settings.shutdown_grace_s):
+            await anyio.sleep(_LAST_ANSWERS_S)
         await app.plugins.stop(app.host)
         await app.host.aclose()
         _exit_now(number)

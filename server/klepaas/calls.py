@@ -72,19 +72,25 @@ class Calls(Middleware):
             finally:
                 self._numbers.called(tool, effect or "none", outcome, time.monotonic() - started_at)
 
-    async def stop(self, grace_s: float) -> None:
-        """Refuse further calls, and end those that run.
+    async def stop(self, grace_s: float) -> bool:
+        """Refuse further calls, and end those that run; their answers are then on their way, not yet with the client.
 
         Args:
             grace_s: What they get to end by themselves, in seconds; then they are cancelled and answer so.
+
+        Returns:
+            Whether any ran.
         """
         self.stopping = True
+        if not self._running:
+            return False
         if await self._all_ended(grace_s):
-            return
+            return True
         log.warning("cancelling %d calls that still run after %g s", len(self._running), grace_s)
         for scope in list(self._running):
             scope.cancel()
         await self._all_ended(ANSWER_LIMIT_S)
+        return True
 
     async def _all_ended(self, within_s: float) -> bool:
         self._idle = anyio.Event()

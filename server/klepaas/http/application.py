@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from klepaas.app import App
+from klepaas.calls import ANSWER_LIMIT_S
 from klepaas.http.front import BodyLimit, Front
 from klepaas.http.readiness import Readiness
 
@@ -70,8 +71,9 @@ class HttpApp:
                 self.readiness.started = False
 
     async def end_streams(self) -> None:
-        """End what would otherwise never end: the streams on which clients wait for news."""
+        """End what would otherwise never end, the streams on which clients wait for news; let answers out first."""
         self._app.announcements.end_streams()
+        await self._front.all_answered(ANSWER_LIMIT_S)
         for session in list(self._sessions._server_instances.values()):
             await session.terminate()
 

@@ -57,6 +57,19 @@ class Front:
         self._inner = inner
         self._calls = calls
         self._numbers = numbers
+        self._answering = 0
+        self._answered = anyio.Event()
+
+    async def all_answered(self, within_s: float) -> None:
+        """Wait until every message that was posted has its whole answer.
+
+        Args:
+            within_s: For how long at most, in seconds.
+        """
+        with anyio.move_on_after(within_s):
+            while self._answering:
+                self._answered = anyio.Event()
+                await self._answered.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a request through."""
@@ -75,21 +88,34 @@ class Front:
         scope[CORRELATION] = correlation
         path = scope["path"] if scope["path"] in PATHS else "other"
         method = scope["method"] if scope["method"] in METHODS else "other"
+        is_message = method == "POST"
+        self._answering += is_message
         with correlated(correlation):
             try:
                 await (self._objection(scope) or self._inner)(scope, receive, watched)
             finally:
+                self._answering -= is_message
+                self._answered.set()
                 self._numbers.answered(path, method, status)
 
     def _objection(self, scope: Scope) -> Response | None:
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEADERS_MAX_BYTES:
             return rejection(431, f"The headers are longer than {HEADERS_MAX_BYTES} bytes")
-        # Whoever has a session may still answer what a running call asked; its new calls are refused one by one.
-        is_new = scope["path"] == "/mcp" and "mcp-session-id" not in Headers(scope=scope)
-        if self._calls.stopping and is_new:
+        if self._calls.stopping and scope["path"] == "/mcp" and _begins_something(scope):
             return rejection(503, "This server is stopping", retry_after_s=5)
         return None
+
+
+def _begins_something(scope: Scope) -> bool:
+    """Whether a request opens a session or a stream, which would outlive the calls that still run.
+
+    Others come through: they may answer what a running call asked, and new calls are refused one by one.
+    """
+    headers = Headers(scope=scope)
+    if "mcp-session-id" in headers:
+        return bool(scope["method"] == "GET")
+    return headers.get("mcp-method", "subscriptions/listen") == "subscriptions/listen"
 
 
 class BodyLimit:
