@@ -6,13 +6,14 @@ built-in ones first. A request says what is wanted, never how.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from klepaas.errors import BadRequest, Unavailable
 from klepaas.host import Host
 from klepaas.output import Answer
+from klepaas.tools import Target
 
 if TYPE_CHECKING:
     from klepaas.plugins import Contribution, Plugins
@@ -68,6 +69,10 @@ class DeploymentAgent(ABC):
     @abstractmethod
     def accepts(self, request: DeploymentRequest) -> bool:
         """Whether this agent can carry the request out. Touches no network."""
+
+    async def targets(self, request: DeploymentRequest) -> Sequence[Target]:
+        """What deploying would change, for policy and audit; better with the names that defaults stand for."""
+        return (Target(request.context, request.namespace, "application", request.app_name),)
 
     @abstractmethod
     async def preview(self, request: DeploymentRequest) -> Answer:

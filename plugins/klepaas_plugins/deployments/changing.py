@@ -21,6 +21,7 @@ from klepaas_plugins.deployments.objects import (
     at,
     counted,
     desired_replicas,
+    images,
     items,
     name_of,
     one_line,
@@ -101,6 +102,9 @@ class Changer:
         before = desired_replicas(workload.item)
         await self._refuse_for_an_autoscaler(workload, replicas)
         words = f"{before} -> {replicas} pods"
+        if before == replicas and self.dry_run:
+            text = f"Dry run: {workload.title} already wants {counted(replicas, 'pod')}; scaling would change nothing."
+            return Answer(text, {"dry_run": True, "changes": 0})
         if before == replicas:
             return await self._settle(
                 workload, workload.item, Change("Scaling", f"already wants {counted(replicas, 'pod')}", stored=False)
@@ -128,6 +132,8 @@ class Changer:
         template = {"metadata": {"annotations": {RESTARTED_AT: moment}}}
         patch = {"metadata": {"annotations": {CHANGE_CAUSE: "restart"}}, "spec": {"template": template}}
         after = await self._patch(workload, patch)
+        if self.dry_run:
+            return _restart_in_words(workload)
         stopped = workload.kind != "DaemonSet" and desired_replicas(workload.item) == 0
         change = Change("Restart", "is restarted", notes=["It is scaled to 0: no pod runs."] if stopped else [])
         return await self._finish(workload, workload.item, after, change)
@@ -166,6 +172,17 @@ class Changer:
                     f"The autoscaler {name_of(item)} decides how many pods {self.place.text} has ({low} to {high})",
                     next_step="Change its minReplicas and maxReplicas instead, or delete it first",
                 )
+
+
+def _restart_in_words(workload: Workload) -> Answer:
+    """The same for the same workload, unlike the moment of a restart, which is all that differs in the object."""
+    lines = [
+        "Dry run, nothing was stored. A restart would replace every pod of "
+        f"{workload.title}, one after another, by a new one of {', '.join(images(workload.item))}."
+    ]
+    if workload.kind != "DaemonSet":
+        lines.append(f"It wants {counted(desired_replicas(workload.item), 'pod')}.")
+    return Answer("\n".join(lines), {"dry_run": True, "changes": 1})
 
 
 def _plural(workload: Workload) -> str:

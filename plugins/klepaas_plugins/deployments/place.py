@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from klepaas.tools import Target
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 
 __all__ = ["Place", "place_of"]
@@ -28,6 +29,11 @@ class Place:
     def text(self) -> str:
         """The application as a sentence names it."""
         return f"{self.app_name} in {self.namespace}"
+
+    @property
+    def target(self) -> Target:
+        """The application as policy and audit name it."""
+        return Target(self.cluster.context, self.namespace, "application", self.app_name)
 
     def call(self, tool: str, **arguments: object) -> str:
         """A call of a tool about this application, as a model would write it."""

@@ -3,7 +3,7 @@
 Every text parameter carries its check; what a tool does stands in the modules that it calls.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,19 +13,19 @@ from fastmcp import Context
 from pydantic import Field
 
 from klepaas import names
+from klepaas.agents import Agents, DeploymentRequest, Report
 from klepaas.host import Host
+from klepaas.notifications import Notifications
 from klepaas.output import Answer
-from klepaas.tools import Effect, Tool
+from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.deployments import listing
 from klepaas_plugins.deployments.changing import Changer
-from klepaas_plugins.deployments.deploying import Deploy
-from klepaas_plugins.deployments.manifests import Wanted
 from klepaas_plugins.deployments.overview import overview
 from klepaas_plugins.deployments.place import Place, place_of
 from klepaas_plugins.deployments.progress import ChangesInProgress
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.status import status_of
-from klepaas_plugins.deployments.watching import Report
+from klepaas_plugins.deployments.telling import DEPLOYED, ROLLED_BACK, told
 from klepaas_plugins.kubernetes.client import Clusters
 
 __all__ = ["Desk", "application_tools"]
@@ -57,15 +57,29 @@ class Desk:
         clusters: The clusters there are.
         running: The changes that run now.
         settings: How a rollout is judged.
+        agents: What carries deployments out.
+        notifications: Who is told how a change went.
     """
 
     clusters: Clusters
     running: ChangesInProgress
     settings: RolloutSettings
+    agents: Agents
+    notifications: Notifications
 
     async def place(self, app_name: str, namespace: str | None, context: str | None) -> Place:
         """The application that a call is about."""
         return await place_of(self.clusters, app_name, namespace, context)
+
+    async def targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        """What a change of an application changes."""
+        place = await self.place(arguments["app_name"], arguments.get("namespace"), arguments.get("context"))
+        return (place.target,)
+
+    async def deployed(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        """What a deployment changes, as its agent tells."""
+        request = _request(**arguments)
+        return await self.agents.choose(request).targets(request)
 
     def hold(self, place: Place, tool: str, dry_run: bool) -> AbstractContextManager[None]:
         """Hold the application for the time of a change; a dry run changes nothing and need not."""
@@ -78,7 +92,9 @@ class Desk:
 
 def application_tools(host: Host) -> Iterable[Tool]:
     """The tools, for one host."""
-    desk = Desk(Clusters.of(host), ChangesInProgress.of(host), RolloutSettings())
+    desk = Desk(
+        Clusters.of(host), ChangesInProgress.of(host), RolloutSettings(), Agents.of(host), Notifications.of(host)
+    )
     yield _deploy(desk)
     yield from _changing(desk)
     yield from _reading(desk)
@@ -93,6 +109,25 @@ def _reporter(ctx: Context) -> Report:
             return
 
     return report
+
+
+def _request(
+    app_name: str,
+    image: str,
+    namespace: str | None = None,
+    replicas: int | None = None,
+    port: int | None = None,
+    env_vars: Variables | None = None,
+    resources: Resources | None = None,
+    health_path: str | None = None,
+    *,
+    take_ownership: bool = False,
+    context: str | None = None,
+    **_how: Any,
+) -> DeploymentRequest:
+    """What a call of deploy_application wants, without how it wants to be answered."""
+    wanted = (replicas, port, env_vars or {}, resources or {}, health_path, take_ownership)
+    return DeploymentRequest(app_name, image, context, namespace, *wanted)
 
 
 def _deploy(desk: Desk) -> Tool:
@@ -115,15 +150,16 @@ def _deploy(desk: Desk) -> Tool:
 
         Settings that are left out stay as they are.
         """
-        place = await desk.place(app_name, namespace, context)
-        wanted = Wanted(app_name, place.namespace, image, replicas, port, env_vars or {}, resources or {}, health_path)
-        deploy = Deploy(place, wanted, take_ownership, desk.settings)
+        request = _request(
+            app_name, image, namespace, replicas, port, env_vars, resources, health_path,
+            take_ownership=take_ownership, context=context,
+        )  # fmt: skip
+        agent = desk.agents.choose(request)
         if dry_run:
-            return await deploy.preview()
-        with desk.running.claim(place, "deploy_application"):
-            return await deploy.run(wait_s, _reporter(ctx))
+            return await agent.preview(request)
+        return await told(desk.notifications, DEPLOYED, agent.deploy(request, _reporter(ctx), wait_s))
 
-    return _changing_tool(deploy_application, "Deploy an application", idempotent=True)
+    return _changing_tool(deploy_application, "Deploy an application", desk.deployed, idempotent=True)
 
 
 def _changing(desk: Desk) -> Iterable[Tool]:
@@ -139,7 +175,8 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         """Restore an application's whole pod template from an earlier revision, and wait until it is healthy."""
         place = await desk.place(app_name, namespace, context)
         with desk.hold(place, "rollback_deployment", dry_run):
-            return await desk.changer(place, wait_s, dry_run, ctx).roll_back(revision)
+            work = desk.changer(place, wait_s, dry_run, ctx).roll_back(revision)
+            return await told(desk.notifications, ROLLED_BACK, work)
 
     async def scale_application(
         app_name: AppName,
@@ -168,9 +205,9 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         with desk.hold(place, "restart_application", dry_run):
             return await desk.changer(place, wait_s, dry_run, ctx).restart()
 
-    yield _changing_tool(rollback_deployment, "Roll back an application")
-    yield _changing_tool(scale_application, "Scale an application", idempotent=True)
-    yield _changing_tool(restart_application, "Restart an application")
+    yield _changing_tool(rollback_deployment, "Roll back an application", desk.targets)
+    yield _changing_tool(scale_application, "Scale an application", desk.targets, idempotent=True)
+    yield _changing_tool(restart_application, "Restart an application", desk.targets)
 
 
 def _reading(desk: Desk) -> Iterable[Tool]:
@@ -197,7 +234,7 @@ def _reading(desk: Desk) -> Iterable[Tool]:
     yield _reading_tool(get_overview, "Overview of the cluster")
 
 
-def _changing_tool(function: Any, title: str, *, idempotent: bool = False) -> Tool:
+def _changing_tool(function: Any, title: str, targets: Any, *, idempotent: bool = False) -> Tool:
     return Tool(
         function,
         Effect.WRITE,
@@ -206,6 +243,7 @@ def _changing_tool(function: Any, title: str, *, idempotent: bool = False) -> To
         foreign_text=True,
         idempotent=idempotent,
         timeout_s=_TIMEOUT_S,
+        targets=targets,
     )
 
 

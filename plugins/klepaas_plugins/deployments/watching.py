@@ -7,13 +7,13 @@ caller that leaves cancels the watching; what was applied stays.
 Source: Kubernetes, "API Concepts", section "Efficient detection of changes".
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from klepaas.agents import Report
 from klepaas.errors import KlepaasError, NotFound
 from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
 from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_without_node
@@ -21,8 +21,6 @@ from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
 
 __all__ = ["Followed", "Report", "Target", "follow", "look"]
-
-Report = Callable[[float, float, str], Awaitable[None]]
 
 _RETRY_S = 0.5
 

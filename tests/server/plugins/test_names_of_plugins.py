@@ -38,8 +38,8 @@ def test_a_stranger_never_gets_the_name_of_a_built_in_plugin(
 
     rows = rows_of(klepaas("plugins", "list", "--json", built_in=True))
 
-    assert [row["name"] for row in rows][:2] == ["deployments", "kubernetes"]
-    first = rows[1]
+    assert [row["name"] for row in rows][:3] == ["cluster", "deployments", "kubernetes"]
+    first = rows[2]
     assert (first["built_in"], first["module"]) == (True, "klepaas_plugins.kubernetes.plugin")
     stranger = rows[-1]
     assert (stranger["state"], stranger["built_in"], stranger["tools"]) == ("failed", False, [])
@@ -113,7 +113,7 @@ def test_built_in_plugins_come_first_whatever_their_names(distribute: Distribute
 
     rows = rows_of(klepaas("plugins", "list", "--json", built_in=True))
 
-    assert [row["name"] for row in rows] == ["deployments", "kubernetes", "0first", "AAA", "a-stranger"]
+    assert [row["name"] for row in rows] == ["cluster", "deployments", "kubernetes", "0first", "AAA", "a-stranger"]
 
 
 def test_a_distribution_that_is_on_the_path_twice_is_one_plugin(

@@ -1,0 +1,1 @@
+"""The agent that carries a deployment of an image out on any Kubernetes cluster."""
