@@ -1,8 +1,4 @@
-import base64
-import datetime
-import json
 import os
-import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,80 +6,16 @@ from typing import Any
 
 import anyio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from klepaas.errors import BadRequest, Unauthorized, Unavailable
 from klepaas.resilience import NotSent
 from klepaas_plugins.kubernetes.client import Clusters, exec_plugins
 
+from .secure_api import Authority, b64, pong, refusing
+
 pytestmark = pytest.mark.anyio
 Open = Callable[..., Clusters]
 Any_ = Any
-
-
-async def _pong(seen: Any) -> AsyncIterator[bytes]:
-    body = b'{"kind":"Pod","metadata":{"name":"p"}}'
-    if seen.path in ("/api", "/apis"):
-        resources = [
-            {"resource": "pods", "responseKind": {"kind": "Pod"}, "scope": "Namespaced", "verbs": ["get", "list"]}
-        ]
-        group = {"metadata": {}, "versions": [{"version": "v1", "resources": resources}]}
-        items = [group] if seen.path == "/api" else []
-        body = json.dumps({"kind": "APIGroupDiscoveryList", "items": items}).encode()
-    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + body
-
-
-async def _refusing(seen: Any) -> AsyncIterator[bytes]:
-    if seen.headers.get("authorization") == "Bearer second":
-        async for chunk in _pong(seen):
-            yield chunk
-    else:
-        yield b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-class Authority:
-    """A certificate authority of a test."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.certificate = self._signed(self.name, self.key.public_key(), x509.BasicConstraints(True, None))
-        self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    def issue(self, name: str) -> tuple[bytes, bytes]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        certificate = self._signed(subject, key.public_key(), names)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM), pem
-
-    def _signed(self, subject: x509.Name, key: Any, extension: x509.ExtensionType) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-        builder = builder.not_valid_after(now + datetime.timedelta(days=1)).add_extension(extension, critical=False)
-        return builder.sign(self.key, hashes.SHA256())
-
-    def server(self, tmp_path: Path, *, ask_client: bool = False) -> ssl.SSLContext:
-        certificate, key = self.issue("cluster.test")
-        path = tmp_path / "server.pem"
-        path.write_bytes(certificate + key)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        if ask_client:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(cadata=self.pem.decode())
-        return context
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 async def test_a_cluster_is_trusted_by_its_own_authority_and_knows_us_by_our_certificate(
@@ -91,12 +23,12 @@ async def test_a_cluster_is_trusted_by_its_own_authority_and_knows_us_by_our_cer
 ) -> None:
     authority = Authority()
     certificate, key = authority.issue("person")
-    user = {"client-certificate-data": _b64(certificate), "client-key-data": _b64(key)}
-    given = {"certificate-authority-data": _b64(authority.pem), "tls-server-name": "cluster.test"}
+    user = {"client-certificate-data": b64(certificate), "client-key-data": b64(key)}
+    given = {"certificate-authority-data": b64(authority.pem), "tls-server-name": "cluster.test"}
     keys = tmp_path / "keys"
     keys.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(keys))
-    async with serve(_pong, authority.server(tmp_path, ask_client=True)) as server:
+    async with serve(pong, authority.server(tmp_path, ask_client=True)) as server:
         write_kubeconfig(server.url, user, **given)
         cluster = await open_clusters().cluster()
         found = await cluster.get(await cluster.resource("pods"), "p", "default")
@@ -110,7 +42,7 @@ async def test_files_named_in_a_kubeconfig_are_relative_to_it(
     authority = Authority()
     (tmp_path / "ca.pem").write_bytes(authority.pem)
     (tmp_path / "token").write_text("from-a-file\n")
-    async with serve(_pong, authority.server(tmp_path)) as server:
+    async with serve(pong, authority.server(tmp_path)) as server:
         given = {"certificate-authority": "ca.pem", "tls-server-name": "cluster.test"}
         write_kubeconfig(server.url, {"tokenFile": "token"}, **given)
         await (await open_clusters().cluster()).resource("pods")
@@ -120,8 +52,8 @@ async def test_files_named_in_a_kubeconfig_are_relative_to_it(
 async def test_a_server_of_another_authority_is_not_trusted(
     tmp_path: Path, serve: Any_, write_kubeconfig: Any_, open_clusters: Open
 ) -> None:
-    async with serve(_pong, Authority().server(tmp_path)) as server:
-        given = {"certificate-authority-data": _b64(Authority().pem), "tls-server-name": "cluster.test"}
+    async with serve(pong, Authority().server(tmp_path)) as server:
+        given = {"certificate-authority-data": b64(Authority().pem), "tls-server-name": "cluster.test"}
         write_kubeconfig(server.url, {"token": "t"}, **given)
         with pytest.raises(Unavailable, match="certificate is not trusted"):
             await (await open_clusters().cluster()).resource("pods")
@@ -131,7 +63,7 @@ async def test_a_server_of_another_authority_is_not_trusted(
 async def test_a_cluster_marked_insecure_is_not_verified(
     tmp_path: Path, serve: Any_, write_kubeconfig: Any_, open_clusters: Open
 ) -> None:
-    async with serve(_pong, Authority().server(tmp_path)) as server:
+    async with serve(pong, Authority().server(tmp_path)) as server:
         write_kubeconfig(server.url, {"token": "t"}, **{"insecure-skip-tls-verify": True})
         assert (await (await open_clusters().cluster()).resource("pods")).kind == "Pod"
 
@@ -140,13 +72,13 @@ async def test_a_cluster_marked_insecure_is_not_verified(
     ("user", "given"),
     [
         ({"client-certificate-data": "!", "client-key-data": "!"}, {}),
-        ({"client-certificate-data": _b64(b"x"), "client-key-data": _b64(b"canary")}, {}),
+        ({"client-certificate-data": b64(b"x"), "client-key-data": b64(b"canary")}, {}),
         ({"client-certificate": "missing.pem", "client-key": "missing.pem"}, {}),
         ({"tokenFile": "missing"}, {}),
         ({"token": "canary\r\nX-Evil: 1"}, {}),
         ({"token": "canary é"}, {}),
         ({"as": "canary\nX-Evil: 1", "token": "t"}, {}),
-        ({}, {"certificate-authority-data": _b64(b"canary")}),
+        ({}, {"certificate-authority-data": b64(b"canary")}),
         ({}, {"certificate-authority": "missing.pem"}),
         ({}, {"proxy-url": "gopher://user:canary@host"}),
         ({}, {"proxy-url": "socks5://user:canary@host"}),
@@ -169,7 +101,7 @@ async def test_a_token_file_is_read_again_when_the_cluster_refuses_the_token(
 
     async def rotating(seen: Any) -> AsyncIterator[bytes]:
         (tmp_path / "token").write_text("second")
-        async for chunk in _refusing(seen):
+        async for chunk in refusing(seen):
             yield chunk
 
     async with serve(rotating) as server:
@@ -181,7 +113,7 @@ async def test_a_token_file_is_read_again_when_the_cluster_refuses_the_token(
 async def test_a_refused_fixed_token_is_not_sent_again(
     serve: Any_, write_kubeconfig: Any_, open_clusters: Open
 ) -> None:
-    async with serve(_refusing) as server:
+    async with serve(refusing) as server:
         write_kubeconfig(server.url, {"token": "first"})
         with pytest.raises(Unauthorized) as caught:
             await (await open_clusters().cluster()).resource("pods")
@@ -192,12 +124,12 @@ async def test_a_refused_fixed_token_is_not_sent_again(
 async def test_a_kubeconfig_that_impersonates_acts_with_the_lesser_rights(
     serve: Any_, write_kubeconfig: Any_, open_clusters: Open
 ) -> None:
-    async with serve(_pong) as server:
+    async with serve(pong) as server:
         write_kubeconfig(server.url, {"username": "u", "password": "p", "as": "jane", "as-groups": ["dev"]})
         await (await open_clusters().cluster()).resource("pods")
     sent = server.seen[0].headers
     assert (sent["impersonate-user"], sent["impersonate-group"]) == ("jane", "dev")
-    assert sent["authorization"] == "Basic " + _b64(b"u:p")
+    assert sent["authorization"] == "Basic " + b64(b"u:p")
 
 
 async def test_no_proxy_is_taken_from_the_environment(
@@ -205,7 +137,7 @@ async def test_no_proxy_is_taken_from_the_environment(
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with serve(_pong) as server:
+    async with serve(pong) as server:
         write_kubeconfig(server.url, {"token": "t"})
         assert (await (await open_clusters().cluster()).resource("pods")).kind == "Pod"
 
@@ -223,7 +155,7 @@ async def test_an_allowed_plugin_gives_the_token_and_gets_no_input(
 ) -> None:
     # What it reads from its standard input becomes part of the token.
     script = 'T="$AWS_PROFILE-$(cat)"; echo "{\\"status\\": {\\"token\\": \\"token$T\\"}}"'
-    async with serve(_pong) as server:
+    async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
         await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
     assert server.seen[0].headers["authorization"] == "Bearer tokenx-"
@@ -236,7 +168,7 @@ async def test_an_allowed_plugin_gives_the_token_and_gets_no_input(
 async def test_a_plugin_that_gives_nothing_is_one_line_and_no_request(
     tmp_path: Path, serve: Any_, write_kubeconfig: Any_, open_clusters: Open, script: str
 ) -> None:
-    async with serve(_pong) as server:
+    async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
         with pytest.raises(Unauthorized, match="gave no credential") as caught:
             await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
@@ -248,7 +180,7 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused(
     tmp_path: Path, serve: Any_, write_kubeconfig: Any_, open_clusters: Open
 ) -> None:
     script = 'if [ -e ran ]; then T=second; fi; : > ran; echo "{\\"status\\": {\\"token\\": \\"${T:-first}\\"}}"'
-    async with serve(_refusing) as server:
+    async with serve(refusing) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
         await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
     assert [seen.headers["authorization"] for seen in server.seen[:2]] == ["Bearer first", "Bearer second"]
@@ -258,7 +190,7 @@ async def test_a_plugin_that_does_not_end_is_ended(
     tmp_path: Path, serve: Any_, write_kubeconfig: Any_, open_clusters: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exec_plugins, "TIMEOUT_S", 0.2)
-    async with serve(_pong) as server:
+    async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, "exec sleep 30"))
         with anyio.fail_after(5), pytest.raises(NotSent, match="did not end"):
             await (await open_clusters(kube_exec_plugins=("test-plugin",)).cluster()).resource("pods")
