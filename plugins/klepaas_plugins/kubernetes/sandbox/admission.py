@@ -1,16 +1,15 @@
 """What the API server adds to or refuses of an object between decoding and storing it.
 
-Addresses of Services, what a pod gets from its service account, namespaces that are ending, object counts of
-ResourceQuotas. Webhooks and admission policies are not done.
+Addresses of Services, what a pod gets from its service account, namespaces that are ending. Limits, quotas and policies
+are in modules of their own; webhooks are not done.
 """
 
 from __future__ import annotations
 
 from .model import Json, name_suffix
-from .resources import BUILT_IN, NAMESPACES, PODS, QUOTAS, SERVICES, Resource
+from .resources import NAMESPACES, PODS, SERVICES, Resource
 from .status import forbidden, not_found
 from .store import Store
-from .validation import quantity
 
 _TOLERATIONS = [
     {"key": f"node.kubernetes.io/{why}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
@@ -38,34 +37,6 @@ def check_namespace(store: Store, resource: Resource, namespace: str, name: str)
             "field": "metadata.namespace",
         }
         raise forbidden(resource, name, why, [cause])
-
-
-def used(store: Store, resource_name: str, namespace: str) -> int | None:
-    """How many objects a quota's resource name counts at present; None for what the sandbox does not count."""
-    plural = resource_name.removeprefix("count/").split(".", 1)[0]
-    for resource in BUILT_IN:
-        if resource.plural == plural:
-            return len(store.list(resource, namespace))
-    return None
-
-
-def check_quota(store: Store, resource: Resource, namespace: str, name: str) -> None:
-    """Refuse an object more than a ResourceQuota counts.
-
-    Raises:
-        ApiError: 403.
-    """
-    for quota in store.list(QUOTAS, namespace):
-        for counted, limit in (quota["spec"].get("hard") or {}).items():
-            if counted not in (resource.plural, f"count/{resource.qualified}"):
-                continue
-            held = len(store.list(resource, namespace))
-            if held + 1 > quantity(limit):
-                why = (
-                    f"exceeded quota: {quota['metadata']['name']}, requested: {counted}=1, "
-                    f"used: {counted}={held}, limited: {counted}={limit}"
-                )
-                raise forbidden(resource, name, why)
 
 
 class Admission:

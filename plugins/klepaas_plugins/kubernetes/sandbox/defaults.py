@@ -21,6 +21,8 @@ from .resources import (
     JOBS,
     NAMESPACES,
     PODS,
+    POLICIES,
+    POLICY_BINDINGS,
     QUOTAS,
     REPLICA_SETS,
     SECRETS,
@@ -28,6 +30,7 @@ from .resources import (
     STATEFUL_SETS,
     Resource,
 )  # fmt: skip
+from .structural import defaulted
 
 
 def _fill(target: Json, defaults: Mapping[str, Any]) -> Json:
@@ -167,6 +170,17 @@ def _definition(spec: Json) -> Json:
     return _fill({**spec, "names": names}, {"conversion": {"strategy": "None"}})
 
 
+def _matching(constraints: Json) -> Json:
+    rules = [_fill(rule, {"scope": "*"}) for rule in constraints.get("resourceRules") or ()]
+    filled = _fill(constraints, {"namespaceSelector": {}, "objectSelector": {}, "matchPolicy": "Equivalent"})
+    return {**filled, "resourceRules": rules} if rules else filled
+
+
+def _policy(spec: Json) -> Json:
+    spec = _fill(spec, {"failurePolicy": "Fail"})
+    return {**spec, "matchConstraints": _matching(spec["matchConstraints"])} if spec.get("matchConstraints") else spec
+
+
 _SPEC: dict[Resource, Callable[[Json], Json]] = {
     PODS: lambda spec: _fill(pod_spec(spec), {"enableServiceLinks": True}),
     DEPLOYMENTS: _deployment,
@@ -179,6 +193,11 @@ _SPEC: dict[Resource, Callable[[Json], Json]] = {
     CLAIMS: lambda spec: _fill(spec, {"volumeMode": "Filesystem"}),
     DEFINITIONS: _definition,
     AUTOSCALERS: lambda spec: _fill(spec, {"minReplicas": 1}),
+    POLICIES: _policy,
+    POLICY_BINDINGS: lambda spec: {
+        **spec,
+        **({"matchResources": _matching(spec["matchResources"])} if spec.get("matchResources") else {}),
+    },
 }
 _STATUS: dict[Resource, Json] = {
     PODS: {"phase": "Pending"},
@@ -192,6 +211,7 @@ _STATUS: dict[Resource, Json] = {
     INGRESSES: {"loadBalancer": {}},
     CLAIMS: {"phase": "Pending"},
     NAMESPACES: {"phase": "Active"},
+    POLICIES: {},
     QUOTAS: {},
     AUTOSCALERS: {"desiredReplicas": 0, "currentMetrics": None},
 }
@@ -200,7 +220,8 @@ _STATUS: dict[Resource, Json] = {
 def apply_defaults(resource: Resource, obj: Json) -> Json:
     """The object with nulls dropped and defaults filled in."""
     if resource.custom:
-        return obj
+        made: Json = defaulted(obj, resource.schema or {})
+        return {**made, "metadata": _without_nulls(made.get("metadata") or {})}
     obj = _without_nulls(obj)
     if resource in _SPEC:
         obj = {**obj, "spec": _SPEC[resource](obj.get("spec") or {})}

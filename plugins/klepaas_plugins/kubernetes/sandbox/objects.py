@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import status
-from .admission import Admission, check_namespace, check_quota
+from .admission import Admission, check_namespace
 from .apply import apply_patch
 from .defaults import apply_defaults, first_status
+from .limits import check_limits, check_quota, limited
 from .managed import update_owners
 from .model import Json, Timing, name_suffix, new_uid, timestamp
 from .openapi.schemas import node_of
 from .patch import json_patch, merge_patch, strategic_patch
-from .resources import DEFINITIONS, NAMESPACES, PODS, Registry, Resource
+from .policies import Change as Admitted
+from .policies import admit
+from .resources import BUILT_IN, DEFINITIONS, NAMESPACES, PODS, Registry, Resource
 from .schema import check_converted, check_patched
 from .store import Store
 from .validation import validate
@@ -96,8 +99,11 @@ class Objects:
         check_namespace(self.store, resource, namespace, name)
         if self.store.get(resource, namespace, name):
             raise status.already_exists(resource, name)
+        obj = limited(self.store, resource, obj)
         self._check(resource, obj, None)
-        check_quota(self.store, resource, namespace, name)
+        self.admitted(Admitted(resource, obj, None, write.dry_run), write)
+        check_limits(self.store, resource, obj)
+        check_quota(self.store, resource, obj)
         now_s = time.time()
         given = {
             key: value for key, value in meta.items() if key not in ("resourceVersion", "managedFields", *_KEPT_META)
@@ -151,6 +157,8 @@ class Objects:
             new = update_owners(live, new, write.manager, subresource, node_of(resource), now_s)
         if not subresource:
             self._check(resource, new, live)
+            if write.manager != CONTROLLER:
+                self.admitted(Admitted(resource, new, live, write.dry_run), write)
         if _same(live, new):
             return live
         if resource.counts_generation and not subresource and _intent(live) != _intent(new):
@@ -237,6 +245,14 @@ class Objects:
             return live, False
         check_converted(resource, merged)
         return self._replace(resource, live, apply_defaults(resource, merged), subresource, write, owned=True), False
+
+    def admitted(self, change: Admitted, write: Write) -> None:
+        """Ask the admission policies.
+
+        Raises:
+            ApiError: what they refuse with.
+        """
+        admit(self.store, change, write.warnings)
 
     def replace_scaled(self, resource: Resource, live: Json, new: Json, write: Write) -> Json:
         """Write what the scale subresource made of an object, whose owners are settled.
@@ -343,15 +359,7 @@ class Objects:
         Raises:
             ApiError: 400 when it names another kind or namespace itself.
         """
-        if obj.get("apiVersion", resource.api_version) != resource.api_version:
-            raise status.bad_request(
-                f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
-                f"({resource.api_version})"
-            )
-        if obj.get("kind", resource.kind) != resource.kind:
-            raise status.bad_request(
-                f'{obj["kind"]} in version "{resource.version}" cannot be handled as a {resource.kind}'
-            )
+        _check_kind(resource, obj)
         meta = dict(obj.get("metadata") or {})
         if resource.namespaced:
             if meta.get("namespace", namespace) != namespace:
@@ -383,6 +391,35 @@ def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
     if kind == "application/strategic-merge-patch+json" and not resource.custom:
         return strategic_patch(live, body)
     raise status.unsupported_media_type()
+
+
+def _check_kind(resource: Resource, obj: Json) -> None:
+    """Refuse an object that says it is of another kind or version than its URL.
+
+    Raises:
+        ApiError: 400 or, for custom resources, 422.
+    """
+    version, kind = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
+    if resource.custom and kind != resource.kind:
+        name = (obj.get("metadata") or {}).get("name", "")
+        says = f'Invalid value: "{kind}": must be {resource.kind}'
+        raise status.invalid(kind, resource.group, name, [status.Cause("FieldValueInvalid", says, "kind")])
+    if resource.custom and version != resource.api_version:
+        raise status.bad_request(
+            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+        )
+    if version == resource.api_version and kind == resource.kind:
+        return
+    held = version.rpartition("/")[2]
+    said = f'{kind} in version "{held}" cannot be handled as a {resource.kind}: '
+    if version == resource.api_version and any(one.kind == kind for one in BUILT_IN):
+        said += f"converting ({held}.{kind}) to ({resource.group or 'core'}.{resource.kind}): unknown conversion"
+    else:
+        said += (
+            f'no kind "{kind}" is registered for version "{version}" in scheme '
+            '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+        )
+    raise status.bad_request(said)
 
 
 def _check_same_name(obj: Json, name: str) -> None:

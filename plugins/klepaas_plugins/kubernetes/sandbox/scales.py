@@ -41,9 +41,7 @@ def scale_of(resource: Resource, obj: Json) -> Json:
     wanted = _at(obj, paths.get("specReplicasPath", "spec.replicas"))
     if resource.custom and not isinstance(wanted, int):
         said = f'the spec replicas field "{paths.get("specReplicasPath")}" does not exist'
-        raise status.ApiError(
-            500, f"Internal error occurred: {said}", "InternalError", {"causes": [{"message": said}]}
-        )
+        raise status.ApiError(500, f"Internal error occurred: {said}", "InternalError", {"causes": [{"message": said}]})
     current: Json = {"replicas": _at(obj, paths.get("statusReplicasPath", "status.replicas")) or 0}
     if resource.custom:
         selector = _at(obj, paths["labelSelectorPath"]) if paths.get("labelSelectorPath") else ""

@@ -6,6 +6,7 @@ Where the API server distinguishes named string types in its messages, only the 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from .bodies import json_type
@@ -80,9 +81,7 @@ def check_fields(
         raise bad_request(f"{head}: {error}") from error
 
 
-def decoded_patch(
-    node: Node, obj: Json, validation: str, patch: Json | None = None
-) -> tuple[Json, tuple[str, ...]]:
+def decoded_patch(node: Node, obj: Json, validation: str, patch: Json | None = None) -> tuple[Json, tuple[str, ...]]:
     """An object after a patch as `decoded` gives it; `patch` is the strategic merge patch, if it was one.
 
     Raises:
@@ -124,7 +123,9 @@ def check_converted(resource: Resource, merged: Json) -> None:
         where = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
         version = resource.api_version if resource.group else f"/{resource.version}"
         kind = f"{version}, Kind={resource.kind}"
-        said = f"unable to convert unstructured object to {kind}: {error}"
+        why = re.sub(r"json: cannot unmarshal number \S+ into .* of type", "cannot convert float64 to", str(error))
+        why = re.sub(r"Go struct field \S+ of", "Go value of", why)
+        said = f"unable to convert unstructured object to {kind}: {why}"
         raise ApiError(500, f"failed to convert new object ({where}; {kind}) to proper version: {said}") from error
 
 

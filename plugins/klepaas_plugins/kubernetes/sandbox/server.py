@@ -34,6 +34,7 @@ from .model import Json, Timing, new_uid, timestamp
 from .objects import DeleteOptions, Objects, Write
 from .resources import Resource
 from .routes import Router
+from .schema import check_fields
 from .seed import seed
 from .status import ApiError
 from .verbs import Verbs
@@ -198,7 +199,7 @@ class Sandbox(Knobs):
             ApiError: what the API server would answer.
         """
         resource, namespace = self._place(obj)
-        return self._objects.create(resource, namespace, obj, Write(_NAME))
+        return self._objects.create(resource, namespace, check_fields(resource, obj, "Ignore")[0], Write(_NAME))
 
     def plant(self, obj: Json) -> Json:
         """Store an object as it is, status and all, without checks. A pod with `spec.nodeName` elsewhere stays so."""

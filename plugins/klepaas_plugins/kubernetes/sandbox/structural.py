@@ -1,8 +1,8 @@
 """Custom resources held to the schema of their definition: pruning, defaults, validation.
 
 Done: types, formats date-time, int32 and int64, enum, bounds, lengths, patterns (as Python reads them), required
-fields, list types, nullable, int-or-string, allOf, anyOf, oneOf, not. Not done: other formats;
-embedded resources.
+fields, list types, nullable, int-or-string, allOf, anyOf, oneOf, not, and rules in CEL as
+far as `cel` goes. Not done: other formats; embedded resources; rules that compare with the old object.
 
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation
 """
@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+from .cel import EvaluationError, UnsupportedError, compile_cel
 from .model import Json
 from .status import Cause
 
+_RULES = "x-kubernetes-validations"
 _HEAD = ("apiVersion", "kind", "metadata")
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -98,6 +100,52 @@ def _fits(value: Any, kind: str) -> bool:
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
     return isinstance(value, _PYTHON_TYPES.get(kind, object))
+
+
+def faults(value: Any, schema: Json) -> list[Cause]:
+    """What of an object is against its definition's schema, and then against its rules in CEL."""
+    found = list(validate(value, schema))
+    if not _has_rules(schema):
+        return found
+    blocking = ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany",
+                "FieldValueNotSupported")  # fmt: skip
+    if any(cause.reason in blocking for cause in found):
+        says = (
+            "Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
+            "existing errors to complete validation"
+        )
+        return [*found, Cause("FieldValueInvalid", says, "<nil>")]
+    return [*found, *_broken_rules(value, schema, "")]
+
+
+def _has_rules(schema: Json) -> bool:
+    below = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return bool(schema.get(_RULES)) or any(_has_rules(one) for one in below if isinstance(one, dict))
+
+
+def _broken_rules(value: Any, schema: Json, path: str) -> Causes:
+    """Rules that do not hold; those that are not done here, or that compare with the old object, are passed over."""
+    for rule in schema.get(_RULES) or ():
+        text = rule.get("rule") or ""
+        try:
+            holds = "oldSelf" in text or compile_cel(text)({"self": value}) is True
+        except UnsupportedError:
+            continue
+        except EvaluationError as error:
+            yield _invalid(path, _type_name(value), f"rule evaluation error: {error}")
+            continue
+        if not holds:
+            said = rule.get("message") or f"failed rule: {text.strip()}"
+            yield Cause(rule.get("reason") or "FieldValueInvalid", f"Invalid value: {said}", path or "<nil>")
+    if isinstance(value, dict):
+        properties, values = schema.get("properties") or {}, schema.get("additionalProperties")
+        for name, item in value.items():
+            below = properties.get(name, values)
+            if isinstance(below, dict):
+                yield from _broken_rules(item, below, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _broken_rules(item, schema.get("items") or {}, f"{path}[{index}]")
 
 
 def validate(value: Any, schema: Json, path: str = "") -> Causes:

@@ -141,9 +141,7 @@ class Verbs:
             asked = ListQuery(match, limit, token, head, items_name, lambda obj: _item(call, obj))
             return StreamingResponse(listed(flood, found, asked), media_type="application/json")
         oldest = self._objects.store.oldest(resource)
-        found, meta = page(
-            found, {"resourceVersion": version}, limit, token, selected=match is not None, oldest=oldest
-        )
+        found, meta = page(found, {"resourceVersion": version}, limit, token, selected=match is not None, oldest=oldest)
         if call.form == "table":
             body = table(resource, found, meta, call.query.get("includeObject", "Metadata"))
         else:

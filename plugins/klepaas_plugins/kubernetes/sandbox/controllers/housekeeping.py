@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from klepaas_plugins.kubernetes.sandbox.admission import used
 from klepaas_plugins.kubernetes.sandbox.evictions import healthy
+from klepaas_plugins.kubernetes.sandbox.limits import used
 from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
+from klepaas_plugins.kubernetes.sandbox.pods import is_finished
 from klepaas_plugins.kubernetes.sandbox.resources import BUDGETS, CLAIMS, DEFINITIONS, PODS, QUOTAS, STORAGE_CLASSES
 from klepaas_plugins.kubernetes.sandbox.selectors import selector_match
 from klepaas_plugins.kubernetes.sandbox.store import Change
@@ -22,7 +23,9 @@ class QuotaController(Base):
         """Quotas, and those of a namespace in which something appears or goes."""
         if change.resource is QUOTAS:
             return [key_of(change.object)]
-        if change.type == "MODIFIED" or not change.resource.namespaced:
+        pod, old = change.object, change.old
+        moved = change.resource is PODS and old is not None and is_finished(old) != is_finished(pod)
+        if (change.type == "MODIFIED" and not moved) or not change.resource.namespaced:
             return ()
         return [key_of(quota) for quota in self.store.list(QUOTAS, change.object["metadata"]["namespace"])]
 
@@ -32,7 +35,7 @@ class QuotaController(Base):
         if quota is not None:
             hard = quota["spec"].get("hard") or {}
             counted = {counter: used(self.store, counter, namespace) for counter in hard}
-            held = {counter: str(count) for counter, count in counted.items() if count is not None}
+            held = {counter: count for counter, count in counted.items() if count is not None}
             self.objects.set_status(QUOTAS, quota, {"hard": hard, "used": held})
         return None
 

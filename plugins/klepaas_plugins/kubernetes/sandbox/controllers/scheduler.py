@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from klepaas_plugins.kubernetes.sandbox.events import Recorder
 from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
 from klepaas_plugins.kubernetes.sandbox.objects import Objects
+from klepaas_plugins.kubernetes.sandbox.quantities import quantity
 from klepaas_plugins.kubernetes.sandbox.resources import NODES, PODS
 from klepaas_plugins.kubernetes.sandbox.store import Change
-from klepaas_plugins.kubernetes.sandbox.validation import quantity
 
 from .base import Base, Key, key_of
 

@@ -131,9 +131,7 @@ class Decoder:
         _check_format(value, node)
         return value
 
-    def _mismatch(
-        self, value: Any, node: Node, go: str, owner: str, name: str, *, show: bool = False
-    ) -> Mismatch:
+    def _mismatch(self, value: Any, node: Node, go: str, owner: str, name: str, *, show: bool = False) -> Mismatch:
         what = json_type(value)
         if show and what == "number":
             what = f"number {value:g}" if isinstance(value, float) else f"number {value}"

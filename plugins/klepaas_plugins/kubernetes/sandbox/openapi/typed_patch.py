@@ -19,7 +19,7 @@ def faults(value: Any, node: Node, at: str = "") -> Iterator[str]:
         yield from _mapping(value, node, at)
     elif node.type == "array":
         yield from _list(value, node, at)
-    elif node.struct in ("Quantity", "IntOrString"):
+    elif node.struct == "Quantity":
         if isinstance(value, dict | list):
             yield f"{at}: expected any scalar, got &{{{go_text(value)}}}"
     elif node.type in ("integer", "number"):
@@ -94,6 +94,3 @@ def go_text(value: Any, *, typed: bool = False) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "<nil>" if value is None else str(value)
-
-
-

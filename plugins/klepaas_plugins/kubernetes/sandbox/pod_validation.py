@@ -1,0 +1,89 @@
+"""What the API server refuses of a pod's spec, or of a template's."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from .faulty import LABEL, LABEL_SAYS, Causes, invalid_value, port_faults, required
+from .model import Json
+from .quantities import quantity
+from .status import Cause
+
+_SOURCES_SAY = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+_POLICIES = {"imagePullPolicy": ("Always", "IfNotPresent", "Never")}
+
+
+def _resources(field: str, resources: Json) -> Causes:
+    for name, wanted in (resources.get("requests") or {}).items():
+        limit = (resources.get("limits") or {}).get(name)
+        if limit is not None and quantity(wanted) > quantity(limit):
+            yield invalid_value(
+                f"{field}.resources.requests", str(wanted), f"must be less than or equal to {name} limit of {limit}"
+            )
+
+
+def _ports(field: str, container: Json) -> Causes:
+    for index, port in enumerate(container.get("ports") or []):
+        if not port.get("containerPort"):
+            yield required(f"{field}.ports[{index}].containerPort")
+        else:
+            yield from port_faults(f"{field}.ports[{index}].containerPort", port["containerPort"])
+
+
+def _env(field: str, container: Json) -> Causes:
+    for index, variable in enumerate(container.get("env") or []):
+        if not variable.get("name"):
+            yield required(f"{field}.env[{index}].name")
+        if variable.get("valueFrom") == {}:
+            yield invalid_value(f"{field}.env[{index}].valueFrom", "", _SOURCES_SAY)
+
+
+def _volumes(field: str, spec: Json) -> Causes:
+    for index, volume in enumerate(spec.get("volumes") or []):
+        if volume.get("configMap") is not None and not volume["configMap"].get("name"):
+            yield required(f"{field}.volumes[{index}].configMap.name")
+        if volume.get("secret") is not None and not volume["secret"].get("secretName"):
+            yield required(f"{field}.volumes[{index}].secret.secretName")
+
+
+def _container(field: str, container: Json) -> Causes:
+    if not container.get("name"):
+        yield required(f"{field}.name")
+    elif not re.fullmatch(LABEL, container["name"]):
+        yield invalid_value(f"{field}.name", container["name"], LABEL_SAYS)
+    if not container.get("image"):
+        yield required(f"{field}.image")
+    for name, known in _POLICIES.items():
+        if container.get(name, known[0]) not in known:
+            supported = ", ".join(f'"{one}"' for one in known)
+            says = f'Unsupported value: "{container[name]}": supported values: {supported}'
+            yield Cause("FieldValueNotSupported", says, f"{field}.{name}")
+    yield from _ports(field, container)
+    yield from _env(field, container)
+    yield from _resources(field, container.get("resources") or {})
+    for index, mount in enumerate(container.get("volumeMounts") or []):
+        if not mount.get("mountPath"):
+            yield required(f"{field}.volumeMounts[{index}].mountPath")
+
+
+def pod_spec_faults(field: str, spec: Json) -> Causes:
+    """What is wrong with a pod's spec at a field."""
+    containers = spec.get("containers") or []
+    if not containers:
+        yield required(f"{field}.containers")
+    names: set[str] = set()
+    for part in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(part) or []):
+            yield from _container(f"{field}.{part}[{index}]", container)
+            if container.get("name") and container["name"] in names:
+                duplicate = json.dumps(container["name"])
+                yield Cause("FieldValueDuplicate", f"Duplicate value: {duplicate}", f"{field}.{part}[{index}].name")
+            names.add(container.get("name", ""))
+    yield from _volumes(field, spec)
+    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
+    for index, container in enumerate(containers):
+        for at, mount in enumerate(container.get("volumeMounts") or []):
+            if mount.get("name") not in volumes:
+                where = f"{field}.containers[{index}].volumeMounts[{at}].name"
+                yield Cause("FieldValueNotFound", f"Not found: {json.dumps(mount.get('name'))}", where)
