@@ -93,15 +93,17 @@ def test_a_distribution_that_calls_itself_klepaas_is_not_built_in_and_hides_noth
     rows = rows_of(klepaas("plugins", "list", "--json", path=path, built_in=True))
 
     assert [(row["name"], row["built_in"]) for row in rows] == [
+        ("cluster", True),
         ("deployments", True),
         ("kubernetes", True),
         ("kubernetes", False),
     ]
-    assert (rows[2]["state"], rows[2]["version"]) == ("failed", "99.0")
+    assert (rows[3]["state"], rows[3]["version"]) == ("failed", "99.0")
 
 
 _OURS = """\
 [klepaas]
+cluster = klepaas_agents.cluster.plugin
 deployments = klepaas_plugins.deployments.plugin
 kubernetes = klepaas_plugins.kubernetes.plugin
 """
