@@ -199,7 +199,7 @@ def test_a_plugin_that_takes_over_logging_does_not_get_past_the_redaction(
     done = klepaas("plugins", "list", "--json")
 
     assert done.returncode == 0
-    assert len(json.loads(done.stdout)["plugins"]) == 4
+    assert {row["name"] for row in json.loads(done.stdout)["plugins"]} >= {"talker", "victim"}
     assert SECRET not in done.stderr
 
 
