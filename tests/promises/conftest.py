@@ -101,7 +101,10 @@ async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     async with Sandbox(timing=Timing.instant()) as sandbox:
         kubeconfig = sandbox.write_kubeconfig(tmp_path / "kubeconfig")
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        # Nobody is asked, so that what is destructive happens too; what confirmation promises has tests of its own.
+        monkeypatch.setenv("KLEPAAS_POLICY", '[{"decision": "auto"}]')
         sandbox.create(deployment("web"))
+        sandbox.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "default"}})
         await _until_running(sandbox, "web")
         sandbox.clear_requests()
         yield Platform(sandbox, kubeconfig, stderr)

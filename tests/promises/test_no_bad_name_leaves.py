@@ -65,6 +65,7 @@ _PATH = re.compile(r"(/[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?)+")
 # What a changing tool may touch: an object, never a collection or a namespace. A creation names it in its body.
 _TOUCHED = {
     "k8s_apply": "PATCH /api/v1/namespaces/default/configmaps/web",
+    "k8s_delete": "DELETE /api/v1/namespaces/default/(configmaps|pods)/web",
     "k8s_create": "POST /api/v1/namespaces/default/configmaps",
 }
 _TOUCHED_BY_OTHERS = "(PATCH|POST|PUT) /.*/namespaces/default/(deployments|services)/web(/scale)?"

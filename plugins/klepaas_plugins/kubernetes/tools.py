@@ -4,7 +4,8 @@ What they do is in `listing`, `logs` and `happenings`, and so is what the parame
 read by every client in every conversation, and each word is paid for.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 from pydantic import Field
@@ -12,9 +13,10 @@ from pydantic import Field
 from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.output import Answer, table
-from klepaas.tools import Effect, Tool
+from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.kubernetes.applying import Wish, answer_change
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
+from klepaas_plugins.kubernetes.deleting import UID, VERSION, Propagation, Removal, answer_delete
 from klepaas_plugins.kubernetes.fieldpaths import COLUMNS, columns_of
 from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
 from klepaas_plugins.kubernetes.listing import answer_many, answer_one, answer_one_anywhere
@@ -23,6 +25,7 @@ from klepaas_plugins.kubernetes.manifests import MANIFESTS
 from klepaas_plugins.kubernetes.pages import Output, Question
 from klepaas_plugins.kubernetes.paging import CURSOR
 from klepaas_plugins.kubernetes.sorting import SORT_BY, order_of
+from klepaas_plugins.kubernetes.targets import manifest_targets, object_target
 
 __all__ = ["KubernetesTools"]
 
@@ -49,10 +52,17 @@ class KubernetesTools:
             Tool(self.k8s_get, Effect.READ, "Get Kubernetes objects", TOOLSET, foreign_text=True),
             Tool(self.k8s_logs, Effect.READ, "Read container logs", TOOLSET, foreign_text=True),
             Tool(self.k8s_events, Effect.READ, "List Kubernetes events", TOOLSET, foreign_text=True),
-            Tool(self.k8s_apply, Effect.WRITE, "Apply manifests", TOOLSET, foreign_text=True, idempotent=True),
-            Tool(self.k8s_create, Effect.WRITE, "Create objects", TOOLSET, foreign_text=True),
+            _changing(self.k8s_apply, Effect.WRITE, "Apply manifests", self._manifest_targets, idempotent=True),
+            _changing(self.k8s_create, Effect.WRITE, "Create objects", self._manifest_targets),
+            _changing(self.k8s_delete, Effect.DESTRUCTIVE, "Delete one object", self._object_target),
             Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
         ]
+
+    async def _manifest_targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        return await manifest_targets(self._clusters, arguments)
+
+    async def _object_target(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        return await object_target(self._clusters, arguments)
 
     async def k8s_get(
         self,
@@ -166,11 +176,39 @@ class KubernetesTools:
         cluster = await self._clusters.cluster(context)
         return await answer_change(Wish(cluster, manifests, namespace, True, False, dry_run))
 
+    async def k8s_delete(
+        self,
+        kind: Annotated[str, names.KIND],
+        name: Annotated[str, names.OBJECT],
+        namespace: Namespace = None,
+        dry_run: Annotated[bool, Field(description="Only show what would go")] = False,
+        uid: Annotated[str | None, UID, Field(description="Only if it is still this object")] = None,
+        resource_version: Annotated[str | None, VERSION] = None,
+        propagation: Propagation = "background",
+        confirm_name: Annotated[
+            str | None, names.OBJECT, Field(description="The name again, for a namespace, CRD, volume, claim or node")
+        ] = None,
+        context: Context = None,
+    ) -> Answer:
+        """Delete one Kubernetes object by name, and what it owns; dry_run first shows what that is."""
+        cluster = await self._clusters.cluster(context)
+        resource = await cluster.resource(kind)
+        place = (namespace or cluster.default_namespace) if resource.namespaced else None
+        return await answer_delete(
+            Removal(cluster, resource, name, place, uid, resource_version, propagation, confirm_name, dry_run)
+        )
+
     async def k8s_contexts(self) -> Answer:
         """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""
         contexts = await anyio.to_thread.run_sync(self._clusters.contexts, abandon_on_cancel=True)
         rows = [["*" if item.is_default else "", item.name, item.cluster, item.namespace] for item in contexts]
         return Answer(table(["DEFAULT", "NAME", "CLUSTER", "NAMESPACE"], rows))
+
+
+def _changing(function: Any, effect: Effect, title: str, targets: Any, *, idempotent: bool = False) -> Tool:
+    return Tool(
+        function, effect, title, TOOLSET, foreign_text=True, idempotent=idempotent, timeout_s=120.0, targets=targets
+    )
 
 
 def _place(

@@ -16,6 +16,7 @@ from anyio.streams.tls import TLSListener
 from fastmcp import Client
 
 from klepaas.app import create_app
+from klepaas.policy import Decision, Rule
 from klepaas.settings import Mode, Settings
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 from klepaas_plugins.kubernetes.client.kubeconfig import Kubeconfig
@@ -165,9 +166,9 @@ async def ask(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 async def change(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
-    """The same as `ask`, of a klepaas that may write."""
+    """The same as `ask`, of a klepaas that may write and asks nobody to confirm."""
     monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "sandbox")))
-    async with Client(create_app(Settings(mode=Mode.WRITES)).server) as client:
+    async with Client(create_app(Settings(mode=Mode.WRITES, policy=(Rule(decision=Decision.AUTO),))).server) as client:
 
         async def call(tool: str, /, **arguments: Any) -> Any:
             with anyio.fail_after(30):

@@ -144,7 +144,7 @@ async def test_definitions_and_namespaces_come_before_what_needs_them(
         "widget",
         "deployment",
     ]
-    assert sandbox.get("widgets.example.com", "w", "fresh") is not None
+    assert sandbox.get("widgets", "w", "fresh") is not None
 
 
 def test_the_safe_order_puts_configuration_before_what_runs_and_keeps_the_rest_in_place() -> None:

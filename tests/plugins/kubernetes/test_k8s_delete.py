@@ -1,0 +1,106 @@
+"""k8s_delete, over an MCP session on the sandbox."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from klepaas_plugins.kubernetes.sandbox import Sandbox, mutating
+
+pytestmark = pytest.mark.anyio
+Ask = Callable[..., Any]
+
+
+def _config_map(name: str, **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default", **metadata}}
+
+
+async def test_one_object_is_deleted_and_no_other(change: Ask, text: Any, sandbox: Sandbox) -> None:
+    sandbox.create(_config_map("one"))
+    sandbox.create(_config_map("two"))
+    done = await change("k8s_delete", kind="cm", name="one")
+    assert not done.is_error
+    assert "configmap one in namespace default is deleted" in text(done)
+    assert sandbox.get("configmaps", "one") is None
+    assert sandbox.get("configmaps", "two") is not None
+
+
+async def test_a_dry_run_counts_what_would_go_and_deletes_nothing(
+    change: Ask, text: Any, sandbox: Sandbox, deployment: Any, until: Any
+) -> None:
+    sandbox.create(deployment("web", replicas=2))
+    await until(lambda: len(sandbox.list("pods")) == 2)
+    shown = text(await change("k8s_delete", kind="deployment", name="web", dry_run=True))
+    assert "nothing was deleted" in shown
+    assert "with it: 1 replicasets, 2 pods" in shown
+    assert sandbox.get("deployments", "web") is not None
+
+
+async def test_what_it_owns_is_named_and_goes_with_it(
+    change: Ask, text: Any, sandbox: Sandbox, deployment: Any, until: Any
+) -> None:
+    sandbox.create(deployment("web"))
+    await until(lambda: sandbox.list("pods"))
+    assert "1 replicasets, 1 pods" in text(await change("k8s_delete", kind="deploy", name="web"))
+    await until(lambda: not sandbox.list("replicasets") and not sandbox.list("pods"))
+
+
+async def test_only_the_object_of_that_uid_and_version_is_deleted(change: Ask, text: Any, sandbox: Sandbox) -> None:
+    made = sandbox.create(_config_map("one"))
+    other = await change("k8s_delete", kind="cm", name="one", uid="0b0d8b4c-7f5e-4f6e-8d55-5d0d3a0f7a11")
+    assert other.structured_content["error"]["code"] == "conflict"
+    old = await change("k8s_delete", kind="cm", name="one", resource_version="1")
+    assert old.structured_content["error"]["code"] == "conflict"
+    assert sandbox.get("configmaps", "one") is not None
+    assert not (await change("k8s_delete", kind="cm", name="one", uid=made["metadata"]["uid"])).is_error
+
+
+async def test_a_namespace_is_deleted_only_when_its_name_is_repeated(change: Ask, text: Any, sandbox: Sandbox) -> None:
+    sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    sandbox.create(_config_map("one", namespace="team"))
+    refused = await change("k8s_delete", kind="namespace", name="team")
+    assert refused.is_error
+    assert "configmaps" in text(refused)
+    assert "confirm_name" in text(refused)
+    wrong = await change("k8s_delete", kind="namespace", name="team", confirm_name="other")
+    assert wrong.is_error
+    assert sandbox.get("namespaces", "team", "") is not None
+    assert "configmaps" in text(await change("k8s_delete", kind="namespace", name="team", dry_run=True))
+    done = await change("k8s_delete", kind="namespace", name="team", confirm_name="team")
+    assert not done.is_error, text(done)
+
+
+@pytest.mark.parametrize("name", ["default", "kube-system", "kube-public", "kube-node-lease"])
+async def test_the_clusters_own_namespaces_are_never_deleted(change: Ask, sandbox: Sandbox, name: str) -> None:
+    refused = await change("k8s_delete", kind="namespace", name=name, confirm_name=name)
+    assert refused.structured_content["error"]["code"] == "forbidden"
+    assert [request for request in sandbox.requests if mutating(request)] == []
+
+
+async def test_a_missing_object_and_an_unknown_kind_are_one_line(change: Ask, text: Any) -> None:
+    missing = await change("k8s_delete", kind="cm", name="nothing")
+    assert missing.structured_content["error"]["code"] == "not_found"
+    unknown = await change("k8s_delete", kind="configmop", name="x")
+    assert "Did you mean configmaps" in text(unknown)
+
+
+async def test_what_holds_a_deletion_up_and_who_may_undo_it_is_told(
+    change: Ask, text: Any, sandbox: Sandbox, deployment: Any, until: Any
+) -> None:
+    sandbox.create(_config_map("held", finalizers=["example.com/hold"]))
+    held = text(await change("k8s_delete", kind="cm", name="held"))
+    assert "is being deleted" in held
+    assert "example.com/hold" in held
+    sandbox.create(deployment("web"))
+    await until(lambda: sandbox.list("pods"))
+    pod = sandbox.list("pods")[0]["metadata"]["name"]
+    shown = text(await change("k8s_delete", kind="pod", name=pod, dry_run=True))
+    assert "belongs to ReplicaSet web-" in shown
+
+
+async def test_what_may_not_be_looked_at_is_told(change: Ask, text: Any, sandbox: Sandbox, deployment: Any) -> None:
+    sandbox.create(deployment("web"))
+    sandbox.deny("list", "pods")
+    assert "not looked at: pods (forbidden)" in text(
+        await change("k8s_delete", kind="deploy", name="web", dry_run=True)
+    )
