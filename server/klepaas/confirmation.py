@@ -27,6 +27,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from klepaas.audit import Change
 from klepaas.errors import Conflict, Forbidden
 from klepaas.handles import Handles, Shown
+from klepaas.limits import slot_set_aside
 from klepaas.output.budget import fit
 from klepaas.resilience.clock import Clock
 
@@ -193,7 +194,8 @@ class Confirmations:
     async def _answer(self, context: Context, message: str) -> str:
         with self._clock.move_on_after(self._timeout_s):
             try:
-                answer = await context.session.elicit_form(message, _SCHEMA, related_request_id=context.request_id)
+                async with slot_set_aside():
+                    answer = await context.session.elicit_form(message, _SCHEMA, related_request_id=context.request_id)
             except MCPError:  # the client's refusal, or no way back to it
                 return "failed"
             return _action(answer)

@@ -6,13 +6,14 @@ It counts and waits; who a caller is, and what a refusal looks like to a client,
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import anyio
 
 from klepaas.errors import RateLimited, Unavailable
 from klepaas.resilience.clock import Clock, SystemClock
 
-__all__ = ["Rate", "Slots"]
+__all__ = ["Rate", "Slots", "slot_set_aside"]
 
 # Callers are remembered only so long as their bucket is not full again, and never more than these.
 MOST_CALLERS = 10_000
@@ -87,17 +88,58 @@ class Slots:
             Unavailable: All are taken and enough wait already, or the wait took too long.
         """
         await self._acquire()
+        slot = _Slot(self._slots)
+        token = _held.set(slot)
         try:
             yield
         finally:
-            self._slots.release()
+            _held.reset(token)
+            slot.give_back()
 
     async def _acquire(self) -> None:
+        try:
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._wait()
+
+    async def _wait(self) -> None:
         waiting = self._slots.statistics().tasks_waiting
-        if self._slots.value > 0 or waiting < self._limit * WAITING_PER_SLOT:
+        if waiting < self._limit * WAITING_PER_SLOT:
             with self._clock.move_on_after(QUEUE_TIMEOUT_S):
                 await self._slots.acquire()
                 return
         raise Unavailable(
             f"This server is busy: {self._limit} calls run and {waiting} wait", next_step="Try again", retry_after_s=2.0
         )
+
+
+class _Slot:
+    """One that is taken, and may be set aside for a while."""
+
+    def __init__(self, slots: anyio.Semaphore) -> None:
+        self._slots = slots
+        self._taken = True
+
+    def give_back(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._slots.release()
+
+    async def take_again(self) -> None:
+        await self._slots.acquire()
+        self._taken = True
+
+
+_held: ContextVar[_Slot | None] = ContextVar("klepaas_slot", default=None)
+
+
+@asynccontextmanager
+async def slot_set_aside() -> AsyncIterator[None]:
+    """Let others use the slot of the call at hand while it waits for a person, who may take minutes."""
+    slot = _held.get()
+    if slot is None:
+        yield
+        return
+    slot.give_back()
+    yield  # no slot is taken again where the call ends here
+    await slot.take_again()

@@ -136,9 +136,8 @@ class BodyLimit:
             await self._inner(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        too_long = rejection(413, f"The body is longer than {self._max_bytes} bytes")
         if not declared.isdecimal() or len(declared) > 18 or int(declared) > self._max_bytes:
-            await too_long(scope, receive, send)
+            await self._too_long()(scope, receive, send)
             return
         body = bytearray()
         with anyio.move_on_after(BODY_TIMEOUT_S) as limit:
@@ -148,7 +147,7 @@ class BodyLimit:
                     return  # the client has left
                 body += message.get("body", b"")
                 if len(body) > self._max_bytes:
-                    await too_long(scope, receive, send)
+                    await self._too_long()(scope, receive, send)
                     return
                 if not message.get("more_body"):
                     break
@@ -156,6 +155,9 @@ class BodyLimit:
             await rejection(408, f"The body did not come within {BODY_TIMEOUT_S:g} s")(scope, receive, send)
             return
         await self._inner(scope, _replay(bytes(body), receive), send)
+
+    def _too_long(self) -> Response:
+        return rejection(413, f"The body is longer than {self._max_bytes} bytes")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -15,7 +15,7 @@ from klepaas import limits
 from klepaas.app import App
 from klepaas.errors import RateLimited
 from klepaas.http import connections, front
-from klepaas.limits import Rate
+from klepaas.limits import Rate, Slots, slot_set_aside
 from klepaas.testing.clock import FakeClock
 
 from .conftest import HEADERS, INITIALIZE, asking, modern_call, numbers, served
@@ -253,6 +253,37 @@ async def test_a_call_does_not_wait_for_a_slot_for_ever(
         plugin.released.set()
     async with Client(app.server) as client:
         assert not (await client.call_tool("quick")).is_error
+
+
+async def test_a_call_that_waits_for_a_person_holds_no_slot() -> None:
+    slots, answered = Slots(1), anyio.Event()
+    asked, done = anyio.Event(), []
+
+    async def call() -> None:
+        async with slots.one():
+            async with slot_set_aside():
+                asked.set()
+                await answered.wait()
+            done.append("asked")
+
+    async def declined() -> None:
+        async with slots.one(), slot_set_aside():
+            raise LookupError
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        await asked.wait()
+        for _ in range(3):
+            with pytest.raises(LookupError):
+                await declined()
+        async with slots.one():
+            answered.set()
+            await anyio.wait_all_tasks_blocked()
+            assert done == [], "it takes a slot again before it goes on"
+    assert done == ["asked"]
+    async with slots.one():
+        assert slots._slots.value == 0
+    assert slots._slots.value == 1
 
 
 async def test_a_client_that_leaves_gives_its_slot_back(
