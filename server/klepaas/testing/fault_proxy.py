@@ -10,15 +10,15 @@ every request meets the fault that is set; what it cannot show are the troubles 
 """
 
 import asyncio
-import contextlib
 import socket
 import struct
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 import anyio
+
+from klepaas.testing.loopback import HEAD_MAX_BYTES, Listening, answer_bytes, header_of, read_request
 
 __all__ = [
     "Answer",
@@ -32,9 +32,6 @@ __all__ = [
     "Reset",
     "WrongLength",
 ]
-
-HEAD_MAX_BYTES = 64 * 1024
-HEAD_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -115,69 +112,7 @@ class DelayedSuccess:
 Fault = Latency | Cut | Reset | HalfOpen | Answer | WrongLength | DelayedSuccess
 
 
-class _Listening:
-    """A server on a free port of loopback."""
-
-    def __init__(self) -> None:
-        self._server: asyncio.Server | None = None
-        self._serving: dict[asyncio.Task[None], anyio.CancelScope] = {}
-        self.port = 0
-        self.connections = 0
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def start(self) -> None:
-        """Listen; again on the same port after a stop."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=HEAD_MAX_BYTES)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Stop listening, so that connections are refused, and drop those that stand."""
-        if self._server is None:
-            return
-        self._server.close()
-        serving = dict(self._serving)
-        for scope in serving.values():
-            scope.cancel()
-        if serving:
-            await asyncio.wait(serving)
-        await self._server.wait_closed()
-        self._server = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with anyio.CancelScope(shield=True):
-            await self.stop()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.current_task()
-        if task is None:
-            return
-        try:
-            with (
-                anyio.CancelScope() as self._serving[task],
-                contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, TimeoutError),
-            ):
-                await self._serve(reader, writer)
-        finally:
-            del self._serving[task]
-            # Nothing is left to flush: an answer was drained, and a client that waits in vain is to notice.
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
-
-
-class Origin(_Listening):
+class Origin(Listening):
     """A small HTTP server: answers JSON and keeps every request that it carried out.
 
     Attributes:
@@ -194,16 +129,16 @@ class Origin(_Listening):
         return sum(1 for one, _ in self.requests if one == method)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, _ = await _request(reader)
+        head, _ = await read_request(reader)
         method, path, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
         self.requests.append((method, path))
         self.asked.set()
         body = b'{"done": "%d"}' % len(self.requests)
-        writer.write(_answer(200, {"Content-Type": "application/json"}, body))
+        writer.write(answer_bytes(200, {"Content-Type": "application/json"}, body))
         await writer.drain()
 
 
-class FaultProxy(_Listening):
+class FaultProxy(Listening):
     """Passes requests on to a server on loopback, with the fault that is set.
 
     Args:
@@ -211,6 +146,7 @@ class FaultProxy(_Listening):
 
     Attributes:
         fault: What happens to each request from now on. None: it is passed on.
+        next_faults: What happens to the next requests, one each, before `fault` counts again.
         connections: Connections that were accepted.
         caught: Set when a request has met a fault that keeps its client waiting.
     """
@@ -219,16 +155,17 @@ class FaultProxy(_Listening):
         super().__init__()
         self._target_port = target_port
         self.fault: Fault | None = None
+        self.next_faults: deque[Fault] = deque()
         self.caught = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, body = await _request(reader)
-        fault = self.fault
+        head, body = await read_request(reader)
+        fault = self.next_faults.popleft() if self.next_faults else self.fault
         if isinstance(fault, HalfOpen):
             await self._keep_waiting(reader, None)
             return
         if isinstance(fault, Answer):
-            answer = _answer(fault.status, fault.headers, fault.body)
+            answer = answer_bytes(fault.status, fault.headers, fault.body)
         else:
             if isinstance(fault, Latency) and not await self._keep_waiting(reader, fault.delay_s):
                 return
@@ -266,35 +203,14 @@ class FaultProxy(_Listening):
             _reset(writer)
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """A request's head and body."""
-    with anyio.fail_after(HEAD_TIMEOUT_S):
-        head = await reader.readuntil(b"\r\n\r\n")
-        return head, await reader.readexactly(int(_header(head, b"content-length") or 0))
-
-
 def _asking_to_close(head: bytes) -> bytes:
     """The head with which a server that keeps connections alive ends this one, too."""
     lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
     return b"\r\n".join([lines[0], b"Connection: close", *lines[1:]])
 
 
-def _header(head: bytes, name: bytes) -> bytes | None:
-    for line in head.split(b"\r\n")[1:]:
-        key, _, value = line.partition(b":")
-        if key.strip().lower() == name:
-            return value.strip()
-    return None
-
-
-def _answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-    lines = [f"HTTP/1.1 {status} ", *(f"{name}: {value}" for name, value in headers.items())]
-    lines += [f"Content-Length: {len(body)}", "Connection: close"]
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
-
-
 def _with_wrong_length(answer: bytes, by_bytes: int) -> bytes:
-    length = _header(answer.partition(b"\r\n\r\n")[0], b"content-length") or b"0"
+    length = header_of(answer.partition(b"\r\n\r\n")[0], b"content-length") or b"0"
     wrong = str(max(0, int(length) + by_bytes)).encode()
     return answer.replace(b"Content-Length: " + length, b"Content-Length: " + wrong, 1)
 

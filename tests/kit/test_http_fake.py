@@ -1,0 +1,103 @@
+"""The fake answers by route, records what it carried out, and breaks in every way that a network has."""
+
+from collections.abc import AsyncIterator
+
+import anyio
+import httpx
+import pytest
+
+from klepaas.testing import (
+    Cut,
+    DelayedSuccess,
+    FakeHttp,
+    HalfOpen,
+    HttpAnswer,
+    HttpRequest,
+    Latency,
+    Reset,
+    WrongLength,
+    failing,
+    nonsense,
+    rate_limited,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def http(fake: FakeHttp) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=fake.url, trust_env=False, timeout=20) as one:
+        yield one
+
+
+async def test_it_answers_by_route_and_records_what_came(fake: FakeHttp, http: httpx.AsyncClient) -> None:
+    answer = await http.get("/things/a%2Fb?x=1&y=%20&x=2", headers={"X-Who": "me"})
+    assert answer.json() == {"state": "well"}
+    (request,) = fake.requests
+    assert (request.method, request.path, request.names) == ("GET", "/things/a%2Fb", {"name": "a%2Fb"})
+    assert request.query == (("x", "1"), ("y", " "), ("x", "2"))
+    assert request.headers["x-who"] == "me"
+
+
+async def test_a_function_answers_by_what_was_asked(fake: FakeHttp, http: httpx.AsyncClient) -> None:
+    async def double(request: HttpRequest) -> HttpAnswer:
+        return HttpAnswer(201, {}, str(request.json["n"] * 2).encode())
+
+    fake.handle("PUT", "/double", double)
+    answer = await http.put("/double", json={"n": 21})
+    assert (answer.status_code, answer.text) == (201, "42")
+
+
+async def test_a_later_answer_takes_the_place_of_an_earlier_one(fake: FakeHttp, http: httpx.AsyncClient) -> None:
+    fake.answer("GET", "/things/{name}", b"plain", status=202, headers={"Content-Type": "text/plain"})
+    answer = await http.get("/things/web")
+    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (202, "plain", "text/plain")
+
+
+@pytest.mark.parametrize("path", ["/", "/things", "/things/a/b", "/things/"])
+async def test_a_route_that_is_not_there_is_told_and_recorded(
+    fake: FakeHttp, http: httpx.AsyncClient, path: str
+) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert "no route GET" in answer.json()["error"]
+    assert fake.requests[0].path == path
+    fake.forget()
+    assert fake.requests == []
+
+
+async def test_faults_for_the_next_requests_are_met_one_each_and_then_it_is_well(
+    fake: FakeHttp, http: httpx.AsyncClient
+) -> None:
+    fake.fault_next(rate_limited(2), failing(502, "down"), nonsense())
+    first, second, third, fourth = [await http.get("/things/web") for _ in range(4)]
+    assert (first.status_code, first.headers["retry-after"]) == (429, "2")
+    assert (second.status_code, second.json()) == (502, {"error": "down"})
+    assert third.is_success
+    with pytest.raises(ValueError, match="Expecting value"):
+        third.json()
+    assert fourth.json() == {"state": "well"}
+    assert len(fake.requests) == 1
+    assert fake.proxy.connections == 4
+
+
+@pytest.mark.parametrize("fault", [Cut(), Cut(60), Reset(), WrongLength(10)], ids=repr)
+async def test_it_cuts_and_lies(fake: FakeHttp, http: httpx.AsyncClient, fault: Cut | Reset | WrongLength) -> None:
+    fake.fault = fault
+    with pytest.raises(httpx.TransportError):
+        await http.get("/things/web")
+    fake.fault = None
+    assert (await http.get("/things/web")).is_success
+
+
+@pytest.mark.parametrize(("fault", "arrives"), [(HalfOpen(), 0), (Latency(3600), 0), (DelayedSuccess(), 1)], ids=repr)
+async def test_it_hangs_before_or_after_its_work(
+    fake: FakeHttp, http: httpx.AsyncClient, fault: HalfOpen | Latency | DelayedSuccess, arrives: int
+) -> None:
+    fake.fault = fault
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(http.get, "/things/web")
+            await fake.proxy.caught.wait()
+            group.cancel_scope.cancel()
+    assert len(fake.requests) == arrives
