@@ -126,6 +126,8 @@ class Transport:
                     if refused is not None or not live.connection.renewable:
                         raise
                     refused = live
+                except TimedOut as exc:
+                    raise self._in_our_words(act, exc) from exc.__cause__
 
     @asynccontextmanager
     async def _opened(self, request: Request, read_s: float) -> AsyncIterator[httpx.Response]:
@@ -144,7 +146,16 @@ class Transport:
                     if refused is not None or not live.connection.renewable:
                         raise
                     refused = live
+                except TimedOut as exc:
+                    raise self._in_our_words(act, exc) from exc.__cause__
             yield response
+
+    def _in_our_words(self, act: Act, exc: TimedOut) -> TimedOut:
+        """The pipeline cuts an attempt that has less time left than ours; it knows neither context nor remedy."""
+        if exc.next_step is not None:
+            return exc
+        limit_s = self._upstream.policy.total_timeout_s
+        return TimedOut(act.cannot(f"no answer within {limit_s:g} s"), next_step=_RETRY)
 
     async def _ask_leave(self, act: Act) -> None:
         """Load no credentials, which may take long, for an upstream that would not be asked.
@@ -249,9 +260,10 @@ class Transport:
         if act.changes:
             return OutcomeUnknown(act.cannot(f"{reason}; the change may have been made"), next_step=act.verify)
         kind = TimedOut if slow else Unavailable
-        return kind(act.cannot(reason), next_step="Retry in a moment, or check the cluster")
+        return kind(act.cannot(reason), next_step=_RETRY)
 
 
+_RETRY = "Retry in a moment, or check the cluster"
 _REACH = "Check that the cluster is up and reachable from the klepaas server"
 
 
