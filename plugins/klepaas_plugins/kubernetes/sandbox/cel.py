@@ -2,7 +2,8 @@
 
 Done: literals, lists, field selection and indexing, has(), comparison, logic with CEL's tolerance of errors,
 arithmetic, `in`, the conditional, size(), string(), int(), startsWith, endsWith, contains, matches, lowerAscii,
-upperAscii, trim, join, all, exists, exists_one, map, filter. Anything else is refused when it is compiled, never guessed.
+upperAscii, trim, join, all, exists, exists_one, map, filter. Anything else is refused when it is compiled,
+never guessed.
 
 Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md
 """

@@ -19,6 +19,7 @@ from .resources import (
     DEPLOYMENTS,
     INGRESSES,
     JOBS,
+    LIMIT_RANGES,
     NAMESPACES,
     PODS,
     POLICIES,
@@ -28,6 +29,8 @@ from .resources import (
     SECRETS,
     SERVICES,
     STATEFUL_SETS,
+    STORAGE_CLASSES,
+    VOLUMES,
     Resource,
 )  # fmt: skip
 from .structural import defaulted
@@ -170,6 +173,17 @@ def _definition(spec: Json) -> Json:
     return _fill({**spec, "names": names}, {"conversion": {"strategy": "None"}})
 
 
+def _limit_range(spec: Json) -> Json:
+    items = []
+    for item in spec.get("limits") or ():
+        if item.get("type") == "Container":
+            default = {**(item.get("max") or {}), **(item.get("default") or {})}
+            request = {**(item.get("min") or {}), **default, **(item.get("defaultRequest") or {})}
+            item = {**item, **{k: v for k, v in (("default", default), ("defaultRequest", request)) if v}}
+        items.append(item)
+    return {**spec, "limits": items}
+
+
 def _matching(constraints: Json) -> Json:
     rules = [_fill(rule, {"scope": "*"}) for rule in constraints.get("resourceRules") or ()]
     filled = _fill(constraints, {"namespaceSelector": {}, "objectSelector": {}, "matchPolicy": "Equivalent"})
@@ -181,6 +195,9 @@ def _policy(spec: Json) -> Json:
     return {**spec, "matchConstraints": _matching(spec["matchConstraints"])} if spec.get("matchConstraints") else spec
 
 
+_METRICS = [
+    {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+]
 _SPEC: dict[Resource, Callable[[Json], Json]] = {
     PODS: lambda spec: _fill(pod_spec(spec), {"enableServiceLinks": True}),
     DEPLOYMENTS: _deployment,
@@ -192,7 +209,9 @@ _SPEC: dict[Resource, Callable[[Json], Json]] = {
     SERVICES: _service,
     CLAIMS: lambda spec: _fill(spec, {"volumeMode": "Filesystem"}),
     DEFINITIONS: _definition,
-    AUTOSCALERS: lambda spec: _fill(spec, {"minReplicas": 1}),
+    AUTOSCALERS: lambda spec: _fill(spec, {"minReplicas": 1, "metrics": _METRICS}),
+    VOLUMES: lambda spec: _fill(spec, {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"}),
+    LIMIT_RANGES: _limit_range,
     POLICIES: _policy,
     POLICY_BINDINGS: lambda spec: {
         **spec,
@@ -213,6 +232,7 @@ _STATUS: dict[Resource, Json] = {
     NAMESPACES: {"phase": "Active"},
     POLICIES: {},
     QUOTAS: {},
+    VOLUMES: {"phase": "Available"},
     AUTOSCALERS: {"desiredReplicas": 0, "currentMetrics": None},
 }
 
@@ -227,6 +247,8 @@ def apply_defaults(resource: Resource, obj: Json) -> Json:
         obj = {**obj, "spec": _SPEC[resource](obj.get("spec") or {})}
     if resource is SECRETS:
         obj = _secret(obj)
+    if resource is STORAGE_CLASSES:
+        obj = _fill(obj, {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"})
     return obj
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .controllers.volumes import PROVISIONER
 from .faults import Effect, Faults
 from .floods import Flood
 from .logs import Logs
+from .metrics import Metrics
 from .model import Json
-from .objects import Objects
-from .resources import Resource
+from .objects import Objects, Write
+from .resources import INGRESSES, METRICS_KINDS, STORAGE_CLASSES, Resource
 from .status import ApiError
 from .verbs import Verbs
 
@@ -19,6 +21,7 @@ class Knobs:
     _logs: Logs
     _faults: Faults
     _verbs: Verbs
+    _metrics: Metrics
 
     def deny(self, verb: str, resource: str, namespace: str | None = None) -> None:
         """Refuse a verb on a resource (`pods`, `pods/log`, `*`) as RBAC does; everywhere when the namespace is None."""
@@ -117,6 +120,30 @@ class Knobs:
         resource = self.resource(kind)
         sample = like or _SAMPLES.get(resource.kind, {})
         self._verbs.floods[resource.group, resource.plural] = Flood.of(resource, namespace, count, sample)
+
+    def serve_metrics(self) -> None:
+        """Serve metrics.k8s.io, as with a metrics server installed; autoscalers then scale."""
+        self._metrics.served = True
+        self._objects.registry.serve(*METRICS_KINDS)
+
+    def set_usage(self, namespace: str, pod_or_prefix: str, *, cpu: str = "1m", memory: str = "16Mi") -> None:
+        """Say what each container of pods of this name, or whose name begins so, uses."""
+        self._metrics.use(namespace, pod_or_prefix, cpu, memory)
+
+    def set_ingress_address(self, name: str, ip: str, namespace: str = "default") -> None:
+        """Give an Ingress an address, as a controller of its class would.
+
+        Raises:
+            ApiError: there is no such Ingress.
+        """
+        found = self._objects.get(INGRESSES, namespace, name)
+        self._objects.set_status(INGRESSES, found, {"loadBalancer": {"ingress": [{"ip": ip}]}}, "ingress-controller")
+
+    def provision(self, storage_class: str = "standard", *, wait_for_pod: bool = False) -> None:
+        """Make a StorageClass whose claims get volumes."""
+        mode = "WaitForFirstConsumer" if wait_for_pod else "Immediate"
+        made = {"metadata": {"name": storage_class}, "provisioner": PROVISIONER, "volumeBindingMode": mode}
+        self._objects.create(STORAGE_CLASSES, "", made, Write("sandbox"))
 
     def resource(self, kind: str) -> Resource:
         """A kind by its name (`Deployment`) or plural.

@@ -152,7 +152,17 @@ POLICY_BINDINGS = _kind(
     counts_generation=True,
 )
 
-BUILT_IN: tuple[Resource, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Resource))
+# Served only when a test says that there is a metrics server; computed, never stored.
+_METRICS_VERBS = ("get", "list")
+POD_METRICS = _kind("metrics.k8s.io/v1beta1", "pods", "PodMetrics", singular="", verbs=_METRICS_VERBS)
+NODE_METRICS = _kind(
+    "metrics.k8s.io/v1beta1", "nodes", "NodeMetrics", singular="", verbs=_METRICS_VERBS, namespaced=False
+)
+METRICS_KINDS = (POD_METRICS, NODE_METRICS)
+
+BUILT_IN: tuple[Resource, ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Resource) and value not in METRICS_KINDS
+)
 
 
 class Registry:
@@ -161,6 +171,11 @@ class Registry:
     def __init__(self) -> None:
         self._resources: dict[tuple[str, str, str], Resource] = {}
         for resource in BUILT_IN:
+            self._resources[resource.group, resource.version, resource.plural] = resource
+
+    def serve(self, *resources: Resource) -> None:
+        """Serve kinds that are not there from the beginning."""
+        for resource in resources:
             self._resources[resource.group, resource.version, resource.plural] = resource
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:

@@ -30,6 +30,7 @@ from .events import Recorder
 from .faults import Effect, Faults
 from .knobs import Knobs
 from .logs import Logs
+from .metrics import Metrics
 from .model import Json, Timing, new_uid, timestamp
 from .objects import DeleteOptions, Objects, Write
 from .resources import Resource
@@ -116,9 +117,10 @@ class Sandbox(Knobs):
         self._recorder = Recorder(self._objects)
         self._logs = Logs(self._objects)
         self._faults = Faults(token)
-        self._verbs = Verbs(self._objects, self._logs, self._faults)
+        self._metrics = Metrics(self._objects.store)
+        self._verbs = Verbs(self._objects, self._logs, self._faults, self._metrics)
         self._router = Router(self._objects, self._verbs, self._faults)
-        self._controllers = ControllerManager(self._objects, self._recorder)
+        self._controllers = ControllerManager(self._objects, self._recorder, self._metrics)
         self._stack = AsyncExitStack()
         self._stopping = anyio.Event()
         seed(self._objects, nodes)

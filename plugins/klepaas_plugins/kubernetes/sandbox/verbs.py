@@ -14,11 +14,12 @@ from .evictions import evict
 from .faults import Attributes, Faults
 from .floods import Flood, ListQuery, listed
 from .logs import Logs
+from .metrics import Metrics
 from .model import Json
 from .objects import Objects, patched
 from .openapi.schemas import node_named
 from .paging import page
-from .resources import PODS, SERVICES, Resource
+from .resources import METRICS_KINDS, PODS, SERVICES, Resource
 from .scales import rescale, scale_of
 from .selectors import Match, field_match, label_match
 from .status import ApiError
@@ -31,8 +32,9 @@ _APPLY = "application/apply-patch+yaml"
 class Verbs:
     """What the API server does with a request for a resource."""
 
-    def __init__(self, objects: Objects, logs: Logs, faults: Faults) -> None:
+    def __init__(self, objects: Objects, logs: Logs, faults: Faults, metrics: Metrics) -> None:
         self._objects = objects
+        self._metrics = metrics
         self._logs = logs
         self._faults = faults
         self.floods: dict[tuple[str, str], Flood] = {}
@@ -68,6 +70,12 @@ class Verbs:
 
     def _found(self, call: Call) -> Json:
         resource = _resource(call)
+        if resource in METRICS_KINDS:
+            measured = self._metrics.objects(resource, call.namespace or None)
+            found = next((one for one in measured if one["metadata"]["name"] == call.name), None)
+            if found is None:
+                raise status.not_found(resource, call.name)
+            return found
         flood = self.floods.get((resource.group, resource.plural))
         flooded = flood.get(call.namespace, call.name) if flood else None
         return flooded or self._objects.get(resource, call.namespace, call.name)
@@ -130,6 +138,8 @@ class Verbs:
         resource = _resource(call)
         match = self._selection(call)
         found = self._objects.store.list(resource, call.namespace or None)
+        if resource in METRICS_KINDS:
+            found = self._metrics.objects(resource, call.namespace or None)
         if match:
             found = [obj for obj in found if match(obj)]
         version = str(self._objects.store.version)

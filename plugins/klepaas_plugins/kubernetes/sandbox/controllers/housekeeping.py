@@ -1,4 +1,4 @@
-"""Small controllers that only report: quotas, disruption budgets, claims, custom resource definitions."""
+"""Small controllers that only report: quotas, disruption budgets, custom resource definitions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from klepaas_plugins.kubernetes.sandbox.evictions import healthy
 from klepaas_plugins.kubernetes.sandbox.limits import used
 from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
 from klepaas_plugins.kubernetes.sandbox.pods import is_finished
-from klepaas_plugins.kubernetes.sandbox.resources import BUDGETS, CLAIMS, DEFINITIONS, PODS, QUOTAS, STORAGE_CLASSES
+from klepaas_plugins.kubernetes.sandbox.resources import BUDGETS, DEFINITIONS, PODS, QUOTAS
 from klepaas_plugins.kubernetes.sandbox.selectors import selector_match
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
@@ -68,33 +68,6 @@ class BudgetController(Base):
                 "currentHealthy": ready, "desiredHealthy": wanted, "expectedPods": len(pods),
             }  # fmt: skip
             self.objects.set_status(BUDGETS, budget, status)
-        return None
-
-
-class ClaimController(Base):
-    """Says why a claim stays pending: nothing provides volumes here."""
-
-    def concerns(self, change: Change) -> Iterable[Key]:
-        """New claims, and those being deleted."""
-        if change.resource is not CLAIMS or change.type == "DELETED":
-            return ()
-        return [key_of(change.object)]
-
-    def reconcile(self, namespace: str, name: str) -> float | None:
-        """Report, or let a deleted claim go."""
-        claim = self.store.get(CLAIMS, namespace, name)
-        if claim is None:
-            return None
-        if claim["metadata"].get("deletionTimestamp"):
-            self.objects.control(CLAIMS, claim, metadata={**claim["metadata"], "finalizers": []})
-            return None
-        wanted = claim["spec"].get("storageClassName")
-        if wanted and self.store.get(STORAGE_CLASSES, "", wanted) is None:
-            reason, said, kind = "ProvisioningFailed", f'storageclass.storage.k8s.io "{wanted}" not found', "Warning"
-        else:
-            reason, kind = "FailedBinding", "Normal"
-            said = "no persistent volumes available for this claim and no storage class is set"
-        self.recorder.emit(CLAIMS, claim, kind, reason, said, "persistentvolume-controller", count=1)
         return None
 
 

@@ -10,21 +10,25 @@ import anyio
 import anyio.lowlevel
 
 from klepaas_plugins.kubernetes.sandbox.events import Recorder
+from klepaas_plugins.kubernetes.sandbox.metrics import Metrics
 from klepaas_plugins.kubernetes.sandbox.objects import Objects
 from klepaas_plugins.kubernetes.sandbox.status import ApiError
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
+from .autoscalers import AutoscalerController
 from .base import Controller
+from .daemon_sets import DaemonSetController
 from .deployments import DeploymentController
 from .endpoints import EndpointController
 from .garbage import GarbageCollector
-from .housekeeping import BudgetController, ClaimController, DefinitionController, QuotaController
+from .housekeeping import BudgetController, DefinitionController, QuotaController
 from .jobs import JobController
 from .kubelet import Kubelet
 from .namespaces import NamespaceController
 from .replica_sets import ReplicaSetController
 from .scheduler import Scheduler
 from .stateful_sets import StatefulSetController
+from .volumes import ClaimController
 
 _Work = tuple[int, str, str]
 _BATCH = 20
@@ -36,13 +40,14 @@ _log = logging.getLogger(__name__)
 class ControllerManager:
     """The work queue of all controllers."""
 
-    def __init__(self, objects: Objects, recorder: Recorder) -> None:
+    def __init__(self, objects: Objects, recorder: Recorder, metrics: Metrics) -> None:
         kinds = (
             DeploymentController, ReplicaSetController, StatefulSetController, JobController, Scheduler, Kubelet,
             EndpointController, GarbageCollector, NamespaceController, QuotaController, BudgetController,
-            ClaimController, DefinitionController,
+            ClaimController, DefinitionController, DaemonSetController,
         )  # fmt: skip
         self._controllers: list[Controller] = [kind(objects, recorder) for kind in kinds]
+        self._controllers.append(AutoscalerController(objects, recorder, metrics))
         self._queue: dict[_Work, None] = {}
         self._timers: list[tuple[float, _Work]] = []
         self._due: dict[_Work, float] = {}

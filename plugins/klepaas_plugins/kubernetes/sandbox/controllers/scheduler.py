@@ -13,11 +13,14 @@ from klepaas_plugins.kubernetes.sandbox.events import Recorder
 from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
 from klepaas_plugins.kubernetes.sandbox.objects import Objects
 from klepaas_plugins.kubernetes.sandbox.quantities import quantity
-from klepaas_plugins.kubernetes.sandbox.resources import NODES, PODS
+from klepaas_plugins.kubernetes.sandbox.resources import CLAIMS, NODES, PODS, STORAGE_CLASSES
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
 from .base import Base, Key, key_of
+from .daemon_sets import pinned_node
+from .volumes import claims_of
 
+_CLAIM_POLL_S = 0.05
 _NAMES = ("cpu", "memory", "ephemeral-storage")
 
 
@@ -42,7 +45,7 @@ class Scheduler(Base):
 
     def concerns(self, change: Change) -> Iterable[Key]:
         """A pod without a node; every waiting pod when room appears."""
-        if change.resource is NODES:
+        if change.resource in (NODES, CLAIMS):
             return list(self._waiting)
         if change.resource is not PODS:
             return ()
@@ -64,18 +67,40 @@ class Scheduler(Base):
             return None
         asked = requests_of(pod)
         nodes = self.store.list(NODES)
-        short = {node["metadata"]["name"]: self._short(node, asked) for node in nodes}
+        unbound = self._unbound(pod)
+        if unbound is not None:
+            if unbound:
+                self._waiting.add((namespace, name))
+                self._refuse(pod, f"0/{len(self.store.list(NODES))} nodes are available: {unbound}. not found")
+            return time.time() + _CLAIM_POLL_S
+        short = {node["metadata"]["name"]: self._short(pod, node, asked) for node in nodes}
         fitting = [node for node in short if not short[node]]
         if not fitting:
             self._waiting.add((namespace, name))
-            self._refuse(pod, list(short.values()))
+            self._refuse(pod, _why(list(short.values())))
             return None
         self._bind(pod, min(fitting, key=lambda node: len(self._held[node])))
         return None
 
-    def _short(self, node: Json, asked: dict[str, float]) -> str:
+    def _unbound(self, pod: Json) -> str | None:
+        """Why a pod's claims hold it up, or nothing while they are being bound; None when they do not."""
+        for name in claims_of(pod):
+            claim = self.store.get(CLAIMS, pod["metadata"]["namespace"], name)
+            if claim is None:
+                return f'persistentvolumeclaim "{name}" not found'
+            if (claim.get("status") or {}).get("phase") == "Bound":
+                continue
+            held = self.store.get(STORAGE_CLASSES, "", claim["spec"].get("storageClassName") or "") or {}
+            waits = held.get("volumeBindingMode") == "WaitForFirstConsumer"
+            return "" if waits else "pod has unbound immediate PersistentVolumeClaims"
+        return None
+
+    def _short(self, pod: Json, node: Json, asked: dict[str, float]) -> str:
         """What a node has too little of; empty when it has room."""
-        if node.get("spec", {}).get("unschedulable"):
+        pinned, name = pinned_node(pod), node["metadata"]["name"]
+        if pinned and pinned != name:
+            return "node(s) didn't satisfy plugin(s) [NodeAffinity]"
+        if node.get("spec", {}).get("unschedulable") and not pinned:
             return "node(s) were unschedulable"
         room = node.get("status", {}).get("allocatable") or {}
         held = self._held[node["metadata"]["name"]].values()
@@ -103,15 +128,7 @@ class Scheduler(Base):
         )  # fmt: skip
         self.store.put(PODS, {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status})
 
-    def _refuse(self, pod: Json, reasons: list[str]) -> None:
-        total = len(reasons)
-        counted = ", ".join(sorted(f"{reasons.count(reason)} {reason}" for reason in set(reasons)))
-        message = f"0/{total} nodes are available"
-        if total:
-            message += (
-                f": {counted}. no new claims to deallocate, preemption: 0/{total} nodes are available: "
-                f"{total} Preemption is not helpful for scheduling."
-            )
+    def _refuse(self, pod: Json, message: str) -> None:
         condition = {
             "type": "PodScheduled",
             "observedGeneration": pod["metadata"].get("generation", 1),
@@ -129,3 +146,15 @@ class Scheduler(Base):
         if any(container.get("resources") for container in pod["spec"]["containers"]):
             status["qosClass"] = "Burstable"
         self.objects.set_status(PODS, pod, status, "kube-scheduler")
+
+
+def _why(reasons: list[str]) -> str:
+    """Why no node takes a pod, by what each has too little of."""
+    total = len(reasons)
+    if not total:
+        return "0/0 nodes are available"
+    counted = ", ".join(sorted(f"{reasons.count(reason)} {reason}" for reason in set(reasons)))
+    return (
+        f"0/{total} nodes are available: {counted}. no new claims to deallocate, preemption: 0/{total} nodes are "
+        f"available: {total} Preemption is not helpful for scheduling."
+    )

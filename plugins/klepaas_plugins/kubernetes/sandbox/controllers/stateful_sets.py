@@ -1,4 +1,4 @@
-"""StatefulSets: numbered pods, one after the other. Volume claims and update partitions are not done."""
+"""StatefulSets: numbered pods, one after the other, each with its claims. Update partitions are not done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from klepaas_plugins.kubernetes.sandbox.model import Json
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
-from klepaas_plugins.kubernetes.sandbox.resources import PODS, REVISIONS, STATEFUL_SETS
+from klepaas_plugins.kubernetes.sandbox.resources import CLAIMS, PODS, REVISIONS, STATEFUL_SETS
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
 from .base import Base, Key, key_of, owner_reference, owners_named, without_zeros
@@ -94,9 +94,23 @@ class StatefulSetController(Base):
         }  # fmt: skip
         pod = pod_of(STATEFUL_SETS, found, template, name=name, labels=labels)
         pod["spec"] = {**pod["spec"], "hostname": name, "subdomain": found["spec"].get("serviceName", "")}
+        self._claim(found, pod)
         self.objects.create(PODS, meta["namespace"], pod, Write(CONTROLLER))
         said = f"create Pod {name} in StatefulSet {meta['name']} successful"
         self.recorder.emit(STATEFUL_SETS, found, "Normal", "SuccessfulCreate", said, "statefulset-controller")
+
+    def _claim(self, found: Json, pod: Json) -> None:
+        """Make the claims of a numbered pod, unless an earlier one of its number left them, and mount them."""
+        namespace, volumes = found["metadata"]["namespace"], list(pod["spec"].get("volumes") or ())
+        for template in found["spec"].get("volumeClaimTemplates") or ():
+            base = template["metadata"]["name"]
+            name = f"{base}-{pod['metadata']['name']}"
+            volumes.append({"name": base, "persistentVolumeClaim": {"claimName": name}})
+            if self.store.get(CLAIMS, namespace, name) is None:
+                made = {"metadata": {**template["metadata"], "name": name}, "spec": template["spec"]}
+                self.objects.create(CLAIMS, namespace, made, Write(CONTROLLER))
+        if volumes:
+            pod["spec"]["volumes"] = volumes
 
     def _delete(self, found: Json, pod: Json) -> None:
         if pod["metadata"].get("deletionTimestamp"):
