@@ -195,9 +195,8 @@ def _policy(spec: Json) -> Json:
     return {**spec, "matchConstraints": _matching(spec["matchConstraints"])} if spec.get("matchConstraints") else spec
 
 
-_METRICS = [
-    {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
-]
+_TARGET = {"type": "Utilization", "averageUtilization": 80}
+_METRICS = [{"type": "Resource", "resource": {"name": "cpu", "target": _TARGET}}]
 _SPEC: dict[Resource, Callable[[Json], Json]] = {
     PODS: lambda spec: _fill(pod_spec(spec), {"enableServiceLinks": True}),
     DEPLOYMENTS: _deployment,

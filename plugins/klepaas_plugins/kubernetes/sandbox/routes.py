@@ -76,7 +76,8 @@ class Router:
 
     def _open_api(self, parts: list[str]) -> Response | None:
         if parts == ["v3"]:
-            return answer(documents.index(self._objects.registry))
+            # An API server says text/plain here.
+            return answer(documents.index(self._objects.registry), media_type="text/plain; charset=utf-8")
         if parts[:1] == ["v3"]:
             found = documents.document(self._objects.registry, parts[1:])
             return answer(found) if found else None

@@ -29,6 +29,7 @@ from .model import Json
 from .pod_validation import pod_spec_faults
 from .policies import check_policy
 from .resources import (
+    AUTOSCALERS,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CONFIG_MAPS,
@@ -193,6 +194,20 @@ def _data(resource: Resource, obj: Json) -> Causes:
             yield invalid_value(f"data[{name}]", name, says)
 
 
+def _autoscaler(resource: Resource, obj: Json) -> Causes:
+    spec = obj["spec"]
+    most, least, target = spec.get("maxReplicas") or 0, spec.get("minReplicas", 1), spec.get("scaleTargetRef") or {}
+    if most < 1:
+        yield required("spec.maxReplicas", "must be set and greater than 0")
+    if most < least:
+        yield invalid_value("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
+    for name in ("kind", "name"):
+        if not target.get(name):
+            yield required(f"spec.scaleTargetRef.{name}")
+    if not target.get("apiVersion"):
+        yield invalid_value("spec.scaleTargetRef.apiVersion", "", "apiVersion must specify API group")
+
+
 _CHECKS: dict[Resource, Callable[[Resource, Json], Causes]] = {
     PODS: lambda _, obj: pod_spec_faults("spec", obj["spec"]),
     DEPLOYMENTS: _workload,
@@ -200,6 +215,7 @@ _CHECKS: dict[Resource, Callable[[Resource, Json], Causes]] = {
     STATEFUL_SETS: _workload,
     DAEMON_SETS: _workload,
     JOBS: _job,
+    AUTOSCALERS: _autoscaler,
     CRON_JOBS: _cron_job,
     SERVICES: _service,
     SECRETS: _data,

@@ -1,8 +1,8 @@
 """Claims and volumes: bound to each other where one fits, or where a class provisions.
 
 A StorageClass of the provisioner `klepaas.io/sandbox` gets a volume at once, or with its first pod when its binding
-mode is WaitForFirstConsumer; any other class waits for a provisioner that never comes, as on a cluster without one. Released
-volumes are not reclaimed; classes are never the default.
+mode is WaitForFirstConsumer; any other class waits for a provisioner that never comes, as on a cluster without one.
+Released volumes are not reclaimed; classes are never the default.
 """
 
 from __future__ import annotations

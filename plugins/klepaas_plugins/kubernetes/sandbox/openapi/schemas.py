@@ -146,7 +146,8 @@ class Node:
                 return self._made(values if isinstance(values, dict) else {}, there=False)
             return Node({}, custom=self.custom) if self.open else None
         place = "metadata" if self.place == "root" and name == "metadata" else ""
-        there = self.there and (raw.get("default") == {} or name in self.raw.get("required", ()))
+        needed = name in self.raw.get("required", ()) and raw.get("x-kubernetes-list-type") != "set"
+        there = self.there and (raw.get("default") == {} or needed)
         return self._made(raw, there=place == "metadata" or (there and not self.custom), place=place)
 
     def _made(self, raw: Json, *, there: bool = False, place: str = "") -> Node:
