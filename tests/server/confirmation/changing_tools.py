@@ -1,0 +1,89 @@
+"""A plugin whose tools change a little world, declared in every way that a confirmation must deal with."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import anyio
+
+from klepaas import names
+from klepaas.errors import Conflict
+from klepaas.hookspecs import hookimpl
+from klepaas.host import Host
+from klepaas.output import Answer
+from klepaas.tools import Effect, Target, Tool
+
+# What there is, and what was done to it.
+world: dict[str, int] = {}
+done: list[str] = []
+# Turned by a test: what a look at the world says besides, once for each look.
+drift: list[str] = []
+
+
+async def delete(
+    name: Annotated[str, names.OBJECT],
+    context: Annotated[str | None, names.CONTEXT] = None,
+    dry_run: bool = False,
+) -> Answer:
+    """Delete one thing."""
+    if name == "missing":
+        raise Conflict("There is nothing of that name")
+    if dry_run:
+        seen = drift.pop(0) if drift else ""
+        return Answer(f"Would delete {name}{seen}, password=hunter2hunter2\n\x1b[31mNothing is changed\x1b[0m.")
+    done.append(f"deleted {name}")
+    return Answer(f"Deleted {name}.")
+
+
+async def scale(
+    name: Annotated[str, names.OBJECT], replicas: int, context: Annotated[str, names.CONTEXT] = "dev"
+) -> str:
+    """Scale one thing."""
+    done.append(f"scaled {name} to {replicas}")
+    return "Scaled."
+
+
+async def look_at_scaling(name: Annotated[str, names.OBJECT], replicas: int) -> Answer:
+    return Answer(f"{name}: {world.get(name, 1)} -> {replicas}", {"seen": world.get(name, 1)})
+
+
+async def wipe(note: Annotated[str, names.TEXT] = "none", api_key: Annotated[str, names.OBJECT] = "k") -> str:
+    """Wipe everything; it has no preview."""
+    done.append("wiped")
+    return "Wiped."
+
+
+async def fail(dry_run: bool = False) -> str:
+    """Fail to change something."""
+    if dry_run:
+        return "Would fail."
+    done.append("tried")
+    raise Conflict("It cannot be changed")
+
+
+async def hang(dry_run: bool = False) -> str:
+    """Never end."""
+    if dry_run:
+        return "Would hang."
+    done.append("began")
+    await anyio.sleep(60)
+    return "never"
+
+
+async def history() -> str:
+    """Tell what was done."""
+    return ", ".join(done) or "nothing"
+
+
+async def targets(arguments: Mapping[str, Any]) -> Sequence[Target]:
+    context = arguments.get("context") or "prod-1"
+    return [Target(context, "shop", "thing", arguments["name"])]
+
+
+@hookimpl
+def klepaas_tools(host: Host) -> Iterable[Tool]:
+    yield Tool(delete, Effect.DESTRUCTIVE, "Delete", "world", targets=targets)
+    yield Tool(scale, Effect.WRITE, "Scale", "world", targets=targets, preview=look_at_scaling)
+    yield Tool(wipe, Effect.DESTRUCTIVE, "Wipe", "world")
+    yield Tool(fail, Effect.WRITE, "Fail", "world")
+    yield Tool(history, Effect.READ, "History", "world")
+    yield Tool(hang, Effect.WRITE, "Hang", "world", timeout_s=20)
