@@ -15,7 +15,7 @@ from klepaas.errors import Unavailable
 from klepaas.hookspecs import HealthReport, HealthStatus
 from klepaas.http.application import HttpApp
 from klepaas.http.readiness import Readiness
-from klepaas.plugins import Plugins
+from klepaas.plugins import PluginError, Plugins
 from klepaas.resilience import Upstreams
 from klepaas.settings import Settings
 from klepaas.testing.clock import FakeClock
@@ -102,6 +102,15 @@ async def test_a_dead_cluster_makes_it_degraded_and_not_unready(klepaas: Callabl
         answer = await http.get("/readyz")
         assert answer.status_code == 200
         assert answer.json()["components"] == {"kubernetes/prod": "degraded"}
+
+
+async def test_a_strict_start_that_fails_says_why_and_serves_nothing(
+    klepaas: Callable[..., App], plugin: ModuleType
+) -> None:
+    plugin.start_fails = True  # type: ignore[attr-defined]
+    with pytest.raises(PluginError, match="it will not"):
+        async with asking(klepaas(strict_plugins=True)):
+            pass
 
 
 async def test_components_that_nobody_requires_are_not_asked(klepaas: Callable[..., App], plugin: ModuleType) -> None:

@@ -161,3 +161,24 @@ async def test_over_stdio_a_call_has_its_grace_too(serve: Serve) -> None:
 
 def _line(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"
+
+
+async def test_over_stdio_a_second_signal_ends_it_at_once(serve: Serve) -> None:
+    async with serve("--verbose", KLEPAAS_SHUTDOWN_GRACE_S="60") as server:
+        assert server.process.stdin is not None
+        assert server.process.stdout is not None
+        calls = [{"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "slow", "arguments": {}}}]
+        calls.append({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "quick", "arguments": {}}})
+        await server.process.stdin.send(_line(INITIALIZE) + b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+        await server.process.stdout.receive()
+        await server.process.stdin.send(b"".join(map(_line, calls)))
+        with anyio.fail_after(5):
+            assert b"done" in await server.process.stdout.receive()
+            server.signal()
+            answer = b""
+            while b"This server is stopping" not in answer:  # the signal may come after a call that was sent later
+                await server.process.stdin.send(_line({**calls[1], "id": 4}))
+                answer = await server.process.stdout.receive()
+        server.signal()
+        assert await server.ended(within_s=1) == 143
+        _clean(server)
