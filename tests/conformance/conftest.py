@@ -75,3 +75,4 @@ def url(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """The address of a klepaas over HTTP."""
     with served(environment=environment, stderr=tmp_path / "stderr") as server:
         yield server.url
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
