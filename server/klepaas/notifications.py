@@ -113,7 +113,7 @@ class Notifications:
             self._waiting.clear()
 
     async def _deliver_when_woken(self, wake: asyncio.Event) -> None:
-        while not self._ending:
+        while True:
             await wake.wait()
             wake.clear()
             while self._waiting:
@@ -121,6 +121,8 @@ class Notifications:
                 async with anyio.create_task_group() as group:
                     for sink in self.sinks:
                         group.start_soon(_deliver, sink, notification)
+            if self._ending:
+                return
 
 
 async def _deliver(sink: NotificationSink, notification: Notification) -> None:
