@@ -22,6 +22,7 @@ from klepaas.errors import BadRequest, KlepaasError
 from klepaas.hookspecs import Command
 from klepaas.observability import configure_logging, one_line, say
 from klepaas.plugins import Contribution, Plugin, PluginError, Plugins, describe_error
+from klepaas.scaffold import command as scaffold
 from klepaas.settings import LogLevel, Mode, Settings, SettingsError, what_is_wrong
 
 __all__ = ["run"]
@@ -124,6 +125,7 @@ def _parser(plugins: Plugins) -> argparse.ArgumentParser:
     _add_group(commands, "plugins", "the plugins and what became of them", actions.list_plugins)
     _add_group(commands, "tools", "the tools, with toolset and effect", actions.list_tools)
     _add_call(commands)
+    scaffold.add_to(commands)
     _add_plugin_commands(commands, plugins)
     return parser
 

@@ -54,6 +54,14 @@ async def test_a_later_answer_takes_the_place_of_an_earlier_one(fake: FakeHttp, 
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (202, "plain", "text/plain")
 
 
+async def test_a_route_that_names_a_segment_goes_before_one_that_takes_any(
+    fake: FakeHttp, http: httpx.AsyncClient
+) -> None:
+    fake.answer("GET", "/things/special", {"state": "special"})
+    assert (await http.get("/things/special")).json() == {"state": "special"}
+    assert (await http.get("/things/web")).json() == {"state": "well"}
+
+
 @pytest.mark.parametrize("path", ["/", "/things", "/things/a/b", "/things/"])
 async def test_a_route_that_is_not_there_is_told_and_recorded(
     fake: FakeHttp, http: httpx.AsyncClient, path: str

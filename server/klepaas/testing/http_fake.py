@@ -135,7 +135,8 @@ class FakeHttp:
 
         Args:
             method: Their method.
-            path: Their path; a segment `{name}` stands for any one segment.
+            path: Their path; a segment `{name}` stands for any one segment
+                that no other route names.
             body: JSON data. Bytes are sent as they are.
             status: The status code.
             headers: The answer's headers. None: it is JSON.
@@ -177,7 +178,8 @@ class _Routes(Listening):
         await writer.drain()
 
     def _find(self, request: HttpRequest) -> tuple[HttpRequest, Handler | None]:
-        for (method, _), (pattern, handler) in self.routes.items():
+        # A route without places in it is meant before one that fits anything.
+        for (method, _), (pattern, handler) in sorted(self.routes.items(), key=lambda item: item[1][0].groups):
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
                 found = HttpRequest(**{**vars(request), "names": match.groupdict()})
