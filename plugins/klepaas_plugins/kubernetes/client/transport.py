@@ -61,13 +61,18 @@ class Transport:
         """How the API server has been lately."""
         return self._upstream.snapshot()
 
-    async def json(self, request: Request) -> dict[str, Any]:
+    async def json(self, request: Request, max_bytes: int = ANSWER_MAX_BYTES) -> dict[str, Any]:
         """Send a request and read the answer's JSON document.
 
+        Args:
+            request: The request.
+            max_bytes: Longest accepted answer; in memory it is many times that.
+
         Raises:
+            BadRequest: The answer is longer than that.
             KlepaasError: The request failed; exactly one kind of error for each kind of failure.
         """
-        return await self._call(request, partial(self._json, request))
+        return await self._call(request, partial(self._json, request, max_bytes))
 
     async def read(self, request: Request, max_bytes: int = ANSWER_MAX_BYTES) -> bytes:
         """Send a request and read the answer.
@@ -166,8 +171,8 @@ class Transport:
         if self._upstream.shut:
             await self._upstream.call(_never, safe=True, what=act.deed)
 
-    async def _json(self, request: Request, live: Live) -> dict[str, Any]:
-        body = await self._read(request, ANSWER_MAX_BYTES, live)
+    async def _json(self, request: Request, max_bytes: int, live: Live) -> dict[str, Any]:
+        body = await self._read(request, max_bytes, live)
         try:
             document = json.loads(body)
         except (ValueError, RecursionError):
