@@ -24,11 +24,12 @@ TRANSPORTS = ("memory, 2025-11-25", "memory, 2026-07-28", "stdio", "http")
 
 @dataclass
 class Platform:
-    """A sandbox, the kubeconfig that leads to it, and where the servers' stderr went."""
+    """A sandbox, the kubeconfig that leads to it, and where the servers' stderr and records went."""
 
     sandbox: Sandbox
     kubeconfig: Path
     stderr: Path
+    audit: Path = Path("none")
 
     @contextlib.asynccontextmanager
     async def client(self, transport: str, mode: Mode = Mode.READ_ONLY) -> AsyncIterator[Client[Any]]:
@@ -42,7 +43,7 @@ class Platform:
         else:
             app = create_app(Settings(mode=mode))
             era: Any = "legacy" if "2025" in transport else "auto"
-            async with Client(app.server, mode=era) as client:
+            async with Client(app.server, mode=era, elicitation_handler=_confirm) as client:
                 yield client
 
     @contextlib.asynccontextmanager
@@ -51,7 +52,7 @@ class Platform:
         transport = StdioTransport(
             sys.executable, command, env=dict(os.environ), keep_alive=False, log_file=self.stderr
         )
-        async with Client(transport) as client:
+        async with Client(transport, elicitation_handler=_confirm) as client:
             yield client
 
     @contextlib.asynccontextmanager
@@ -62,13 +63,18 @@ class Platform:
                 assert process.stderr is not None
                 said = TextReceiveStream(process.stderr)
                 with anyio.fail_after(20):
-                    async with Client(await _announced_url(said)) as client:
+                    async with Client(await _announced_url(said), elicitation_handler=_confirm) as client:
                         yield client
             finally:
                 process.terminate()
                 with anyio.CancelScope(shield=True), anyio.move_on_after(10):
                     async for text in said:
                         self.stderr.write_text(self.stderr.read_text() + text)
+
+
+async def _confirm(*_: Any) -> dict[str, bool]:
+    """A person who confirms everything."""
+    return {"confirm": True}
 
 
 async def _announced_url(said: TextReceiveStream) -> str:
@@ -107,7 +113,8 @@ async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         sandbox.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "default"}})
         await _until_running(sandbox, "web")
         sandbox.clear_requests()
-        yield Platform(sandbox, kubeconfig, stderr)
+        monkeypatch.setenv("KLEPAAS_STATE_DIR", str(tmp_path / "state"))
+        yield Platform(sandbox, kubeconfig, stderr, tmp_path / "state" / "audit.jsonl")
 
 
 async def _until_running(sandbox: Sandbox, name: str) -> None:

@@ -1,0 +1,115 @@
+"""Every change is on record before it reaches a cluster, without a secret; what cannot be recorded is not made."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastmcp import Client
+from mcp_types import ElicitResult
+
+from klepaas.app import create_app
+from klepaas.settings import Mode, Settings
+from klepaas.tools import Effect, Tool
+from klepaas_plugins.kubernetes.sandbox import mutating
+
+from .calls import plausible
+from .conftest import TRANSPORTS, Platform
+from .planted import Canaries, plant
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+def _changing() -> list[Tool]:
+    tools = [entry.tool for entry in create_app(Settings(mode=Mode.WRITES)).catalogue]
+    return sorted((tool for tool in tools if tool.effect is not Effect.READ), key=lambda tool: tool.name)
+
+
+def _recorded(platform: Platform) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in platform.audit.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_every_changing_tool_is_on_record_with_its_target(platform: Platform, transport: str) -> None:
+    tools = _changing()
+    async with platform.client(transport, Mode.WRITES) as client:
+        for tool in tools:
+            await client.call_tool(tool.name, plausible(tool), raise_on_error=False)
+    rows = _recorded(platform)
+    assert [(row["tool"], row["event"]) for row in rows] == [
+        (tool.name, event) for tool in tools for event in ("intent", "outcome")
+    ]
+    assert all(target.get("context") for row in rows for target in row["targets"])
+    assert all(row["targets"] for row in rows), "a built-in tool tells what it changes"
+
+
+async def test_where_nothing_can_be_recorded_nothing_reaches_the_cluster(platform: Platform) -> None:
+    platform.audit.parent.write_text("a file where the folder should be")
+    async with platform.client("memory, 2026-07-28", Mode.WRITES) as client:
+        for tool in _changing():
+            result = await client.call_tool(tool.name, plausible(tool), raise_on_error=False)
+            assert result.is_error, tool.name
+    assert [request for request in platform.sandbox.requests if mutating(request)] == []
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_what_a_person_declines_never_reaches_the_cluster(platform: Platform, era: Any) -> None:
+    async def decline(*_: Any) -> ElicitResult:
+        return ElicitResult(action="decline")
+
+    async with platform.client(
+        "memory, 2026-07-28", Mode.WRITES
+    ) as client:  # so that there is a revision to go back to
+        await client.call_tool("deploy_application", plausible(_changing()[0]))
+    recorded = len(_recorded(platform))
+    platform.sandbox.clear_requests()
+    server = create_app(Settings(mode=Mode.WRITES, policy=json.loads('[{"decision": "confirm"}]'))).server
+    async with Client(server, mode=era, elicitation_handler=decline) as client:
+        for tool in _changing():
+            result = await client.call_tool(tool.name, plausible(tool), raise_on_error=False)
+            assert result.structured_content is not None
+            assert result.structured_content["error"]["code"] == "forbidden", (tool.name, result.content)
+    assert [request for request in platform.sandbox.requests if mutating(request)] == []
+    assert {row["event"] for row in _recorded(platform)[recorded:]} == {"refused"}
+
+
+def _calls_with_secrets(canaries: Canaries) -> Iterator[tuple[str, dict[str, Any]]]:
+    secret = canaries.new
+    yield (
+        "deploy_application",
+        {
+            "app_name": "leaky",
+            "image": "registry.example/leaky:3.0",
+            "take_ownership": True,
+            "env_vars": {"DB_PASSWORD": secret(), "GREETING": secret(), "URL": f"mysql://root:{secret()}@db/x"},
+            "wait_s": 5,
+        },
+    )
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "new", "namespace": "default"},
+        "stringData": {"password": secret(), "plain": secret()},
+    }
+    yield "k8s_apply", {"manifests": json.dumps(manifest), "take_ownership": True}
+    yield "deploy_application", {"app_name": f"password={secret()}", "image": secret()}
+
+
+async def test_no_planted_secret_is_recorded_or_shown_to_the_person_who_confirms(platform: Platform) -> None:
+    canaries = Canaries()
+    plant(platform.sandbox, canaries)
+    read: list[str] = []
+
+    async def confirm(message: str, *_: Any) -> dict[str, bool]:
+        read.append(message)
+        return {"confirm": True}
+
+    app = create_app(Settings(mode=Mode.WRITES, policy=json.loads('[{"decision": "confirm"}]')))
+    known = {tool.name for tool in _changing()}
+    async with Client(app.server, elicitation_handler=confirm) as client:
+        for tool, arguments in _calls_with_secrets(canaries):
+            if tool in known:
+                await client.call_tool(tool, arguments, raise_on_error=False)
+    assert len(read) >= 1
+    assert any("leaky" in message for message in read)
+    assert list(canaries.found_in("\n".join([*read, platform.audit.read_text()]))) == []
