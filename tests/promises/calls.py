@@ -24,6 +24,8 @@ SAMPLES: dict[str, Any] = {
     "uid": "0b0d8b4c-7f5e-4f6e-8d55-5d0d3a0f7a11",
     "resource_version": "12",
     "confirm_name": "web",
+    "since_time": "2026-01-01T00:00:00Z",
+    "grep": "a.*b|c",
     "columns": "NAME:.metadata.name,.data",
     "sort_by": "-AGE",
     "wait_s": 5,
@@ -35,6 +37,7 @@ SAMPLES: dict[str, Any] = {
 _NEW = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new, namespace: default}\ndata: {host: db}\n"
 _OF_TOOL: dict[str, dict[str, Any]] = {
     "k8s_create": {"manifests": _NEW},
+    "k8s_logs": {"name": "web"},
     "k8s_delete": {"kind": "configmap"},
 }
 _ALWAYS = ("wait_s", "take_ownership")

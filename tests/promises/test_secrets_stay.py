@@ -37,6 +37,10 @@ def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
             yield "k8s_get", {"kind": kind, "name": name, "output": output}
     for name in ("leaky", "deployment/leaky"):
         yield "k8s_logs", {"name": name, "tail_lines": 100}
+        yield "k8s_logs", {"name": name, "all_pods": True, "grep": "e|a|i", "context_lines": 3}
+        yield "k8s_logs", {"name": name, "level": "warn"}
+    yield "k8s_logs", {"label_selector": "app.kubernetes.io/name=leaky"}
+    yield "k8s_events", {"kind": "deployment", "name": "leaky"}
     yield "k8s_events", {"all_namespaces": True}
     yield from _changes()
     yield "get_deployment_status", {"app_name": "leaky"}

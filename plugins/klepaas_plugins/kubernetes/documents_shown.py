@@ -15,6 +15,8 @@ __all__ = ["document"]
 
 # More than any answer holds, so what is cut here would have been cut later.
 SHOWN_MAX_CHARS = 300_000
+# A smaller part of an object is never taken apart before it is masked: what makes a field secret may stand beside it.
+WHOLE_MAX_FIELDS = 50
 
 
 def document(found: Mapping[str, Any], form: Literal["yaml", "json"]) -> str:
@@ -24,17 +26,22 @@ def document(found: Mapping[str, Any], form: Literal["yaml", "json"]) -> str:
         found: The object as the API sends it.
         form: What is written.
     """
-    clean = _Bounded().copy(mask(found))
+    clean = _Bounded(cut_texts=True).copy(mask(_Bounded(cut_texts=False).copy(found)))
     if form == "json":
         return json.dumps(clean, ensure_ascii=False, separators=(",", ":"))
     return yaml.dump(clean, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=200).rstrip("\n")
 
 
 class _Bounded:
-    """Copies a tree until it has copied enough."""
+    """Copies a tree until it has copied enough.
 
-    def __init__(self) -> None:
+    Args:
+        cut_texts: Whether a text may be cut, and any mapping; else only large lists and mappings are.
+    """
+
+    def __init__(self, *, cut_texts: bool) -> None:
         self._left_chars = SHOWN_MAX_CHARS
+        self._cuts = cut_texts
 
     def copy(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -47,14 +54,14 @@ class _Bounded:
         return value
 
     def _text(self, text: str) -> str:
-        room = max(0, self._left_chars)
+        room = max(0, self._left_chars) if self._cuts else len(text)
         self._left_chars -= min(len(text), room) + 8
         return text if len(text) <= room else f"{text[:room]}[+{len(text) - room} characters]"
 
     def _mapping(self, value: Mapping[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key, inner in value.items():
-            if self._left_chars <= 0:
+            if self._left_chars <= 0 and (self._cuts or len(value) > WHOLE_MAX_FIELDS):
                 result["..."] = f"[{len(value) - len(result)} more fields]"
                 break
             self._left_chars -= len(str(key))
@@ -64,7 +71,7 @@ class _Bounded:
     def _list(self, value: list[Any]) -> list[Any]:
         result: list[Any] = []
         for inner in value:
-            if self._left_chars <= 0:
+            if self._left_chars <= 0 and (self._cuts or len(value) > WHOLE_MAX_FIELDS):
                 result.append(f"[{len(value) - len(result)} more items]")
                 break
             result.append(self.copy(inner))

@@ -1,4 +1,4 @@
-"""What `k8s_events` does: events newest first, repeated ones folded into one line."""
+"""What `k8s_events` does: events newest first, of an object also those of what it owns, repeats folded into a line."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from klepaas.errors import KlepaasError
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.client import Cluster, Resource
+from klepaas_plugins.kubernetes.dependents import owned_by
 from klepaas_plugins.kubernetes.wording import age
 
 __all__ = ["EventQuestion", "answer_events"]
@@ -28,7 +30,7 @@ class EventQuestion:
         cluster: The cluster.
         namespace: The namespace. None: all of them.
         name: The object's name; without a kind, also what its controllers made of it. None: all objects.
-        kind: The object's Kind. None: any.
+        resource: The object's kind. None: any.
         warnings_only: Whether normal events are left out.
         limit: Most lines.
     """
@@ -36,9 +38,14 @@ class EventQuestion:
     cluster: Cluster
     namespace: str | None
     name: str | None
-    kind: str | None
+    resource: Resource | None
     warnings_only: bool
     limit: int
+
+    @property
+    def kind(self) -> str | None:
+        """The object's Kind. None: any."""
+        return self.resource.kind if self.resource else None
 
     @property
     def subject(self) -> str:
@@ -64,8 +71,9 @@ async def answer_events(question: EventQuestion) -> Answer:
     Args:
         question: What is asked.
     """
-    found, complete = await _read(question)
-    lines = _folded(event for event in found if _is_about(question, event))
+    family = await _family(question)
+    found, complete = await _read(question, family)
+    lines = _folded(event for event in found if _is_about(question, event, family))
     notes = [] if complete else [f"[only {len(found)} events were read, the newest may be missing: narrow it]"]
     if not lines:
         empty = f"No {question.subject}. The cluster keeps events for about an hour."
@@ -77,10 +85,24 @@ async def answer_events(question: EventQuestion) -> Answer:
     return Answer("\n".join([text, *notes]), {"count": len(shown)})
 
 
-async def _read(question: EventQuestion) -> tuple[list[Mapping[str, Any]], bool]:
+async def _family(question: EventQuestion) -> frozenset[str]:
+    """The uids of what the object owns; empty where it owns nothing or is gone."""
+    resource, name = question.resource, question.name
+    if resource is None or name is None or not resource.namespaced or question.namespace is None:
+        return frozenset()
+    try:
+        owner = await question.cluster.get(resource, name, question.namespace)
+    except KlepaasError:
+        # Its events outlive an object, and may be readable where it is not.
+        return frozenset()
+    found = await owned_by(question.cluster, resource, owner)
+    return frozenset(one.uid for one in found.objects)
+
+
+async def _read(question: EventQuestion, family: frozenset[str]) -> tuple[list[Mapping[str, Any]], bool]:
     """The events, and whether these are all."""
     resource = await question.cluster.resource("v1/Event")
-    selector = _field_selector(question)
+    selector = _field_selector(question, family)
     found: list[Mapping[str, Any]] = []
     cursor: str | None = None
     for _ in range(PAGES_MAX):
@@ -94,9 +116,9 @@ async def _read(question: EventQuestion) -> tuple[list[Mapping[str, Any]], bool]
     return found, False
 
 
-def _field_selector(question: EventQuestion) -> str | None:
+def _field_selector(question: EventQuestion, family: frozenset[str]) -> str | None:
     terms = []
-    if question.kind:
+    if question.kind and not family:
         terms.append(f"involvedObject.kind={question.kind}")
         # Without a kind the name is compared here, since it stands for what its controllers made too.
         terms += [f"involvedObject.name={question.name}"] if question.name else []
@@ -105,10 +127,14 @@ def _field_selector(question: EventQuestion) -> str | None:
     return ",".join(terms) or None
 
 
-def _is_about(question: EventQuestion, event: Mapping[str, Any]) -> bool:
+def _is_about(question: EventQuestion, event: Mapping[str, Any], family: frozenset[str]) -> bool:
+    about = event.get("involvedObject") or {}
+    if family:
+        itself = (about.get("kind"), about.get("name")) == (question.kind, question.name)
+        return itself or about.get("uid") in family
     if question.name is None or question.kind is not None:
         return True
-    name = str((event.get("involvedObject") or {}).get("name"))
+    name = str(about.get("name"))
     return re.fullmatch(re.escape(question.name) + f"(?:{_SUFFIX})", name) is not None
 
 

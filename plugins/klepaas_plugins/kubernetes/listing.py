@@ -18,6 +18,9 @@ __all__ = ["answer_many", "answer_one", "answer_one_anywhere"]
 # Enough to fill the budget, for each kind of output, in one request.
 _FIRST = {"table": 250, "wide": 150, "names": 500, "yaml": 20, "json": 20, "columns": 200}
 NEAR_FROM = 500
+# Most objects in one request.
+AT_ONCE = 250
+ROWS_AT_ONCE = 1000
 
 
 async def answer_one(question: Question, name: str) -> Answer:
@@ -113,6 +116,18 @@ def _first(question: Question) -> int:
 
 
 async def _page(question: Question, count: int, after: str | None) -> Page:
+    """A page, in several requests where it is long: of the objects only the lines are kept."""
+    most = AT_ONCE if question.columns or question.output in ("yaml", "json") or question.order else ROWS_AT_ONCE
+    page = await _part(question, min(count, most), after)
+    while page.token and len(page.lines) < count:
+        further = await _part(question, min(count - len(page.lines), most), page.token)
+        page = replace(
+            further, lines=page.lines + further.lines, heading=page.heading, values=page.values + further.values
+        )
+    return page
+
+
+async def _part(question: Question, count: int, after: str | None) -> Page:
     cluster, resource, namespace = question.cluster, question.resource, question.namespace
     selection = _Selection(
         label_selector=question.label_selector, field_selector=question.field_selector, limit=count, cursor=after

@@ -20,10 +20,13 @@ from klepaas_plugins.kubernetes.deleting import UID, VERSION, Propagation, Remov
 from klepaas_plugins.kubernetes.fieldpaths import COLUMNS, columns_of
 from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
 from klepaas_plugins.kubernetes.listing import answer_many, answer_one, answer_one_anywhere
-from klepaas_plugins.kubernetes.logs import POD_OR_WORKLOAD, LogQuestion, answer_logs
+from klepaas_plugins.kubernetes.loglines import GREP, Grep, Level
+from klepaas_plugins.kubernetes.logreading import Filter
+from klepaas_plugins.kubernetes.logs import TIME, LogQuestion, answer_logs
 from klepaas_plugins.kubernetes.manifests import MANIFESTS
 from klepaas_plugins.kubernetes.pages import Output, Question
 from klepaas_plugins.kubernetes.paging import CURSOR
+from klepaas_plugins.kubernetes.podchoice import POD_OR_WORKLOAD
 from klepaas_plugins.kubernetes.sorting import SORT_BY, order_of
 from klepaas_plugins.kubernetes.targets import manifest_targets, object_target
 
@@ -111,21 +114,32 @@ class KubernetesTools:
 
     async def k8s_logs(
         self,
-        name: Annotated[str, POD_OR_WORKLOAD, Field(description="Pod, kind/name (deployment/web) or application")],
+        name: Annotated[
+            str | None, POD_OR_WORKLOAD, Field(description="Pod, kind/name (deployment/web) or application")
+        ] = None,
         namespace: Namespace = None,
+        label_selector: Annotated[str | None, names.LABEL_SELECTOR] = None,
+        all_pods: Annotated[bool, Field(description="All its pods merged by time, not the least healthy one")] = False,
         container: Annotated[str | None, names.CONTAINER] = None,
         tail_lines: Annotated[int, Field(ge=1, le=5000)] = 100,
         previous: Annotated[bool, Field(description="The run before the last restart")] = False,
         since_s: Annotated[int | None, Field(ge=1)] = None,
+        since_time: Annotated[str | None, TIME] = None,
+        grep: Annotated[str | None, GREP, Field(description="Text in any case; a|b, a.*b")] = None,
+        context_lines: Annotated[int, Field(ge=0, le=20)] = 0,
+        level: Annotated[Level | None, Field(description="Least level")] = None,
         context: Context = None,
     ) -> Answer:
-        """Read the last log lines of a container, with its state; of a workload, from its least healthy pod.
+        """Read the last log lines of a container with its state, or of all pods of a workload; repeats are folded.
 
-        Use it to see why something crashes or misbehaves.
+        Use it to see why something crashes or misbehaves. grep and level search far back.
         """
         cluster = await self._clusters.cluster(context)
+        lines = Filter(tail_lines, Grep(grep) if grep is not None else None, level, context_lines)
         place = namespace or cluster.default_namespace
-        return await answer_logs(LogQuestion(cluster, place, name, container, tail_lines, previous, since_s))
+        return await answer_logs(
+            LogQuestion(cluster, place, name, label_selector, all_pods, container, previous, since_s, since_time, lines)
+        )
 
     async def k8s_events(
         self,
@@ -137,7 +151,7 @@ class KubernetesTools:
         limit: Annotated[int, Field(ge=1, le=500)] = 50,
         context: Context = None,
     ) -> Answer:
-        """List recent Kubernetes events, newest first, repeats folded; with a name, of that object and its pods.
+        """List recent Kubernetes events, newest first, repeats folded; of an object also those of what it owns.
 
         Use it to see why something does not start, is killed or not scheduled.
         """
@@ -147,8 +161,7 @@ class KubernetesTools:
         if about is not None and not about.namespaced and namespace is None:
             # Events about nodes and the like lie in the namespace "default".
             place = None
-        about_kind = about.kind if about else None
-        return await answer_events(EventQuestion(cluster, place, name, about_kind, types == "warning", limit))
+        return await answer_events(EventQuestion(cluster, place, name, about, types == "warning", limit))
 
     async def k8s_apply(
         self,

@@ -89,3 +89,23 @@ async def test_many_events_keep_the_budget(ask: Any, text: Text, sandbox: Sandbo
     assert "pod/p0" in shown
     assert "older ones left out" in shown
     assert len(text(await ask("k8s_events", limit=5)).split("\n")) == 7
+
+
+async def test_events_of_a_workload_hold_those_of_what_it_owns_and_no_others(
+    ask: Any, text: Any, sandbox: Any, deployment: Any, until: Any
+) -> None:
+    sandbox.create(deployment("web", image="example/missing:1"))
+    sandbox.create(deployment("web-other", image="example/crash:1"))
+    await until(lambda: len([one for one in sandbox.list("events") if one["involvedObject"]["kind"] == "Pod"]) >= 4)
+    shown = text(await ask("k8s_events", kind="deployment", name="web"))
+    assert "deployment/web\t" in shown
+    assert "replicaset/web-" in shown
+    assert "pod/web-" in shown
+    assert "web-other" not in shown
+
+
+async def test_events_of_an_object_that_is_gone_are_still_shown(ask: Any, text: Any, sandbox: Any) -> None:
+    about = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone", "namespace": "default"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "gone.1", "namespace": "default"}}
+    sandbox.create({**event, "involvedObject": about, "reason": "Scaled", "message": "to 0", "type": "Normal"})
+    assert "to 0" in text(await ask("k8s_events", kind="deploy", name="gone"))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from klepaas_plugins.kubernetes.logs import POD_OR_WORKLOAD
+from klepaas_plugins.kubernetes.podchoice import POD_OR_WORKLOAD
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -132,7 +132,7 @@ async def test_a_name_that_is_nothing_names_near_ones(
 async def test_a_long_log_keeps_its_end(ask: Any, text: Text, sandbox: Sandbox, deployment: Any, until: Any) -> None:
     sandbox.create(deployment("web"))
     await until(_running(sandbox, "web"))
-    lines = [f"{number} {'x' * 90}" for number in range(2000)] + ["y" * 5000, "the end"]
+    lines = [f"{'ab'[number % 2]} {number} {'x' * 90}" for number in range(2000)] + ["y" * 5000, "the end"]
     sandbox.set_log("default", "web", "\n".join(lines) + "\n")
     shown = text(await ask("k8s_logs", name="web", tail_lines=2002))
     assert len(shown.encode()) < 34_000

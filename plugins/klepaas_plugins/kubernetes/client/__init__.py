@@ -10,7 +10,7 @@ goes through the pipeline of `klepaas.resilience`, one upstream a context.
 
 from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
 from klepaas_plugins.kubernetes.client.clusters import Clusters
-from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, Resource, Row, Table, WatchEvent
+from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
 from klepaas_plugins.kubernetes.errors import AlreadyExists, Expired, FieldConflict, OutcomeUnknown
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ContextInfo",
     "Expired",
     "FieldConflict",
+    "LogRange",
     "OutcomeUnknown",
     "Resource",
     "Row",

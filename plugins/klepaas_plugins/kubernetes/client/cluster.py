@@ -14,7 +14,7 @@ from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
 from klepaas_plugins.kubernetes.client import paths, tables, watching
 from klepaas_plugins.kubernetes.client.discovery import Discovery
-from klepaas_plugins.kubernetes.client.models import Resource, Table, WatchEvent
+from klepaas_plugins.kubernetes.client.models import LogRange, Resource, Table, WatchEvent
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
 from klepaas_plugins.kubernetes.errors import Act
 
@@ -25,6 +25,9 @@ __all__ = ["FIELD_MANAGER", "Cluster"]
 
 FIELD_MANAGER = "klepaas"
 LOG_MAX_BYTES = 8 * 1024 * 1024
+# Of JSON; what Python makes of it takes up to ten times that. More objects come in pages.
+LIST_MAX_BYTES = 8 * 1024 * 1024
+TABLE_MAX_BYTES = 4 * 1024 * 1024
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
@@ -97,7 +100,7 @@ class Cluster:
             BadRequest: A selector or the cursor is wrong, or the answer is too large.
         """
         query = _selection(label_selector, field_selector, limit, cursor)
-        return await self._transport.json(self._collection(resource, namespace, query))
+        return await self._transport.json(self._collection(resource, namespace, query), LIST_MAX_BYTES)
 
     async def table(
         self,
@@ -140,7 +143,7 @@ class Cluster:
             act = self._act("read", resource, name, namespace)
             path = paths.instance(resource, name, namespace)
             request = Request(act, path, {"includeObject": "None"}, accept=tables.ACCEPT)
-        return tables.parse(await self._transport.json(request))
+        return tables.parse(await self._transport.json(request, TABLE_MAX_BYTES))
 
     async def create(
         self, resource: Resource, body: Mapping[str, Any], namespace: str | None, *, dry_run: bool = False
@@ -286,7 +289,8 @@ class Cluster:
             Kubernetes API concepts, "Receiving resources as PartialObjectMetadata".
         """
         query = _selection(None, None, limit, cursor)
-        return await self._transport.json(self._collection(resource, namespace, query, accept=_METADATA))
+        request = self._collection(resource, namespace, query, accept=_METADATA)
+        return await self._transport.json(request, LIST_MAX_BYTES)
 
     async def resources(self) -> Sequence[Resource]:
         """Every kind that the cluster serves, each in its preferred version."""
@@ -341,19 +345,33 @@ class Cluster:
             NotFound: There is no such pod.
             BadRequest: There is no such container, no previous run, or it has not started.
         """
-        resource = _POD
-        query: dict[str, str | int] = {"limitBytes": min(limit_bytes or LOG_MAX_BYTES, LOG_MAX_BYTES)}
-        if container is not None:
-            names.CONTAINER.check(container, "container")
-            query["container"] = container
-        wanted = {"tailLines": tail_lines, "sinceSeconds": since_s}
-        query |= {key: value for key, value in wanted.items() if value is not None}
-        query |= {key: "true" for key, value in {"previous": previous, "timestamps": timestamps}.items() if value}
-        act = self._act("read the log of", resource, pod, namespace)
-        # The kubelet answers text; with a JSON-only Accept header an error would still be a Status.
-        request = Request(act, paths.instance(resource, pod, namespace, "log"), query, accept="text/plain, */*")
-        body = await self._transport.read(request, max_bytes=LOG_MAX_BYTES + 1024)
+        limit = min(limit_bytes or LOG_MAX_BYTES, LOG_MAX_BYTES)
+        wanted = LogRange(container, tail_lines, previous, since_s, None, limit, timestamps)
+        body = await self._transport.read(self._log(pod, namespace, wanted), max_bytes=LOG_MAX_BYTES + 1024)
         return body.decode("utf-8", "replace")
+
+    def log_stream(
+        self, pod: str, namespace: str, wanted: LogRange
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The log of a container piece by piece; whoever reads it sets the limits.
+
+        Args:
+            pod: The pod.
+            namespace: Its namespace.
+            wanted: Which part of the log. What the cluster does not heed of it is the reader's affair.
+
+        Raises:
+            NotFound: There is no such pod.
+            BadRequest: There is no such container, no previous run, or it has not started.
+        """
+        return self._transport.stream(self._log(pod, namespace, wanted), limit_s=None)
+
+    def _log(self, pod: str, namespace: str, wanted: LogRange) -> Request:
+        if wanted.container is not None:
+            names.CONTAINER.check(wanted.container, "container")
+        act = self._act("read the log of", _POD, pod, namespace)
+        # The kubelet answers text; with a JSON-only Accept header an error would still be a Status.
+        return Request(act, paths.instance(_POD, pod, namespace, "log"), wanted.query(), accept="text/plain, */*")
 
     def watch(
         self,

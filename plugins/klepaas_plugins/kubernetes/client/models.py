@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Column", "ContextInfo", "Resource", "Row", "Table", "WatchEvent"]
+__all__ = ["Column", "ContextInfo", "LogRange", "Resource", "Row", "Table", "WatchEvent"]
 
 
 @dataclass(frozen=True)
@@ -113,3 +113,39 @@ class WatchEvent:
 
     type: str
     object: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LogRange:
+    """Which part of a container's log.
+
+    Attributes:
+        container: Which container. None: the only one.
+        tail_lines: Only the last lines. None: all.
+        previous: Those of the run before the last restart.
+        since_s: Only those of the last seconds. None: all.
+        since_time: Only those from this time on. None: all.
+        limit_bytes: At most so many bytes, counted from the first line.
+        timestamps: Whether each line begins with its time.
+    """
+
+    container: str | None = None
+    tail_lines: int | None = None
+    previous: bool = False
+    since_s: int | None = None
+    since_time: str | None = None
+    limit_bytes: int = 8 * 1024 * 1024
+    timestamps: bool = False
+
+    def query(self) -> dict[str, str | int]:
+        """The same as the API's parameters."""
+        given: dict[str, str | int | None] = {
+            "container": self.container,
+            "tailLines": self.tail_lines,
+            "sinceSeconds": self.since_s,
+            "sinceTime": self.since_time,
+            "limitBytes": self.limit_bytes,
+            "previous": "true" if self.previous else None,
+            "timestamps": "true" if self.timestamps else None,
+        }
+        return {key: value for key, value in given.items() if value is not None}
