@@ -100,6 +100,7 @@ class Objects:
         if self.store.get(resource, namespace, name):
             raise status.already_exists(resource, name)
         obj = limited(self.store, resource, obj)
+        meta = obj["metadata"]
         self._check(resource, obj, None)
         self.admitted(Admitted(resource, obj, None, write.dry_run), write)
         check_limits(self.store, resource, obj)

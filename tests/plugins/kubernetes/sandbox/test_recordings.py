@@ -315,6 +315,7 @@ async def replay_one(replay: Replay, namespace: str, exchange: dict[str, Any]) -
     replay.learn(exchange["response"], actual)
     if name in OPEN_API:
         recorded = OPEN_API[name](exchange["response"])
+        assert isinstance(actual, dict)
         found = OPEN_API[name](actual)
         compare(name, recorded, {key: found.get(key) for key in recorded})
     elif name not in DISCOVERY:

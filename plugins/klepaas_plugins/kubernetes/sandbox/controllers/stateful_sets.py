@@ -103,11 +103,14 @@ class StatefulSetController(Base):
         """Make the claims of a numbered pod, unless an earlier one of its number left them, and mount them."""
         namespace, volumes = found["metadata"]["namespace"], list(pod["spec"].get("volumes") or ())
         for template in found["spec"].get("volumeClaimTemplates") or ():
-            base = template["metadata"]["name"]
+            base = (template.get("metadata") or {}).get("name", "data")
             name = f"{base}-{pod['metadata']['name']}"
             volumes.append({"name": base, "persistentVolumeClaim": {"claimName": name}})
             if self.store.get(CLAIMS, namespace, name) is None:
-                made = {"metadata": {**template["metadata"], "name": name}, "spec": template["spec"]}
+                made = {
+                    "metadata": {**(template.get("metadata") or {}), "name": name},
+                    "spec": template.get("spec") or {},
+                }
                 self.objects.create(CLAIMS, namespace, made, Write(CONTROLLER))
         if volumes:
             pod["spec"]["volumes"] = volumes
