@@ -231,8 +231,10 @@ def call(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) ->
 async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from fastmcp import Client
 
+    from klepaas.terminal import asker
+
     try:
-        async with Client(app.server) as client:
+        async with Client(app.server, elicitation_handler=asker()) as client:
             result = await client.call_tool(tool, arguments, raise_on_error=False)
     except RuntimeError as exc:
         if isinstance(exc.__cause__, PluginError):  # as the client wraps a start that failed

@@ -20,12 +20,13 @@ from fastmcp.tools import ToolResult
 from klepaas.arguments import digest, shown
 from klepaas.audit import Audit, Change
 from klepaas.catalogue import Entry
-from klepaas.confirmation import Confirmations, How, NotConfirmed, Preview, Request
+from klepaas.confirmation import Confirmations, How
 from klepaas.errors import BadRequest, Conflict, KlepaasError, TimedOut
 from klepaas.failures import translate
 from klepaas.observability import one_line, safe_text
 from klepaas.policy import Decision, Policy
 from klepaas.principals import current_principal
+from klepaas.questions import NotConfirmed, Preview, Request
 from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.settings import Settings
 from klepaas.tools import DRY_RUN, Effect, Target, Tool

@@ -11,10 +11,7 @@ words of a model. Everything that is not a clear yes changes nothing.
 Source: MCP 2026-07-28, "Multi Round-Trip Requests", "Elicitation"; 2025-11-25, "Elicitation".
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import anyio
 import mcp_types as mt
@@ -24,34 +21,19 @@ from fastmcp.tools.base import InputRequiredToolResult
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from klepaas.audit import Change
-from klepaas.errors import Conflict, Forbidden
+from klepaas.errors import Conflict
 from klepaas.handles import Handles, Shown
 from klepaas.limits import slot_set_aside
-from klepaas.output.budget import fit
+from klepaas.questions import FIELD, SCHEMA, NotConfirmed, Preview, Request, action_of, can_ask, indented, message
 from klepaas.resilience.clock import Clock
 
-__all__ = ["PLAN_TTL_S", "Confirmations", "How", "NotConfirmed", "Preview", "Request"]
+__all__ = ["PLAN_TTL_S", "Confirmations", "How"]
 
 PLAN_TTL_S = 600.0
 # How often something else may turn out to change before klepaas gives up asking.
 _ROUNDS = 3
 # Clients end a call that is silent for too long.
 _PROGRESS_EVERY_S = 10.0
-_PREVIEW_MAX_BYTES = 8000
-_FIELD = "confirm"
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {_FIELD: {"type": "boolean", "title": "Make this change (변경 실행)", "default": False}},
-    "required": [_FIELD],
-}
-_REFUSALS = {
-    "decline": "the person declined",
-    "cancel": "the person did not answer the question",
-    "failed": "the client could not ask the person",
-    "timed_out": "nobody answered in time",
-    "used": "the answer was used before, came too late, or belongs to another call or caller",
-}
 
 
 class How(StrEnum):
@@ -60,68 +42,6 @@ class How(StrEnum):
     AUTO = "auto"
     PERSON = "person"
     WITHOUT_HUMAN = "without_human"
-
-
-class NotConfirmed(Forbidden):
-    """A change was not confirmed.
-
-    Args:
-        reason: Why, in one word.
-        what: What happened, one sentence without the final full stop.
-        next_step: What to do next.
-        details: What would change.
-    """
-
-    def __init__(self, reason: str, what: str, next_step: str | None = None, details: str | None = None) -> None:
-        super().__init__(what, next_step=next_step, details=details)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What would change.
-
-    Attributes:
-        text: For a person; clean.
-        digest: The same as long as the same would change.
-    """
-
-    text: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """A change that needs a confirmation.
-
-    Attributes:
-        context: Of the call.
-        change: The change.
-        look: Looks at what would change.
-        without_human: Whether a client that cannot ask may confirm by itself.
-        plan_id: The plan that the caller confirms. None: none.
-    """
-
-    context: Context
-    change: Change
-    look: Callable[[], Awaitable[Preview]]
-    without_human: bool
-    plan_id: str | None
-
-    @property
-    def title(self) -> str:
-        """The change as a sentence names it."""
-        targets = ", ".join(target.text for target in self.change.targets[:5])
-        more = f" and {len(self.change.targets) - 5} more" if len(self.change.targets) > 5 else ""
-        return f"{self.change.tool} on {targets or 'a target that is not known'}{more}"
-
-    def refusal(self, reason: str) -> NotConfirmed:
-        """The error for an answer that is no yes."""
-        return NotConfirmed(
-            reason,
-            f"{self.change.tool} was not run and nothing was changed: {_REFUSALS[reason]}",
-            "Ask the person what they want before you call it again",
-        )
 
 
 class Confirmations:
@@ -153,7 +73,7 @@ class Confirmations:
             NotConfirmed: It was not, and will not be by this call.
             Conflict: What would change changes all the time.
         """
-        if not _can_ask(request.context):
+        if not can_ask(request.context):
             return await self._without_a_person(request)
         if request.plan_id is not None:
             raise NotConfirmed(
@@ -170,7 +90,7 @@ class Confirmations:
             preview = await request.look()
             if preview.digest == confirmed:
                 return How.PERSON
-            action = await self._ask(request, _message(request, preview, anew=confirmed is not None))
+            action = await self._ask(request, message(request, preview, anew=confirmed is not None))
             if action != "accept":
                 raise request.refusal(action)
             confirmed = preview.digest
@@ -195,10 +115,10 @@ class Confirmations:
         with self._clock.move_on_after(self._timeout_s):
             try:
                 async with slot_set_aside():
-                    answer = await context.session.elicit_form(message, _SCHEMA, related_request_id=context.request_id)
+                    answer = await context.session.elicit_form(message, SCHEMA, related_request_id=context.request_id)
             except MCPError:  # the client's refusal, or no way back to it
                 return "failed"
-            return _action(answer)
+            return action_of(answer)
         return "timed_out"
 
     async def _report(self, context: Context) -> None:
@@ -218,7 +138,7 @@ class Confirmations:
         shown = self._questions.take(change.principal.key, context.request_state)
         if shown is None or shown.arguments_digest != change.arguments_digest:
             raise request.refusal("used")
-        action = _action((context.input_responses or {}).get(_FIELD))
+        action = action_of((context.input_responses or {}).get(FIELD))
         if action != "accept":
             raise request.refusal(action)
         preview = await request.look()
@@ -230,11 +150,9 @@ class Confirmations:
 
     def _question(self, request: Request, preview: Preview, rounds: int) -> ToolResult:
         shown = Shown(request.change.arguments_digest, preview.digest, rounds)
-        params = mt.ElicitRequestFormParams(
-            message=_message(request, preview, anew=rounds > 1), requested_schema=_SCHEMA
-        )
+        params = mt.ElicitRequestFormParams(message=message(request, preview, anew=rounds > 1), requested_schema=SCHEMA)
         state = self._questions.issue(request.change.principal.key, shown)
-        asked: mt.InputRequests = {_FIELD: mt.ElicitRequest(params=params)}
+        asked: mt.InputRequests = {FIELD: mt.ElicitRequest(params=params)}
         return InputRequiredToolResult(mt.InputRequiredResult(input_requests=asked, request_state=state))
 
     async def _without_a_person(self, request: Request) -> How | ToolResult:
@@ -246,7 +164,7 @@ class Confirmations:
                 "nothing was changed",
                 "Use a client that can ask a person (MCP elicitation), or have the person who runs klepaas set the "
                 "policy to auto for this target",
-                f"What would change:\n{_indented(preview.text)}",
+                f"What would change:\n{indented(preview.text)}",
             )
         if request.plan_id is None:
             return self._plan(request, await request.look(), anew=False)
@@ -270,31 +188,12 @@ class Confirmations:
             f"Nothing was changed yet: {request.title} is only a plan"
             f"{', a new one, since something else would change now' if anew else ''}.",
             "What would change:",
-            _indented(preview.text),
+            indented(preview.text),
             f'To make this change, call {request.change.tool} again with the same arguments and plan_id="{plan_id}", '
             "once, within 10 minutes. No person has confirmed it.",
         ]
         facts = {"changed": False, "plan_id": plan_id, "expires_in_s": int(PLAN_TTL_S)}
         return ToolResult(content="\n".join(lines), structured_content=facts)
-
-
-def _can_ask(context: Context) -> bool:
-    """Whether the client said that it can show a form to a person, and can be reached."""
-    said = context.session.client_capabilities
-    asking = said.elicitation if said else None
-    if asking is None or (asking.form is None and asking.url is not None):
-        return False
-    modern = context.session.protocol_version in MODERN_PROTOCOL_VERSIONS
-    return modern or context.session.can_send_request
-
-
-def _action(answer: Any) -> str:
-    """What a client answered: only an accepted form whose field is true is a yes."""
-    if not isinstance(answer, mt.ElicitResult):
-        return "cancel"
-    if answer.action == "accept":
-        return "accept" if (answer.content or {}).get(_FIELD) is True else "decline"
-    return answer.action
 
 
 def _restless(request: Request) -> Conflict:
@@ -303,25 +202,3 @@ def _restless(request: Request) -> Conflict:
         "confirmation",
         next_step="Find out who else changes it, and try again later",
     )
-
-
-def _message(request: Request, preview: Preview, *, anew: bool) -> str:
-    """What the person reads. The preview is indented: no text in it can pass for a line of klepaas' own."""
-    change = request.change
-    again = "Something else would change now than what you confirmed before. " if anew else ""
-    lines = [
-        f"{again}klepaas asks you to confirm a change (변경 확인).",
-        f"Tool: {change.tool} ({change.effect})",
-        *(f"Target: {target.text}" for target in change.targets[:10]),
-        *([f"... and {len(change.targets) - 10} more targets"] if len(change.targets) > 10 else []),
-        f"Asked by: {change.principal.text}",
-        "What would change:",
-        _indented(preview.text),
-        "Nothing is changed unless you confirm.",
-    ]
-    return "\n".join(lines)
-
-
-def _indented(text: str) -> str:
-    shown = fit(text.strip("\n"), _PREVIEW_MAX_BYTES, "This is not all that would change")
-    return "\n".join(f"  {line}" for line in shown.splitlines())

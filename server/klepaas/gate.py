@@ -23,10 +23,10 @@ from fastmcp.tools import ToolResult
 
 from klepaas.catalogue import Catalogue, Entry
 from klepaas.changes import Call, Changes
-from klepaas.confirmation import NotConfirmed
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
 from klepaas.principals import acting, current_principal, principal_of
+from klepaas.questions import NotConfirmed
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
 from klepaas.way_out import let_out, refuse

@@ -9,10 +9,11 @@ import pytest
 from fastmcp import Client
 
 from klepaas.audit import Change
-from klepaas.confirmation import PLAN_TTL_S, Confirmations, How, NotConfirmed, Preview, Request
+from klepaas.confirmation import PLAN_TTL_S, Confirmations, How
 from klepaas.errors import RateLimited
 from klepaas.handles import Handles, Shown
 from klepaas.principals import Principal
+from klepaas.questions import NotConfirmed, Preview, Request
 from klepaas.testing.clock import FakeClock
 
 from .conftest import Person

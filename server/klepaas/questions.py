@@ -1,0 +1,144 @@
+"""The question that a person is asked: what it says, and what of the answers is a yes.
+
+The preview is indented, so that no text in it can pass for a line of klepaas' own. When to ask, and what follows, is
+`klepaas.confirmation`'s affair.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types as mt
+from fastmcp import Context
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from klepaas.audit import Change
+from klepaas.errors import Forbidden
+from klepaas.output.budget import fit
+
+__all__ = ["FIELD", "SCHEMA", "NotConfirmed", "Preview", "Request", "action_of", "can_ask", "indented", "message"]
+
+_PREVIEW_MAX_BYTES = 8000
+FIELD = "confirm"
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {FIELD: {"type": "boolean", "title": "Make this change (변경 실행)", "default": False}},
+    "required": [FIELD],
+}
+_REFUSALS = {
+    "decline": "the person declined",
+    "cancel": "the person did not answer the question",
+    "failed": "the client could not ask the person",
+    "timed_out": "nobody answered in time",
+    "used": "the answer was used before, came too late, or belongs to another call or caller",
+}
+
+
+class NotConfirmed(Forbidden):
+    """A change was not confirmed.
+
+    Args:
+        reason: Why, in one word.
+        what: What happened, one sentence without the final full stop.
+        next_step: What to do next.
+        details: What would change.
+    """
+
+    def __init__(self, reason: str, what: str, next_step: str | None = None, details: str | None = None) -> None:
+        super().__init__(what, next_step=next_step, details=details)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would change.
+
+    Attributes:
+        text: For a person; clean.
+        digest: The same as long as the same would change.
+    """
+
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """A change that needs a confirmation.
+
+    Attributes:
+        context: Of the call.
+        change: The change.
+        look: Looks at what would change.
+        without_human: Whether a client that cannot ask may confirm by itself.
+        plan_id: The plan that the caller confirms. None: none.
+    """
+
+    context: Context
+    change: Change
+    look: Callable[[], Awaitable[Preview]]
+    without_human: bool
+    plan_id: str | None
+
+    @property
+    def title(self) -> str:
+        """The change as a sentence names it."""
+        targets = ", ".join(target.text for target in self.change.targets[:5])
+        more = f" and {len(self.change.targets) - 5} more" if len(self.change.targets) > 5 else ""
+        return f"{self.change.tool} on {targets or 'a target that is not known'}{more}"
+
+    def refusal(self, reason: str) -> NotConfirmed:
+        """The error for an answer that is no yes."""
+        return NotConfirmed(
+            reason,
+            f"{self.change.tool} was not run and nothing was changed: {_REFUSALS[reason]}",
+            "Ask the person what they want before you call it again",
+        )
+
+
+def can_ask(context: Context) -> bool:
+    """Whether the client said that it can show a form to a person, and can be reached."""
+    said = context.session.client_capabilities
+    asking = said.elicitation if said else None
+    if asking is None or (asking.form is None and asking.url is not None):
+        return False
+    modern = context.session.protocol_version in MODERN_PROTOCOL_VERSIONS
+    return modern or context.session.can_send_request
+
+
+def action_of(answer: Any) -> str:
+    """What a client answered: only an accepted form whose field is true is a yes."""
+    if not isinstance(answer, mt.ElicitResult):
+        return "cancel"
+    if answer.action == "accept":
+        return "accept" if (answer.content or {}).get(FIELD) is True else "decline"
+    return answer.action
+
+
+def message(request: Request, preview: Preview, *, anew: bool) -> str:
+    """What the person reads.
+
+    Args:
+        request: The change.
+        preview: What would change.
+        anew: Whether the person confirmed something else before.
+    """
+    change = request.change
+    again = "Something else would change now than what you confirmed before. " if anew else ""
+    lines = [
+        f"{again}klepaas asks you to confirm a change (변경 확인).",
+        f"Tool: {change.tool} ({change.effect})",
+        *(f"Target: {target.text}" for target in change.targets[:10]),
+        *([f"... and {len(change.targets) - 10} more targets"] if len(change.targets) > 10 else []),
+        f"Asked by: {change.principal.text}",
+        "What would change:",
+        indented(preview.text),
+        "Nothing is changed unless you confirm.",
+    ]
+    return "\n".join(lines)
+
+
+def indented(text: str) -> str:
+    """A preview's text as it stands below a line of klepaas' own, cut where it is too long."""
+    shown = fit(text.strip("\n"), _PREVIEW_MAX_BYTES, "This is not all that would change")
+    return "\n".join(f"  {line}" for line in shown.splitlines())
