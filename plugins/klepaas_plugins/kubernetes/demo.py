@@ -189,7 +189,7 @@ async def _walk(kubeconfig: Path, tell: Tell, finished: Finished) -> list[Outcom
 def _client(kubeconfig: Path, *options: str) -> Client[StdioTransport]:
     """A client of a klepaas of its own, as an MCP client would start it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
-    environment["KUBECONFIG"] = str(kubeconfig)
+    environment |= {"KUBECONFIG": str(kubeconfig), "KLEPAAS_STATE_DIR": str(kubeconfig.with_name("state"))}
     log_file = kubeconfig.with_name(f"serve{''.join(options)}.log")
     command = ["-m", "klepaas", "serve", *options]
     transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=log_file)
