@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .model import Json
+from .openapi.schemas import node_of
 from .resources import (
     AUTOSCALERS,
     CLAIMS,
@@ -242,6 +243,9 @@ def apply_defaults(resource: Resource, obj: Json) -> Json:
         made: Json = defaulted(obj, resource.schema or {})
         return {**made, "metadata": _without_nulls(made.get("metadata") or {})}
     obj = _without_nulls(obj)
+    below = node_of(resource).child("spec")
+    if below is not None and below.there:
+        obj = {**obj, "spec": obj.get("spec") or {}}
     if resource in _SPEC:
         obj = {**obj, "spec": _SPEC[resource](obj.get("spec") or {})}
     if resource is SECRETS:

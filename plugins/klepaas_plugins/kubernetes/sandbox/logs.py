@@ -56,17 +56,7 @@ class Logs:
         started_s = _started_s(pod, container["name"], previous=previous)
         now_s = time.time()
         lines = self._lines(namespace, name, container, started_s, now_s)
-        if "sinceSeconds" in query:
-            lines = [line for line in lines if line[0] >= now_s - integer(query["sinceSeconds"])]
-        if "sinceTime" in query:
-            lines = [line for line in lines if line[0] >= seconds_of(query["sinceTime"])]
-        if "tailLines" in query:
-            lines = lines[len(lines) - min(integer(query["tailLines"]), len(lines)) :]
-        stamped = query.get("timestamps") in ("true", "1")
-        text = "".join(f"{micro_timestamp(at_s)} {line}\n" if stamped else f"{line}\n" for at_s, line in lines)
-        if "limitBytes" in query:
-            return text.encode()[: integer(query["limitBytes"])].decode(errors="ignore")
-        return text
+        return log_text(lines, query, now_s)
 
     def _lines(
         self, namespace: str, name: str, container: Json, started_s: float, now_s: float
@@ -76,6 +66,34 @@ class Logs:
             text = self._planted[max(found, key=lambda key: len(key[1]))]
             return [(started_s, line) for line in text.splitlines()]
         return log_lines(container, started_s, now_s)
+
+
+def log_text(lines: list[tuple[float, str]], query: Mapping[str, str], now_s: float) -> str:
+    """The part of a log that a request's query asks for.
+
+    Raises:
+        ApiError: 400 for what is no number or time.
+    """
+    if "sinceSeconds" in query:
+        lines = [line for line in lines if line[0] >= now_s - integer(query["sinceSeconds"])]
+    if "sinceTime" in query:
+        since_s = _since_s(query["sinceTime"])
+        lines = [line for line in lines if line[0] >= since_s]
+    if "tailLines" in query:
+        count = max(integer(query["tailLines"]), 0)
+        lines = lines[max(len(lines) - count, 0) :]
+    stamped = query.get("timestamps") in ("true", "1")
+    text = "".join(f"{micro_timestamp(at_s)} {line}\n" if stamped else f"{line}\n" for at_s, line in lines)
+    if "limitBytes" in query:
+        return text.encode()[: max(integer(query["limitBytes"]), 0)].decode(errors="ignore")
+    return text
+
+
+def _since_s(text: str) -> float:
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise bad_request(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}"') from error
 
 
 def _container(pod: Json, wanted: str) -> Json:

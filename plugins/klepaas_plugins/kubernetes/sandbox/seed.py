@@ -14,7 +14,8 @@ _ROOM = {"cpu": "8", "memory": "32Gi", "pods": "2000", "ephemeral-storage": "100
 _HEALTH = (("Ready", "True"), ("MemoryPressure", "False"), ("DiskPressure", "False"), ("PIDPressure", "False"))
 
 
-def _node_status(name: str) -> Json:
+def node_status(name: str) -> Json:
+    """The status of a healthy node with much room."""
     stamp = timestamp(time.time())
     conditions = [
         {"type": kind, "status": value, "reason": "Kubelet", "lastHeartbeatTime": stamp, "lastTransitionTime": stamp}
@@ -39,7 +40,7 @@ def seed(objects: Objects, nodes: int) -> None:
         name = f"node-{index}"
         labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", SANDBOX_NODE: "true"}
         made = objects.create(NODES, "", {"metadata": {"name": name, "labels": labels}, "spec": {}}, Write("kubelet"))
-        objects.set_status(NODES, made, _node_status(name), "kubelet")
+        objects.set_status(NODES, made, node_status(name), "kubelet")
     service: Json = {
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {"clusterIP": "10.0.0.1", "ports": [{"name": "https", "port": 443, "targetPort": 6443}]},

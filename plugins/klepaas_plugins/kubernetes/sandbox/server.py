@@ -72,11 +72,12 @@ def mutating(request: Request) -> bool:
     return not request.path.startswith(("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"))
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """uvicorn without its signal handlers: the process is not the sandbox's."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals alone."""
         yield
 
     async def stop(self, listener: socket.socket) -> None:
@@ -148,7 +149,7 @@ class Sandbox(Knobs):
             timeout_graceful_shutdown=1,
         )
         config.load()
-        self._server = _Server(config)
+        self._server = QuietServer(config)
         self._server.lifespan = config.lifespan_class(config)
         with anyio.fail_after(_START_S):
             await self._server.startup(sockets=[listener])

@@ -83,8 +83,8 @@ async def test_a_policy_may_only_warn(sandbox: Sandbox, api: httpx.AsyncClient) 
 
 
 async def test_an_expression_that_is_not_understood_is_said_so(api: httpx.AsyncClient) -> None:
-    spec = {"matchConstraints": {}, "validations": [{"expression": "quantity(object.x).isLessThan(quantity('1'))"}]}
-    spec["matchConstraints"] = {"resourceRules": []}
+    expression = "quantity(object.x).isLessThan(quantity('1'))"
+    spec = {"matchConstraints": {"resourceRules": []}, "validations": [{"expression": expression}]}
     path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
     response = await api.post(path, json={"metadata": {"name": "q"}, "spec": spec})
     assert response.status_code == 501

@@ -64,7 +64,7 @@ class Kubelet(Base):
         pod = self._pod(stored, now_s)
         seen = observe(pod, now_s, self.timing)
         self._report(stored, pod, seen)
-        status = _keep_times(stored.get("status", {}), seen.status)
+        status = keep_times(stored.get("status", {}), seen.status)
         self.objects.set_status(PODS, stored, status, _MANAGER)
         return seen.next_s
 
@@ -163,7 +163,7 @@ class Kubelet(Base):
         )
 
 
-def _keep_times(old: Json, new: Json) -> Json:
+def keep_times(old: Json, new: Json) -> Json:
     """The new status with the transition times of conditions that have not changed."""
     held = {one["type"]: one for one in old.get("conditions") or ()}
     conditions = []
