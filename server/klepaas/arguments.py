@@ -19,6 +19,8 @@ from klepaas.tools import Tool
 __all__ = ["digest", "shown"]
 
 _TEXT_MAX_CHARS = 400
+# A record or a question must stay readable, whatever a caller sends.
+_SHOWN_MAX_CHARS = 16_000
 # Without a key a digest would tell whoever can guess an argument that the guess is right.
 _KEY = secrets.token_bytes(32)
 
@@ -40,10 +42,15 @@ def shown(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
         tool: The tool that is called; it accepted them.
         arguments: What the caller sent.
     """
-    return {
+    found = {
         one_line(name, 64): _shown(value, tool.parameters.get(name) or Places(), name)
         for name, value in arguments.items()
     }
+    sizes = {name: len(json.dumps(value, ensure_ascii=False, default=repr)) for name, value in found.items()}
+    if sum(sizes.values()) <= _SHOWN_MAX_CHARS:
+        return found
+    most = _SHOWN_MAX_CHARS // len(found)
+    return {name: value if sizes[name] <= most else f"[{sizes[name]} characters]" for name, value in found.items()}
 
 
 def _shown(value: Any, places: Places, name: str) -> Any:

@@ -44,6 +44,12 @@ class AuditFile:
         """The file as a sink."""
         return AuditSink("file", self.write)
 
+    def objection(self) -> str | None:
+        """Why a record could not be written, as far as can be seen without writing one. None: nothing is in the way."""
+        nearest = next(place for place in (self.path, *self.path.parents) if place.exists() or place.is_symlink())
+        fits = stat.S_ISREG(nearest.lstat().st_mode) if nearest == self.path else nearest.is_dir()
+        return None if fits and os.access(nearest, os.W_OK) else f"{nearest} cannot be written to"
+
     async def write(self, record: AuditRecord) -> None:
         """Append a record.
 

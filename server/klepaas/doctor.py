@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import anyio
 
 from klepaas import __version__
+from klepaas.audit_file import AuditFile
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
@@ -143,6 +144,10 @@ def _core_findings(plugins: Plugins, host: Host) -> Iterable[tuple[str, Finding]
     mode = host.settings.mode
     meaning = "changing tools are open" if mode is Mode.WRITES else "changing tools are refused"
     yield "mode", Finding(Level.OK, f"{mode.value}: {meaning}")
+    objection = AuditFile(host.settings.state_dir, host.settings.audit_file_max_bytes).objection()
+    if objection is not None and mode is Mode.WRITES:
+        repair = "Make it writable, or set KLEPAAS_STATE_DIR to a folder that is"
+        yield "audit", Finding(Level.ERROR, f"No change can be put on record, so none is made: {objection}", repair)
     for plugin in plugins.all:
         if plugin.state is PluginState.FAILED:
             repair = f"Repair or uninstall {plugin.distribution}, or add {plugin.name} to KLEPAAS_DISABLED_PLUGINS"

@@ -44,11 +44,15 @@ class Notification:
 
     def safe(self) -> "Notification":
         """The same, cleaned and without secrets."""
-        facts = {
-            one_line(name, 64): safe_text(value) if isinstance(value, str) else value
-            for name, value in self.facts.items()
-        }
-        return Notification(self.kind, one_line(self.title), safe_text(self.text), facts)
+        return Notification(self.kind, one_line(self.title), safe_text(self.text), _safe(dict(self.facts)))
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, dict):
+        return {one_line(str(name), 64): _safe(item) for name, item in value.items()}
+    return [_safe(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
 
 from klepaas import audit as audit_module
+from klepaas import names
+from klepaas.arguments import digest, shown
 from klepaas.audit import Audit, AuditEvent, AuditRecord, AuditSink, Change
 from klepaas.audit_file import FILE_NAME, KEPT_FILES, AuditFile
+from klepaas.output.redaction import MARK
 from klepaas.principals import Principal
-from klepaas.tools import Target
+from klepaas.tools import Effect, Target, Tool
 
 pytestmark = pytest.mark.anyio
 
@@ -159,3 +162,29 @@ async def test_an_outcome_is_noted_although_the_call_is_cancelled() -> None:
 
 def test_the_limit_of_a_sink_is_no_longer_than_a_client_waits() -> None:
     assert audit_module.AuditSink("x", Sink().write).timeout_s <= 10
+
+
+def test_what_is_in_the_way_of_the_file_is_seen_without_writing(tmp_path: Path) -> None:
+    assert AuditFile(tmp_path / "a" / "b", 100_000).objection() is None
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "a").write_text("in the way")
+    assert str(tmp_path / "a") in (AuditFile(tmp_path / "a" / "b", 100_000).objection() or "")
+    (tmp_path / FILE_NAME).symlink_to(tmp_path / "nowhere")
+    assert FILE_NAME in (AuditFile(tmp_path, 100_000).objection() or "")
+
+
+async def take(names_: Annotated[list[Annotated[str, names.OBJECT]], "many"], note: Annotated[str, names.TEXT]) -> str:
+    """Take much."""
+    return "taken"
+
+
+def test_a_record_stays_short_whatever_a_caller_sends() -> None:
+    tool = Tool(take, Effect.WRITE, "Take", "test")
+    found = shown(tool, {"names_": ["x" * 200] * 1000, "note": "short"})
+    assert found == {"names_": "[204000 characters]", "note": MARK}
+    assert shown(tool, {"names_": ["a", "b"]}) == {"names_": ["a", "b"]}
+
+
+def test_digests_are_equal_for_equal_arguments_only() -> None:
+    assert digest(["delete", {"a": 1, "b": None}]) == digest(["delete", {"b": None, "a": 1}])
+    assert len({digest(value) for value in (1, "1", [1], {"1": 1}, True, None, "")}) == 7
