@@ -39,6 +39,7 @@ def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "k8s_logs", {"name": name, "tail_lines": 100}
         yield "k8s_logs", {"name": name, "all_pods": True, "grep": "e|a|i", "context_lines": 3}
         yield "k8s_logs", {"name": name, "level": "warn"}
+    yield "k8s_explain", {"kind": "secret", "field": "data"}
     yield "k8s_logs", {"label_selector": "app.kubernetes.io/name=leaky"}
     yield "k8s_events", {"kind": "deployment", "name": "leaky"}
     yield "k8s_events", {"all_namespaces": True}

@@ -71,8 +71,11 @@ class Found:
     @property
     def counted(self) -> str:
         """The objects counted by kind, in words; empty where there are none."""
-        counts = Counter(one.resource.plural for one in self.objects)
-        return ", ".join(f"{count}{'+' if plural in self.cut else ''} {plural}" for plural, count in counts.items())
+        counts = Counter(one.resource for one in self.objects)
+        return ", ".join(self._number(count, resource) for resource, count in counts.items())
+
+    def _number(self, count: int, resource: Resource) -> str:
+        return f"{count}{'+' if resource.plural in self.cut else ''} {resource.plural if count > 1 else resource.title}"
 
     @property
     def notes(self) -> list[str]:

@@ -121,16 +121,20 @@ class AtLeast:
         return self._inside
 
 
-def folded(lines: Iterable[str]) -> list[str]:
+def folded(lines: Iterable[str], *, labelled: bool = False) -> list[str]:
     """The lines, with repeats that follow one another as one line and a count.
 
-    Lines that differ only in numbers, times and ids are alike: of three or more the first and the last stay.
+    Lines that differ only in numbers, times and ids are alike: of four or more the first and the last stay.
+
+    Args:
+        lines: The lines.
+        labelled: Whether each begins with where it comes from and "| "; that makes no difference either.
     """
     result: list[str] = []
     run: list[str] = []
     shape = None
     for line in lines:
-        now = _VARYING.sub("#", line)
+        now = _VARYING.sub("#", line.partition("| ")[2] if labelled else line)
         if run and now != shape:
             result += _run(run)
             run = []

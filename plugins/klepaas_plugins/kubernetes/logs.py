@@ -137,7 +137,7 @@ async def _merged(question: LogQuestion, choice: Choice) -> Answer:
     head = [f"{len(pods)} of {len(choice.pods)} pods of {choice.whose}, merged by time: {', '.join(labels.values())}"]
     head += [f"without a log: {'; '.join(silent)}"] if silent else []
     head += _about(question, list(reads.values()))
-    return Answer("\n".join([*head, "", *_fitting(folded(texts) or [_nothing(question)])]))
+    return Answer("\n".join([*head, "", *_fitting(folded(texts, labelled=True) or [_nothing(question)])]))
 
 
 def _by_time(question: LogQuestion, labels: Mapping[str, str], reads: Mapping[str, Read]) -> list[str]:

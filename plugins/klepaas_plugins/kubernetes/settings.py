@@ -26,3 +26,4 @@ class KubernetesSettings(BaseSettings):
     kube_exec_plugins: Annotated[
         tuple[str, ...], Field(description='More credential plugins a kubeconfig may run, as a JSON list: ["tsh"]')
     ] = ()
+    kube_exec: Annotated[bool, Field(description="Whether k8s_exec exists, which runs commands in containers")] = False

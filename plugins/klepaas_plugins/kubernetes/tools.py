@@ -17,6 +17,8 @@ from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.kubernetes.applying import Wish, answer_change
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
 from klepaas_plugins.kubernetes.deleting import UID, VERSION, Propagation, Removal, answer_delete
+from klepaas_plugins.kubernetes.executing import WORD, Running, answer_exec
+from klepaas_plugins.kubernetes.explaining import FIELD, answer_explain
 from klepaas_plugins.kubernetes.fieldpaths import COLUMNS, columns_of
 from klepaas_plugins.kubernetes.happenings import EventQuestion, answer_events
 from klepaas_plugins.kubernetes.listing import answer_many, answer_one, answer_one_anywhere
@@ -28,7 +30,8 @@ from klepaas_plugins.kubernetes.pages import Output, Question
 from klepaas_plugins.kubernetes.paging import CURSOR
 from klepaas_plugins.kubernetes.podchoice import POD_OR_WORKLOAD
 from klepaas_plugins.kubernetes.sorting import SORT_BY, order_of
-from klepaas_plugins.kubernetes.targets import manifest_targets, object_target
+from klepaas_plugins.kubernetes.targets import manifest_targets, object_target, pod_target
+from klepaas_plugins.kubernetes.usage import Usage, UsageOf, answer_top
 
 __all__ = ["KubernetesTools"]
 
@@ -50,7 +53,8 @@ class KubernetesTools:
         self._clusters = clusters
 
     def tools(self) -> list[Tool]:
-        """The tools, declared."""
+        """The tools, declared; the one that runs commands only where it is switched on."""
+        running = [_changing(self.k8s_exec, Effect.DESTRUCTIVE, "Run a command in a container", self._pod_target)]
         return [
             Tool(self.k8s_get, Effect.READ, "Get Kubernetes objects", TOOLSET, foreign_text=True),
             Tool(self.k8s_logs, Effect.READ, "Read container logs", TOOLSET, foreign_text=True),
@@ -58,7 +62,10 @@ class KubernetesTools:
             _changing(self.k8s_apply, Effect.WRITE, "Apply manifests", self._manifest_targets, idempotent=True),
             _changing(self.k8s_create, Effect.WRITE, "Create objects", self._manifest_targets),
             _changing(self.k8s_delete, Effect.DESTRUCTIVE, "Delete one object", self._object_target),
+            Tool(self.k8s_top, Effect.READ, "Show resource usage", TOOLSET, foreign_text=True),
+            Tool(self.k8s_explain, Effect.READ, "Explain fields", TOOLSET, foreign_text=True),
             Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
+            *(running if self._clusters.settings.kube_exec else []),
         ]
 
     async def _manifest_targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
@@ -66,6 +73,9 @@ class KubernetesTools:
 
     async def _object_target(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
         return await object_target(self._clusters, arguments)
+
+    async def _pod_target(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        return await pod_target(self._clusters, arguments)
 
     async def k8s_get(
         self,
@@ -210,6 +220,46 @@ class KubernetesTools:
         return await answer_delete(
             Removal(cluster, resource, name, place, uid, resource_version, propagation, confirm_name, dry_run)
         )
+
+    async def k8s_top(
+        self,
+        what: UsageOf = "pods",
+        namespace: Namespace = None,
+        all_namespaces: bool = False,
+        label_selector: Annotated[str | None, names.LABEL_SELECTOR] = None,
+        sort_by: Literal["cpu", "memory"] = "cpu",
+        limit: Annotated[int, Field(ge=1, le=500)] = 50,
+        context: Context = None,
+    ) -> Answer:
+        """Show the CPU and memory that pods, containers or nodes use now, most first."""
+        cluster = await self._clusters.cluster(context)
+        place = None if all_namespaces or what == "nodes" else namespace or cluster.default_namespace
+        return await answer_top(Usage(cluster, what, place, label_selector, sort_by, limit))
+
+    async def k8s_explain(
+        self,
+        kind: Annotated[str, names.KIND],
+        field: Annotated[str | None, FIELD, Field(description="Path such as spec.template.spec")] = None,
+        context: Context = None,
+    ) -> Answer:
+        """Describe the fields of a kind as this cluster knows it, custom resources too. Use it before writing one."""
+        cluster = await self._clusters.cluster(context)
+        return await answer_explain(cluster, await cluster.resource(kind), field)
+
+    async def k8s_exec(
+        self,
+        pod: Annotated[str, names.OBJECT],
+        command: Annotated[list[Annotated[str, WORD]], Field(description='Words, no shell: ["cat", "/etc/hosts"]')],
+        namespace: Namespace = None,
+        container: Annotated[str | None, names.CONTAINER] = None,
+        timeout_s: Annotated[int, Field(ge=1, le=60)] = 10,
+        dry_run: DryRun = False,
+        context: Context = None,
+    ) -> Answer:
+        """Run a program in a container and show what it prints. It may change anything there: prefer reading tools."""
+        cluster = await self._clusters.cluster(context)
+        place = namespace or cluster.default_namespace
+        return await answer_exec(Running(cluster, place, pod, container, command, timeout_s, dry_run))
 
     async def k8s_contexts(self) -> Answer:
         """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""

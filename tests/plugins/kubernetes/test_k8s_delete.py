@@ -32,7 +32,7 @@ async def test_a_dry_run_counts_what_would_go_and_deletes_nothing(
     await until(lambda: len(sandbox.list("pods")) == 2)
     shown = text(await change("k8s_delete", kind="deployment", name="web", dry_run=True))
     assert "nothing was deleted" in shown
-    assert "with it: 1 replicasets, 2 pods" in shown
+    assert "with it: 1 replicaset, 2 pods" in shown
     assert sandbox.get("deployments", "web") is not None
 
 
@@ -41,7 +41,7 @@ async def test_what_it_owns_is_named_and_goes_with_it(
 ) -> None:
     sandbox.create(deployment("web"))
     await until(lambda: sandbox.list("pods"))
-    assert "1 replicasets, 1 pods" in text(await change("k8s_delete", kind="deploy", name="web"))
+    assert "1 replicaset, 1 pod" in text(await change("k8s_delete", kind="deploy", name="web"))
     await until(lambda: not sandbox.list("replicasets") and not sandbox.list("pods"))
 
 
@@ -60,12 +60,12 @@ async def test_a_namespace_is_deleted_only_when_its_name_is_repeated(change: Ask
     sandbox.create(_config_map("one", namespace="team"))
     refused = await change("k8s_delete", kind="namespace", name="team")
     assert refused.is_error
-    assert "configmaps" in text(refused)
+    assert "configmap" in text(refused)
     assert "confirm_name" in text(refused)
     wrong = await change("k8s_delete", kind="namespace", name="team", confirm_name="other")
     assert wrong.is_error
     assert sandbox.get("namespaces", "team", "") is not None
-    assert "configmaps" in text(await change("k8s_delete", kind="namespace", name="team", dry_run=True))
+    assert "configmap" in text(await change("k8s_delete", kind="namespace", name="team", dry_run=True))
     done = await change("k8s_delete", kind="namespace", name="team", confirm_name="team")
     assert not done.is_error, text(done)
 

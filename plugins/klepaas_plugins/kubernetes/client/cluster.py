@@ -4,21 +4,21 @@ It works on plain dictionaries and decodes no typed models. It masks nothing: wh
 `klepaas_plugins.kubernetes.redaction` first.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from klepaas import names
 from klepaas.errors import BadRequest
-from klepaas.output.redaction import MARK
 from klepaas_plugins.kubernetes.client import paths, tables, watching
 from klepaas_plugins.kubernetes.client.discovery import Discovery
 from klepaas_plugins.kubernetes.client.models import LogRange, Resource, Table, WatchEvent
+from klepaas_plugins.kubernetes.client.queries import change_query, refuse_marks, selection
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
 from klepaas_plugins.kubernetes.errors import Act
 
 if TYPE_CHECKING:
+    from klepaas_plugins.kubernetes.client.execution import Execution
     from klepaas_plugins.kubernetes.client.transport import Transport
 
 __all__ = ["FIELD_MANAGER", "Cluster"]
@@ -99,7 +99,7 @@ class Cluster:
             Expired: The cursor is too old.
             BadRequest: A selector or the cursor is wrong, or the answer is too large.
         """
-        query = _selection(label_selector, field_selector, limit, cursor)
+        query = selection(label_selector, field_selector, limit, cursor)
         return await self._transport.json(self._collection(resource, namespace, query), LIST_MAX_BYTES)
 
     async def table(
@@ -135,7 +135,7 @@ class Cluster:
         everywhere = resource.namespaced and namespace is None
         query = {
             "includeObject": "Object" if whole_objects else "Metadata" if everywhere else "None",
-            **_selection(label_selector, field_selector, limit, cursor),
+            **selection(label_selector, field_selector, limit, cursor),
         }
         if name is None:
             request = self._collection(resource, namespace, query, accept=tables.ACCEPT)
@@ -160,12 +160,12 @@ class Cluster:
             AlreadyExists: There is one of that name.
             BadRequest: The server refuses the object.
         """
-        _refuse_marks(body)
+        refuse_marks(body)
         if resource.namespaced and namespace is None:
             raise BadRequest(f"A {resource.title} lives in a namespace", next_step="Name the namespace")
         name = str((body.get("metadata") or {}).get("name") or "") or None
         act = self._act("create", resource, name, namespace, changes=not dry_run)
-        query = _change(FIELD_MANAGER, dry_run)
+        query = change_query(FIELD_MANAGER, dry_run)
         path = paths.collection(resource, namespace)
         return await self._transport.json(Request(act, path, query, "POST", dict(body)))
 
@@ -185,13 +185,13 @@ class Cluster:
             BadRequest: The server refuses the object, or it holds a redaction mark.
             NotFound: The cluster does not serve the kind, or the namespace does not exist.
         """
-        _refuse_marks(body)
+        refuse_marks(body)
         resource = await self.resource(f"{body.get('apiVersion')}/{body.get('kind')}")
         metadata = body.get("metadata") or {}
         namespace = str(metadata.get("namespace") or self.default_namespace) if resource.namespaced else None
         name = str(metadata.get("name") or "")
         act = self._act("apply", resource, name, namespace, changes=not dry_run)
-        query = _change(field_manager, dry_run)
+        query = change_query(field_manager, dry_run)
         if force:
             query["force"] = "true"
         path = paths.instance(resource, name, namespace)
@@ -222,10 +222,10 @@ class Cluster:
             BadRequest: The server refuses the change.
             Conflict: The object was changed meanwhile.
         """
-        _refuse_marks(patch)
+        refuse_marks(patch)
         act = self._act("change", resource, name, namespace, changes=not dry_run)
         path = paths.instance(resource, name, namespace, subresource)
-        request = Request(act, path, _change(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
+        request = Request(act, path, change_query(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
         return await self._transport.json(request)
 
     async def delete(
@@ -288,7 +288,7 @@ class Cluster:
         Source:
             Kubernetes API concepts, "Receiving resources as PartialObjectMetadata".
         """
-        query = _selection(None, None, limit, cursor)
+        query = selection(None, None, limit, cursor)
         request = self._collection(resource, namespace, query, accept=_METADATA)
         return await self._transport.json(request, LIST_MAX_BYTES)
 
@@ -373,6 +373,45 @@ class Cluster:
         # The kubelet answers text; with a JSON-only Accept header an error would still be a Status.
         return Request(act, paths.instance(_POD, pod, namespace, "log"), wanted.query(), accept="text/plain, */*")
 
+    async def run_in(
+        self, pod: str, namespace: str, container: str | None, command: Sequence[str], *, max_bytes: int, limit_s: float
+    ) -> "Execution":
+        """Run a program in a container of a pod; no shell reads its arguments.
+
+        Args:
+            pod: The pod.
+            namespace: Its namespace.
+            container: Which container. None: the only one.
+            command: The program and its arguments.
+            max_bytes: Most bytes of what it prints.
+            limit_s: Longest time, in seconds.
+
+        Raises:
+            NotFound: There is no such pod.
+            Forbidden: The credentials do not allow it.
+        """
+        from klepaas_plugins.kubernetes.client import execution
+
+        act = self._act("run a command in", _POD, pod, namespace, changes=True)
+        path = paths.instance(_POD, pod, namespace, "exec")
+        async with self._transport.connection() as connection:
+            return await execution.run(connection, act, path, container, command, (max_bytes, limit_s))
+
+    async def openapi(self, resource: Resource) -> dict[str, Any]:
+        """The OpenAPI v3 document of a kind's group and version.
+
+        Args:
+            resource: The kind.
+
+        Raises:
+            NotFound: The server publishes none.
+
+        Source:
+            Kubernetes API concepts, "OpenAPI V3".
+        """
+        act = Act("read the schema of", resource.plural, self.context)
+        return await self._transport.json(Request(act, paths.openapi(resource)))
+
     def watch(
         self,
         resource: Resource,
@@ -395,7 +434,7 @@ class Cluster:
             Expired: The server no longer keeps that version: list again.
             Unavailable: The server cannot be reached again.
         """
-        request = self._collection(resource, namespace, _selection(label_selector, field_selector), verb="watch")
+        request = self._collection(resource, namespace, selection(label_selector, field_selector), verb="watch")
         return self._watch(request, resource_version)
 
     @asynccontextmanager
@@ -438,29 +477,3 @@ class Cluster:
 
 
 _POD = Resource("", "v1", "Pod", "pods", "pod", ("po",), True, frozenset({"get", "list", "watch"}))
-
-
-def _selection(
-    label_selector: str | None, field_selector: str | None, limit: int | None = None, cursor: str | None = None
-) -> dict[str, str | int]:
-    given: dict[str, str | int | None] = {
-        "labelSelector": label_selector,
-        "fieldSelector": field_selector,
-        "limit": limit,
-        "continue": cursor,
-    }
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _change(field_manager: str, dry_run: bool) -> dict[str, str | int]:
-    query: dict[str, str | int] = {"fieldManager": field_manager, "fieldValidation": "Strict"}
-    return {**query, "dryRun": "All"} if dry_run else query
-
-
-def _refuse_marks(body: Mapping[str, Any]) -> None:
-    """Redaction is one-way: what was read masked must never be written."""
-    if MARK in json.dumps(body, ensure_ascii=False):
-        raise BadRequest(
-            f"The object holds {MARK}, which stands for a secret that was not shown",
-            next_step="Leave that field out, so that its value stays as it is",
-        )

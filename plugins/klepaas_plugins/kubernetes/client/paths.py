@@ -9,9 +9,9 @@ from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas_plugins.kubernetes.client.models import Resource
 
-__all__ = ["collection", "instance", "place", "whole"]
+__all__ = ["collection", "instance", "openapi", "place", "whole"]
 
-_SUBRESOURCES = frozenset({"status", "scale", "log", "ephemeralcontainers", "resize"})
+_SUBRESOURCES = frozenset({"status", "scale", "log", "ephemeralcontainers", "resize", "exec"})
 
 
 def whole(name: str | None) -> str:
@@ -57,6 +57,12 @@ def instance(resource: Resource, name: str, namespace: str | None, subresource: 
         raise BadRequest(f"klepaas does not use a subresource of this name ({len(subresource)} characters)")
     end = f"/{subresource}" if subresource else ""
     return f"{collection(resource, namespace)}/{whole(name)}{end}"
+
+
+def openapi(resource: Resource) -> str:
+    """The path of the OpenAPI document that describes a kind."""
+    root = f"apis/{quote(resource.group, safe='')}" if resource.group else "api"
+    return f"/openapi/v3/{root}/{quote(resource.version, safe='')}"
 
 
 def place(resource: Resource, namespace: str | None) -> str:

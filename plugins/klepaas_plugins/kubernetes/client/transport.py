@@ -109,6 +109,16 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
             raise self._trouble(request.act, exc) from exc
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """The credentials, fresh, for a protocol that is not made of requests.
+
+        Raises:
+            KlepaasError: They cannot be loaded.
+        """
+        async with self._session.use() as live:
+            yield live.connection
+
     async def retire(self) -> None:
         """Close every connection as soon as nobody uses it."""
         await self._session.retire()
