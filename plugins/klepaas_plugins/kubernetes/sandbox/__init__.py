@@ -1,18 +1,29 @@
 """A Kubernetes API server in this process, on loopback: for tests, and for `klepaas demo` without a cluster.
 
-It answers as a Kubernetes 1.36 API server was recorded to answer. Objects are held in memory and gone when it stops.
+It answers as a Kubernetes 1.36 API server was recorded to answer, and decodes, owns and describes objects by that
+server's own schemas (`openapi`). Objects are held in memory and gone when it stops.
 
-What moves by itself: Deployments, ReplicaSets, StatefulSets (without claims and partitions), Jobs, pods (by their
-image's name, see `pod_behaviour`), endpoints of Services, garbage collection, namespaces, the status of
-ResourceQuotas (object counts) and PodDisruptionBudgets, CustomResourceDefinitions.
+What moves by itself: Deployments, ReplicaSets, StatefulSets with their claims (without partitions), DaemonSets, Jobs,
+pods (by their image's name, see `pod_behaviour`), endpoints of Services, claims and volumes (see `provision`),
+HorizontalPodAutoscalers (resource metrics only, see `serve_metrics`), garbage collection, namespaces, the status of
+ResourceQuotas and PodDisruptionBudgets, CustomResourceDefinitions.
 
-What is only stored: DaemonSets, CronJobs, HorizontalPodAutoscalers, Ingresses, NetworkPolicies, Leases, volumes and
-claims (they stay pending), Roles and bindings (they are not evaluated: whoever has the token may do everything that
-`deny` does not forbid, whoever they impersonate nothing, unless `allow_user` names them).
+What is checked on the way in: types and unknown fields of every kind, custom resources by their schemas, the mistakes
+in manifests that people make most (`validation`), LimitRanges, ResourceQuotas, ValidatingAdmissionPolicies as far as
+the small CEL of `cel` goes; a policy with an expression beyond it is answered with 501, never let through unread.
 
-What is not done: admission webhooks and policies; OpenAPI; values of custom resources against their schema (only
-unknown fields are found); quotas of anything but object counts; unknown fields below containers and in most kinds;
-exec, attach, port-forward, following logs; pages of a list as of the first page's moment; events.k8s.io; protobuf.
+What is only stored: CronJobs (nothing starts their Jobs), Ingresses (an address by `set_ingress_address`),
+NetworkPolicies, Leases, Roles and bindings (they are not evaluated: whoever has the token may do everything that `deny`
+does not forbid; whoever they impersonate nothing, unless `allow_user` names them).
+
+What a test may turn is in `knobs`: refusals, delays, hanging, cut and halved answers, lost history, tokens that run
+out, logs of any size and lists of any length that are made while they are sent.
+
+What is not done: admission webhooks; parameters and variables of policies; quota scopes; OpenAPI version 2, and the
+parameters of operations in version 3; conversion between versions of a custom kind other than by name; taints and
+affinities; init containers and liveness probes; exec, attach, port-forward, following logs; pages of a list as of the
+first page's moment; events.k8s.io; protobuf. Of logs: `previous` is answered only for a container that has ended
+before, as a kubelet does; the recordings hold an answer of a stand-in that had logs of runs that never were.
 """
 
 from .model import Timing

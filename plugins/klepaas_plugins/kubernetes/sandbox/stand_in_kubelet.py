@@ -110,7 +110,7 @@ class StandInKubelet:
         except httpx.HTTPError as error:
             _log.warning("%s %s: %r", method, path, error)
             return 0
-        if answer.status_code >= 400 and answer.status_code not in (404, 409):
+        if answer.status_code >= 400 and answer.status_code not in (403, 404, 409):
             _log.warning("%s %s: %s %s", method, path, answer.status_code, answer.text[:300])
         return answer.status_code
 

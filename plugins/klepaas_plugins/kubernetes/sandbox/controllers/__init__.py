@@ -1,6 +1,6 @@
 """The controllers: what moves objects towards what they ask for.
 
-Deployments, ReplicaSets, StatefulSets and Jobs with their pods; scheduling and the kubelet's part; endpoints; garbage
-collection; namespaces; quotas, budgets, claims and custom resource definitions. DaemonSets, CronJobs, autoscalers and
-volumes have none here: such objects are stored and nothing follows.
+Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs with their pods; scheduling and the kubelet's part; claims
+and volumes; autoscalers; endpoints; garbage collection; namespaces; quotas, budgets and custom resource definitions.
+CronJobs have none here: they are stored and nothing follows.
 """
