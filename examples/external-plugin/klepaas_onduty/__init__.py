@@ -1,0 +1,1 @@
+"""Who is on duty, for klepaas; `plugin` holds the hooks."""

@@ -1,0 +1,67 @@
+"""The tools: what a model reads of them, and what it may send. What they do is the client's affair."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from klepaas import names
+from klepaas.output import Answer
+from klepaas.tools import Effect, Target, Tool
+from pydantic import Field
+
+from klepaas_onduty.client import Roster
+
+__all__ = ["tools_of"]
+
+TOOLSET = "onduty"
+DryRun = Annotated[bool, Field(description="Only show what would change")]
+
+
+def tools_of(roster: Roster) -> Iterable[Tool]:
+    """The tools.
+
+    Args:
+        roster: What they ask.
+    """
+
+    async def onduty_who(team: Annotated[str, names.WORKLOAD]) -> Answer:
+        """Tell who is on duty in a team. Use it before somebody is called.
+
+        Args:
+            team: The team's name.
+        """
+        person = await roster.who(team)
+        return Answer(f"{person} is on duty in {team}", {"team": team, "person": person})
+
+    async def onduty_hand_over(
+        team: Annotated[str, names.WORKLOAD],
+        person: Annotated[str, names.OBJECT],
+        dry_run: DryRun = False,
+    ) -> Answer:
+        """Put somebody else on duty in a team. Use it only when that person has agreed.
+
+        Args:
+            team: The team's name.
+            person: Who takes over.
+            dry_run: Look at what would change, and change nothing.
+        """
+        before = await roster.who(team)
+        facts = {"team": team, "person": person, "before": before}
+        if dry_run:
+            return Answer(f"{team}: {before} -> {person}", facts)
+        after = await roster.hand_over(team, person)
+        return Answer(f"{after} is on duty in {team}; it was {before}", facts)
+
+    async def who_is_relieved(arguments: Mapping[str, Any]) -> Sequence[Target]:
+        return [Target(kind="duty", name=arguments["team"])]
+
+    # The texts come from outside, so klepaas takes everything out of them that acts or hides.
+    yield Tool(onduty_who, Effect.READ, title="Who is on duty", toolset=TOOLSET, foreign_text=True)
+    yield Tool(
+        onduty_hand_over,
+        Effect.WRITE,
+        title="Hand duty over",
+        toolset=TOOLSET,
+        foreign_text=True,
+        idempotent=True,
+        targets=who_is_relieved,
+    )
