@@ -52,6 +52,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 _HTTP_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 # Control characters of both sets, and halves of characters, which no UTF-8 document can hold.
+# What is text nowhere, whatever a rule says: NUL, and halves of a character, which no encoding takes.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -85,7 +87,7 @@ class Check:
         """
         if len(value) > self.max_chars:
             raise BadRequest(f"{parameter} has {len(value)} characters; a {self.noun} has at most {self.max_chars}")
-        if not self.accepts(value):
+        if _NO_TEXT.search(value) is not None or not self.accepts(value):
             shown = f"{parameter}={_shown(value)}" if self.quotable else parameter
             raise BadRequest(f"{shown} is not a valid {self.noun}", next_step=f"Use {self.rule}")
 
