@@ -3,7 +3,7 @@
 A plugin is a module named by an entry point in the group `klepaas`. It implements any of these functions, each marked
 with `@klepaas.hookspecs.hookimpl`. Each hook that adds something returns an iterable of one dataclass; built-in plugins
 use the same hooks as everybody else. Loading and every call is guarded (`klepaas.plugins`): a plugin that fails is left
-out and reported, and harms only itself.
+out and reported, and harms only itself. Each hook has a page with an example in docs/plugins.
 """
 
 import argparse

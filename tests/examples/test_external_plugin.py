@@ -1,4 +1,4 @@
-"""The plugin in a distribution of its own: installed, tested, listed and called. mypy sees all examples (`make types`)."""
+"""The plugin in a distribution of its own: installed, tested, listed and called. Its types: `make types`."""
 
 import json
 import shutil
