@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from klepaas.errors import BadRequest, NotFound, Unavailable
+from klepaas.errors import BadRequest, KlepaasError, NotFound, Unavailable
 from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
@@ -35,8 +35,7 @@ async def answer_explain(cluster: Cluster, resource: Resource, field: str | None
     Raises:
         NotFound: The kind has no such field, or the cluster publishes no schema for it; near names are told.
     """
-    schemas = await _schemas(cluster, resource)
-    node = _of_kind(schemas, resource)
+    schemas, node = await _published(cluster, resource)
     steps = [step for step in re.split(r"\.|\[\*?\d*\]", field or "") if step]
     done: list[str] = []
     for step in steps:
@@ -48,24 +47,46 @@ async def answer_explain(cluster: Cluster, resource: Resource, field: str | None
     return Answer(fit("\n".join([*lines, *_fields(schemas, node)]), LIST_BYTES, "Name a field to see less"))
 
 
-async def _schemas(cluster: Cluster, resource: Resource) -> Mapping[str, Any]:
+async def _published(cluster: Cluster, resource: Resource) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """All schemas of the kind's group, and the kind's own.
+
+    A definition that is new is published a moment later; until then it is read itself.
+    """
+    schemas: Mapping[str, Any] = {}
     try:
-        document = await cluster.openapi(resource)
+        schemas = ((await cluster.openapi(resource)).get("components") or {}).get("schemas") or {}
+        failure: KlepaasError | None = None
     except (NotFound, Unavailable, BadRequest) as exc:
-        raise type(exc)(
+        failure = exc
+    node = _of_kind(schemas, resource) or await _of_definition(cluster, resource)
+    if node is None:
+        raise (type(failure) if failure else NotFound)(
             f"The cluster of context {cluster.context} publishes no schema of {resource.full_name}",
             next_step="Read an object of the kind with k8s_get(output='yaml') instead",
-        ) from exc
-    schemas = (document.get("components") or {}).get("schemas")
-    return schemas if isinstance(schemas, Mapping) else {}
+        ) from failure
+    return schemas, node
 
 
-def _of_kind(schemas: Mapping[str, Any], resource: Resource) -> Mapping[str, Any]:
+def _of_kind(schemas: Mapping[str, Any], resource: Resource) -> Mapping[str, Any] | None:
     wanted = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     for node in schemas.values():
         if isinstance(node, Mapping) and wanted in (node.get("x-kubernetes-group-version-kind") or ()):
             return node
-    raise NotFound(f"The cluster publishes no schema of {resource.full_name}")
+    return None
+
+
+async def _of_definition(cluster: Cluster, resource: Resource) -> Mapping[str, Any] | None:
+    if "." not in resource.group:
+        return None
+    try:
+        kind = await cluster.resource("customresourcedefinitions.apiextensions.k8s.io")
+        found = await cluster.get(kind, resource.full_name, None)
+    except KlepaasError:
+        return None
+    for version in (found.get("spec") or {}).get("versions") or ():
+        if version.get("name") == resource.version:
+            return (version.get("schema") or {}).get("openAPIV3Schema")
+    return None
 
 
 def _resolved(schemas: Mapping[str, Any], node: Any) -> Mapping[str, Any]:
