@@ -196,7 +196,7 @@ def test_text_without_control_characters_is_not_quoted_when_it_is_refused(check:
         *((names.QUANTITY, value) for value in ("0", "250m", "0.5", "128Mi", "1Gi", "2k")),
         *((names.HTTP_PATH, value) for value in ("/", "/healthz", "/api/v1/~ready_now.html")),
     ],
-    ids=str,
+    ids=lambda value: value.noun if isinstance(value, Check) else str(value),
 )
 def test_names_that_are_in_use_pass(check: Check, value: str) -> None:
     check.check(value, "name")
