@@ -20,7 +20,6 @@ from klepaas.audit import Audit, AuditSink
 from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
-from klepaas.changes import Changes
 from klepaas.errors import BadRequest
 from klepaas.external import ExternalProvider, collect
 from klepaas.gate import Gate
@@ -94,7 +93,6 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     Agents.of(host).collect(plugins, host)
     external = collect(plugins, host, [entry.tool.name for entry in catalogue if entry.active])
     notifications = _notifications(plugins, host)
-    changes = Changes(settings, _audit(plugins, host))
     metrics = Metrics.of(host)
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
@@ -102,7 +100,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         "klepaas",
         instructions=_INSTRUCTIONS + _mode_notice(settings),
         version=__version__,
-        middleware=[announcements, calls, Gate(catalogue, settings, changes, metrics.calls.refused)],
+        middleware=[announcements, calls, Gate(catalogue, settings, _audit(plugins, host), metrics.calls.refused)],
         lifespan=_lifespan(plugins, host, announcements, notifications),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",

@@ -3,10 +3,10 @@
     arguments fit the schema -> what it would change -> policy -> confirmed -> intent on record -> run -> outcome
 
 Reads and dry runs do not come here. It decides nothing by itself: the rules are `klepaas.policy`'s, the asking is
-`klepaas.confirmation`'s, the records are `klepaas.audit`'s.
+`klepaas.confirmation`'s, the records are `klepaas.audit`'s. Loaded with the first change that is asked for.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,13 @@ import anyio
 import mcp_types as mt
 from fastmcp import Context
 from fastmcp.exceptions import FastMCPError
-from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
 
 from klepaas.arguments import digest, shown
 from klepaas.audit import Audit, Change
 from klepaas.catalogue import Entry
 from klepaas.confirmation import Confirmations, How
-from klepaas.errors import BadRequest, Conflict, KlepaasError, TimedOut
+from klepaas.errors import Conflict, KlepaasError, TimedOut
 from klepaas.failures import translate
 from klepaas.observability import one_line, safe_text
 from klepaas.policy import Decision, Policy
@@ -31,12 +30,10 @@ from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.settings import Settings
 from klepaas.tools import DRY_RUN, Effect, Target, Tool
 
-__all__ = ["PLAN_ID", "Call", "Changes"]
+__all__ = ["Call", "Changes", "NotConfirmed"]
 
-PLAN_ID = "plan_id"
 # Finding out what a call would change, and showing it, must not take as long as the change may.
 _LOOK_LIMIT_S = 30.0
-_PLAN_SCHEMA = {"type": "string", "description": "Of the plan that a call without it answered with", "maxLength": 64}
 
 
 @dataclass(frozen=True)
@@ -67,46 +64,18 @@ class Changes:
     """Makes changes, for one server.
 
     Args:
-        settings: The policy, and how long a person gets.
+        settings: How long a person gets, and how many calls there are.
+        policy: What has to be confirmed.
         audit: Where they are put on record.
         clock: The time that confirmations go by. None: the machine's.
     """
 
-    def __init__(self, settings: Settings, audit: Audit, clock: Clock | None = None) -> None:
-        self._policy = Policy(settings.policy)
+    def __init__(self, settings: Settings, policy: Policy, audit: Audit, clock: Clock | None = None) -> None:
+        self._policy = policy
         self._audit = audit
         # Who waits for a person keeps its slot: others must still get one.
         most_waiting = max(1, settings.max_concurrent_calls // 2)
         self._confirmations = Confirmations(settings.confirm_timeout_s, most_waiting, clock or SystemClock())
-
-    def listed(self, tool: McpTool, declared: Tool) -> McpTool:
-        """A tool as it is listed: with `plan_id` where one can count.
-
-        Args:
-            tool: As FastMCP lists it.
-            declared: What it declares.
-        """
-        if not self._takes_plans(declared):
-            return tool
-        properties = {**tool.parameters.get("properties", {}), PLAN_ID: _PLAN_SCHEMA}
-        return tool.model_copy(update={"parameters": {**tool.parameters, "properties": properties}})
-
-    def without_plan(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-        """The arguments that are the tool's own, and the plan's id where one was given.
-
-        Raises:
-            BadRequest: It is no text.
-        """
-        own = dict(arguments)
-        if PLAN_ID not in own or not self._takes_plans(tool):
-            return own, None
-        plan_id = own.pop(PLAN_ID)
-        if plan_id is not None and not isinstance(plan_id, str):
-            raise BadRequest(f"{PLAN_ID} is not a text")
-        return own, plan_id
-
-    def _takes_plans(self, tool: Tool) -> bool:
-        return self._policy.has_plans and tool.effect is not Effect.READ and PLAN_ID not in tool.parameters
 
     async def carry_out(self, call: Call) -> ToolResult:
         """Make a change, or answer with what has to happen first.

@@ -12,7 +12,7 @@ import difflib
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp_types as mt
@@ -21,15 +21,19 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
 
+from klepaas.audit import Audit
 from klepaas.catalogue import Catalogue, Entry
-from klepaas.changes import Call, Changes
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
+from klepaas.plans import Plans
+from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
-from klepaas.questions import NotConfirmed
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
 from klepaas.way_out import let_out, refuse
+
+if TYPE_CHECKING:
+    from klepaas.changes import Changes
 
 __all__ = ["Gate"]
 
@@ -41,8 +45,8 @@ class Gate(Middleware):
 
     Args:
         catalogue: The tools there are; one that is not in it cannot be called.
-        settings: The mode, and the hard limit of an answer.
-        changes: Makes the changes.
+        settings: The mode, the policy, and the hard limit of an answer.
+        audit: Where changes are put on record.
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
     """
 
@@ -50,12 +54,15 @@ class Gate(Middleware):
         self,
         catalogue: Catalogue,
         settings: Settings,
-        changes: Changes,
+        audit: Audit,
         refused: Callable[[str], None] | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._settings = settings
-        self._changes = changes
+        self._audit = audit
+        self._policy = Policy(settings.policy)
+        self._plans = Plans(self._policy)
+        self._changes: Changes | None = None
         self._refused = refused or (lambda _reason: None)
 
     async def on_list_tools(
@@ -65,7 +72,7 @@ class Gate(Middleware):
     ) -> Sequence[McpTool]:
         """List what the mode would let through, by name, so that the order never changes."""
         listed = [
-            self._changes.listed(tool, entry.tool)
+            self._plans.listed(tool, entry.tool)
             for tool in await call_next(context)
             if (entry := self._catalogue.get(tool.name)) is not None and self._objection(entry) is None
         ]
@@ -130,9 +137,12 @@ class Gate(Middleware):
         if asking is None:
             raise RuntimeError("FastMCP gave the call no context, so nobody can be asked")
 
+        from klepaas.changes import Call, Changes, NotConfirmed  # a server that only reads never needs them
+
         async def run(chosen: dict[str, Any]) -> ToolResult:
             return await self._run(entry, chosen, context, call_next)
 
+        self._changes = self._changes or Changes(self._settings, self._policy, self._audit)
         try:
             return await self._changes.carry_out(Call(entry, arguments, plan_id, asking, run))
         except NotConfirmed:
@@ -154,7 +164,7 @@ class Gate(Middleware):
     def _check(self, entry: Entry, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         """The tool's own arguments, each text checked, and the id of the plan that is confirmed, where one is."""
         try:
-            own, plan_id = self._changes.without_plan(entry.tool, arguments)
+            own, plan_id = self._plans.taken_off(entry.tool, arguments)
             entry.tool.verify(own)
         except BadRequest:
             self._refused("bad_arguments")

@@ -38,7 +38,7 @@ class Deployments:
     @classmethod
     def of(cls, host: Host) -> "Deployments":
         """The host's own."""
-        return host.service(cls, lambda _: cls(Clusters.of(host), ChangesInProgress.of(host), RolloutSettings()))
+        return host.service(cls, lambda _: cls(Clusters.of(host), ChangesInProgress.of(host), RolloutSettings.of(host)))
 
     async def targets(self, request: DeploymentRequest) -> Sequence[Target]:
         """What deploying would change, with the names that defaults stand for.

@@ -93,7 +93,7 @@ class Desk:
 def application_tools(host: Host) -> Iterable[Tool]:
     """The tools, for one host."""
     desk = Desk(
-        Clusters.of(host), ChangesInProgress.of(host), RolloutSettings(), Agents.of(host), Notifications.of(host)
+        Clusters.of(host), ChangesInProgress.of(host), RolloutSettings.of(host), Agents.of(host), Notifications.of(host)
     )
     yield _deploy(desk)
     yield from _changing(desk)
