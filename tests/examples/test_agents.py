@@ -20,7 +20,7 @@ from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, mutating
 
 from .conftest import EXAMPLES, Environment
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 Example = Callable[[str], Path]
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
@@ -152,7 +152,6 @@ async def test_one_server_works_on_two_clusters_and_asks_before_it_changes_produ
         nothing = await agent(script, variables, "--yes")
         assert (nothing.returncode, "nothing was promoted" in nothing.stdout) == (1, True)
         # The kubeconfig's current context is staging, so this lands there.
-        await _break_the_shop(variables | {"KLEPAAS_NAMESPACE": "default"})
         result = await agent(EXAMPLES / "stdio-agent" / "stdio_agent.py", variables)
         assert result.returncode == 0, result.stdout
         promoted = await agent(script, variables, "--yes")

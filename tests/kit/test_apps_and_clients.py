@@ -1,5 +1,7 @@
 """A klepaas for a test has the test's plugins and nothing of the machine it runs on; clients speak both protocols."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
 
@@ -104,3 +106,16 @@ async def test_a_plugin_that_fails_stops_the_test_and_says_why() -> None:
     with pytest.raises(PluginError, match="klepaas_tools failed: OSError: no disk"):
         async with app_with(klepaas_tools):
             pass
+
+
+def test_the_kit_needs_no_test_framework_and_no_cluster() -> None:
+    code = "import sys, klepaas.testing; print(sorted({'pytest', 'kubernetes', 'klepaas_plugins'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=True)
+    assert result.stdout == "[]\n"
+
+
+def test_nothing_that_serves_imports_the_kit() -> None:
+    """Neither the command that writes plugins: a server must not pay for what tests need."""
+    code = "import sys, klepaas.cli, klepaas.app; print([name for name in sys.modules if 'klepaas.testing' in name])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=True)
+    assert result.stdout == "[]\n"

@@ -217,3 +217,13 @@ def test_the_page_about_testing_names_everything_that_the_kit_offers() -> None:
     page = (DOCS / "plugins" / "testing.md").read_text()
     types = {"Era", "FaultProxy", "HttpAnswer", "HttpRequest", "Said", "Session", "UPDATE_VARIABLE", "schema_of"}
     assert [name for name in testing.__all__ if f"`{name}" not in page and name not in types] == []
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_example_on_the_first_page_about_plugins_answers(era: Era) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (DOCS / "plugins.md").read_text(), re.MULTILINE | re.DOTALL)
+    module = ModuleType("klepaas_hello.plugin")
+    exec(compile(code, "docs/plugins.md", "exec"), module.__dict__)
+    async with app_with(module) as app, client(app, era) as session:
+        assert_declared_well(app)
+        assert (await session.call("hello_say", to="Kim")).text == "Hello, Kim."
