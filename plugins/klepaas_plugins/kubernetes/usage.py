@@ -92,7 +92,7 @@ async def _measured(usage: Usage) -> list[Mapping[str, Any]]:
 
 def _of(usage: Usage, item: Mapping[str, Any]) -> list[_Used]:
     metadata = item.get("metadata") or {}
-    names = (str(metadata.get("name")),)
+    names: tuple[str, ...] = (str(metadata.get("name")),)
     if usage.what != "nodes" and usage.namespace is None:
         names = (str(metadata.get("namespace") or ""), *names)
     if usage.what == "nodes":

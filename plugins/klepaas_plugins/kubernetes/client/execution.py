@@ -123,7 +123,7 @@ async def _opened(
                 **tls,
             )
     except InvalidStatus as exc:
-        raise error_for(act, exc.response.status_code, exc.response.body or b"") from None
+        raise error_for(act, exc.response.status_code, bytes(exc.response.body or b"")) from None
     except InvalidHandshake as exc:
         raise Unavailable(
             act.cannot("the API server does not speak WebSocket here"), next_step="It needs Kubernetes 1.30 or later"
