@@ -19,9 +19,8 @@ from klepaas_plugins.kubernetes import yaml_text
 
 __all__ = ["MANIFESTS", "Manifest", "in_safe_order", "read_manifests"]
 
-_TEXT = re.compile("[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]+")
 MANIFESTS = Check(
-    "manifest", lambda text: _TEXT.fullmatch(text) is not None, "YAML or JSON", yaml_text.TEXT_MAX_CHARS, False
+    "manifest", lambda text: bool(text) and names.TEXT.accepts(text), "YAML or JSON", yaml_text.TEXT_MAX_CHARS, False
 )
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
