@@ -20,8 +20,13 @@ __all__ = ["WORD", "Running", "answer_exec"]
 
 OUTPUT_MAX_BYTES = 32_000
 WORDS_MAX = 64
-WORD = Check("word of a command", lambda text: bool(text) and "\r" not in text and names.TEXT.accepts(text), "text without control characters",
-             4000, quotable=False)  # fmt: skip
+WORD = Check(
+    "word of a command",
+    lambda text: bool(text) and "\r" not in text and names.TEXT.accepts(text),
+    "text without control characters",
+    4000,
+    quotable=False,
+)
 
 
 @dataclass(frozen=True)
