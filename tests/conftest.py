@@ -1,7 +1,6 @@
 """What every test may use."""
 
 from collections.abc import Iterator
-
 from pathlib import Path
 
 import pytest

@@ -27,7 +27,7 @@ SEND_LIMIT_S = 5.0
 
 
 class Announcements(Middleware):
-    """Whom to tell, and the telling. As a middleware it only learns which sessions there are."""
+    """Whom to tell, and the telling. As a middleware it learns of sessions, and bounds promises."""
 
     def __init__(self) -> None:
         self._bus = InMemorySubscriptionBus()
@@ -54,7 +54,20 @@ class Announcements(Middleware):
             client = session._connection
             self._clients.add(client)
             client.exit_stack.callback(self._clients.discard, client)
-        return result
+        if result is None:
+            return None
+        return result.model_copy(update={"capabilities": _without_idle_promises(result.capabilities)})
+
+    async def on_discover(
+        self,
+        context: MiddlewareContext[mt.DiscoverRequest],
+        call_next: CallNext[mt.DiscoverRequest, mt.DiscoverResult | dict[str, Any]],
+    ) -> mt.DiscoverResult | dict[str, Any]:
+        """Promise only the news that can come."""
+        result = await call_next(context)
+        if isinstance(result, dict):
+            return result
+        return result.model_copy(update={"capabilities": _without_idle_promises(result.capabilities)})
 
     def changed(self) -> None:
         """Tell everybody soon; may be called from any thread, also while nobody is served."""
@@ -98,3 +111,13 @@ class Announcements(Middleware):
 async def _tell(client: Connection) -> None:
     with anyio.move_on_after(SEND_LIMIT_S):
         await client.send_tool_list_changed()
+
+
+def _without_idle_promises(capabilities: mt.ServerCapabilities) -> mt.ServerCapabilities:
+    """The capabilities without news of prompts and resources, which the library promises together with those of tools."""
+    prompts, resources = capabilities.prompts, capabilities.resources
+    quiet = {
+        "prompts": prompts and prompts.model_copy(update={"list_changed": False}),
+        "resources": resources and resources.model_copy(update={"list_changed": False, "subscribe": False}),
+    }
+    return capabilities.model_copy(update=quiet)

@@ -61,7 +61,7 @@ async def test_a_dead_context_slows_no_other(
         started_at = time.perf_counter()
         with pytest.raises(CircuitOpen):
             await dead.list(CONFIG_MAPS, "default")
-        assert time.perf_counter() - started_at < 0.05
+        assert time.perf_counter() - started_at < 0.5
         assert (await alive.list(CONFIG_MAPS, "default"))["kind"] == "ConfigMapList"
 
 

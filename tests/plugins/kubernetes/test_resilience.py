@@ -161,7 +161,7 @@ async def test_a_dead_cluster_is_answered_at_once_until_it_is_back(
     started_at = time.perf_counter()
     with pytest.raises(CircuitOpen, match="kubernetes/test") as caught:
         await cluster.list(CONFIG_MAPS, "default")
-    assert time.perf_counter() - started_at < 0.05
+    assert time.perf_counter() - started_at < 0.5
     assert 0 < (caught.value.retry_after_s or 0) <= 30
     (check,) = health_checks(clusters)
     report = await check.check()

@@ -208,10 +208,10 @@ def test_names_that_are_in_use_pass(check: Check, value: str) -> None:
 )
 def test_a_rule_takes_linear_time_even_without_its_length_limit(check: Check, piece: str) -> None:
     hostile = piece * (100_000 // len(piece)) + "!"
-    began = time.perf_counter()
+    began = time.process_time()
     check.accepts(hostile)
     check.accepts(f"/{hostile}")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.noun)

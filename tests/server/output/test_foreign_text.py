@@ -111,6 +111,7 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
 )
 def test_a_hostile_text_of_256_kib_takes_linear_time(piece: str) -> None:
     text = (piece * (256 * 1024 // len(piece)))[: 256 * 1024]
-    began = time.perf_counter()
+    # Processor time, which another process on the machine does not lengthen; what is not linear takes minutes.
+    began_s = time.process_time()
     clean(text)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began_s < 3.0

@@ -320,9 +320,9 @@ def test_any_text_can_be_redacted(text: str) -> None:
 )
 def test_a_hostile_text_of_256_kib_takes_linear_time(piece: str) -> None:
     text = (piece * (256 * 1024 // len(piece) + 1))[: 256 * 1024]
-    began = time.perf_counter()
+    began = time.process_time()
     redact_text(text)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 3
 
 
 def test_names_of_secrets_are_known_by_their_parts() -> None:
@@ -408,9 +408,9 @@ def test_many_secrets_are_found_in_linear_time() -> None:
     for number in range(50):
         vault.keep(f"secret-number-{number}-{number * 7919}")
     text = "secret-number-1 " * 16_384
-    began = time.perf_counter()
+    began = time.process_time()
     vault.redact(text)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 3
 
 
 def test_the_vault_keeps_the_newest_secrets_only() -> None:

@@ -56,7 +56,7 @@ async def test_the_end_of_a_large_log_comes_at_once(sandbox: Sandbox, api: httpx
     assert [line.split("id=")[1].split()[0] for line in tail] == ["000004999997", "000004999998", "000004999999"]
     assert {len(line) for line in tail} == {99}
     assert len(cut) == 250
-    assert stamped.split()[1:] == tail[-1].split()
+    assert stamped.split()[2:] == tail[-1].split()[1:]  # its own time may be a second later by now
     assert len(recent.splitlines()) == 2000
 
 
