@@ -114,7 +114,7 @@ async def _tell(client: Connection) -> None:
 
 
 def _without_idle_promises(capabilities: mt.ServerCapabilities) -> mt.ServerCapabilities:
-    """The capabilities without news of prompts and resources, which the library promises together with those of tools."""
+    """Without news of prompts and resources, which the library promises together with that of tools."""
     prompts, resources = capabilities.prompts, capabilities.resources
     quiet = {
         "prompts": prompts and prompts.model_copy(update={"list_changed": False}),
