@@ -27,6 +27,7 @@ from klepaas.host import Host
 from klepaas.metrics import Metrics
 from klepaas.notifications import Notifications, NotificationSink
 from klepaas.plugins import Plugins
+from klepaas.resources import core_resources
 from klepaas.settings import Mode, Settings
 
 __all__ = ["App", "create_app", "loopback_address", "serve_stdio"]
@@ -96,11 +97,18 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     metrics = Metrics.of(host)
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
+    readable = core_resources(host)
     server: FastMCP[Any] = FastMCP(
         "klepaas",
         instructions=_INSTRUCTIONS + _mode_notice(settings),
         version=__version__,
-        middleware=[announcements, calls, Gate(catalogue, settings, _audit(plugins, host), metrics.calls.refused)],
+        middleware=[
+            announcements,
+            calls,
+            Gate(
+                catalogue, settings, _audit(plugins, host), metrics.calls.refused, [str(item.uri) for item in readable]
+            ),
+        ],
         lifespan=_lifespan(plugins, host, announcements, notifications),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
@@ -110,6 +118,8 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         # Our schemas hold no references; looking for them costs 50 ms at the first list.
         dereference_schemas=False,
     )
+    for resource in readable:
+        server.add_resource(resource)
     _spare_the_list_before_each_call(server)
     announcements.serve(server)
     return App(server, settings, plugins, catalogue, host, metrics, calls, announcements, external)

@@ -11,12 +11,13 @@ This is the guarded boundary of tool calls: what no code below expected is logge
 import difflib
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp_types as mt
 from fastmcp.exceptions import FastMCPError, NotFoundError
+from fastmcp.resources import ResourceResult
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
@@ -30,7 +31,7 @@ from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
-from klepaas.way_out import let_out, refuse
+from klepaas.way_out import let_out, let_out_resource, refuse
 
 if TYPE_CHECKING:
     from klepaas.changes import Changes
@@ -48,6 +49,7 @@ class Gate(Middleware):
         settings: The mode, the policy, and the hard limit of an answer.
         audit: Where changes are put on record.
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
+        readable: The URIs of the resources that may be read.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Gate(Middleware):
         settings: Settings,
         audit: Audit,
         refused: Callable[[str], None] | None = None,
+        readable: Collection[str] = (),
     ) -> None:
+        self._readable = frozenset(readable)
         self._catalogue = catalogue
         self._settings = settings
         self._audit = audit
@@ -99,6 +103,17 @@ class Gate(Middleware):
             # What an exception says may quote anything, so it needs a person who asks for it.
             log.debug("reference %s in full", reference, exc_info=exc)
             return self._refusal(unexpected(name, reference))
+
+    async def on_read_resource(
+        self,
+        context: MiddlewareContext[mt.ReadResourceRequestParams],
+        call_next: CallNext[mt.ReadResourceRequestParams, ResourceResult],
+    ) -> ResourceResult:
+        """Read what the server itself offers, cleaned; anything else, whoever mounted it, is not there."""
+        uri = str(context.message.uri)
+        if uri not in self._readable:
+            raise NotFoundError(f"There is no resource {uri[:200]!a}")
+        return let_out_resource(await call_next(context), self._settings.answer_max_bytes)
 
     def _listed(self, name: str) -> bool:
         entry = self._catalogue.get(name)

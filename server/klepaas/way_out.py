@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import mcp_types as mt
+from fastmcp.resources import ResourceContent, ResourceResult
 from fastmcp.tools import ToolResult
 from fastmcp.tools.base import InputRequiredToolResult
 
@@ -14,7 +15,7 @@ from klepaas.observability import safe_text
 from klepaas.output.budget import fit
 from klepaas.output.redaction import MARK, is_secret_name
 
-__all__ = ["let_out", "refuse"]
+__all__ = ["let_out", "let_out_resource", "refuse"]
 
 # Facts are small by their nature; what is long belongs into the text, where a cut is said.
 FACTS_SHARE = 4
@@ -45,6 +46,21 @@ def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
     texts = [block.text for block in result.content if isinstance(block, mt.TextContent)]
     text = _safe_beginning("\n".join(texts), max_bytes - facts_bytes - len(note.encode())) + note
     return ToolResult(content=text.lstrip("\n"), structured_content=facts, is_error=result.is_error)
+
+
+def let_out_resource(result: ResourceResult, max_bytes: int) -> ResourceResult:
+    """A resource as it may leave: its texts; what is not text stays.
+
+    Args:
+        result: What was read.
+        max_bytes: The most that each text may take, in bytes.
+    """
+    contents = [
+        ResourceContent(_safe_beginning(item.content, max_bytes), mime_type=item.mime_type)
+        for item in result.contents
+        if isinstance(item.content, str)
+    ]
+    return ResourceResult(contents=contents)
 
 
 def refuse(text: str, error: dict[str, Any], max_bytes: int) -> ToolResult:

@@ -19,7 +19,7 @@ from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
-TRANSPORTS = ("memory, 2025-11-25", "memory, 2026-07-28", "stdio", "http")
+TRANSPORTS = tuple(f"{wire}, {era}" for wire in ("memory", "stdio", "http") for era in ("2025-11-25", "2026-07-28"))
 
 
 @dataclass
@@ -34,36 +34,38 @@ class Platform:
     @contextlib.asynccontextmanager
     async def client(self, transport: str, mode: Mode = Mode.READ_ONLY) -> AsyncIterator[Client[Any]]:
         """A client session of a klepaas in this mode."""
-        if transport == "stdio":
-            async with self._over_stdio(mode) as client:
+        wire, _, revision = transport.partition(", ")
+        era: Any = "legacy" if revision == "2025-11-25" else "auto"
+        if wire == "stdio":
+            async with self._over_stdio(mode, era) as client:
                 yield client
-        elif transport == "http":
-            async with self._over_http(mode) as client:
+        elif wire == "http":
+            async with self._over_http(mode, era) as client:
                 yield client
         else:
             app = create_app(Settings(mode=mode))
-            era: Any = "legacy" if "2025" in transport else "auto"
             async with Client(app.server, mode=era, elicitation_handler=_confirm) as client:
                 yield client
 
     @contextlib.asynccontextmanager
-    async def _over_stdio(self, mode: Mode) -> AsyncIterator[Client[Any]]:
+    async def _over_stdio(self, mode: Mode, era: Any) -> AsyncIterator[Client[Any]]:
         command = ["-m", "klepaas", "serve", *_options(mode)]
         transport = StdioTransport(
             sys.executable, command, env=dict(os.environ), keep_alive=False, log_file=self.stderr
         )
-        async with Client(transport, elicitation_handler=_confirm) as client:
+        async with Client(transport, mode=era, elicitation_handler=_confirm) as client:
             yield client
 
     @contextlib.asynccontextmanager
-    async def _over_http(self, mode: Mode) -> AsyncIterator[Client[Any]]:
+    async def _over_http(self, mode: Mode, era: Any) -> AsyncIterator[Client[Any]]:
         command = [sys.executable, "-m", "klepaas", "serve", "--http", "127.0.0.1:0", *_options(mode)]
         async with await anyio.open_process(command, stdin=None, stdout=None) as process:
             try:
                 assert process.stderr is not None
                 said = TextReceiveStream(process.stderr)
                 with anyio.fail_after(20):
-                    async with Client(await _announced_url(said), elicitation_handler=_confirm) as client:
+                    url = await _announced_url(said)
+                    async with Client(url, mode=era, elicitation_handler=_confirm) as client:
                         yield client
             finally:
                 process.terminate()

@@ -74,7 +74,7 @@ def _changes() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "k8s_apply", {"manifests": text, "take_ownership": True}
 
 
-@pytest.mark.parametrize("transport", ["memory, 2026-07-28", "stdio"])
+@pytest.mark.parametrize("transport", ["memory, 2026-07-28", "stdio, 2025-11-25"])
 async def test_no_planted_secret_leaves(
     platform: Platform, transport: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,13 +12,18 @@ from fastmcp import Client, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
+from mcp import MCPError
+from mcp_types import TextResourceContents
 
 from klepaas.announcements import Announcements
 from klepaas.app import create_app
 from klepaas.calls import Calls
+from klepaas.errors import KlepaasError, Unavailable
 from klepaas.gate import Gate
 from klepaas.http.application import HttpApp
 from klepaas.plugins import Plugins
+from klepaas.resilience import Upstreams
+from klepaas.resources import UPSTREAMS
 from klepaas.settings import Settings
 
 from .conftest import META
@@ -109,10 +114,44 @@ async def test_a_modern_call_over_http_does_not_list_every_tool_first() -> None:
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
-async def test_nothing_but_tools_is_offered(era: Any) -> None:
-    """The gate guards tools; resources and prompts need a guard of their own before there are any."""
+async def test_nothing_but_tools_and_the_servers_own_resource_is_offered(era: Any) -> None:
+    """The gate guards both; templates and prompts need a guard of their own before there are any."""
     async with Client(create_app(Settings()).server, mode=era) as client:
         with anyio.fail_after(10):
-            assert await client.list_resources() == []
+            assert [str(resource.uri) for resource in await client.list_resources()] == [UPSTREAMS]
             assert await client.list_resource_templates() == []
             assert await client.list_prompts() == []
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_a_resource_that_somebody_mounts_cannot_be_read(era: Any) -> None:
+    app = create_app(Settings())
+    app.server.resource("leak://x")(_leak)
+    async with Client(app.server, mode=era) as client:
+        with anyio.fail_after(10), pytest.raises(MCPError, match="not found"):
+            await client.read_resource("leak://x")
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_the_state_of_each_upstream_can_be_read_without_its_secrets(era: Any) -> None:
+    app = create_app(Settings())
+    upstream = Upstreams.of(app.host).get("kubernetes/test")
+
+    async def fail() -> None:
+        raise Unavailable("cannot reach postgres://app:hunter2-canary@db")
+
+    with pytest.raises(KlepaasError):
+        await upstream.call(fail, safe=False, what="list pods")
+    async with Client(app.server, mode=era) as client:
+        with anyio.fail_after(10):
+            (read,) = await client.read_resource(UPSTREAMS)
+    assert isinstance(read, TextResourceContents)
+    (state,) = json.loads(read.text)["upstreams"]
+    assert (state["name"], state["state"], state["failures"]) == ("kubernetes/test", "closed", 1)
+    assert "hunter2" not in read.text
+    assert "postgres" in state["last_error"]
+
+
+def _leak() -> str:
+    """What nobody may read."""
+    return "secret"
