@@ -1,11 +1,16 @@
 """What every test may use."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from klepaas.output.redaction import vault
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and every server they start with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
