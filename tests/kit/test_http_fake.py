@@ -109,3 +109,26 @@ async def test_it_hangs_before_or_after_its_work(
             await fake.proxy.caught.wait()
             group.cancel_scope.cancel()
     assert len(fake.requests) == arrives
+
+
+async def test_it_takes_a_body_that_comes_in_chunks(fake: FakeHttp, http: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"n":'
+        yield b" 21}"
+
+    fake.handle("POST", "/double", lambda request: HttpAnswer(200, {}, str(request.json["n"] * 2).encode()))
+    assert (await http.post("/double", content=pieces())).text == "42"
+
+
+async def test_it_can_be_a_clients_proxy_and_stand_for_any_name(fake: FakeHttp) -> None:
+    async with httpx.AsyncClient(proxy=fake.url, trust_env=False, timeout=20) as http:
+        answer = await http.get("http://nobody.test/things/web?next=http://elsewhere.test/")
+    assert answer.json() == {"state": "well"}
+    assert fake.requests[0].query == (("next", "http://elsewhere.test/"),)
+    assert fake.requests[0].headers["host"] == "nobody.test"
+
+
+async def test_what_met_a_fault_is_remembered_too(fake: FakeHttp, http: httpx.AsyncClient) -> None:
+    fake.fault_next(failing())
+    await http.post("/things/web")
+    assert (fake.proxy.asked, fake.requests) == ([("POST", "/things/web")], [])

@@ -148,6 +148,7 @@ class FaultProxy(Listening):
         fault: What happens to each request from now on. None: it is passed on.
         next_faults: What happens to the next requests, one each, before `fault` counts again.
         connections: Connections that were accepted.
+        asked: Method and target of each request that arrived, whatever it met.
         caught: Set when a request has met a fault that keeps its client waiting.
     """
 
@@ -156,10 +157,13 @@ class FaultProxy(Listening):
         self._target_port = target_port
         self.fault: Fault | None = None
         self.next_faults: deque[Fault] = deque()
+        self.asked: list[tuple[str, str]] = []
         self.caught = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head, body = await read_request(reader)
+        method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
+        self.asked.append((method, target))
         fault = self.next_faults.popleft() if self.next_faults else self.fault
         if isinstance(fault, HalfOpen):
             await self._keep_waiting(reader, None)

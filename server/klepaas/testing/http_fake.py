@@ -7,7 +7,8 @@
         assert fake.requests[0].path == "/v1/things/web"
 
 It stands behind a `FaultProxy`: a request that meets a fault which keeps it from the server is not in `requests`.
-HTTP/1.1 without TLS; a request's body needs a Content-Length.
+HTTP/1.1 without TLS. It also takes requests meant for a proxy (`GET http://name/path`): a client that is told to use it
+as its proxy can ask any name, and nothing leaves the machine.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from klepaas.testing.loopback import Listening, answer_bytes, read_request
 __all__ = ["FakeHttp", "Handler", "HttpRequest", "failing", "nonsense", "rate_limited"]
 
 _JSON = {"Content-Type": "application/json"}
+# What stands before the path in a request to a proxy.
+_ABSOLUTE = re.compile(r"\Ahttp://[^/?]*")
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _pattern_of(path: str) -> re.Pattern[str]:
 def _read(head: bytes, body: bytes) -> HttpRequest:
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
-    path, _, query = target.partition("?")
+    path, _, query = _ABSOLUTE.sub("", target).partition("?")
     headers = dict(_header(line) for line in lines if line)
     return HttpRequest(method, path, tuple(parse_qsl(query, keep_blank_values=True)), headers, body)
 

@@ -1,6 +1,6 @@
 """The plumbing of the servers that tests talk to: listening on loopback, one request a connection, and its bytes.
 
-HTTP/1.1 without TLS; a request's body needs a Content-Length. It knows no routes and no faults.
+HTTP/1.1 without TLS. It knows no routes and no faults.
 """
 
 import asyncio
@@ -80,10 +80,26 @@ class Listening:
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """A request's head and body."""
+    """A request's head and body; a body that came in chunks is put together, and its head says its length."""
     with anyio.fail_after(HEAD_TIMEOUT_S):
         head = await reader.readuntil(b"\r\n\r\n")
-        return head, await reader.readexactly(int(header_of(head, b"content-length") or 0))
+        if header_of(head, b"transfer-encoding") != b"chunked":
+            return head, await reader.readexactly(int(header_of(head, b"content-length") or 0))
+        body = await _chunks(reader)
+    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    kept = [line for line in lines if not line.lower().startswith(b"transfer-encoding:")]
+    return b"\r\n".join([first, *kept, b"Content-Length: %d" % len(body), b"", b""]), body
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    chunks: list[bytes] = []
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        chunks.append(await reader.readexactly(size))
+        await reader.readuntil(b"\r\n")
+    # Trailers, of which nobody here sends any, and the empty line.
+    while (await reader.readuntil(b"\r\n")) != b"\r\n":
+        pass
+    return b"".join(chunks)
 
 
 def header_of(head: bytes, name: bytes) -> bytes | None:
