@@ -21,7 +21,7 @@ from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
 from klepaas.errors import BadRequest
-from klepaas.external import ExternalProvider, collect
+from klepaas.external.collecting import Declared, collect
 from klepaas.gate import Gate
 from klepaas.host import Host
 from klepaas.metrics import Metrics
@@ -59,7 +59,7 @@ class App:
         metrics: What it counts.
         calls: What every call passes first.
         announcements: What tells clients of changes.
-        external: Other MCP servers that plugins named; not used yet.
+        external: Other MCP servers that plugins or the operator named.
     """
 
     server: FastMCP[Any]
@@ -70,7 +70,7 @@ class App:
     metrics: Metrics
     calls: Calls
     announcements: Announcements
-    external: list[ExternalProvider]
+    external: list[Declared]
 
     async def catalogue_changed(self) -> None:
         """Tell every client that wants to know that the tools are others now."""

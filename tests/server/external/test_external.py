@@ -21,7 +21,7 @@ CODE = """
     @hookimpl
     def klepaas_external_providers(host):
         for prefix in PREFIXES:
-            yield ExternalProvider("NAME's", HttpServer("https://mcp.example/mcp", {"Authorization": "x"}), prefix)
+            yield ExternalProvider(f"NAME-{prefix}", HttpServer("https://mcp.example/mcp", {"Authorization": "x"}), prefix)
 """
 
 
@@ -44,7 +44,7 @@ def _reasons(app: App) -> dict[str, str | None]:
 
 def test_providers_are_collected_and_nothing_is_connected(app: Callable[..., App]) -> None:
     whole = app(one=["github"], two=["slack", "wiki"])
-    assert [provider.prefix for provider in whole.external] == ["github", "slack", "wiki"]
+    assert [declared.provider.prefix for declared in whole.external] == ["github", "slack", "wiki"]
     assert _reasons(whole) == {"one": None, "two": None}
 
 
@@ -56,14 +56,14 @@ def test_providers_are_collected_and_nothing_is_connected(app: Callable[..., App
         (["github"], ["one"], "is already taken"),  # the tools of the first begin so
         (["github"], ["Git Hub"], "is not a short lower-case word"),
         (["github"], [""], "is not a short lower-case word"),
-        (["github"], ["slack", "a_b"], "is not a short lower-case word"),
+        (["github"], ["slack", "_b"], "is not a short lower-case word"),
     ],
 )
 def test_a_prefix_that_is_taken_or_strange_leaves_its_plugin_out(
     app: Callable[..., App], first: list[str], second: list[str], said: str
 ) -> None:
     whole = app(one=first, two=second)
-    assert [provider.prefix for provider in whole.external] == first
+    assert [declared.provider.prefix for declared in whole.external] == first
     assert said in (_reasons(whole)["two"] or "")
 
 

@@ -1,0 +1,22 @@
+"""What can be set about external providers as a whole; what is said of one server stands in its `mcp.json`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ExternalSettings"]
+
+
+class ExternalSettings(BaseSettings):
+    """The settings of external providers; every field is `KLEPAAS_` and its name in upper case."""
+
+    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    mcp_config: Annotated[
+        Path | None, Field(description="File with further MCP servers, in the shape of an mcp.json")
+    ] = None
+    mcp_strict_trust: Annotated[
+        bool, Field(description="Tools of an external server are closed until `klepaas providers trust`, new ones too")
+    ] = False
