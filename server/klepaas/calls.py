@@ -7,14 +7,21 @@ It stands outside the gate, so that what the gate refuses is counted too; it dec
 
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
 import mcp_types as mt
+from fastmcp import Context
+from fastmcp.exceptions import NotFoundError
+from fastmcp.prompts import PromptResult
+from fastmcp.resources import ResourceResult
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import ToolResult
 from fastmcp.tools.base import InputRequiredToolResult
+from mcp import MCPError
 from opentelemetry import trace
 
 from klepaas.catalogue import Catalogue
@@ -23,11 +30,12 @@ from klepaas.errors import KlepaasError, RateLimited, Unavailable
 from klepaas.limits import Rate, Slots
 from klepaas.metrics import NO_TOOL, Metrics
 from klepaas.settings import Settings
-from klepaas.way_out import refuse
+from klepaas.way_out import refuse, to_protocol_error
 
 __all__ = ["CORRELATION", "Calls"]
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 
 # Where the HTTP side puts a request's `Correlation` in its scope.
 CORRELATION = "klepaas.correlation"
@@ -48,6 +56,7 @@ class Calls(Middleware):
         self._catalogue = catalogue
         self._settings = settings
         self._numbers = metrics.calls
+        self._reads = metrics.reads
         self._rate = Rate(settings.rate_limit_per_minute)
         self._slots = Slots(settings.max_concurrent_calls)
         self._running: set[anyio.CancelScope] = set()
@@ -64,13 +73,72 @@ class Calls(Middleware):
         tool, effect = (entry.tool.name, entry.tool.effect) if entry else (NO_TOOL, None)
         started_at, outcome = time.monotonic(), "cancelled"
         self._numbers.began()
-        with correlated(_correlation(context, entry.tool.name if entry else None)):
+        with correlated(_correlation(context.fastmcp_context, entry.tool.name if entry else None)):
             try:
                 result = await self._limited(context, call_next)
                 outcome = _outcome(result)
                 return result
             finally:
                 self._numbers.called(tool, effect or "none", outcome, time.monotonic() - started_at)
+
+    async def on_read_resource(
+        self,
+        context: MiddlewareContext[mt.ReadResourceRequestParams],
+        call_next: CallNext[mt.ReadResourceRequestParams, ResourceResult],
+    ) -> ResourceResult:
+        """Take a reading through, and count how it ended."""
+        return await self._read("resource", partial(call_next, context), context.fastmcp_context)
+
+    async def on_get_prompt(
+        self,
+        context: MiddlewareContext[mt.GetPromptRequestParams],
+        call_next: CallNext[mt.GetPromptRequestParams, PromptResult],
+    ) -> PromptResult:
+        """Take a prompt through, and count how it ended."""
+        return await self._read("prompt", partial(call_next, context), context.fastmcp_context)
+
+    async def suggestion(self, suggest: Callable[[], Awaitable[R]], context: Context) -> R | None:
+        """Take the wish for suggestions through, and count how it ended; None where a limit is in the way.
+
+        Args:
+            suggest: What finds them.
+            context: FastMCP's.
+        """
+        try:
+            return await self._read("completion", suggest, context)
+        except MCPError:
+            return None
+
+    async def _read(self, kind: str, run: Callable[[], Awaitable[R]], context: Context | None) -> R:
+        outcome = "cancelled"
+        with correlated(_correlation(context, None)):
+            try:
+                result = await self._limited_reading(run)
+                outcome = "ok"
+                return result
+            except KlepaasError as exc:
+                outcome = exc.code
+                raise to_protocol_error(exc, self._settings.answer_max_bytes, {}) from exc
+            except NotFoundError:
+                outcome = "not_found"
+                raise
+            except MCPError as exc:
+                outcome = str(exc.data["error"]["code"]) if isinstance(exc.data, dict) else "internal"
+                raise
+            finally:
+                self._reads.read(kind, outcome)
+
+    async def _limited_reading(self, run: Callable[[], Awaitable[R]]) -> R:
+        self._admit()
+        scope = anyio.CancelScope()
+        self._running.add(scope)
+        try:
+            with scope:
+                async with self._slots.one():
+                    return await run()
+        finally:
+            self._discard(scope)
+        raise Unavailable("The server was stopped before it answered", next_step="Try again when it is back")
 
     async def stop(self, grace_s: float) -> bool:
         """Refuse further calls, and end those that run; their answers are then on their way, not yet with the client.
@@ -114,11 +182,14 @@ class Calls(Middleware):
             with scope:
                 return await self._in_a_slot(context, call_next)
         finally:
-            self._running.discard(scope)
-            if self._idle and not self._running:
-                self._idle.set()
+            self._discard(scope)
         text = f"The server was stopped before {context.message.name[:64]!a} answered; what it began may be done"
         return self._answer(Unavailable(text, next_step="Look at the state of things before you call it again"))
+
+    def _discard(self, scope: anyio.CancelScope) -> None:
+        self._running.discard(scope)
+        if self._idle and not self._running:
+            self._idle.set()
 
     def _admit(self) -> None:
         if self.stopping:
@@ -169,9 +240,9 @@ def _caller() -> str | None:
     return client.host if client else "unknown"
 
 
-def _correlation(context: MiddlewareContext[mt.CallToolRequestParams], tool: str | None) -> Correlation:
+def _correlation(context: Context | None, tool: str | None) -> Correlation:
     """By the caller's trace where it has one, by the HTTP request otherwise."""
-    asked = context.fastmcp_context.request_context if context.fastmcp_context else None
+    asked = context.request_context if context else None
     named = Correlation.of((asked.meta or {}).get("traceparent") if asked else None, tool)
     if named.trace_id is None:
         span = trace.get_current_span().get_span_context()

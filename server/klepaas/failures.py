@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut
 
-__all__ = ["trail", "translate", "unexpected"]
+__all__ = ["explained", "trail", "translate", "unexpected"]
 
 # Where the schema's own words are unclear to somebody who does not know Python.
 _PROBLEMS = {"missing_argument": "is missing", "missing_keyword_only_argument": "is missing"}
@@ -34,6 +34,19 @@ def translate(exc: Exception, tool_name: str) -> NoReturn:
     if isinstance(cause, TimeoutError):
         raise TimedOut(f"{tool_name} waited too long for an answer", next_step="Ask for less, or look again") from exc
     raise exc
+
+
+def explained(exc: BaseException, what: str) -> KlepaasError | None:
+    """The error that klepaas can explain, where an exception of a plugin's code is one; else None.
+
+    Args:
+        exc: What was raised.
+        what: What failed, as a sentence begins with it.
+    """
+    cause = _one_of_ours(exc)
+    if isinstance(cause, TimeoutError):
+        return TimedOut(f"{what} waited too long for an answer", next_step="Look again")
+    return cause if isinstance(cause, KlepaasError) else None
 
 
 def _one_of_ours(cause: BaseException | None) -> BaseException | None:

@@ -11,13 +11,16 @@ This is the guarded boundary of tool calls: what no code below expected is logge
 import difflib
 import logging
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp_types as mt
 from fastmcp.exceptions import FastMCPError, NotFoundError
-from fastmcp.resources import ResourceResult
+from fastmcp.prompts import Prompt as McpPrompt
+from fastmcp.prompts import PromptResult
+from fastmcp.resources import Resource as McpResource
+from fastmcp.resources import ResourceResult, ResourceTemplate
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
@@ -29,9 +32,10 @@ from klepaas.failures import trail, translate, unexpected
 from klepaas.plans import Plans
 from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
+from klepaas.reading import Reading
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
-from klepaas.way_out import let_out, let_out_resource, refuse
+from klepaas.way_out import let_out, refuse
 
 if TYPE_CHECKING:
     from klepaas.changes import Changes
@@ -49,7 +53,7 @@ class Gate(Middleware):
         settings: The mode, the policy, and the hard limit of an answer.
         audit: Where changes are put on record.
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
-        readable: The URIs of the resources that may be read.
+        reading: What can be read besides.
     """
 
     def __init__(
@@ -58,9 +62,10 @@ class Gate(Middleware):
         settings: Settings,
         audit: Audit,
         refused: Callable[[str], None] | None = None,
-        readable: Collection[str] = (),
+        *,
+        reading: Reading,
     ) -> None:
-        self._readable = frozenset(readable)
+        self._reading = reading
         self._catalogue = catalogue
         self._settings = settings
         self._audit = audit
@@ -104,16 +109,55 @@ class Gate(Middleware):
             log.debug("reference %s in full", reference, exc_info=exc)
             return self._refusal(unexpected(name, reference))
 
+    # What is read has one way, which ends here: nothing of FastMCP's own registries is listed or read.
+
+    async def on_list_resources(
+        self,
+        context: MiddlewareContext[mt.ListResourcesRequest],
+        call_next: CallNext[mt.ListResourcesRequest, Sequence[McpResource]],
+    ) -> Sequence[McpResource]:
+        """List the resources that are declared."""
+        from klepaas.listed_offers import listed_resources
+
+        return listed_resources(self._reading.offers)
+
+    async def on_list_resource_templates(
+        self,
+        context: MiddlewareContext[mt.ListResourceTemplatesRequest],
+        call_next: CallNext[mt.ListResourceTemplatesRequest, Sequence[ResourceTemplate]],
+    ) -> Sequence[ResourceTemplate]:
+        """List the templates of resources that are declared."""
+        from klepaas.listed_offers import listed_templates
+
+        return listed_templates(self._reading.offers)
+
+    async def on_list_prompts(
+        self,
+        context: MiddlewareContext[mt.ListPromptsRequest],
+        call_next: CallNext[mt.ListPromptsRequest, Sequence[McpPrompt]],
+    ) -> Sequence[McpPrompt]:
+        """List the prompts that are declared."""
+        from klepaas.listed_offers import listed_prompts
+
+        return listed_prompts(self._reading.offers)
+
     async def on_read_resource(
         self,
         context: MiddlewareContext[mt.ReadResourceRequestParams],
         call_next: CallNext[mt.ReadResourceRequestParams, ResourceResult],
     ) -> ResourceResult:
-        """Read what the server itself offers, cleaned; anything else, whoever mounted it, is not there."""
-        uri = str(context.message.uri)
-        if uri not in self._readable:
-            raise NotFoundError(f"There is no resource {uri[:200]!a}")
-        return let_out_resource(await call_next(context), self._settings.answer_max_bytes)
+        """Read a resource that is declared; anything else, whoever mounted it, is not there."""
+        return await self._reading.resource(str(context.message.uri), context.fastmcp_context)
+
+    async def on_get_prompt(
+        self,
+        context: MiddlewareContext[mt.GetPromptRequestParams],
+        call_next: CallNext[mt.GetPromptRequestParams, PromptResult],
+    ) -> PromptResult:
+        """Write a prompt that is declared; anything else, whoever mounted it, is not there."""
+        return await self._reading.prompt(
+            context.message.name, context.message.arguments or {}, context.fastmcp_context
+        )
 
     def _listed(self, name: str) -> bool:
         entry = self._catalogue.get(name)

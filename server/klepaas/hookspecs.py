@@ -18,6 +18,8 @@ from klepaas.audit import AuditSink
 from klepaas.external import ExternalProvider
 from klepaas.host import Host
 from klepaas.notifications import NotificationSink
+from klepaas.prompts import Prompt
+from klepaas.resources import Resource
 from klepaas.tools import Tool
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "HealthReport",
     "HealthStatus",
     "Level",
+    "Prompt",
+    "Resource",
     "hookimpl",
     "hookspec",
 ]
@@ -143,6 +147,31 @@ class Hooks:
 
         Returns:
             The tools; a name that is already taken is refused together with the plugin that claims it second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_resources(self, host: Host) -> Iterable[Resource]:
+        """Offer what clients can read. Called once while the server is put together; must not touch a network.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The resources; a URI or name that is already taken is refused together with the plugin that claims it
+            second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_prompts(self, host: Host) -> Iterable[Prompt]:
+        """Offer prompts. Called once while the server is put together; must not touch a network.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The prompts; a name that is already taken is refused together with the plugin that claims it second.
         """
         yield from ()
 

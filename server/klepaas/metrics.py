@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from klepaas.resilience.breaker import State
     from klepaas.resilience.classify import Kind
 
-__all__ = ["BoundedLabel", "ExternalCalls", "HttpRequests", "Metrics", "ToolCalls"]
+__all__ = ["BoundedLabel", "ExternalCalls", "HttpRequests", "Metrics", "Reads", "ToolCalls"]
 
 UPSTREAMS_MAX = 100
 LABEL_MAX_CHARS = 100
@@ -83,6 +83,11 @@ class Metrics:
         return ToolCalls(self)
 
     @cached_property
+    def reads(self) -> "Reads":
+        """The numbers of resources, prompts and suggestions."""
+        return Reads(self)
+
+    @cached_property
     def http(self) -> "HttpRequests":
         """The numbers of HTTP requests."""
         return HttpRequests(self)
@@ -96,6 +101,7 @@ class Metrics:
         """Build every instrument, so that the first call does not pay for it and every series shows."""
         self.external.prepare()
         self.calls.prepare()
+        self.reads.prepare()
         self.http.prepare()
 
     def exposition(self) -> tuple[bytes, str]:
@@ -253,6 +259,41 @@ class ToolCalls:
     def refused(self, reason: str) -> None:
         """A call was refused for a reason of a fixed set."""
         self._refusals.labels(reason).inc()
+
+
+class Reads:
+    """Counts what was read besides tools being called.
+
+    Args:
+        metrics: Where to register.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @cached_property
+    def _reads(self) -> "Counter":
+        from prometheus_client import Counter
+
+        return Counter(
+            "mcp_reads_total",
+            "Resources, prompts and completions that came to an end",
+            ["kind", "outcome"],
+            registry=self._metrics.registry,
+        )
+
+    def prepare(self) -> None:
+        """Build the instrument."""
+        self._reads  # noqa: B018 -- builds it
+
+    def read(self, kind: str, outcome: str) -> None:
+        """Something was read, or not.
+
+        Args:
+            kind: "resource", "prompt" or "completion".
+            outcome: "ok", an error's code, or "cancelled".
+        """
+        self._reads.labels(kind, outcome).inc()
 
 
 class HttpRequests:

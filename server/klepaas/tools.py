@@ -84,6 +84,8 @@ class Tool:
             returns a text or an `Answer` and changes nothing. It must be the same as long as the same would change,
             the facts too, which are not shown: no times, no counters. None: the answer of a dry run where the tool has
             a parameter `dry_run`, otherwise the tool's name, targets and arguments.
+        words: The words in which people wish for it, in any language, where its description does not hold them: they
+            stand in the server's instructions, so each is paid for in every conversation.
 
     Raises:
         DeclarationError: It lacks something, or promises what cannot be kept.
@@ -99,6 +101,7 @@ class Tool:
     timeout_s: float = 60.0
     targets: Callable[[Mapping[str, Any]], Awaitable[Sequence[Target]]] | None = None
     preview: Callable[..., Awaitable[Any]] | None = None
+    words: tuple[str, ...] = ()
     parameters: Mapping[str, Places] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -4,18 +4,20 @@ The gate applies it to every result and refusal, so no tool can forget it. It do
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import mcp_types as mt
-from fastmcp.resources import ResourceContent, ResourceResult
 from fastmcp.tools import ToolResult
 from fastmcp.tools.base import InputRequiredToolResult
+from mcp import MCPError
 
+from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.observability import safe_text
 from klepaas.output.budget import fit
 from klepaas.output.redaction import MARK, is_secret_name
 
-__all__ = ["let_out", "let_out_resource", "refuse"]
+__all__ = ["let_out", "refuse", "safe_beginning", "to_protocol_error"]
 
 # Facts are small by their nature; what is long belongs into the text, where a cut is said.
 FACTS_SHARE = 4
@@ -44,23 +46,23 @@ def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
         notes.append(f"[left out: {', '.join(kinds)}; only text is passed on.]")
     note = "".join(f"\n{line}" for line in notes)
     texts = [block.text for block in result.content if isinstance(block, mt.TextContent)]
-    text = _safe_beginning("\n".join(texts), max_bytes - facts_bytes - len(note.encode())) + note
+    text = safe_beginning("\n".join(texts), max_bytes - facts_bytes - len(note.encode())) + note
     return ToolResult(content=text.lstrip("\n"), structured_content=facts, is_error=result.is_error)
 
 
-def let_out_resource(result: ResourceResult, max_bytes: int) -> ResourceResult:
-    """A resource as it may leave: its texts; what is not text stays.
+def to_protocol_error(error: KlepaasError, max_bytes: int, where: Mapping[str, str]) -> MCPError:
+    """An error as it may leave where the protocol has no result for it: of a resource or a prompt.
 
     Args:
-        result: What was read.
-        max_bytes: The most that each text may take, in bytes.
+        error: The error.
+        max_bytes: The most that its text may take, in bytes.
+        where: What it is about, for a program that asked for several things.
+
+    Source: MCP 2026-07-28, SEP-2164: what is not there is a mistake in the parameters, too.
     """
-    contents = [
-        ResourceContent(_safe_beginning(item.content, max_bytes), mime_type=item.mime_type)
-        for item in result.contents
-        if isinstance(item.content, str)
-    ]
-    return ResourceResult(contents=contents)
+    code = mt.INVALID_PARAMS if isinstance(error, BadRequest | NotFound) else mt.INTERNAL_ERROR
+    data = {**_safe_tree(dict(where)), "error": _safe_tree(error.structured())}
+    return MCPError(code, safe_beginning(error.text, max_bytes), data)
 
 
 def refuse(text: str, error: dict[str, Any], max_bytes: int) -> ToolResult:
@@ -71,14 +73,18 @@ def refuse(text: str, error: dict[str, Any], max_bytes: int) -> ToolResult:
         error: The same for a program.
         max_bytes: The most that the text may take, in bytes.
     """
-    shown = _safe_beginning(text, max_bytes)
+    shown = safe_beginning(text, max_bytes)
     return ToolResult(content=shown, structured_content={"error": _safe_tree(error)}, is_error=True)
 
 
-def _safe_beginning(text: str, max_bytes: int) -> str:
-    """As much of the text as fits. What cannot fit is not cleaned: that would take seconds for a long log.
+def safe_beginning(text: str, max_bytes: int) -> str:
+    """As much of the text as fits, clean and without secrets. What cannot fit is not cleaned: that would take seconds.
 
     The first cut is between words, so that it leaves no half of a secret, which could not be recognized.
+
+    Args:
+        text: Any text.
+        max_bytes: The most that it may take, in bytes.
     """
     head = text[:max_bytes]
     if len(head) < len(text):

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterable
 
-from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, hookimpl
+from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hookimpl
 from klepaas.host import Host
 from klepaas.tools import Tool
 from klepaas_plugins.kubernetes.client import Clusters
@@ -17,6 +17,14 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.kubernetes.tools import KubernetesTools
 
     return KubernetesTools(Clusters.of(host)).tools()
+
+
+@hookimpl
+def klepaas_resources(host: Host) -> Iterable[Resource]:
+    """What can be read of a cluster."""
+    from klepaas_plugins.kubernetes.resources import kubernetes_resources
+
+    return kubernetes_resources(Clusters.of(host))
 
 
 @hookimpl

@@ -7,15 +7,15 @@ read by every client in every conversation, and each word is paid for.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from pydantic import Field
 
 from klepaas import names
 from klepaas.errors import BadRequest
-from klepaas.output import Answer, table
+from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.kubernetes.applying import Wish, answer_change
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
+from klepaas_plugins.kubernetes.contexts_shown import answer_contexts
 from klepaas_plugins.kubernetes.deleting import UID, VERSION, Propagation, Removal, answer_delete
 from klepaas_plugins.kubernetes.executing import WORD, Running, answer_exec
 from klepaas_plugins.kubernetes.explaining import FIELD, answer_explain
@@ -65,7 +65,7 @@ class KubernetesTools:
             Tool(self.k8s_top, Effect.READ, "Show resource usage", TOOLSET, foreign_text=True),
             Tool(self.k8s_explain, Effect.READ, "Explain fields", TOOLSET, foreign_text=True),
             Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
-            *(running if self._clusters.settings.kube_exec else []),
+            *(running if self._clusters.settings.exec else []),
         ]
 
     async def _manifest_targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
@@ -263,9 +263,7 @@ class KubernetesTools:
 
     async def k8s_contexts(self) -> Answer:
         """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""
-        contexts = await anyio.to_thread.run_sync(self._clusters.contexts, abandon_on_cancel=True)
-        rows = [["*" if item.is_default else "", item.name, item.cluster, item.namespace] for item in contexts]
-        return Answer(table(["DEFAULT", "NAME", "CLUSTER", "NAMESPACE"], rows))
+        return await answer_contexts(self._clusters)
 
 
 def _changing(function: Any, effect: Effect, title: str, targets: Any, *, idempotent: bool = False) -> Tool:

@@ -13,7 +13,7 @@ from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool as McpTool
 from mcp import MCPError
-from mcp_types import TextResourceContents
+from mcp_types import INVALID_PARAMS, TextResourceContents
 
 from klepaas.announcements import Announcements
 from klepaas.app import create_app
@@ -23,8 +23,8 @@ from klepaas.gate import Gate
 from klepaas.http.application import HttpApp
 from klepaas.plugins import Plugins
 from klepaas.resilience import Upstreams
-from klepaas.resources import UPSTREAMS
 from klepaas.settings import Settings
+from klepaas.upstream_states import UPSTREAMS
 
 from .conftest import META
 
@@ -114,22 +114,23 @@ async def test_a_modern_call_over_http_does_not_list_every_tool_first() -> None:
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
-async def test_nothing_but_tools_and_the_servers_own_resource_is_offered(era: Any) -> None:
-    """The gate guards both; templates and prompts need a guard of their own before there are any."""
-    async with Client(create_app(Settings()).server, mode=era) as client:
+async def test_what_somebody_mounts_is_neither_listed_nor_read(era: Any) -> None:
+    """Resources and prompts have one way, and it does not lead to FastMCP's own registries."""
+    app = create_app(Settings(), Plugins(Settings(), []))
+    app.server.resource("leak://x")(_leak)
+    app.server.resource("leak://{name}/y")(_leak_of)
+    app.server.prompt(_leak)
+    async with Client(app.server, mode=era) as client:
         with anyio.fail_after(10):
             assert [str(resource.uri) for resource in await client.list_resources()] == [UPSTREAMS]
             assert await client.list_resource_templates() == []
             assert await client.list_prompts() == []
-
-
-@pytest.mark.parametrize("era", ["legacy", "auto"])
-async def test_a_resource_that_somebody_mounts_cannot_be_read(era: Any) -> None:
-    app = create_app(Settings())
-    app.server.resource("leak://x")(_leak)
-    async with Client(app.server, mode=era) as client:
-        with anyio.fail_after(10), pytest.raises(MCPError, match="not found"):
-            await client.read_resource("leak://x")
+            for uri in ("leak://x", "leak://x/y"):
+                with pytest.raises(MCPError, match="not found") as caught:
+                    await client.read_resource(uri)
+                assert caught.value.code == INVALID_PARAMS
+            with pytest.raises(MCPError, match="Unknown prompt"):
+                await client.get_prompt("_leak")
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
@@ -155,3 +156,8 @@ async def test_the_state_of_each_upstream_can_be_read_without_its_secrets(era: A
 def _leak() -> str:
     """What nobody may read."""
     return "secret"
+
+
+def _leak_of(name: str) -> str:
+    """What nobody may read."""
+    return f"secret of {name}"

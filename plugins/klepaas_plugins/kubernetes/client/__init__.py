@@ -10,6 +10,7 @@ goes through the pipeline of `klepaas.resilience`, one upstream a context.
 
 from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
 from klepaas_plugins.kubernetes.client.clusters import Clusters
+from klepaas_plugins.kubernetes.client.completing import Completions
 from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
 from klepaas_plugins.kubernetes.errors import AlreadyExists, Expired, FieldConflict, OutcomeUnknown
 
@@ -19,6 +20,7 @@ __all__ = [
     "Cluster",
     "Clusters",
     "Column",
+    "Completions",
     "ContextInfo",
     "Expired",
     "FieldConflict",

@@ -82,6 +82,16 @@ class Clusters:
         """
         return self.kubeconfig.merged().infos()
 
+    async def known(self) -> list[ContextInfo]:
+        """The same, without holding up the event loop while files are read.
+
+        Raises:
+            NotFound: There is no kubeconfig.
+            BadRequest: It cannot be read.
+            TimedOut: It took too long to read.
+        """
+        return (await self._merged()).infos()
+
     async def cluster(self, context: str | None = None) -> Cluster:
         """The cluster of a context. Touches no network: credentials are loaded with the first request.
 
@@ -98,7 +108,7 @@ class Clusters:
         known = self._open.get(entry.context)
         if known is not None and known.entry == entry and known.loop == loop:
             return known.cluster
-        credentials.check_before_loading(entry, self.settings.kube_exec_plugins)
+        credentials.check_before_loading(entry, self.settings.exec_plugins)
         opened = self._new(entry)
         self._open[entry.context] = opened
         if known is not None and known.loop == loop:
@@ -146,9 +156,9 @@ class Clusters:
         from klepaas_plugins.kubernetes.client.transport import Transport, judge
 
         settings = self.settings
-        timeouts = Timeouts(settings.kube_connect_timeout_s, settings.kube_read_timeout_s)
+        timeouts = Timeouts(settings.connect_timeout_s, settings.read_timeout_s)
         upstream = self._upstreams.get(f"kubernetes/{entry.context}", timeouts.policy, judge)
-        load = partial(credentials.load, entry, settings.kube_exec_plugins)
+        load = partial(credentials.load, entry, settings.exec_plugins)
         transport = Transport(entry.context, load, timeouts, upstream)
         cluster = Cluster(entry.context, entry.namespace, transport)
         return _Open(entry, anyio.lowlevel.current_token(), cluster, transport)

@@ -1,0 +1,84 @@
+"""Resources and prompts as clients list them, in few bytes and in an order that never changes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastmcp.prompts import Prompt as McpPrompt
+from fastmcp.prompts.base import PromptArgument
+from fastmcp.resources import Resource as McpResource
+from fastmcp.resources import ResourceTemplate as McpTemplate
+from pydantic import AnyUrl
+
+from klepaas.hookspecs import Prompt, Resource
+from klepaas.offers import Offers
+
+__all__ = ["listed_prompts", "listed_resources", "listed_templates"]
+
+
+def listed_resources(offers: Offers) -> Sequence[McpResource]:
+    """The resources without variables, by URI."""
+    return [_resource(offer.item) for offer in offers.resources if not offer.item.is_template]
+
+
+def listed_templates(offers: Offers) -> Sequence[McpTemplate]:
+    """The resources with variables, by URI."""
+    return [_template(offer.item) for offer in offers.resources if offer.item.is_template]
+
+
+def listed_prompts(offers: Offers) -> Sequence[McpPrompt]:
+    """The prompts, by name: a prompt stands beside its other languages."""
+    return [_prompt(name, offer.item, language) for name, (offer, language) in offers.prompts.items()]
+
+
+class _LeanResource(McpResource):
+    """Without FastMCP's note to clients, which says nothing."""
+
+    def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """Nothing, so that nothing is sent."""
+        return None
+
+
+class _LeanTemplate(McpTemplate):
+    """Without that note."""
+
+    def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """Nothing, so that nothing is sent."""
+        return None
+
+
+class _LeanPrompt(McpPrompt):
+    """Without that note."""
+
+    def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """Nothing, so that nothing is sent."""
+        return None
+
+
+def _resource(item: Resource) -> McpResource:
+    return _LeanResource(
+        uri=AnyUrl(item.uri),
+        name=item.name,
+        title=item.title,
+        description=item.description,
+        mime_type=item.mime_type,
+    )
+
+
+def _template(item: Resource) -> McpTemplate:
+    return _LeanTemplate(
+        uri_template=item.uri,
+        name=item.name,
+        title=item.title,
+        description=item.description,
+        mime_type=item.mime_type,
+        parameters={},
+    )
+
+
+def _prompt(name: str, item: Prompt, language: str) -> McpPrompt:
+    wording = item.wordings[language]
+    arguments = [
+        PromptArgument(name=variable.name, description=wording.arguments[variable.name], required=variable.required)
+        for variable in item.variables.values()
+    ]
+    return _LeanPrompt(name=name, title=wording.title, description=wording.description, arguments=arguments)
