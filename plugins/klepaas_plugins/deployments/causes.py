@@ -8,11 +8,11 @@ pkg/kubelet/kuberuntime); the recordings in tests/fixtures.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from klepaas_plugins.deployments.objects import Object, at, condition, counted, name_of, one_line, uid
 
-__all__ = ["Cause", "advice", "pod_cause", "pod_causes", "replica_failure", "worst"]
+__all__ = ["Cause", "advice", "held_up", "pod_cause", "pod_causes", "replica_failure", "worst"]
 
 _IMAGE = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable",
@@ -24,6 +24,8 @@ _CONTAINER = frozenset(
 # A first failed pull may be a registry's hiccup, which the kubelet tries again; these words say that it is none.
 _FIRST_PULL = frozenset({"ErrImagePull", "RegistryUnavailable"})
 _NO_SUCH_IMAGE = ("not found", "notfound", "manifest unknown", "denied", "unauthorized", "forbidden", "does not exist")
+_VOLUME = frozenset({"FailedMount", "FailedAttachVolume"})
+_NO_SUCH_OBJECT = ("not found", "non-existent")
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -41,6 +43,7 @@ class Cause:
         restarts: How often the container was started again.
         decisive: Whether waiting longer cannot be expected to help.
         runs_again: Whether the container was started again, so that the log of the failed run is the previous one.
+        init: Whether it is an init container.
     """
 
     subject: str
@@ -52,11 +55,13 @@ class Cause:
     restarts: int = 0
     decisive: bool = True
     runs_again: bool = False
+    init: bool = False
 
     @property
     def text(self) -> str:
         """The cause as a person says it."""
-        place = f"container {self.container} of {self.subject}" if self.container else self.subject
+        noun = "init container" if self.init else "container"
+        place = f"{noun} {self.container} of {self.subject}" if self.container else self.subject
         extra = [f"exit code {self.exit_code}"] if self.exit_code is not None else []
         extra += [counted(self.restarts, "restart")] if self.restarts else []
         inner = f" ({', '.join(extra)})" if extra else ""
@@ -102,7 +107,7 @@ def _container_causes(pod: Object) -> Iterator[Cause]:
             if not status.get("ready"):
                 cause = _container_cause(pod, status)
                 if cause is not None:
-                    yield cause
+                    yield replace(cause, init=field == "initContainerStatuses")
 
 
 def _container_cause(pod: Object, status: Object) -> Cause | None:
@@ -180,11 +185,30 @@ def pod_causes(pods: Iterable[Object], waited_s: Mapping[str, float], grace_s: f
     return [cause for cause in found if cause is not None]
 
 
+def held_up(pods: Iterable[Object], warnings: Iterable[Object]) -> list[Cause]:
+    """What keeps pods from getting their volumes: that stands in events only, never in a pod's status.
+
+    Args:
+        pods: The pods.
+        warnings: Warning events about pods.
+    """
+    names = {uid(pod): name_of(pod) for pod in pods if at(pod, "status", "phase") == "Pending"}
+    found: list[Cause] = []
+    for event in warnings:
+        name = names.get(str(at(event, "involvedObject", "uid")))
+        message = one_line(str(event.get("message") or ""))
+        if name is not None and event.get("reason") in _VOLUME:
+            # The kubelet goes on trying; what does not exist does not come by itself.
+            final = any(word in message for word in _NO_SUCH_OBJECT)
+            found.append(Cause(f"pod {name}", str(event["reason"]), message, pod=name, decisive=final))
+    return found
+
+
 def advice(cause: Cause) -> str | None:
     """What to do about a cause, as the beginning of a sentence. None: the cause speaks for itself."""
     if cause.reason in _IMAGE:
         return "Check the image's name and tag and that the cluster may pull it"
-    if cause.reason in _CONTAINER:
+    if cause.reason in _CONTAINER | _VOLUME and not cause.restarts:
         return "Create what the container refers to (ConfigMap, Secret, key) or correct the reference"
     known = {
         "OOMKilled": "Raise resources.memory_limit or make the program use less",

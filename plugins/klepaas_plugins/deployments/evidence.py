@@ -22,6 +22,7 @@ _LIMIT_S = 5.0
 _LOG_BYTES = 16_384
 _LINE_CHARS = 200
 # A kubelet names a pod as name_namespace(uid); the name is in the event already.
+_KILLING = ("Liveness probe failed", "Startup probe failed")
 _POD_UID = re.compile(r"(?: in)? ?(?:pod[= ])?[^\s=]+_\S+\([0-9a-f-]{36}\)")
 
 
@@ -158,11 +159,14 @@ async def collect(cluster: Cluster, namespace: str, cause: Cause, names: Sequenc
 
 
 def _in_the_probes_words(cause: Cause, events: Sequence[Folded]) -> Cause:
-    """That something is not ready says little; what its probe met says why."""
-    probe = next((event for event in events if event.reason == "Unhealthy"), None)
-    if cause.message or probe is None or cause.exit_code is not None:
+    """That something is not ready, or was killed, says little; what its probe met says why."""
+    met = [event.message for event in events if event.reason == "Unhealthy" and event.subject == f"Pod {cause.pod}"]
+    killing = [message for message in met if message.startswith(_KILLING)]
+    if cause.exit_code is not None and killing and cause.reason != "OOMKilled":
+        return replace(cause, message=killing[0])
+    if cause.message or cause.exit_code is not None or not met:
         return cause
-    return replace(cause, message=probe.message)
+    return replace(cause, message=met[0])
 
 
 def _rank(event: Folded, names: Sequence[str]) -> int:

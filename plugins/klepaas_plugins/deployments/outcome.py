@@ -77,7 +77,12 @@ async def settle(
     target = replace(Target.of(kind, workload), missed_before=missed_before)
     try:
         followed = await follow(
-            place.cluster, target, wait_s=wait_s, grace_s=settings.unschedulable_grace_s, report=report
+            place.cluster,
+            target,
+            wait_s=wait_s,
+            grace_s=settings.unschedulable_grace_s,
+            report=report,
+            hold_s=settings.min_healthy_s,
         )
     except NotFound:
         raise

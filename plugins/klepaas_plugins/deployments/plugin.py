@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
+from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
-__all__ = ["klepaas_tools"]
+__all__ = ["klepaas_settings", "klepaas_tools"]
 
 
 @hookimpl
@@ -18,3 +19,11 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.deployments.tools import application_tools
 
     return application_tools(host)
+
+
+@hookimpl
+def klepaas_settings() -> Iterable[type[SettingsBase]]:
+    """How a rollout is judged."""
+    from klepaas_plugins.deployments.settings import RolloutSettings
+
+    yield RolloutSettings

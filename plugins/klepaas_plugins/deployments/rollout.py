@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from klepaas_plugins.deployments.causes import Cause, pod_causes, replica_failure, worst
+from klepaas_plugins.deployments.causes import Cause, held_up, pod_causes, replica_failure, worst
 from klepaas_plugins.deployments.objects import (
     REVISION,
     Object,
@@ -36,11 +36,14 @@ __all__ = [
     "current_pods",
     "current_replicaset",
     "decide",
-    "first_seen_without_node",
+    "first_seen_waiting",
     "missed_deadline",
     "phase",
     "with_waits",
 ]
+
+
+_REFUSED_S = 3.0
 
 
 class Phase(StrEnum):
@@ -88,10 +91,12 @@ class Snapshot:
         workload: The object itself.
         replicasets: The ReplicaSets that a Deployment controls.
         pods: The workload's pods.
-        waited_s: Seconds since each pod was first seen without a node, by the pod's uid.
-        grace_s: Seconds without a node after which that is decisive.
+        waited_s: Seconds since each pod was first seen without a node, and each ReplicaSet without the right to create
+            pods, by uid.
+        grace_s: Seconds of either after which that is decisive.
         missed_before: When the deadline of an earlier rollout was missed, as the API says it; the controller leaves
             that condition in place when a change goes back to pods that exist. None: it was not.
+        warnings: Warning events about pods of the namespace.
     """
 
     kind: str
@@ -101,6 +106,7 @@ class Snapshot:
     waited_s: Mapping[str, float] = field(default_factory=dict)
     grace_s: float = 0.0
     missed_before: str | None = None
+    warnings: Sequence[Object] = ()
 
     @property
     def subject(self) -> str:
@@ -205,7 +211,7 @@ def decide(snapshot: Snapshot) -> Verdict:
 
 
 def _cause(snapshot: Snapshot, pods: Sequence[Object]) -> Cause | None:
-    of_pods = worst(pod_causes(pods, snapshot.waited_s, snapshot.grace_s))
+    of_pods = worst([*pod_causes(pods, snapshot.waited_s, snapshot.grace_s), *held_up(pods, snapshot.warnings)])
     if of_pods is not None and of_pods.decisive:
         return of_pods
     refused = _refused(snapshot)
@@ -234,7 +240,12 @@ def _refused(snapshot: Snapshot) -> Cause | None:
     owner = current_replicaset(snapshot)
     if owner is None:
         return replica_failure(snapshot.workload, snapshot.subject)
-    return replica_failure(owner, f"replicaset {name_of(owner)}") if counts("ReplicaSet", owner).observed else None
+    if not counts("ReplicaSet", owner).observed:
+        return None
+    refused = replica_failure(owner, f"replicaset {name_of(owner)}")
+    # Pods that are still on their way out count for a quota too, so a first refusal may pass.
+    waited_s = snapshot.waited_s.get(uid(owner), 0.0)
+    return replace(refused, decisive=waited_s >= min(snapshot.grace_s, _REFUSED_S)) if refused else None
 
 
 def _late(snapshot: Snapshot, late: Object, of_pods: Cause | None) -> Cause:
@@ -267,18 +278,30 @@ def _settled(snapshot: Snapshot) -> bool:
     return numbers.observed and numbers.updated == numbers.total == numbers.desired
 
 
-def first_seen_without_node(pods: Sequence[Object], known: Mapping[str, float], now_s: float) -> dict[str, float]:
-    """When each pod without a node was first seen so, on the caller's clock, in seconds."""
-    waiting = [uid(pod) for pod in pods if condition(pod, "PodScheduled").get("reason") == "Unschedulable"]
-    return {key: known.get(key, now_s) for key in waiting}
+def first_seen_waiting(found: Sequence[Object], known: Mapping[str, float], now_s: float) -> dict[str, float]:
+    """When each pod without a node, and each ReplicaSet that may create none, was first seen so.
+
+    Args:
+        found: Pods and ReplicaSets.
+        known: What this said before.
+        now_s: The caller's clock, in seconds.
+    """
+    return {uid(item): known.get(uid(item), now_s) for item in found if _stuck(item)}
+
+
+def _stuck(item: Object) -> bool:
+    unscheduled = condition(item, "PodScheduled").get("reason") == "Unschedulable"
+    return unscheduled or condition(item, "ReplicaFailure").get("status") == "True"
 
 
 def with_waits(snapshot: Snapshot, now: datetime) -> Snapshot:
-    """The snapshot with how long each pod has been without a node, by the cluster's own account."""
-    since = {
-        uid(pod): when(condition(pod, "PodScheduled").get("lastTransitionTime"))
-        for pod in snapshot.pods
-        if condition(pod, "PodScheduled").get("status") == "False"
-    }
-    waited_s = {key: (now - moment).total_seconds() for key, moment in since.items() if moment is not None}
+    """The snapshot with how long each pod and ReplicaSet has been stuck, by the cluster's own account."""
+    kinds = {"PodScheduled": ("False", snapshot.pods), "ReplicaFailure": ("True", snapshot.replicasets)}
+    waited_s: dict[str, float] = {}
+    for kind, (stuck, found) in kinds.items():
+        for item in found:
+            seen = condition(item, kind)
+            since = when(seen.get("lastTransitionTime")) if seen.get("status") == stuck else None
+            if since is not None:
+                waited_s[uid(item)] = (now - since).total_seconds()
     return replace(snapshot, waited_s=waited_s)

@@ -1,23 +1,35 @@
-"""Settings of the application verbs, from `KLEPAAS_` environment variables."""
+"""Settings of the application verbs."""
 
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from klepaas.host import Host
+from klepaas.settings import SettingsBase
 
 __all__ = ["RolloutSettings"]
 
 
-class RolloutSettings(BaseSettings):
+class RolloutSettings(SettingsBase):
     """How a rollout is judged; every field is `KLEPAAS_ROLLOUT_` and its name in upper case."""
 
-    model_config = SettingsConfigDict(env_prefix="KLEPAAS_ROLLOUT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="KLEPAAS_ROLLOUT_")
+    table = "deployments"
 
     unschedulable_grace_s: Annotated[
         float, Field(ge=0, description="Seconds that a pod may find no node before the rollout counts as failed")
     ] = 10.0
+    min_healthy_s: Annotated[
+        float,
+        Field(ge=0, le=600, description="Seconds that a rollout must stay healthy, without a restart, to be verified"),
+    ] = 10.0
+    deadline_s: Annotated[
+        float, Field(ge=10, le=7200, description="Longest time that a change may take, its rollback not counted")
+    ] = 900.0
+    auto_rollback: Annotated[
+        bool, Field(description="Whether a change that fails is rolled back to the last verified release by itself")
+    ] = True
     log_lines: Annotated[int, Field(ge=0, le=100, description="Last log lines in the answer about a failure")] = 10
 
     @classmethod

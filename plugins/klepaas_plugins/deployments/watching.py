@@ -1,22 +1,23 @@
-"""Following a rollout by watching the workload, its ReplicaSets and its pods until the decision is there.
+"""Following a rollout by watching the workload, its ReplicaSets, its pods and their warnings until it is decided.
 
 Nothing is polled: each change that the cluster reports is judged (`rollout.decide`), and the wait ends with the first
-decisive one. A watch that ends or expires is taken up again from a fresh list, as the API asks its clients to do. A
-caller that leaves cancels the watching; what was applied stays.
+decisive one, or when the rollout has stayed healthy for long enough. A watch that ends or expires is taken up again
+from a fresh list, as the API asks its clients to do. A caller that leaves cancels the watching; what was applied stays.
 
 Source: Kubernetes, "API Concepts", section "Efficient detection of changes".
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from klepaas.agents import Report
-from klepaas.errors import KlepaasError, NotFound
+from klepaas.errors import Forbidden, KlepaasError, NotFound
 from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
-from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_without_node
+from klepaas_plugins.deployments.rollout import Snapshot, Verdict, current_pods, decide, first_seen_waiting
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
 
@@ -58,11 +59,15 @@ class Followed:
         snapshot: What was seen last.
         verdict: What that says; neither done nor failed when the time was over first.
         trouble: Why the cluster could not be followed to the end. None: it could.
+        healthy_s: For how long it had been complete without a restart, in seconds.
+        settled: Whether that was long enough.
     """
 
     snapshot: Snapshot
     verdict: Verdict
     trouble: KlepaasError | None = None
+    healthy_s: float = 0.0
+    settled: bool = False
 
 
 @dataclass
@@ -71,9 +76,12 @@ class _Seen:
 
     target: Target
     grace_s: float
+    hold_s: float = 0.0
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    without_node: dict[str, float] = field(default_factory=dict)
+    waiting: dict[str, float] = field(default_factory=dict)
+    complete_since_s: float | None = None
+    restarts: int = 0
 
     def take(self, kind: str, event: WatchEvent) -> None:
         known = self.objects.setdefault(kind, {})
@@ -89,15 +97,37 @@ class _Seen:
         workload, now_s = found[0], anyio.current_time()
         owned = [item for item in self.objects.get("ReplicaSet", {}).values() if is_owned_by(item, workload)]
         pods = list(self.objects["Pod"].values())
-        self.without_node = first_seen_without_node(pods, self.without_node, now_s)
-        waited_s = {key: now_s - since_s for key, since_s in self.without_node.items()}
-        return Snapshot(self.target.kind, workload, owned, pods, waited_s, self.grace_s, self.target.missed_before)
+        self.waiting = first_seen_waiting([*pods, *owned], self.waiting, now_s)
+        waited_s = {key: now_s - since_s for key, since_s in self.waiting.items()}
+        warnings = list(self.objects.get("Event", {}).values())
+        missed = self.target.missed_before
+        return Snapshot(self.target.kind, workload, owned, pods, waited_s, self.grace_s, missed, warnings)
+
+    def judged(self, trouble: KlepaasError | None) -> Followed:
+        """What is seen now, and for how long it has been complete: a restart of a container begins that anew."""
+        snapshot, now_s = self.snapshot(), anyio.current_time()
+        verdict = decide(snapshot)
+        restarts = sum(_restarts(pod) for pod in current_pods(snapshot))
+        if not verdict.done:
+            self.complete_since_s = None
+        elif self.complete_since_s is None or restarts > self.restarts:
+            self.complete_since_s = now_s
+        self.restarts = restarts
+        healthy_s = 0.0 if self.complete_since_s is None else now_s - self.complete_since_s
+        settled = verdict.done and (healthy_s >= self.hold_s or not verdict.counts.desired)
+        return Followed(snapshot, verdict, trouble, healthy_s, settled)
 
     def next_look_s(self) -> float | None:
         """Seconds until the time alone can change the decision. None: only an event can."""
         now_s = anyio.current_time()
-        left = [since_s + self.grace_s + 0.01 - now_s for since_s in self.without_node.values()]
+        left = [since_s + self.grace_s + 0.01 - now_s for since_s in self.waiting.values()]
+        if self.complete_since_s is not None:
+            left.append(self.complete_since_s + self.hold_s + 0.01 - now_s)
         return min((rest_s for rest_s in left if rest_s > 0), default=None)
+
+
+def _restarts(pod: Object) -> int:
+    return sum(int(status.get("restartCount") or 0) for status in at(pod, "status", "containerStatuses") or ())
 
 
 def _named(item: Object, name: str) -> bool:
@@ -113,8 +143,10 @@ async def look(cluster: Cluster, target: Target, grace_s: float = 0.0) -> Snapsh
     return (await _Follower(cluster, target, grace_s).load()).snapshot
 
 
-async def follow(cluster: Cluster, target: Target, *, wait_s: float, grace_s: float, report: Report) -> Followed:
-    """Watch until the rollout is done, has failed for a decisive cause, or the time is over.
+async def follow(
+    cluster: Cluster, target: Target, *, wait_s: float, grace_s: float, report: Report, hold_s: float = 0.0
+) -> Followed:
+    """Watch until the rollout has settled, has failed for a decisive cause, or the time is over.
 
     Args:
         cluster: Where the workload is.
@@ -122,30 +154,34 @@ async def follow(cluster: Cluster, target: Target, *, wait_s: float, grace_s: fl
         wait_s: Longest wait, in seconds; 0 looks once.
         grace_s: Seconds without a node after which a pod counts as unschedulable.
         report: Called with pods ready, pods wanted and a message whenever these change.
+        hold_s: Seconds that it must have been complete, without a restart, to have settled.
 
     Raises:
         NotFound: The workload was deleted meanwhile.
         KlepaasError: Not even the first look was possible.
     """
-    follower = _Follower(cluster, target, grace_s)
+    follower = _Follower(cluster, target, grace_s, hold_s)
     await follower.load()
     if wait_s > 0:
         with anyio.move_on_after(wait_s):
-            await follower.run(_Announcer(report))
+            await follower.run(_Announcer(report, hold_s))
     return follower.last
 
 
 class _Announcer:
     """Tells the caller about progress, each state once."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, hold_s: float) -> None:
         self._report = report
+        self._hold_s = hold_s
         self._told = ""
 
-    async def tell(self, verdict: Verdict) -> None:
-        cause = verdict.cause
+    async def tell(self, followed: Followed) -> None:
+        verdict, cause = followed.verdict, followed.verdict.cause
         ill = cause is not None and cause.reason != "not ready"
         text = f"{verdict.progress}; {cause.text}" if cause and ill else verdict.progress
+        if verdict.done and not followed.settled:
+            text += f"; it must stay so for {self._hold_s:g} s"
         if text != self._told:
             self._told = text
             await self._report(float(verdict.recent), float(verdict.counts.desired), text)
@@ -154,10 +190,10 @@ class _Announcer:
 class _Follower:
     """One wait: what is known, and the watches that keep it up to date."""
 
-    def __init__(self, cluster: Cluster, target: Target, grace_s: float) -> None:
+    def __init__(self, cluster: Cluster, target: Target, grace_s: float, hold_s: float = 0.0) -> None:
         self._cluster = cluster
-        self._seen = _Seen(target, grace_s)
-        self._queries = _queries(target)
+        self._seen = _Seen(target, grace_s, hold_s)
+        self._queries: Sequence[_Query] = _queries(target)
         self._last: Followed | None = None
 
     @property
@@ -174,18 +210,24 @@ class _Follower:
 
     async def _load_one(self, query: "_Query") -> None:
         resource = await self._cluster.resource(query.resource)
-        listed = await self._cluster.list(
-            resource,
-            self._seen.target.namespace,
-            label_selector=query.label_selector,
-            field_selector=query.field_selector,
-        )
+        try:
+            listed = await self._cluster.list(
+                resource,
+                self._seen.target.namespace,
+                label_selector=query.label_selector,
+                field_selector=query.field_selector,
+            )
+        except Forbidden:
+            if query.required:
+                raise
+            # Warnings only make the decision earlier.
+            self._queries = [other for other in self._queries if other.required]
+            return
         self._seen.objects[query.kind] = {uid(item): item for item in items(listed)}
         self._seen.versions[query.kind] = str(at(listed, "metadata", "resourceVersion") or "")
 
     def _judge(self, trouble: KlepaasError | None = None) -> None:
-        snapshot = self._seen.snapshot()
-        self._last = Followed(snapshot, decide(snapshot), trouble)
+        self._last = self._seen.judged(trouble)
 
     async def run(self, announcer: _Announcer) -> None:
         """Judge each change until one decides, or until the cluster does not let us watch."""
@@ -199,13 +241,13 @@ class _Follower:
             except NotFound:
                 raise
             except KlepaasError as exc:
-                self._last = Followed(self.last.snapshot, self.last.verdict, exc)
+                self._last = replace(self.last, trouble=exc)
                 if not exc.retryable:
                     return
                 await anyio.sleep(_RETRY_S)
 
     def _decided(self) -> bool:
-        return self.last.verdict.done or self.last.verdict.failed
+        return self.last.settled or self.last.verdict.failed
 
     async def _watch(self, announcer: _Announcer) -> None:
         """Watch until a decision, or until one of the watches ends; an error that ended it is raised."""
@@ -223,7 +265,7 @@ class _Follower:
         try:
             while True:
                 self._judge()
-                await announcer.tell(self.last.verdict)
+                await announcer.tell(self.last)
                 if self._decided():
                     return None
                 with anyio.move_on_after(self._seen.next_look_s()):
@@ -251,6 +293,8 @@ class _Follower:
         except Expired:
             pass
         except KlepaasError as exc:
+            if not query.required and not exc.retryable:
+                return
             ended = exc
         await send.send((query.kind, ended))
 
@@ -266,6 +310,7 @@ class _Query:
     resource: str
     label_selector: str | None = None
     field_selector: str | None = None
+    required: bool = True
 
 
 def _queries(target: Target) -> list[_Query]:
@@ -273,6 +318,7 @@ def _queries(target: Target) -> list[_Query]:
     found = [
         _Query(target.kind, plural, field_selector=f"metadata.name={target.name}"),
         _Query("Pod", "pods", label_selector=target.selector),
+        _Query("Event", "events", field_selector="involvedObject.kind=Pod,type=Warning", required=False),
     ]
     if target.kind == "Deployment":
         found.append(_Query("ReplicaSet", "replicasets.apps", label_selector=target.selector))
