@@ -37,7 +37,7 @@ TAIL = """
   from JSON, key=value, klog, brackets and words; a stack trace belongs to its line. Repeats are one line and a count.
   At most 16 MiB are read, in at most 4 seconds.
 - **Events** of an object hold those of what it owns, newest first.
-- **Running commands** (`k8s_exec`) exists only with `KLEPAAS_KUBE_EXEC=true`. No shell reads the words. Output and time
+- **Running commands** (`k8s_exec`) exists only with `KLEPAAS_K8S_EXEC=true`. No shell reads the words. Output and time
   are bounded. It needs Kubernetes 1.30 or later.
 """
 PLUGINS = ("kubernetes", "deployments")
@@ -45,7 +45,7 @@ PLUGINS = ("kubernetes", "deployments")
 
 def page() -> str:
     """The whole page."""
-    os.environ["KLEPAAS_KUBE_EXEC"] = "true"
+    os.environ["KLEPAAS_K8S_EXEC"] = "true"
     from klepaas.app import create_app
     from klepaas.settings import Mode, Settings
 

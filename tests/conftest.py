@@ -28,8 +28,9 @@ def empty_vault() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test writes into the state folder of the person who runs it, nor any process that it starts."""
+    """No test uses the state or the settings file of the person who runs it, nor any process that it starts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(_state_home(tmp_path_factory)))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config-home"))
 
 
 def _state_home(factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,7 @@ from klepaas.host import Host
 from klepaas.notifications import NotificationSink
 from klepaas.prompts import Prompt
 from klepaas.resources import Resource
+from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
 __all__ = [
@@ -196,6 +197,18 @@ class Hooks:
     @hookspec
     def klepaas_commands(self) -> Iterable[Command]:
         """Offer sub-commands of `klepaas`. Called at every command, so import heavy things inside `run`."""
+        yield from ()
+
+    @hookspec
+    def klepaas_settings(self) -> Iterable[type[SettingsBase]]:
+        """Name the plugin's classes of settings, for the settings file, `klepaas config check` and the documentation.
+
+        Called when one of these needs them; must not make a class's settings, only name it.
+
+        Returns:
+            The classes; a variable or key that is already taken is refused together with the plugin that claims it
+            second.
+        """
         yield from ()
 
     @hookspec

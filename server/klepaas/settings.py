@@ -1,20 +1,110 @@
-"""Settings of the server, from `KLEPAAS_` environment variables and the command line (which wins).
+"""Settings: the kind of class that reads them, and the server's own.
 
-Plugins read their own variables with classes of the same kind; no plugin's setting stands here.
+A value comes from the command line, else from the environment, else from the settings file, else it is the default
+(`klepaas.configuration` knows the places). Plugins have classes of the same kind, `SettingsBase`; no plugin's setting
+stands here.
 """
 
+import contextlib
 import re
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from klepaas.configuration import toml_file
+from klepaas.configuration.places import Setting, Variable, Was, find, settings_of
+from klepaas.configuration.toml_file import ConfigurationError
 from klepaas.policy import Rule
 
-__all__ = ["LogFormat", "LogLevel", "Mode", "Settings", "SettingsError", "what_is_wrong"]
+__all__ = [
+    "LogFormat",
+    "LogLevel",
+    "Mode",
+    "Settings",
+    "SettingsBase",
+    "SettingsError",
+    "Variable",
+    "Was",
+    "given_only",
+    "what_is_wrong",
+]
+
+_given_only: ContextVar[bool] = ContextVar("klepaas_settings_given_only", default=False)
+
+
+@contextlib.contextmanager
+def given_only() -> Iterator[None]:
+    """Make settings of the values that are passed and of defaults: no environment, no file."""
+    token = _given_only.set(True)
+    try:
+        yield
+    finally:
+        _given_only.reset(token)
+
+
+class _Places(PydanticBaseSettingsSource):
+    """The environment, files with secrets, and the settings file."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # the library asks for it, and calls it only from its own __call__
+
+    def __call__(self) -> dict[str, Any]:
+        if _given_only.get():
+            return {}
+        document = toml_file.read()
+        given = ((setting.field, find(setting, document)) for setting in settings_of(self.settings_cls))
+        return {field: found.value for field, found in given if found is not None}
+
+
+class SettingsBase(BaseSettings):
+    """A class of settings, the server's or a plugin's; the hook `klepaas_settings` makes it known.
+
+        class WeatherSettings(SettingsBase):
+            model_config = SettingsConfigDict(env_prefix="KLEPAAS_WEATHER_")
+
+            token: Annotated[SecretStr | None, Field(description="The service's token")] = None
+
+    The field `token` is the variable `KLEPAAS_WEATHER_TOKEN`; in the settings file it is `token` in the table
+    `[weather]`. A variable that is set to nothing counts as not set. A list or mapping is JSON in a variable. A secret
+    is a `SecretStr`; `KLEPAAS_WEATHER_TOKEN_FILE` may name a file that holds it. Every field has a description: the
+    documentation shows it.
+
+    Attributes:
+        table: The table in the settings file. None: the prefix without `KLEPAAS_`; "" is the top of the file.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore")
+    table: ClassVar[str | None] = None
+
+    def concerns(self) -> Iterable[str]:
+        """What is allowed and still looks wrong, a sentence each, for `klepaas config check`; what must not be is for a
+        validator.
+        """  # noqa: D205
+        return ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed to the class, then the places."""
+        return init_settings, _Places(settings_cls)
+
+    @model_validator(mode="after")
+    def _keep_secrets_out_of_every_text(self) -> Self:
+        secrets = [value for value in vars(self).values() if isinstance(value, SecretStr)]
+        if secrets:
+            from klepaas.output.redaction import vault
+
+            for secret in secrets:
+                vault.keep(secret.get_secret_value())
+        return self
 
 
 class Mode(StrEnum):
@@ -46,11 +136,8 @@ def _default_state_dir() -> Path:
     return user_state_path("klepaas", appauthor=False)
 
 
-class Settings(BaseSettings):
-    """The server's settings; every field is `KLEPAAS_` and its name in upper case."""
-
-    # A variable that is set to nothing counts as not set: a state folder of "" would be the working folder.
-    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore", env_ignore_empty=True)
+class Settings(SettingsBase):
+    """The server's settings; every field is `KLEPAAS_` and its name in upper case, and a key at the top of the file."""
 
     mode: Annotated[Mode, Field(description="read-only (the default), or writes: changing tools are open too")] = (
         Mode.READ_ONLY
@@ -106,22 +193,33 @@ class Settings(BaseSettings):
     audit_file_max_bytes: Annotated[
         int, Field(ge=64 * 1024, description="Size at which the audit file is set aside; nine earlier ones are kept")
     ] = 10 * 1024 * 1024
-    state_dir: Annotated[Path, Field(description="Folder for local state")] = Field(default_factory=_default_state_dir)
+    state_dir: Annotated[
+        Path, AfterValidator(Path.expanduser), Field(description="Folder for local state: the audit, the store")
+    ] = Field(default_factory=_default_state_dir)
+
+    def concerns(self) -> Iterable[str]:
+        """Plugins that are wanted and left out; rules that can never match."""
+        for name in set(self.required_plugins) & set(self.disabled_plugins):
+            yield f"KLEPAAS_REQUIRED_PLUGINS and KLEPAAS_DISABLED_PLUGINS both name {name}: /readyz will always say no"
+        if not self.state_dir.is_absolute():
+            yield "KLEPAAS_STATE_DIR is relative, so it is another folder for every working folder"
 
 
 def what_is_wrong(exc: ValidationError | SettingsError) -> str:
-    """What to repair in the environment: each variable with its trouble, never with its value.
+    """What to repair: each variable, or key of the settings file, with its trouble and never with its value.
 
     Args:
         exc: What a settings class raised, ours or a plugin's.
     """
+    if isinstance(exc, ConfigurationError):
+        return str(exc)
     if isinstance(exc, SettingsError):
         field = re.search(r'field "(\w+)"', str(exc))
-        variable = _variable(field[1], None) if field else "a variable"
+        variable = _place(field[1], None) if field else "a variable"
         return f'{variable}: is not JSON; a list is written as ["first", "second"]'
     problems = exc.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(
-        f"{_variable(str(error['loc'][0]), exc.title) if error['loc'] else exc.title}{_inside(error['loc'][1:])}: "
+        f"{_place(str(error['loc'][0]), exc.title) if error['loc'] else exc.title}{_inside(error['loc'][1:])}: "
         f"{error['msg'].removeprefix('Value error, ')}"
         for error in problems[:5]
     )
@@ -132,14 +230,31 @@ def _inside(path: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part[:40]}" for part in path)
 
 
-def _variable(field: str, title: str | None) -> str:
-    """The environment variable of a settings class's field; the field itself where no settings class has it.
+def _place(field: str, title: str | None) -> str:
+    """Where the value of a settings class's field is given; the field itself where no settings class has it.
 
     Args:
         field: The field's name, or the variable where the class names one of its own.
         title: The class's name. None: any class that has the field.
     """
-    for kind in BaseSettings.__subclasses__():
+    for kind in _every_kind_of(BaseSettings):
         if field in kind.model_fields and title in (None, kind.__name__):
-            return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+            return _place_of(next(setting for setting in settings_of(kind) if setting.field == field))
     return field
+
+
+def _place_of(setting: Setting) -> str:
+    try:
+        document = toml_file.read()
+        found = find(setting, document)
+    except SettingsError:
+        return setting.variable
+    if found is None:
+        return setting.variable
+    return f"{found.name} in {document.path}" if found.name == setting.key else found.name
+
+
+def _every_kind_of(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _every_kind_of(kind)

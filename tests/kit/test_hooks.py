@@ -16,6 +16,7 @@ import pytest
 
 from klepaas import testing
 from klepaas.agents import Agents, DeploymentAgent, DeploymentRequest
+from klepaas.configuration.registry import sections
 from klepaas.doctor import examine
 from klepaas.external import StdioServer
 from klepaas.hookspecs import Command, Hooks, Level, hookimpl
@@ -142,6 +143,17 @@ async def test_hook_commands(example: ModuleType, capsys: pytest.CaptureFixture[
     command.configure(parser)
     assert command.run(parser.parse_args(["Kim"])) == 0
     assert capsys.readouterr().out == "Hello, Kim.\n"
+
+
+async def test_hook_settings(example: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[weather]\ndays = 7\n")
+    monkeypatch.setenv("KLEPAAS_CONFIG", str(file))
+    async with app_with(example) as app:
+        found = [section for section in sections(app.plugins) if section.plugin == example.__name__.replace("_", "-")]
+    (settings,) = (section.kind() for section in found)
+    assert settings == example.WeatherSettings(days=7)
+    assert list(settings.concerns()) == ["KLEPAAS_WEATHER_DAYS is over 5, which needs KLEPAAS_WEATHER_TOKEN"]
 
 
 @hookimpl

@@ -81,7 +81,7 @@ def _with(tool: Tool, name: str, value: str) -> list[dict[str, Any]]:
 
 
 async def test_no_hostile_text_leads_a_request_astray(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KLEPAAS_KUBE_EXEC", "true")
+    monkeypatch.setenv("KLEPAAS_K8S_EXEC", "true")
     app_tools = [entry.tool for entry in create_app(Settings(mode=Mode.WRITES)).catalogue]
     async with platform.client("memory, 2025-11-25", Mode.WRITES) as client:
         for tool in app_tools:

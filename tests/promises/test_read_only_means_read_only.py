@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_no_tool_changes_a_cluster_of_a_read_only_server(
     platform: Platform, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KLEPAAS_KUBE_EXEC", "true")
+    monkeypatch.setenv("KLEPAAS_K8S_EXEC", "true")
     tools = [entry.tool for entry in create_app(Settings()).catalogue]
     async with platform.client(transport) as client:
         listed = {tool.name for tool in await client.list_tools()}

@@ -65,7 +65,7 @@ async def test_initialize_and_the_list_never_touch_the_cluster(
 async def test_a_call_gives_up_in_time_and_says_what_to_do(
     lost_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KLEPAAS_KUBE_READ_TIMEOUT_S", "0.5")
+    monkeypatch.setenv("KLEPAAS_K8S_READ_TIMEOUT_S", "0.5")
     async with lost_platform.client("memory, 2025-11-25") as client:
         started_s = time.monotonic()
         result = await client.call_tool("k8s_get", {"kind": "pods"}, raise_on_error=False)

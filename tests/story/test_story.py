@@ -108,7 +108,7 @@ STAGES: dict[str, Callable[..., Any]] = {"sandbox": _on_the_sandbox, "cluster": 
 @pytest.fixture(params=["sandbox", pytest.param("cluster", marks=pytest.mark.cluster)])
 async def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
     """The story on each stage."""
-    for name in ("KUBECONFIG", "KLEPAAS_KUBE_CONTEXT", "KLEPAAS_NAMESPACE", "KLEPAAS_POLICY"):
+    for name in ("KUBECONFIG", "KLEPAAS_K8S_CONTEXT", "KLEPAAS_K8S_NAMESPACE", "KLEPAAS_POLICY"):
         monkeypatch.delenv(name, raising=False)
     async with STAGES[request.param](tmp_path, monkeypatch) as stage:
         yield stage

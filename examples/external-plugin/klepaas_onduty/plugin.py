@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from klepaas.errors import KlepaasError, NotFound
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level, hookimpl
 from klepaas.host import Host
+from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
 from klepaas_onduty.settings import OndutySettings
@@ -54,3 +55,9 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
         return [Finding(Level.OK, "It is configured")]
 
     yield DoctorCheck("settings", check)
+
+
+@hookimpl
+def klepaas_settings() -> Iterable[type[SettingsBase]]:
+    """What can be set."""
+    yield OndutySettings

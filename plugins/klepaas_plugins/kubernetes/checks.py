@@ -100,9 +100,9 @@ def _contexts(clusters: Clusters) -> list[Finding]:
         return [Finding(Level.WARNING, "There are no contexts to look at", exc.next_step or "Set KUBECONFIG")]
     findings = [_context(entry, clusters) for entry in merged.entries.values()]
     if merged.default is None:
-        findings.append(Finding(Level.WARNING, "No context is the default one", "Set KLEPAAS_KUBE_CONTEXT"))
+        findings.append(Finding(Level.WARNING, "No context is the default one", "Set KLEPAAS_K8S_CONTEXT"))
     elif merged.default not in merged.entries:
-        repair = "Correct current-context or KLEPAAS_KUBE_CONTEXT"
+        repair = "Correct current-context or KLEPAAS_K8S_CONTEXT"
         findings.append(Finding(Level.ERROR, f"The default context {merged.default} does not exist", repair))
     return findings or [Finding(Level.ERROR, "The kubeconfig has no contexts", "Add a cluster, a user and a context")]
 
@@ -112,7 +112,7 @@ def _context(entry: Entry, clusters: Clusters) -> Finding:
     if entry.problem:
         return Finding(Level.ERROR, f"{name}: {entry.problem}", "Correct the kubeconfig")
     try:
-        credentials.check_before_loading(entry, clusters.settings.kube_exec_plugins)
+        credentials.check_before_loading(entry, clusters.settings.exec_plugins)
     except KlepaasError as exc:
         return Finding(Level.ERROR, exc.what, exc.next_step)
     plugin = entry.user.get("exec")

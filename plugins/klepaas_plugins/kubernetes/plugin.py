@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hookimpl
 from klepaas.host import Host
+from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -41,6 +42,14 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
     from klepaas_plugins.kubernetes.checks import doctor_checks
 
     return doctor_checks(Clusters.of(host))
+
+
+@hookimpl
+def klepaas_settings() -> Iterable[type[SettingsBase]]:
+    """Where the clusters are, and the limits of asking them."""
+    from klepaas_plugins.kubernetes.settings import KubernetesSettings
+
+    yield KubernetesSettings
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""What the Kubernetes plugin reads from its environment; the server's own settings are elsewhere.
+"""What the Kubernetes plugin reads from its environment and its table in the settings file.
 
 Nothing here is read from a tool's arguments: no caller can name a kubeconfig, a server or a program.
 """
@@ -6,24 +6,53 @@ Nothing here is read from a tool's arguments: no caller can name a kubeconfig, a
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from klepaas.settings import SettingsBase, Variable, Was
 
 __all__ = ["KubernetesSettings"]
 
+_SINCE, _REMOVE_IN = "0.1", "0.3"
 
-class KubernetesSettings(BaseSettings):
-    """The plugin's settings: `KUBECONFIG`, and `KLEPAAS_` with the field's name in upper case."""
 
-    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore", populate_by_name=True)
+class KubernetesSettings(SettingsBase):
+    """The plugin's settings: `KUBECONFIG`, and `KLEPAAS_K8S_` with the field's name in upper case."""
+
+    model_config = SettingsConfigDict(env_prefix="KLEPAAS_K8S_")
+    table = "kubernetes"
 
     kubeconfig: Annotated[
-        str, Field(validation_alias="KUBECONFIG", description="Kubeconfig files, as kubectl reads the variable")
+        str,
+        Variable("KLEPAAS_K8S_CONFIG_FILE", "KUBECONFIG"),
+        Field(description="Kubeconfig files, joined by ':'; without klepaas' own variable `KUBECONFIG` counts"),
     ] = ""
-    kube_context: Annotated[str | None, Field(description="Default context; else the kubeconfig's own")] = None
-    namespace: Annotated[str | None, Field(description="Default namespace; else the context's own")] = None
-    kube_connect_timeout_s: Annotated[float, Field(gt=0, le=60, description="Limit of one connect, in seconds")] = 5.0
-    kube_read_timeout_s: Annotated[float, Field(gt=0, le=300, description="Limit of one answer, in seconds")] = 30.0
-    kube_exec_plugins: Annotated[
-        tuple[str, ...], Field(description='More credential plugins a kubeconfig may run, as a JSON list: ["tsh"]')
+    context: Annotated[
+        str | None,
+        Was("KLEPAAS_KUBE_CONTEXT", _SINCE, _REMOVE_IN),
+        Field(description="The context that calls without `context` use; else the kubeconfig's current one"),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        Was("KLEPAAS_NAMESPACE", _SINCE, _REMOVE_IN),
+        Field(description="The namespace that calls without `namespace` use; else the context's own"),
+    ] = None
+    connect_timeout_s: Annotated[
+        float,
+        Was("KLEPAAS_KUBE_CONNECT_TIMEOUT_S", _SINCE, _REMOVE_IN),
+        Field(gt=0, le=60, description="Limit of one connect, in seconds"),
+    ] = 5.0
+    read_timeout_s: Annotated[
+        float,
+        Was("KLEPAAS_KUBE_READ_TIMEOUT_S", _SINCE, _REMOVE_IN),
+        Field(gt=0, le=300, description="Limit of one answer, in seconds"),
+    ] = 30.0
+    exec_plugins: Annotated[
+        tuple[str, ...],
+        Was("KLEPAAS_KUBE_EXEC_PLUGINS", _SINCE, _REMOVE_IN),
+        Field(description='More credential plugins that a kubeconfig may run: ["tsh"]'),
     ] = ()
-    kube_exec: Annotated[bool, Field(description="Whether k8s_exec exists, which runs commands in containers")] = False
+    exec: Annotated[
+        bool,
+        Was("KLEPAAS_KUBE_EXEC", _SINCE, _REMOVE_IN),
+        Field(description="Whether `k8s_exec` exists, which runs commands in containers"),
+    ] = False

@@ -11,12 +11,10 @@ from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-
 from klepaas.app import App, create_app
 from klepaas.output.redaction import vault
 from klepaas.plugins import Plugins
-from klepaas.settings import Settings
+from klepaas.settings import Settings, given_only
 
 __all__ = ["app_with"]
 
@@ -37,7 +35,8 @@ async def app_with(*plugins: object, settings: Mapping[str, Any] | None = None) 
     others = [plugin for plugin in plugins if plugin not in functions]
     given = [*others, *([_module_of(functions)] if functions else [])]
     with tempfile.TemporaryDirectory(prefix="klepaas-test-") as folder:
-        chosen = _OnlyGiven(**{"strict_plugins": True, "state_dir": folder, **(settings or {})})
+        with given_only():
+            chosen = Settings(**{"strict_plugins": True, "state_dir": folder, **(settings or {})})
         app = create_app(chosen, Plugins(chosen, [_Given(plugin, number) for number, plugin in enumerate(given)]))
         try:
             yield app
@@ -45,16 +44,6 @@ async def app_with(*plugins: object, settings: Mapping[str, Any] | None = None) 
             await app.host.aclose()
             # The process keeps the secrets that it has seen; those of one test are ordinary words to the next.
             vault.forget_all()
-
-
-class _OnlyGiven(Settings):
-    """The settings without the environment and without files."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
 
 
 class _Given(EntryPoint):

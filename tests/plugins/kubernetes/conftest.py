@@ -124,7 +124,7 @@ def write_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the kubeconfig or the pod of the machine it runs on."""
-    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KLEPAAS_KUBE_CONTEXT", "KLEPAAS_NAMESPACE"):
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KLEPAAS_K8S_CONTEXT", "KLEPAAS_K8S_NAMESPACE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 

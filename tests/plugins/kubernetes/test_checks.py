@@ -41,8 +41,8 @@ async def test_every_bad_finding_has_a_repair(write_kubeconfig: Any, open_cluste
         ]
     ):
         write_kubeconfig("https://127.0.0.1:1", user, name=f"c{number}")
-        bad.append(open_clusters(kube_exec_plugins=("tsh-missing",)))
-    bad.append(open_clusters(kube_context="nowhere"))
+        bad.append(open_clusters(exec_plugins=("tsh-missing",)))
+    bad.append(open_clusters(context="nowhere"))
     for clusters in bad:
         worse = [finding for finding in await _findings(clusters) if finding.level is not Level.OK]
         assert worse

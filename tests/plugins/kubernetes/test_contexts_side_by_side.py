@@ -39,7 +39,7 @@ async def test_a_dead_context_slows_no_other(
         paths = [write_kubeconfig(f"http://127.0.0.1:{hole.getsockname()[1]}", name="dead")]
         paths.append(write_kubeconfig(sandbox.url, name="alive"))
         monkeypatch.setenv("KUBECONFIG", os.pathsep.join(str(path) for path in paths))
-        clusters = open_clusters(kube_read_timeout_s=2.0)
+        clusters = open_clusters(read_timeout_s=2.0)
         alive, dead = await clusters.cluster("alive"), await clusters.cluster("dead")
         await alive.list(CONFIG_MAPS, "default")
         before_s = await _median_s(alive)

@@ -41,7 +41,7 @@ async def test_a_black_hole_times_out_within_the_limit(write_kubeconfig: Any, op
         hole.listen(8)
         write_kubeconfig(f"http://127.0.0.1:{hole.getsockname()[1]}")
         with anyio.fail_after(5), pytest.raises(TimedOut, match=r"\(context test\): no answer within") as caught:
-            await (await open_clusters(kube_read_timeout_s=0.2).cluster()).resource("pods")
+            await (await open_clusters(read_timeout_s=0.2).cluster()).resource("pods")
     assert caught.value.next_step
 
 
@@ -68,7 +68,7 @@ async def test_an_answer_that_drips_for_ever_ends(serve: Any, write_kubeconfig: 
     async with serve(drip) as server:
         write_kubeconfig(server.url)
         with anyio.fail_after(10), pytest.raises(TimedOut):
-            await (await open_clusters(kube_read_timeout_s=0.2).cluster()).resource("pods")
+            await (await open_clusters(read_timeout_s=0.2).cluster()).resource("pods")
 
 
 async def test_a_change_without_an_answer_is_said_to_be_unknown(
@@ -144,7 +144,7 @@ async def test_an_answer_without_end_is_refused_while_it_comes(
 async def test_a_dead_cluster_is_one_line_and_a_code_to_a_client_too(
     write_kubeconfig: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KLEPAAS_KUBE_READ_TIMEOUT_S", "0.3")
+    monkeypatch.setenv("KLEPAAS_K8S_READ_TIMEOUT_S", "0.3")
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen(8)

@@ -109,7 +109,7 @@ def _code(result: Any) -> str:
 @pytest.fixture
 def enabled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched on."""
-    monkeypatch.setenv("KLEPAAS_KUBE_EXEC", "true")
+    monkeypatch.setenv("KLEPAAS_K8S_EXEC", "true")
 
 
 async def _hello(connection: ServerConnection) -> None:

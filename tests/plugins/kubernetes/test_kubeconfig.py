@@ -60,7 +60,7 @@ async def test_settings_choose_the_default_context_and_namespace(tmp_path: Path,
     more = _part("two", "http://127.0.0.1:2")
     merged = {key: value + more[key] if key in more else value for key, value in content.items()}
     path = _write(tmp_path / "a", merged)
-    cluster = await open_clusters(kubeconfig=path, kube_context="two", namespace="mine").cluster()
+    cluster = await open_clusters(kubeconfig=path, context="two", namespace="mine").cluster()
     assert (cluster.context, cluster.default_namespace) == ("two", "mine")
 
 

@@ -42,7 +42,7 @@ def clock() -> FakeClock:
 async def clusters(proxy: FaultProxy, clock: FakeClock, write_kubeconfig: Any) -> AsyncIterator[Clusters]:
     """The sandbox behind that network, with short limits."""
     write_kubeconfig(proxy.url)
-    made = Clusters(KubernetesSettings(kube_read_timeout_s=0.5), upstreams=Upstreams(clock=clock))
+    made = Clusters(KubernetesSettings(read_timeout_s=0.5), upstreams=Upstreams(clock=clock))
     yield made
     await made.aclose()
 

@@ -190,7 +190,7 @@ async def _output(process: Process) -> tuple[bytes, bytes]:
 def _refused(context: str, why: str) -> Forbidden:
     return Forbidden(
         f"klepaas runs no program for context {context}: {why}",
-        next_step="The operator can allow a plugin by name in KLEPAAS_KUBE_EXEC_PLUGINS",
+        next_step="The operator can allow a plugin by name in KLEPAAS_K8S_EXEC_PLUGINS",
     )
 
 

@@ -94,7 +94,7 @@ class Merged:
         known = ", ".join(sorted(self.entries)[:20]) or "none"
         if name is None:
             raise NotFound(
-                "The kubeconfig has no current context", next_step=f"Name one of: {known}, or set KLEPAAS_KUBE_CONTEXT"
+                "The kubeconfig has no current context", next_step=f"Name one of: {known}, or set KLEPAAS_K8S_CONTEXT"
             )
         if name not in self.entries:
             raise NotFound(f"There is no context {name}", next_step=f"Known contexts: {known}")
@@ -157,7 +157,7 @@ class Kubeconfig:
             name: _entry(name, context, clusters, users, self._settings.namespace)
             for name, (context, _) in _by_name(nodes["contexts"], "context").items()
         }
-        return Merged(entries, self._settings.kube_context or current, tuple(files))
+        return Merged(entries, self._settings.context or current, tuple(files))
 
     def _in_cluster(self) -> Entry:
         folder = self._service_account_dir
