@@ -5,12 +5,11 @@ Health and doctor checks of the cluster are the kubernetes plugin's affair.
 
 from collections.abc import Iterable
 
-from klepaas.hookspecs import hookimpl
+from klepaas.hookspecs import Prompt, Resource, hookimpl
 from klepaas.host import Host
-from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
-__all__ = ["klepaas_settings", "klepaas_tools"]
+__all__ = ["klepaas_prompts", "klepaas_resources", "klepaas_tools"]
 
 
 @hookimpl
@@ -22,8 +21,16 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
 
 
 @hookimpl
-def klepaas_settings() -> Iterable[type[SettingsBase]]:
-    """How a rollout is judged."""
-    from klepaas_plugins.deployments.settings import RolloutSettings
+def klepaas_resources(host: Host) -> Iterable[Resource]:
+    """Offer the applications to read."""
+    from klepaas_plugins.deployments.resources import application_resources
 
-    yield RolloutSettings
+    return application_resources(host)
+
+
+@hookimpl
+def klepaas_prompts(host: Host) -> Iterable[Prompt]:
+    """Offer the prompts about applications, and the tutorial."""
+    from klepaas_plugins.deployments.prompts import application_prompts
+
+    return application_prompts(host)

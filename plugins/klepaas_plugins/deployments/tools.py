@@ -31,6 +31,14 @@ from klepaas_plugins.kubernetes.client import Clusters
 __all__ = ["Desk", "application_tools"]
 
 TOOLSET = "applications"
+# The words in which people wish for each, for the server's instructions.
+_OVERVIEW = ("overview", "what is wrong", "현황", "전체 상태")
+_STATUS = ("status", "endpoint", "URL", "why is it ill", "상태", "접속 주소", "원인")
+_LIST = ("applications", "앱 목록")
+_DEPLOY = ("deploy", "release", "new image", "배포", "업데이트")
+_SCALE = ("scale", "replicas", "스케일", "늘려", "줄여")
+_RESTART = ("restart", "재시작")
+_ROLL_BACK = ("roll back", "undo", "롤백", "되돌려")
 WAIT_MAX_S = 600
 # Beyond the longest wait: looking, applying and collecting evidence.
 _TIMEOUT_S = WAIT_MAX_S + 60.0
@@ -159,7 +167,7 @@ def _deploy(desk: Desk) -> Tool:
             return await agent.preview(request)
         return await told(desk.notifications, DEPLOYED, agent.deploy(request, _reporter(ctx), wait_s))
 
-    return _changing_tool(deploy_application, "Deploy an application", desk.deployed, idempotent=True)
+    return _changing_tool(deploy_application, "Deploy an application", desk.deployed, idempotent=True, words=_DEPLOY)
 
 
 def _changing(desk: Desk) -> Iterable[Tool]:
@@ -205,9 +213,9 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         with desk.hold(place, "restart_application", dry_run):
             return await desk.changer(place, wait_s, dry_run, ctx).restart()
 
-    yield _changing_tool(rollback_deployment, "Roll back an application", desk.targets)
-    yield _changing_tool(scale_application, "Scale an application", desk.targets, idempotent=True)
-    yield _changing_tool(restart_application, "Restart an application", desk.targets)
+    yield _changing_tool(rollback_deployment, "Roll back an application", desk.targets, words=_ROLL_BACK)
+    yield _changing_tool(scale_application, "Scale an application", desk.targets, idempotent=True, words=_SCALE)
+    yield _changing_tool(restart_application, "Restart an application", desk.targets, words=_RESTART)
 
 
 def _reading(desk: Desk) -> Iterable[Tool]:
@@ -229,12 +237,14 @@ def _reading(desk: Desk) -> Iterable[Tool]:
         """What runs in the cluster and what is wrong: nodes, unhealthy applications with causes, warnings, changes."""
         return await overview(await desk.clusters.cluster(context), namespace, desk.settings)
 
-    yield _reading_tool(get_deployment_status, "Status of an application")
-    yield _reading_tool(list_applications, "List applications")
-    yield _reading_tool(get_overview, "Overview of the cluster")
+    yield _reading_tool(get_deployment_status, "Status of an application", _STATUS)
+    yield _reading_tool(list_applications, "List applications", _LIST)
+    yield _reading_tool(get_overview, "Overview of the cluster", _OVERVIEW)
 
 
-def _changing_tool(function: Any, title: str, targets: Any, *, idempotent: bool = False) -> Tool:
+def _changing_tool(
+    function: Any, title: str, targets: Any, *, idempotent: bool = False, words: tuple[str, ...] = ()
+) -> Tool:
     return Tool(
         function,
         Effect.WRITE,
@@ -244,8 +254,9 @@ def _changing_tool(function: Any, title: str, targets: Any, *, idempotent: bool 
         idempotent=idempotent,
         timeout_s=_TIMEOUT_S,
         targets=targets,
+        words=words,
     )
 
 
-def _reading_tool(function: Any, title: str) -> Tool:
-    return Tool(function, Effect.READ, title, TOOLSET, foreign_text=True, idempotent=True)
+def _reading_tool(function: Any, title: str, words: tuple[str, ...]) -> Tool:
+    return Tool(function, Effect.READ, title, TOOLSET, foreign_text=True, idempotent=True, words=words)

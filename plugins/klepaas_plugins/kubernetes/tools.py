@@ -40,6 +40,10 @@ Namespace = Annotated[str | None, names.NAMESPACE]
 Manifests = Annotated[str, MANIFESTS, Field(description="YAML (--- between documents) or JSON")]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
 TOOLSET = "kubernetes"
+_OBJECTS = (
+    *("pods", "deployments", "services", "ingresses", "namespaces", "YAML"),
+    *("파드", "디플로이먼트", "서비스", "인그레스", "네임스페이스"),
+)
 
 
 class KubernetesTools:
@@ -56,13 +60,13 @@ class KubernetesTools:
         """The tools, declared; the one that runs commands only where it is switched on."""
         running = [_changing(self.k8s_exec, Effect.DESTRUCTIVE, "Run a command in a container", self._pod_target)]
         return [
-            Tool(self.k8s_get, Effect.READ, "Get Kubernetes objects", TOOLSET, foreign_text=True),
-            Tool(self.k8s_logs, Effect.READ, "Read container logs", TOOLSET, foreign_text=True),
-            Tool(self.k8s_events, Effect.READ, "List Kubernetes events", TOOLSET, foreign_text=True),
+            Tool(self.k8s_get, Effect.READ, "Get Kubernetes objects", TOOLSET, foreign_text=True, words=_OBJECTS),
+            Tool(self.k8s_logs, Effect.READ, "Read container logs", TOOLSET, foreign_text=True, words=("logs", "로그")),
+            Tool(self.k8s_events, Effect.READ, "List Kubernetes events", TOOLSET, foreign_text=True, words=("이벤트",)),
             _changing(self.k8s_apply, Effect.WRITE, "Apply manifests", self._manifest_targets, idempotent=True),
             _changing(self.k8s_create, Effect.WRITE, "Create objects", self._manifest_targets),
             _changing(self.k8s_delete, Effect.DESTRUCTIVE, "Delete one object", self._object_target),
-            Tool(self.k8s_top, Effect.READ, "Show resource usage", TOOLSET, foreign_text=True),
+            Tool(self.k8s_top, Effect.READ, "Show resource usage", TOOLSET, foreign_text=True, words=("사용량",)),
             Tool(self.k8s_explain, Effect.READ, "Explain fields", TOOLSET, foreign_text=True),
             Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
             *(running if self._clusters.settings.exec else []),

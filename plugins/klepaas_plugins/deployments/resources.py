@@ -1,0 +1,96 @@
+"""What of applications can be read as a resource: those of a namespace, and the state of one.
+
+    klepaas://applications/{context}/{namespace}
+    klepaas://applications/{context}/{namespace}/{app_name}
+
+Each is the same text as its tool's, so that a person can hand it to a model without a call.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Annotated, Any
+
+from klepaas import names
+from klepaas.completion import Completer
+from klepaas.host import Host
+from klepaas.output import Answer
+from klepaas.resources import Resource
+from klepaas_plugins.kubernetes.client import Cluster, Clusters, Completions
+
+__all__ = ["application_resources", "completions"]
+
+APPLICATIONS = "klepaas://applications/{context}/{namespace}"
+APPLICATION = f"{APPLICATIONS}/{{app_name}}"
+# Of each kind of workload; more are in no list that a person reads.
+WORKLOADS_MAX = 500
+
+Context = Annotated[str, names.CONTEXT]
+Namespace = Annotated[str, names.NAMESPACE]
+
+
+def application_resources(host: Host) -> Iterable[Resource]:
+    """The resources.
+
+    Args:
+        host: The server's settings and shared services.
+    """
+    reader = _Reader(host)
+    known = completions(Clusters.of(host))
+    listed = {name: known[name] for name in ("context", "namespace")}
+    yield Resource(
+        APPLICATIONS, reader.applications, "Applications of a namespace", foreign_text=True, completions=listed
+    )
+    yield Resource(
+        APPLICATION, reader.application, "State of an application", foreign_text=True, timeout_s=60, completions=known
+    )
+
+
+def completions(clusters: Clusters) -> dict[str, Completer]:
+    """What completes a context, a namespace and an application's name.
+
+    Args:
+        clusters: The clusters there are.
+    """
+    known = Completions(clusters)
+    applications = partial(_application_names, clusters)
+    return {"context": known.contexts, "namespace": known.namespaces, "app_name": applications}
+
+
+async def _application_names(clusters: Clusters, chosen: Mapping[str, str]) -> Iterable[str]:
+    from klepaas_plugins.deployments.applications import KINDS, application_of
+    from klepaas_plugins.deployments.together import together
+
+    cluster = await clusters.cluster(chosen.get("context"))
+    place = chosen.get("namespace") or cluster.default_namespace
+    pages = await together(*(partial(_metadata, cluster, kind, place) for kind in KINDS))
+    return sorted({application_of(item) for page in pages for item in page})
+
+
+async def _metadata(cluster: Cluster, kind: str, namespace: str) -> list[dict[str, Any]]:
+    resource = await cluster.resource(f"{kind.lower()}s.apps")
+    page = await cluster.metadata(resource, namespace, limit=WORKLOADS_MAX)
+    return list(page.get("items") or ())
+
+
+class _Reader:
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def applications(self, context: Context, namespace: Namespace) -> Answer:
+        """The applications of a namespace with their state and image, unhealthy first."""
+        from klepaas_plugins.deployments.listing import list_applications
+        from klepaas_plugins.deployments.settings import RolloutSettings
+
+        cluster = await Clusters.of(self._host).cluster(context)
+        return await list_applications(cluster, namespace, RolloutSettings.of(self._host).unschedulable_grace_s)
+
+    async def application(
+        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]
+    ) -> Answer:
+        """How an application is: state, cause of trouble with log lines and events, endpoint, earlier revisions."""
+        from klepaas_plugins.deployments.place import place_of
+        from klepaas_plugins.deployments.settings import RolloutSettings
+        from klepaas_plugins.deployments.status import status_of
+
+        place = await place_of(Clusters.of(self._host), app_name, namespace, context)
+        return await status_of(place, RolloutSettings.of(self._host))

@@ -1,0 +1,124 @@
+"""The tutorial: a prompt that lets a model guide a newcomer through nine steps, each a few calls of tools.
+
+Where a person stands is theirs to know: the conversation holds it, or the argument `step` says it. The server keeps
+nothing. The steps are data (`prompt_texts/tutorial.toml`), so that a test can do what the text says.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from klepaas import names
+from klepaas.completion import Completer
+from klepaas.prompts import Prompt
+from klepaas_plugins.deployments.prompt_wordings import TUTORIAL
+
+__all__ = ["Call", "Step", "steps", "tutorial_prompt"]
+
+_BEGIN: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "start": "Begin with step 1. Tell me first what the tutorial is about, in three sentences.",
+        "reset": "Do the last step first: it deletes what an earlier run made. What is not there is fine. Then begin "
+        "with step 1.",
+        "next": "I have done everything before step {number}. Begin there.",
+    },
+    "ko": {
+        "start": "1단계부터 시작하세요. 먼저 튜토리얼에서 무엇을 하는지 세 문장으로 알려 주세요.",
+        "reset": "먼저 마지막 단계를 해서 이전에 만든 것을 삭제하세요. 이미 없다면 괜찮습니다. 그런 다음 1단계부터 "
+        "시작하세요.",
+        "next": "{number}단계 전까지는 마쳤습니다. 그 단계부터 시작하세요.",
+    },
+}
+_FAILS = {"en": "meant to fail", "ko": "일부러 실패"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that a step makes.
+
+    Attributes:
+        tool: The tool.
+        arguments: Its arguments.
+        fails: Whether it is meant to.
+        shows: What its answer holds.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    fails: bool
+    shows: str
+
+    def text(self, place: Mapping[str, str]) -> str:
+        """The call as a model would write it.
+
+        Args:
+            place: What is added to its arguments: where it works.
+        """
+        added = {} if self.tool == "k8s_contexts" else _fitting(self.tool, place)
+        named = {**self.arguments, **added}
+        return f"{self.tool}({', '.join(f'{name}={json.dumps(value)}' for name, value in named.items())})"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step.
+
+    Attributes:
+        name: Its name.
+        words: By language: its title, and what is said of it.
+        calls: What it does.
+    """
+
+    name: str
+    words: Mapping[str, tuple[str, str]]
+    calls: tuple[Call, ...]
+
+
+def steps() -> list[Step]:
+    """The steps, in their order."""
+    text = files(__package__).joinpath("prompt_texts", "tutorial.toml").read_text(encoding="utf-8")
+    return [_step(found) for found in tomllib.loads(text)["step"]]
+
+
+def _step(found: Mapping[str, Any]) -> Step:
+    calls = [
+        Call(call["tool"], call.get("arguments", {}), call.get("fails", False), call["shows"]) for call in found["call"]
+    ]
+    return Step(found["name"], {spoken: tuple(found[spoken]) for spoken in TUTORIAL}, tuple(calls))
+
+
+async def tutorial(
+    step: Literal["start", "1", "2", "3", "4", "5", "6", "7", "8", "9", "reset"] = "start",
+    namespace: Annotated[str | None, names.NAMESPACE] = None,
+    context: Annotated[str | None, names.CONTEXT] = None,
+    language: Literal["en", "ko"] = "en",
+) -> str:
+    """Be guided through the tutorial."""
+    text = files(__package__).joinpath("prompt_texts", f"tutorial.{language}.md").read_text(encoding="utf-8")
+    place = {name: value for name, value in (("namespace", namespace), ("context", context)) if value}
+    begin = _BEGIN[language].get(step) or _BEGIN[language]["next"].format(number=step)
+    shown = "\n\n".join(_shown(number, one, language, place) for number, one in enumerate(steps(), 1))
+    return text.replace("{begin}", begin).replace("{steps}", shown)
+
+
+def tutorial_prompt(completions: Mapping[str, Completer]) -> Prompt:
+    """The prompt.
+
+    Args:
+        completions: What completes a context and a namespace.
+    """
+    return Prompt(tutorial, TUTORIAL, completions)
+
+
+def _shown(number: int, step: Step, language: str, place: Mapping[str, str]) -> str:
+    title, said = step.words[language]
+    calls = [f"   - `{call.text(place)}`{f' ({_FAILS[language]})' if call.fails else ''}" for call in step.calls]
+    return "\n".join([f"{number}. **{title}.** {said}", *calls])
+
+
+def _fitting(tool: str, place: Mapping[str, str]) -> Mapping[str, str]:
+    """The overview of a namespace is not the overview of a cluster, which is what the step shows."""
+    return {name: value for name, value in place.items() if tool != "get_overview" or name == "context"}
