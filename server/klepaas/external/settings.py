@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from klepaas.settings import SettingsBase
 
 __all__ = ["ExternalSettings"]
 
 
-class ExternalSettings(BaseSettings):
+class ExternalSettings(SettingsBase):
     """The settings of external providers; every field is `KLEPAAS_` and its name in upper case."""
-
-    model_config = SettingsConfigDict(env_prefix="KLEPAAS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     mcp_config: Annotated[
         Path | None, Field(description="File with further MCP servers, in the shape of an mcp.json")
