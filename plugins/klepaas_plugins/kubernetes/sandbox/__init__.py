@@ -4,7 +4,7 @@ It answers as a Kubernetes 1.36 API server was recorded to answer, and decodes, 
 server's own schemas (`openapi`). Objects are held in memory and gone when it stops.
 
 What moves by itself: Deployments, ReplicaSets, StatefulSets with their claims (without partitions), DaemonSets, Jobs,
-pods (by their image's name, see `pod_behaviour`), endpoints of Services, claims and volumes (see `provision`),
+pods (by their image's name, see `fates`), endpoints of Services, claims and volumes (see `provision`),
 HorizontalPodAutoscalers (resource metrics only, see `serve_metrics`), garbage collection, namespaces, the status of
 ResourceQuotas and PodDisruptionBudgets, CustomResourceDefinitions.
 
@@ -21,7 +21,7 @@ out, logs of any size and lists of any length that are made while they are sent.
 
 What is not done: admission webhooks; parameters and variables of policies; quota scopes; OpenAPI version 2, and the
 parameters of operations in version 3; conversion between versions of a custom kind other than by name; taints and
-affinities; init containers and liveness probes; exec, attach, port-forward, following logs; pages of a list as of the
+affinities; startup probes; exec, attach, port-forward, following logs; pages of a list as of the
 first page's moment; events.k8s.io; protobuf. Of logs: `previous` is answered only for a container that has ended
 before, as a kubelet does; the recordings hold an answer of a stand-in that had logs of runs that never were.
 """

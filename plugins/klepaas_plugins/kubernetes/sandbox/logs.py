@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 
+from .fates import life_of
 from .floods import log
 from .model import Json, micro_timestamp, seconds_of
 from .objects import Objects
 from .pod_behaviour import log_lines
-from .resources import PODS
+from .references import environments
+from .resources import CONFIG_MAPS, PODS, SECRETS
 from .status import bad_request, integer, not_found
 
 
@@ -55,17 +57,19 @@ class Logs:
         previous = query.get("previous") in ("true", "1")
         started_s = _started_s(pod, container["name"], previous=previous)
         now_s = time.time()
-        lines = self._lines(namespace, name, container, started_s, now_s)
+        lines = self._lines(pod, container, started_s, now_s)
         return log_text(lines, query, now_s)
 
-    def _lines(
-        self, namespace: str, name: str, container: Json, started_s: float, now_s: float
-    ) -> list[tuple[float, str]]:
+    def _lines(self, pod: Json, container: Json, started_s: float, now_s: float) -> list[tuple[float, str]]:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         found = [key for key in self._planted if key[0] == namespace and name.startswith(key[1])]
         if found:
             text = self._planted[max(found, key=lambda key: len(key[1]))]
             return [(started_s, line) for line in text.splitlines()]
-        return log_lines(container, started_s, now_s)
+        kinds = {"ConfigMap": CONFIG_MAPS, "Secret": SECRETS}
+        known = environments(pod["spec"], lambda kind, of: self._objects.store.get(kinds[kind], namespace, of))
+        life = life_of(pod["spec"], container, known[container["name"]], pod.get("status", {}).get("podIP", ""))
+        return log_lines(container, started_s, now_s, life)
 
 
 def log_text(lines: list[tuple[float, str]], query: Mapping[str, str], now_s: float) -> str:
@@ -117,7 +121,8 @@ def _started_s(pod: Json, container: str, *, previous: bool) -> float:
         ApiError: 400 when there was none.
     """
     name = pod["metadata"]["name"]
-    statuses = pod.get("status", {}).get("containerStatuses") or []
+    held = pod.get("status", {})
+    statuses = [*(held.get("initContainerStatuses") or ()), *(held.get("containerStatuses") or ())]
     status = next((one for one in statuses if one["name"] == container), None)
     ended = (status or {}).get("lastState", {}).get("terminated")
     if previous:
@@ -129,9 +134,11 @@ def _started_s(pod: Json, container: str, *, previous: bool) -> float:
     if run:
         return seconds_of(run["startedAt"])
     reason = state.get("waiting", {}).get("reason", "")
-    if reason == "ContainerCreating" or not status:
+    if reason in ("ContainerCreating", "PodInitializing") or not status:
         if not status and not pod["spec"].get("nodeName"):
             raise bad_request(f"pod {name} does not have a host assigned")
-        raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
+        raise bad_request(
+            f'container "{container}" in pod "{name}" is waiting to start: {reason or "ContainerCreating"}'
+        )
     why = "trying and failing to pull image" if reason in ("ErrImagePull", "ImagePullBackOff") else reason
     raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: {why}')

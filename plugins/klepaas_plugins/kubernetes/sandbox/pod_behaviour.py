@@ -1,25 +1,25 @@
-"""How a pod behaves by its image's name: pure functions of the pod's spec and of time, without I/O.
+"""How a pod behaves: pure functions of its spec, of what it takes from elsewhere, and of time, without I/O.
 
-The last segment of an image's path decides: `crash` ends in CrashLoopBackOff with exit code 1, `oom` in OOMKilled,
-`missing` in ImagePullBackOff, `unready` runs and is never ready, `slow` is ready late, any other runs. A failing
-container is never ready in between, as if it had a readiness probe. In a pod that is not restarted (of a Job),
-containers end by themselves, and those that fail do so for good.
+What becomes of a container is `fates`' affair; this says what its pod looks like at a moment. A container that crashes
+is never ready in between, as if it had a readiness probe; one that its liveness probe kills, or that is flaky, is. In a
+pod that is not restarted (of a Job), containers end by themselves, and those that fail do so for good.
 
-The messages are those a kubelet writes. Init containers are taken as done at once; liveness probes are not simulated.
+The messages are those a kubelet writes. Init containers that do not fail are taken as done at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
+from .fates import EXITS, Fate, Life, fate_of, life_of
 from .model import Json, Timing, timestamp
 
-Fate = Literal["run", "crash", "oom", "missing", "unready", "slow"]
-_FAILING: tuple[Fate, ...] = ("crash", "oom", "missing", "unready", "slow")
+__all__ = ["Observation", "Pod", "PodEvent", "fate_of", "log_lines", "observe", "qos_class"]
+
 _BACK_OFF_LIMIT_S = 300.0
-_EXITS = {"crash": (1, "Error"), "oom": (137, "OOMKilled")}
+# How many times as long as becoming ready takes, a container runs before it is killed or falls over.
+_ALIVE: dict[Fate, int] = {"killed": 5, "flaky": 12}
 _MAX_RESTARTS = 64
 
 
@@ -55,6 +55,7 @@ class Pod:
     Args:
         started_s: Unix time at which the node took the pod on.
         blocked: container name to (reason, message) of what keeps it from being created; `""` holds the whole pod.
+        environments: each container's variables, by its name.
     """
 
     namespace: str
@@ -65,6 +66,11 @@ class Pod:
     host_ip: str
     started_s: float
     blocked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def life(self, container: Json) -> Life:
+        """What becomes of one of its containers."""
+        return life_of(self.spec, container, self.environments.get(container["name"], {}), self.ip)
 
     @property
     def restarts(self) -> bool:
@@ -81,16 +87,14 @@ class _Seen:
     done: int | None = None
 
 
-def fate_of(image: str) -> Fate:
-    """What becomes of a container, by its image's name."""
-    last = image.rsplit("/", 1)[-1]
-    return next((fate for fate in _FAILING if fate in last), "run")
-
-
 def observe(pod: Pod, now_s: float, timing: Timing) -> Observation:
     """A scheduled pod's status and events at a moment."""
-    seen = [_observe_container(pod, container, now_s, timing) for container in pod.spec.get("containers", [])]
-    ready = all(one.ready for one in seen)
+    first = _observe_init(pod, now_s, timing)
+    if first and not first[-1].ready:
+        later = [_status(container, _waiting("PodInitializing")) for container in pod.spec.get("containers", [])]
+        seen = [_Seen(status, [], None) for status in later]
+    else:
+        seen = [_observe_container(pod, container, now_s, timing) for container in pod.spec.get("containers", [])]
     codes = [one.done for one in seen]
     running = any("running" in one.status["state"] or one.status["lastState"] for one in seen)
     phase = "Running" if running or any(code is not None for code in codes) else "Pending"
@@ -99,14 +103,17 @@ def observe(pod: Pod, now_s: float, timing: Timing) -> Observation:
     held = "" in pod.blocked
     status: Json = {
         "phase": phase,
-        "conditions": _conditions(pod, seen, ready, phase, now_s, held),
+        "conditions": _conditions(pod, first, seen, phase, now_s),
         "hostIP": pod.host_ip,
         "startTime": timestamp(pod.started_s),
         "containerStatuses": [one.status for one in seen],
         "qosClass": qos_class(pod.spec),
     }
+    if first:
+        status["initContainerStatuses"] = [one.status for one in first]
     if not held:
         status |= {"podIP": pod.ip, "podIPs": [{"ip": pod.ip}]}
+    seen = [*first, *seen]
     times = [one.next_s for one in seen if one.next_s is not None and one.next_s > now_s]
     events = [event for one in seen for event in one.events if event.at_s <= now_s]
     if held:
@@ -114,8 +121,25 @@ def observe(pod: Pod, now_s: float, timing: Timing) -> Observation:
     return Observation(status, sorted(events, key=lambda event: event.at_s), min(times, default=None))
 
 
-def _conditions(pod: Pod, seen: list[_Seen], ready: bool, phase: str, now_s: float, held: bool) -> list[Json]:
+def _observe_init(pod: Pod, now_s: float, timing: Timing) -> list[_Seen]:
+    """The init containers, up to the first that does not come to its end; empty where there are none."""
+    seen: list[_Seen] = []
+    for container in pod.spec.get("initContainers") or ():
+        if seen and not seen[-1].ready:
+            seen.append(_Seen(_status(container, _waiting("PodInitializing")), [], None))
+        elif container["name"] in pod.blocked or "" in pod.blocked or pod.life(container).fate in (*EXITS, "missing"):
+            seen.append(_observe_container(pod, container, now_s, timing))
+        else:
+            ended = _terminated(0, "Completed", pod.started_s, pod.started_s)
+            seen.append(_Seen(_status(container, ended, ready=True), [], None, ready=True))
+    # The last one decides whether the others may begin.
+    return [*seen[:-1], replace(seen[-1], ready=all(one.ready for one in seen))] if seen else []
+
+
+def _conditions(pod: Pod, first: list[_Seen], seen: list[_Seen], phase: str, now_s: float) -> list[Json]:
     names = [one.status["name"] for one in seen if not one.ready]
+    unfinished = [one.status["name"] for one in first if not one.status["ready"]]
+    ready, held = all(one.ready for one in seen), "" in pod.blocked
 
     def condition(kind: str, holds: bool, *, says: bool = False) -> Json:
         at_s = now_s if kind in ("ContainersReady", "Ready") and holds else pod.started_s
@@ -132,9 +156,13 @@ def _conditions(pod: Pod, seen: list[_Seen], ready: bool, phase: str, now_s: flo
             made["message"] = f"containers with unready status: [{' '.join(names)}]"
         return made
 
+    initialized = condition("Initialized", not unfinished)
+    if unfinished:
+        initialized["reason"] = "ContainersNotInitialized"
+        initialized["message"] = f"containers with incomplete status: [{' '.join(unfinished)}]"
     return [
         condition("PodScheduled", True),
-        condition("Initialized", True),
+        initialized,
         condition("PodReadyToStartContainers", not held),
         condition("ContainersReady", ready, says=True),
         condition("Ready", ready, says=True),
@@ -167,7 +195,8 @@ def _observe_container(pod: Pod, container: Json, now_s: float, timing: Timing) 
     events = [PodEvent("Normal", "Pulling", f'Pulling image "{image}"', pod.started_s, name)]
     if now_s < pulled_s:
         return _Seen(_status(container, _waiting("ContainerCreating")), events, pulled_s)
-    fate = fate_of(image)
+    life = pod.life(container)
+    fate = life.fate
     if fate == "missing":
         return _pull_failure(container, events, pulled_s, now_s, timing)
     said = f'Successfully pulled image "{image}" in {timing.pull_s * 1000:.0f}ms'
@@ -178,12 +207,12 @@ def _observe_container(pod: Pod, container: Json, now_s: float, timing: Timing) 
         return _Seen(_status(container, _waiting(reason, message)), events, None)
     if now_s < begun_s:
         return _Seen(_status(container, _waiting("ContainerCreating")), events, begun_s)
-    if fate in _EXITS and pod.restarts:
-        return _crash_loop(pod, container, fate, events, begun_s, now_s, timing)
+    if fate in EXITS and pod.restarts:
+        return _crash_loop(pod, container, life, events, begun_s, now_s, timing)
     events += _started(name, begun_s, 1)
-    if fate in _EXITS or pod.spec.get("restartPolicy", "Always") != "Always":
+    if fate in EXITS or pod.spec.get("restartPolicy", "Always") != "Always":
         return _ending(container, fate, events, begun_s, now_s, timing)
-    return _running(pod, container, fate, events, begun_s, now_s, timing)
+    return _running(container, life, events, begun_s, now_s, timing)
 
 
 def _started(name: str, at_s: float, count: int) -> list[PodEvent]:
@@ -221,41 +250,44 @@ def _full_reference(image: str) -> str:
     return named if ":" in named.rsplit("/", 1)[-1] or "@" in named else f"{named}:latest"
 
 
-def _terminated(code: int, reason: str, begun_s: float, ended_s: float) -> Json:
+def _terminated(code: int, reason: str, begun_s: float, ended_s: float, message: str = "") -> Json:
     return {
         "terminated": {
             "exitCode": code,
             "reason": reason,
+            **({"message": message} if message else {}),
             "startedAt": timestamp(begun_s),
             "finishedAt": timestamp(ended_s),
         }
     }
 
 
-def _runs(begun_s: float, timing: Timing) -> Iterator[tuple[int, float, float, float]]:
+def _runs(begun_s: float, alive_s: float, timing: Timing) -> Iterator[tuple[int, float, float, float]]:
     """Each run of a crashing container: its number, when it begins and ends, and when the next one begins."""
     for number in range(_MAX_RESTARTS):
-        ended_s = begun_s + timing.start_s
+        ended_s = begun_s + alive_s
         back_s = min(timing.back_off_s * 2**number, _BACK_OFF_LIMIT_S)
         yield number, begun_s, ended_s, ended_s + back_s
         begun_s = ended_s + back_s
 
 
 def _crash_loop(
-    pod: Pod, container: Json, fate: Fate, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing
+    pod: Pod, container: Json, life: Life, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing
 ) -> _Seen:
     name = container["name"]
-    code, why = _EXITS[fate]
+    code, why = EXITS[life.fate]
+    starts = life.fate != "unstartable"
+    alive_s = timing.ready_s * _ALIVE[life.fate] if life.fate in _ALIVE else timing.start_s
     last: Json = {}
-    for number, run_s, ended_s, again_s in _runs(begun_s, timing):
+    for number, run_s, ended_s, again_s in _runs(begun_s, alive_s if starts else 0.0, timing):
         events = [event for event in events if event.reason not in ("Created", "Started")]
-        events += _started(name, run_s, number + 1)
+        events += _started(name, run_s, number + 1)[: 2 if starts else 1]
         if now_s < ended_s:
-            state: Json = {"running": {"startedAt": timestamp(run_s)}}
-            return _Seen(_status(container, state, last=last, restarts=number), events, ended_s)
-        last = _terminated(code, why, run_s, ended_s)
+            return _between(container, life, events, (run_s, ended_s, number), last, now_s, timing)
+        last = _terminated(code, why, run_s, ended_s, "" if starts else life.words[0])
         said = f"Back-off restarting failed container {name} in pod {pod.name}_{pod.namespace}({pod.uid})"
-        events = [event for event in events if event.reason != "BackOff"]
+        events = [event for event in events if event.reason not in ("BackOff", "Failed", "Unhealthy", "Killing")]
+        events += _ended(life, name, ended_s, number + 1)
         events.append(PodEvent("Warning", "BackOff", said, ended_s, name, number + 1))
         if now_s < again_s:
             delay = _duration_text(min(10 * 2**number, 300))
@@ -265,6 +297,32 @@ def _crash_loop(
     message = f"back-off 5m0s restarting failed container={name} pod={pod.name}_{pod.namespace}({pod.uid})"
     status = _status(container, _waiting("CrashLoopBackOff", message), last=last, restarts=_MAX_RESTARTS)
     return _Seen(status, events, None)
+
+
+def _between(
+    container: Json, life: Life, events: list[PodEvent], run: tuple[float, float, int], last: Json, now_s: float,
+    timing: Timing,
+) -> _Seen:  # fmt: skip
+    """A container that will end, while it runs."""
+    run_s, ended_s, number = run
+    ready_s = run_s + timing.ready_s
+    ready = life.fate in _ALIVE and now_s >= ready_s
+    state: Json = {"running": {"startedAt": timestamp(run_s)}}
+    status = _status(container, state, ready=ready, last=last, restarts=number)
+    return _Seen(status, events, ended_s if ready or life.fate not in _ALIVE else ready_s, ready)
+
+
+def _ended(life: Life, name: str, at_s: float, count: int) -> list[PodEvent]:
+    """What the kubelet says of the end, beside that it will start the container again."""
+    if life.fate == "unstartable":
+        return [PodEvent("Warning", "Failed", f"Error: {life.words[0]}", at_s, name, count)]
+    if life.fate != "killed":
+        return []
+    killing = f"Container {name} failed liveness probe, will be restarted"
+    return [
+        PodEvent("Warning", "Unhealthy", f"Liveness probe failed: {life.words[0]}", at_s, name, 3 * count),
+        PodEvent("Normal", "Killing", killing, at_s, name, count),
+    ]
 
 
 def _duration_text(seconds: int) -> str:
@@ -277,35 +335,27 @@ def _ending(container: Json, fate: Fate, events: list[PodEvent], begun_s: float,
         return _Seen(
             _status(container, {"running": {"startedAt": timestamp(begun_s)}}, ready=True), events, ended_s, True
         )
-    code, why = _EXITS.get(fate, (0, "Completed"))
+    code, why = EXITS.get(fate, (0, "Completed"))
     return _Seen(_status(container, _terminated(code, why, begun_s, ended_s)), events, None, done=code)
 
 
 def _running(
-    pod: Pod, container: Json, fate: Fate, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing
+    container: Json, life: Life, events: list[PodEvent], begun_s: float, now_s: float, timing: Timing
 ) -> _Seen:
     state: Json = {"running": {"startedAt": timestamp(begun_s)}}
-    if fate == "unready":
+    if life.fate == "unready":
         failures = 0
         while failures < 32 and begun_s + timing.ready_s * 2**failures <= now_s:
             failures += 1
         failed_s = begun_s + timing.ready_s * 2 ** max(failures - 1, 0)
         if failures:
-            said = f"Readiness probe failed: {_probe_failure(pod, container)}"
+            said = f"Readiness probe failed: {life.words[0]}"
             events.append(PodEvent("Warning", "Unhealthy", said, failed_s, container["name"], failures))
         next_s = begun_s + timing.ready_s * 2**failures if failures < 32 else None
         return _Seen(_status(container, state), events, next_s)
-    ready_s = begun_s + (timing.slow_ready_s if fate == "slow" else timing.ready_s)
+    ready_s = begun_s + (timing.slow_ready_s if life.fate == "slow" else timing.ready_s)
     ready = now_s >= ready_s
     return _Seen(_status(container, state, ready=ready), events, None if ready else ready_s, ready)
-
-
-def _probe_failure(pod: Pod, container: Json) -> str:
-    probe = (container.get("readinessProbe") or {}).get("httpGet") or {}
-    port = probe.get("port") or (container.get("ports") or [{}])[0].get("containerPort", 8080)
-    if probe:
-        return "HTTP probe failed with statuscode: 503"
-    return f"dial tcp {pod.ip}:{port}: connect: connection refused"
 
 
 def qos_class(spec: Json) -> str:
@@ -322,19 +372,21 @@ def qos_class(spec: Json) -> str:
     return "Guaranteed"
 
 
-def log_lines(container: Json, started_s: float, now_s: float) -> list[tuple[float, str]]:
-    """What a container has written, with the time of each line."""
-    fate = fate_of(container["image"])
-    count = 200 if fate not in _EXITS else 3
-    lines = [
-        (started_s, f"{timestamp(started_s)} INFO request id={number} path=/healthz status=200")
-        for number in range(count)
-    ]
-    if fate == "crash":
-        lines.append(
-            (started_s, f"{timestamp(started_s)} ERROR could not connect to postgres at db:5432: connection refused")
-        )
-        lines.append((started_s, f"{timestamp(started_s)} FATAL exiting"))
-    elif fate == "oom":
-        lines.append((started_s, f"{timestamp(started_s)} INFO loading the whole table into memory"))
-    return [line for line in lines if line[0] <= now_s]
+def log_lines(
+    container: Json, started_s: float, now_s: float, life: Life | None = None
+) -> list[tuple[float, str]]:  # fmt: skip
+    """What a container has written, with the time of each line.
+
+    Args:
+        container: The container.
+        started_s: When its run began, Unix time.
+        now_s: The time now.
+        life: What becomes of it. None: what its image's name says.
+    """
+    life = life or life_of({}, container, {}, "10.1.0.1")
+    stamp = timestamp(started_s)
+    count = 200 if life.fate not in EXITS else 3
+    texts = [f"INFO request id={number} path=/healthz status=200" for number in range(count)]
+    if life.fate in ("crash", "oom", "flaky"):
+        texts += life.words
+    return [(started_s, f"{stamp} {text}") for text in texts] if started_s <= now_s else []

@@ -4,7 +4,7 @@
 registers nodes, keeps their leases fresh, moves the pods bound to them as `pod_behaviour.observe` says, and, given a
 certificate, answers the API server's log requests over TLS on loopback, at port 10250 and on.
 
-Not done: ConfigMaps and Secrets that are missing (only the sandbox's own kubelet looks for them), exec, metrics.
+Not done: exec, metrics.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -35,6 +35,7 @@ from .logs import log_text
 from .model import Json, Timing, micro_timestamp, seconds_of, timestamp
 from .pod_behaviour import Pod, PodEvent, log_lines, observe
 from .pods import is_finished
+from .references import environments, missing, referred
 from .seed import node_status
 from .server import QuietServer
 from .status import ApiError
@@ -56,6 +57,7 @@ class _Life:
     pod: Pod
     changed: anyio.Event = field(default_factory=anyio.Event)
     emitted: dict[tuple[str, str], int] = field(default_factory=dict)
+    looked: bool = False
 
 
 class StandInKubelet:
@@ -168,8 +170,26 @@ class StandInKubelet:
             with anyio.move_on_after(None if next_s is None else max(next_s - time.time(), 0.01)):
                 await life.changed.wait()
 
+    async def _look_up(self, life: _Life) -> None:
+        """See what the pod takes from ConfigMaps and Secrets, until all of it is there."""
+        if life.looked and not life.pod.blocked:
+            return
+        found: dict[tuple[str, str], Json | None] = {}
+        for kind, name in referred(life.pod.spec):
+            path = f"/api/v1/namespaces/{life.pod.namespace}/{kind.lower()}s/{name}"
+            answer = await self._api.get(path)
+            found[kind, name] = answer.json() if answer.status_code == 200 else None
+        spec, find = life.pod.spec, lambda kind, name: found.get((kind, name))
+        held, known = missing(life.pod.namespace, spec, find), environments(spec, find)
+        life.pod, life.looked = replace(life.pod, blocked=held, environments=known), True
+
     async def _step(self, life: _Life) -> float | None:
         now_s = time.time()
+        try:
+            await self._look_up(life)
+        except httpx.HTTPError as error:
+            _log.warning("what %s refers to cannot be read: %r", life.pod.name, error)
+            return now_s + _RETRY_S
         seen = observe(life.pod, now_s, self._timing)
         status = keep_times(life.object.get("status") or {}, seen.status)
         status.pop("qosClass", None)
@@ -179,7 +199,7 @@ class StandInKubelet:
             return now_s + _RETRY_S
         for event in seen.events:
             await self._report(life, event)
-        return seen.next_s
+        return now_s + _RETRY_S if life.pod.blocked else seen.next_s
 
     async def _report(self, life: _Life, event: PodEvent) -> None:
         key = event.reason, event.message
@@ -211,13 +231,15 @@ class StandInKubelet:
         return PlainTextResponse("no such pod", 404)
 
     def _log_of(self, life: _Life, name: str, query: Mapping[str, str]) -> Response:
-        container = next((one for one in life.pod.spec["containers"] if one["name"] == name), None)
+        every = [*life.pod.spec["containers"], *(life.pod.spec.get("initContainers") or ())]
+        container = next((one for one in every if one["name"] == name), None)
         if container is None:
             return PlainTextResponse("no such container", 404)
         now_s = time.time()
         started_s = life.pod.started_s + self._timing.pull_s + self._timing.start_s
         try:
-            return PlainTextResponse(log_text(log_lines(container, started_s, now_s), query, now_s))
+            lines = log_lines(container, started_s, now_s, life.pod.life(container))
+            return PlainTextResponse(log_text(lines, query, now_s))
         except ApiError as error:
             return PlainTextResponse(str(error), error.code)
 

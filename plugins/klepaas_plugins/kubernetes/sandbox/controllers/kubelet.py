@@ -15,6 +15,7 @@ from klepaas_plugins.kubernetes.sandbox.model import Json
 from klepaas_plugins.kubernetes.sandbox.objects import Objects
 from klepaas_plugins.kubernetes.sandbox.pod_behaviour import Observation, Pod, observe
 from klepaas_plugins.kubernetes.sandbox.pods import is_finished
+from klepaas_plugins.kubernetes.sandbox.references import Find, environments, missing
 from klepaas_plugins.kubernetes.sandbox.resources import CONFIG_MAPS, NODES, PODS, SECRETS
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
@@ -96,54 +97,24 @@ class Kubelet(Base):
             self._addresses += 1
             address = f"10.1.{self._addresses // 250 % 250}.{self._addresses % 250 + 1}"
             known = Pod(meta["namespace"], meta["name"], uid, stored["spec"], address, "127.0.0.1", now_s)
+            known = replace(known, environments=environments(known.spec, self._finder(known.namespace)))
         was = known.blocked
-        known = replace(known, spec=stored["spec"], blocked=self._missing(stored))
+        find = self._finder(meta["namespace"])
+        known = replace(known, spec=stored["spec"], blocked=missing(meta["namespace"], stored["spec"], find))
         if known.blocked:
             self._blocked[uid] = key_of(stored)
         elif was:
             # What was missing is there: the container starts now, its image being there already.
-            known = replace(known, started_s=now_s - self.timing.pull_s)
+            found = environments(known.spec, find)
+            known = replace(known, started_s=now_s - self.timing.pull_s, environments=found)
             self._blocked.pop(uid, None)
         self._pods[uid] = known
         return known
 
-    def _missing(self, pod: Json) -> dict[str, tuple[str, str]]:
-        """What keeps containers, or the whole pod, from being created."""
-        namespace = pod["metadata"]["namespace"]
-        for volume in pod["spec"].get("volumes") or ():
-            for source, field, resource in (("configMap", "name", CONFIG_MAPS), ("secret", "secretName", SECRETS)):
-                held = volume.get(source)
-                if held and not held.get("optional") and not self.store.get(resource, namespace, held.get(field, "")):
-                    what = f'{resource.singular} "{held.get(field, "")}" not found'
-                    return {"": ("FailedMount", f'MountVolume.SetUp failed for volume "{volume["name"]}" : {what}')}
-        found = {}
-        for container in pod["spec"].get("containers") or ():
-            said = self._missing_reference(namespace, container)
-            if said:
-                found[container["name"]] = ("CreateContainerConfigError", said)
-        return found
-
-    def _missing_reference(self, namespace: str, container: Json) -> str:
-        references = [
-            (source, field) for source in container.get("envFrom") or () for field in ("configMapRef", "secretRef")
-        ]
-        references += [
-            (variable["valueFrom"], field)
-            for variable in container.get("env") or ()
-            if variable.get("valueFrom")
-            for field in ("configMapKeyRef", "secretKeyRef")
-        ]
-        for source, field in references:
-            reference = source.get(field)
-            if not reference or reference.get("optional"):
-                continue
-            resource = CONFIG_MAPS if field.startswith("configMap") else SECRETS
-            held = self.store.get(resource, namespace, reference.get("name", ""))
-            if held is None:
-                return f'{resource.singular} "{reference.get("name", "")}" not found'
-            if "key" in reference and reference["key"] not in (held.get("data") or {}):
-                return f"couldn't find key {reference['key']} in {resource.kind} {namespace}/{reference['name']}"
-        return ""
+    def _finder(self, namespace: str) -> Find:
+        """Finds what pods of a namespace refer to."""
+        kinds = {"ConfigMap": CONFIG_MAPS, "Secret": SECRETS}
+        return lambda kind, name: self.store.get(kinds[kind], namespace, name)
 
     def _report(self, stored: Json, pod: Pod, seen: Observation) -> None:
         emitted = self._emitted[pod.uid]
