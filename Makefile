@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test conformance external soak lint types layers check wheel constraints clean
+.PHONY: help install demo test conformance external soak lint types layers check docs wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
@@ -13,6 +13,7 @@ help:
 	@echo "make external     install the Slack servers that the tests of the providers run, and run these tests"
 	@echo "make soak         run the long tests with their full numbers"
 	@echo "make check        lint, types and import layers"
+	@echo "make docs         build the documentation in build/site"
 	@echo "make wheel        build the wheel and try it in an empty environment"
 	@echo "make constraints  pin the dependencies anew"
 
@@ -42,6 +43,10 @@ layers: $(INSTALLED)
 	$(BIN)/lint-imports
 
 check: lint types layers
+
+# Whatever mkdocs warns of ends the build: a page nobody links, a link or an anchor that is not there.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W error::DeprecationWarning -m mkdocs build --strict --quiet
 
 wheel: $(INSTALLED)
 	bash .ci/try-wheel

@@ -4,6 +4,7 @@ In a block ```console, a line `$ command` begins a command, lines `> more` go on
 output; `...` on a line of its own stands for any lines, elsewhere for any text.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -54,7 +55,8 @@ def run(commands: list[Command], folder: Path, variables: dict[str, str], timeou
     try:
         printed, _ = shell.communicate(script, timeout=timeout_s)
     finally:
-        os.killpg(shell.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it left nothing running
+            os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
     return printed.split(f"{_MARK}\n")[:-1]
 

@@ -1,0 +1,41 @@
+"""A person's machine in which the documentation's commands are typed: a home, a cluster, nothing configured."""
+
+import os
+import sysconfig
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
+
+from ..served import unconfigured
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where commands are typed.
+
+    Attributes:
+        folder: The folder that they begin in.
+        kubeconfig: A kubeconfig whose one context is a sandbox.
+        variables: The environment.
+    """
+
+    folder: Path
+    kubeconfig: Path
+    variables: dict[str, str]
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
+    """A machine with klepaas on its path and a sandbox for a cluster."""
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    async with Sandbox(Timing.instant()) as sandbox:
+        kubeconfig = sandbox.write_kubeconfig(home / "kubeconfig")
+        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+        variables = unconfigured(home, PATH=path, KUBECONFIG=str(kubeconfig), KLEPAAS_EXTERNAL_PLUGINS="false")
+        yield Machine(work, kubeconfig, variables)
