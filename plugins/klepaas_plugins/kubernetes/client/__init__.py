@@ -13,9 +13,11 @@ from klepaas_plugins.kubernetes.client.clusters import Clusters
 from klepaas_plugins.kubernetes.client.completing import Completions
 from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
 from klepaas_plugins.kubernetes.errors import AlreadyExists, Expired, FieldConflict, OutcomeUnknown
+from klepaas_plugins.kubernetes.manifests import MANIFESTS, Manifest, in_safe_order, read_manifests
 
 __all__ = [
     "FIELD_MANAGER",
+    "MANIFESTS",
     "AlreadyExists",
     "Cluster",
     "Clusters",
@@ -25,9 +27,12 @@ __all__ = [
     "Expired",
     "FieldConflict",
     "LogRange",
+    "Manifest",
     "OutcomeUnknown",
     "Resource",
     "Row",
     "Table",
     "WatchEvent",
+    "in_safe_order",
+    "read_manifests",
 ]

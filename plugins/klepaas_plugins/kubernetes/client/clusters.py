@@ -12,6 +12,7 @@ from klepaas.host import Host
 from klepaas.resilience import Upstreams, UpstreamState
 from klepaas_plugins.kubernetes.client import credentials
 from klepaas_plugins.kubernetes.client.cluster import Cluster
+from klepaas_plugins.kubernetes.client.identities import identity_of
 from klepaas_plugins.kubernetes.client.kubeconfig import SERVICE_ACCOUNT_DIR, Entry, Kubeconfig, Merged
 from klepaas_plugins.kubernetes.client.models import ContextInfo
 from klepaas_plugins.kubernetes.client.requests import Timeouts
@@ -114,6 +115,22 @@ class Clusters:
         if known is not None and known.loop == loop:
             await self._retire(known)
         return opened.cluster
+
+    async def identity(self, context: str | None = None) -> str:
+        """What names the cluster itself: the same for every context, process and machine that means the same one.
+
+        Args:
+            context: The context's name. None: the default one.
+
+        Returns:
+            A digest of the API server's address and of the authority that vouches for it. Touches no network.
+
+        Raises:
+            NotFound: There is no such context, or no kubeconfig.
+            BadRequest: The context is broken, or the file of its authority cannot be read.
+        """
+        entry = (await self._merged()).entry(context)
+        return await anyio.to_thread.run_sync(identity_of, entry, abandon_on_cancel=True)
 
     def state(self, context: str) -> UpstreamState | None:
         """How a context's API server has been lately, without asking it. None: it was not asked yet.

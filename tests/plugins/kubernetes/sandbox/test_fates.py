@@ -102,5 +102,5 @@ def test_what_a_pod_refers_to_is_missing_or_gives_variables() -> None:
     objects["ConfigMap", "settings"] = {"data": {}}
     assert missing("default", spec, find)["main"][1] == "couldn't find key mode in ConfigMap default/settings"
     del objects["Secret", "login"]
-    spec["volumes"] = [{"name": "login", "secret": {"secretName": "login"}}]  # type: ignore[list-item]
+    spec["volumes"] = [{"name": "login", "secret": {"secretName": "login"}}]
     assert missing("default", spec, find)[""][0] == "FailedMount"
