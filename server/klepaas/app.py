@@ -51,6 +51,7 @@ class App:
         settings: What it runs with.
         plugins: Its plugins and what became of them.
         catalogue: Its tools.
+        offers: Its resources and prompts.
         host: What its plugins share.
         metrics: What it counts.
         calls: What every call passes first.
@@ -62,6 +63,7 @@ class App:
     settings: Settings
     plugins: Plugins
     catalogue: Catalogue
+    offers: Offers
     host: Host
     metrics: Metrics
     calls: Calls
@@ -93,7 +95,8 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     metrics = Metrics.of(host)
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
-    reading = Reading(Offers(plugins, host, [upstream_states(host)]), settings.answer_max_bytes)
+    offers = Offers(plugins, host, [upstream_states(host)])
+    reading = Reading(offers, settings.answer_max_bytes)
     server: FastMCP[Any] = FastMCP(
         "klepaas",
         instructions=instructions((entry.tool for entry in catalogue if entry.active), settings),
@@ -115,7 +118,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     _suggest(server, calls, reading)
     _spare_the_list_before_each_call(server)
     announcements.serve(server)
-    return App(server, settings, plugins, catalogue, host, metrics, calls, announcements, external)
+    return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, external)
 
 
 def _audit(plugins: Plugins, host: Host) -> Audit:

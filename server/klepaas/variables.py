@@ -98,7 +98,7 @@ def variables_of(function: Callable[..., Any]) -> dict[str, Variable]:
     if not inspect.iscoroutinefunction(function):
         raise DeclarationError(f"{name}() is not an async function")
     places = places_of(function)
-    hints = typing.get_type_hints(function)
+    hints = inspect.get_annotations(function, eval_str=True)
     found: dict[str, Variable] = {}
     for parameter in inspect.signature(function).parameters.values():
         where = f"parameter {parameter.name!r} of {name}()"
@@ -121,6 +121,8 @@ def _variable(parameter: inspect.Parameter, hint: Any, places: Places, where: st
 
 def _options(hint: Any) -> list[Any]:
     """What a value may be, besides nothing."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return _options(typing.get_args(hint)[0])
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     return [option for option in (typing.get_args(hint) if is_union else (hint,)) if option is not type(None)]
 

@@ -5,12 +5,12 @@ nothing of it can become part of the instructions' own sentences. The tutorial i
 """
 
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from typing import Annotated, Literal
 
 from klepaas import names
 from klepaas.host import Host
 from klepaas.prompts import Prompt
+from klepaas_plugins.deployments.prompt_texts import written
 from klepaas_plugins.deployments.prompt_wordings import DEPLOY, POST_MORTEM, ROLLBACK, TROUBLESHOOT
 from klepaas_plugins.deployments.resources import completions
 from klepaas_plugins.deployments.tutorial import tutorial_prompt
@@ -99,7 +99,7 @@ def filled(name: str, language: str, given: Mapping[str, str | None]) -> str:
         language: Its language.
         given: By argument: what was filled in. None: nothing.
     """
-    text = files(__package__).joinpath("prompt_texts", f"{name}.{language}.md").read_text(encoding="utf-8")
+    text = written(f"{name}.{language}.md")
     missing = _NOT_GIVEN[language]
     facts = "\n".join(f"- `{key}`: {_one_line(value) if value else missing}" for key, value in given.items())
     return text.replace("{facts}", facts)

@@ -5,15 +5,14 @@ nothing. The steps are data (`prompt_texts/tutorial.toml`), so that a test can d
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from klepaas import names
 from klepaas.completion import Completer
 from klepaas.prompts import Prompt
+from klepaas_plugins.deployments.prompt_texts import written
 from klepaas_plugins.deployments.prompt_wordings import TUTORIAL
 
 __all__ = ["Call", "Step", "steps", "tutorial_prompt"]
@@ -79,8 +78,9 @@ class Step:
 
 def steps() -> list[Step]:
     """The steps, in their order."""
-    text = files(__package__).joinpath("prompt_texts", "tutorial.toml").read_text(encoding="utf-8")
-    return [_step(found) for found in tomllib.loads(text)["step"]]
+    import tomllib  # with the first tutorial, not with the server
+
+    return [_step(found) for found in tomllib.loads(written("tutorial.toml"))["step"]]
 
 
 def _step(found: Mapping[str, Any]) -> Step:
@@ -97,7 +97,7 @@ async def tutorial(
     language: Literal["en", "ko"] = "en",
 ) -> str:
     """Be guided through the tutorial."""
-    text = files(__package__).joinpath("prompt_texts", f"tutorial.{language}.md").read_text(encoding="utf-8")
+    text = written(f"tutorial.{language}.md")
     place = {name: value for name, value in (("namespace", namespace), ("context", context)) if value}
     begin = _BEGIN[language].get(step) or _BEGIN[language]["next"].format(number=step)
     shown = "\n\n".join(_shown(number, one, language, place) for number, one in enumerate(steps(), 1))

@@ -1,6 +1,7 @@
 """Clients of both protocols, in memory: the handshake of 2025-11-25, and 2026-07-28, which has none.
 
-What a tool answers must not depend on the protocol, so tests of tools are run once with each of `ERAS`.
+What a server answers must not depend on the protocol, so tests of tools, resources and prompts are run once with each
+of `ERAS`.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import mcp_types as mt
 from fastmcp import Client
+from mcp import MCPError
 
 from klepaas.app import App
 
@@ -24,11 +26,11 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Said:
-    """What a tool answered.
+    """What was answered.
 
     Attributes:
         text: What the model reads.
-        is_error: Whether the call failed.
+        is_error: Whether it failed.
         facts: The structured part; empty where there is none.
         progress: What was said while it ran.
     """
@@ -74,6 +76,53 @@ class Session:
         result = await self.raw.call_tool(tool, arguments, raise_on_error=False, progress_handler=hear)
         text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
         return Said(text, result.is_error, result.structured_content or {}, tuple(said))
+
+    async def read(self, uri: str) -> Said:
+        """Read a resource; an error is an answer, too.
+
+        Args:
+            uri: Its URI; sent as it stands, without the tidying that clients do.
+        """
+        try:
+            result = await self.raw.session.read_resource(uri)
+        except MCPError as exc:
+            return _refused(exc)
+        texts = [item.text for item in result.contents if isinstance(item, mt.TextResourceContents)]
+        return Said("\n".join(texts), is_error=False)
+
+    async def prompt(self, prompt: str, /, **arguments: str) -> Said:
+        """Get a prompt; an error is an answer, too.
+
+        Args:
+            prompt: Its name, as it is listed.
+            arguments: What is filled in.
+        """
+        try:
+            result = await self.raw.get_prompt(prompt, arguments)
+        except MCPError as exc:
+            return _refused(exc)
+        blocks = [message.content for message in result.messages]
+        return Said("\n".join(block.text for block in blocks if isinstance(block, mt.TextContent)), is_error=False)
+
+    async def suggestions(self, of: str, variable: str, typed: str = "", **chosen: str) -> list[str]:
+        """What the server suggests while somebody types.
+
+        Args:
+            of: A prompt's name, or a resource's template.
+            variable: What is filled in.
+            typed: What was typed so far.
+            chosen: What was filled in before.
+        """
+        ref: mt.PromptReference | mt.ResourceTemplateReference
+        is_template = "://" in of
+        ref = mt.ResourceTemplateReference(uri=of) if is_template else mt.PromptReference(name=of)
+        found = await self.raw.complete(ref, {"name": variable, "value": typed}, chosen or None)
+        return list(found.values)
+
+
+def _refused(exc: MCPError) -> Said:
+    """An error of the protocol, as an answer."""
+    return Said(exc.message, is_error=True, facts=exc.data if isinstance(exc.data, dict) else {})
 
 
 @contextlib.asynccontextmanager
