@@ -23,7 +23,7 @@ from klepaas.settings import Settings
 if TYPE_CHECKING:
     from klepaas.app import App
 
-__all__ = ["FAILED", "OK", "call", "doctor", "list_plugins", "list_tools", "serve"]
+__all__ = ["FAILED", "OK", "call", "doctor", "list_plugins", "list_tools", "print_json", "print_line", "serve"]
 
 OK, FAILED = 0, 1
 # What the last answers get to be written to stdout: nothing tells when they have been.
@@ -141,12 +141,12 @@ def doctor(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) 
         for result in results
     ]
     if arguments.json:
-        _print_json({"findings": rows})
+        print_json({"findings": rows})
     else:
         for row in rows:
-            _print(f"{row['level']:<8}{row['plugin']} / {row['check']}: {row['summary']}")
+            print_line(f"{row['level']:<8}{row['plugin']} / {row['check']}: {row['summary']}")
             if row["repair"]:
-                _print(f"        -> {row['repair']}")
+                print_line(f"        -> {row['repair']}")
     return FAILED if any(result.finding.level is Level.ERROR for result in results) else OK
 
 
@@ -156,13 +156,13 @@ def list_plugins(arguments: argparse.Namespace, settings: Settings, plugins: Plu
 
     create_app(settings, plugins)  # fills in the tools, and finds plugins whose tools clash
     if arguments.json:
-        _print_json({"plugins": [_plugin_row(plugin) for plugin in plugins.all]})
+        print_json({"plugins": [_plugin_row(plugin) for plugin in plugins.all]})
         return OK
     for plugin in plugins.all:
         origin = "built in" if plugin.built_in else plugin.source
-        _print(f"{plugin.name}  {plugin.state.value}  {origin}  {len(plugin.tools)} tools")
+        print_line(f"{plugin.name}  {plugin.state.value}  {origin}  {len(plugin.tools)} tools")
         if plugin.reason:
-            _print(f"    {plugin.reason}")
+            print_line(f"    {plugin.reason}")
     return OK
 
 
@@ -196,11 +196,11 @@ def list_tools(arguments: argparse.Namespace, settings: Settings, plugins: Plugi
         for entry in create_app(settings, plugins).catalogue
     ]
     if arguments.json:
-        _print_json({"mode": settings.mode.value, "tools": rows})
+        print_json({"mode": settings.mode.value, "tools": rows})
         return OK
     for row in rows:
         effect = row["effect"] or "no effect declared: cannot be called"
-        _print(f"{row['name']}  {effect}  {row['toolset']}  {row['title']}")
+        print_line(f"{row['name']}  {effect}  {row['toolset']}  {row['title']}")
     return OK
 
 
@@ -220,11 +220,11 @@ def call(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) ->
     with stdout_to_stderr():
         result = anyio.run(_call_in_memory, app, arguments.tool, values)
     if arguments.json:
-        _print_json(result)
+        print_json(result)
     elif result["isError"]:
         sys.stderr.write(result["text"] + "\n")
     else:
-        _print(result["text"])
+        print_line(result["text"])
     return FAILED if result["isError"] else OK
 
 
@@ -244,10 +244,12 @@ async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> d
     return {"isError": result.is_error, "text": text, "structuredContent": result.structured_content}
 
 
-def _print(line: str) -> None:
+def print_line(line: str) -> None:
+    """Write a line of the command's answer."""
     sys.stdout.write(line + "\n")
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Write the command's answer for a program; a stdout that cannot show a character gets its escape."""
     speaks_all = sys.stdout.encoding.lower().startswith("utf")
-    _print(json.dumps(value, ensure_ascii=not speaks_all, indent=2))
+    print_line(json.dumps(value, ensure_ascii=not speaks_all, indent=2))

@@ -7,7 +7,7 @@ out and reported, and harms only itself. Each hook has a page with an example in
 """
 
 import argparse
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ from klepaas.audit import AuditSink
 from klepaas.external import ExternalProvider
 from klepaas.host import Host
 from klepaas.notifications import NotificationSink
+from klepaas.operations.kinds import Kind
 from klepaas.prompts import Prompt
 from klepaas.resources import Resource
 from klepaas.settings import SettingsBase
@@ -124,16 +125,20 @@ class Command:
     """A sub-command of `klepaas`.
 
     Attributes:
-        name: The word a person types.
+        name: The word a person types, or two: the first is a group, a new one or one that is there.
         help: One line for `klepaas --help`.
         run: Does the work; returns the exit code.
         configure: Adds arguments to the command's parser. None: it has none.
+        examples: Whole command lines, for its help and the documentation.
+        group_help: One line about the group, where the name begins a new one.
     """
 
     name: str
     help: str
     run: Callable[[argparse.Namespace], int]
     configure: Callable[[argparse.ArgumentParser], None] | None = None
+    examples: Sequence[str] = ()
+    group_help: str = ""
 
 
 class Hooks:
@@ -238,6 +243,18 @@ class Hooks:
 
         Returns:
             The agents; a name that is already taken is refused together with the plugin that claims it second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_operation_kinds(self, host: Host) -> Iterable[Kind]:
+        """Offer kinds of operations: changes that outlive a crash and end in a known state. Must not touch a network.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The kinds; a name that is already taken is refused together with the plugin that claims it second.
         """
         yield from ()
 

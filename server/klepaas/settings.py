@@ -33,9 +33,12 @@ __all__ = [
     "Variable",
     "Was",
     "given_only",
+    "kinds_of",
+    "problems_of",
     "what_is_wrong",
 ]
 
+_MOST_PROBLEMS = 5
 _given_only: ContextVar[bool] = ContextVar("klepaas_settings_given_only", default=False)
 
 
@@ -196,6 +199,10 @@ class Settings(SettingsBase):
     state_dir: Annotated[
         Path, AfterValidator(Path.expanduser), Field(description="Folder for local state: the audit, the store")
     ] = Field(default_factory=_default_state_dir)
+    database_url: Annotated[
+        SecretStr | None,
+        Field(description="PostgreSQL database for operations and history; without it a file in the state folder"),
+    ] = None
 
     def concerns(self) -> Iterable[str]:
         """Plugins that are wanted and left out; rules that can never match."""
@@ -206,23 +213,31 @@ class Settings(SettingsBase):
 
 
 def what_is_wrong(exc: ValidationError | SettingsError) -> str:
+    """What to repair, in one line.
+
+    Args:
+        exc: What a settings class raised, ours or a plugin's.
+    """
+    return "; ".join(problems_of(exc)[:_MOST_PROBLEMS])
+
+
+def problems_of(exc: ValidationError | SettingsError) -> list[str]:
     """What to repair: each variable, or key of the settings file, with its trouble and never with its value.
 
     Args:
         exc: What a settings class raised, ours or a plugin's.
     """
     if isinstance(exc, ConfigurationError):
-        return str(exc)
+        return [str(exc)]
     if isinstance(exc, SettingsError):
         field = re.search(r'field "(\w+)"', str(exc))
         variable = _place(field[1], None) if field else "a variable"
-        return f'{variable}: is not JSON; a list is written as ["first", "second"]'
-    problems = exc.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(
+        return [f'{variable}: is not JSON; a list is written as ["first", "second"]']
+    return [
         f"{_place(str(error['loc'][0]), exc.title) if error['loc'] else exc.title}{_inside(error['loc'][1:])}: "
         f"{error['msg'].removeprefix('Value error, ')}"
-        for error in problems[:5]
-    )
+        for error in exc.errors(include_input=False, include_url=False, include_context=False)
+    ]
 
 
 def _inside(path: tuple[int | str, ...]) -> str:
@@ -237,7 +252,7 @@ def _place(field: str, title: str | None) -> str:
         field: The field's name, or the variable where the class names one of its own.
         title: The class's name. None: any class that has the field.
     """
-    for kind in _every_kind_of(BaseSettings):
+    for kind in kinds_of(BaseSettings):
         if field in kind.model_fields and title in (None, kind.__name__):
             return _place_of(next(setting for setting in settings_of(kind) if setting.field == field))
     return field
@@ -254,7 +269,8 @@ def _place_of(setting: Setting) -> str:
     return f"{found.name} in {document.path}" if found.name == setting.key else found.name
 
 
-def _every_kind_of(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+def kinds_of(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+    """Every settings class below this one that has been imported."""
     for kind in base.__subclasses__():
         yield kind
-        yield from _every_kind_of(kind)
+        yield from kinds_of(kind)

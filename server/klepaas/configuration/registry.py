@@ -48,9 +48,7 @@ def sections(plugins: "Plugins") -> list[Section]:
     Args:
         plugins: The plugins to ask.
     """
-    from klepaas.settings import Settings
-
-    found = [Section("klepaas", Settings)]
+    found = [Section("klepaas", kind) for kind in _of_the_server()]
     for contribution in plugins.contributions("klepaas_settings", type):
         section = Section(contribution.plugin.name, contribution.item)
         objection = _objection_to(section.kind, found)
@@ -60,6 +58,13 @@ def sections(plugins: "Plugins") -> list[Section]:
         else:
             found.append(section)
     return found
+
+
+def _of_the_server() -> "Iterable[type[SettingsBase]]":
+    from klepaas.external.settings import ExternalSettings
+    from klepaas.settings import Settings
+
+    return Settings, ExternalSettings
 
 
 def _objection_to(kind: type[Any], found: Iterable[Section]) -> str | None:

@@ -69,7 +69,8 @@ def read() -> Document:
         found = path.stat()
     except OSError as exc:
         if named:
-            raise ConfigurationError(f"{VARIABLE} names {path}, which cannot be read: {exc.strerror}") from exc
+            text = f"{path}: the settings file that {VARIABLE} or --config names cannot be read: {exc.strerror}"
+            raise ConfigurationError(text) from exc
         return _NONE
     key = (path, found.st_mtime_ns, found.st_size, found.st_mode)
     if key not in _last:

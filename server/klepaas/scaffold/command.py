@@ -3,40 +3,25 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.plugins import Plugins
 from klepaas.scaffold import NAME_RULE, create
 from klepaas.settings import Settings
 
-__all__ = ["add_to"]
+__all__ = ["fill", "new"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the group `plugin` to the command line.
-
-    Args:
-        commands: argparse's sub-commands.
-    """
-    group = commands.add_parser("plugin", help="write a plugin of your own", allow_abbrev=False)
-    group.set_defaults(command=lambda *_: _help(group))
-    actions = group.add_subparsers(title="commands", metavar="COMMAND")
-    text = "make a new plugin: installable, typed and tested"
-    new = actions.add_parser("new", help=text, description=text, allow_abbrev=False)
-    new.add_argument("name", metavar="NAME", help=NAME_RULE)
-    new.add_argument(
+def fill(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("name", metavar="NAME", help=NAME_RULE)
+    parser.add_argument(
         "--into", metavar="DIR", type=Path, default=Path(), help="where to make its folder (default: here)"
     )
-    new.set_defaults(command=_new)
 
 
-def _help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return 0
-
-
-def _new(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+def new(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Make the plugin and say how to go on."""
     _refuse_a_name_that_is_taken(arguments.name, settings, plugins)
     folder = create(arguments.name, arguments.into)
     lines = (

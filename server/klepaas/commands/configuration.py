@@ -1,0 +1,192 @@
+"""`klepaas config check` says what is set and what is wrong with it; `klepaas config client` what a client needs.
+
+Both only look: no file is written. What they find is `klepaas.configuration`'s affair; here it becomes lines or JSON.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from klepaas.actions import FAILED, OK, print_json, print_line
+from klepaas.configuration import toml_file
+from klepaas.configuration.check import Report, Row, Severity
+from klepaas.configuration.clients import CLIENTS, Launch, Snippet
+from klepaas.configuration.places import Origin
+from klepaas.observability import one_line
+from klepaas.plugins import Plugins
+from klepaas.settings import LogLevel, Mode, Settings
+
+__all__ = ["check", "client", "fill_check", "fill_client"]
+
+# What a client must hand on, because klepaas cannot know it otherwise: its own search path and folders differ.
+_HANDED_ON = ("KUBECONFIG", toml_file.VARIABLE)
+_DEFAULT_PORT = "127.0.0.1:8000"
+
+
+def fill_check(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `config check`."""
+    parser.add_argument("--all", action="store_true", help="show the settings that nobody has set, too")
+    parser.add_argument("--strict", action="store_true", help="fail for warnings, too")
+    parser.add_argument("--json", action="store_true", help="for a program")
+
+
+def check(arguments: argparse.Namespace, _: Settings, plugins: Plugins) -> int:
+    """Print what is set and what is wrong; the exit code says whether something is."""
+    from klepaas.configuration.check import check as look
+
+    report = look(plugins, _overrides(arguments))
+    errors, warnings = report.of(Severity.ERROR), report.of(Severity.WARNING)
+    if arguments.json:
+        print_json(_as_json(report))
+    else:
+        _print(report, show_all=arguments.all)
+    return FAILED if errors or (warnings and arguments.strict) else OK
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "mode": Mode.WRITES if arguments.writes else None,
+        "strict_plugins": arguments.strict_plugins or None,
+        "log_level": LogLevel.INFO if arguments.verbose else None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    errors = report.of(Severity.ERROR)
+    return {
+        "valid": not errors,
+        "file": str(report.document.path) if report.document.path else None,
+        "errors": [{"plugin": problem.plugin, "text": problem.text} for problem in errors],
+        "warnings": [{"plugin": item.plugin, "text": item.text} for item in report.of(Severity.WARNING)],
+        "settings": [
+            {
+                "plugin": row.plugin,
+                "variable": row.setting.variable,
+                "key": row.setting.key,
+                "value": row.value,
+                "origin": row.origin.value,
+                "given_by": row.name,
+                "secret": row.setting.secret,
+            }
+            for row in report.rows
+        ],
+    }
+
+
+def _print(report: Report, *, show_all: bool) -> None:
+    path = report.document.path
+    print_line(f"settings file: {path}" if path else f"settings file: none ({_where_it_would_be()})")
+    rows = [row for row in report.rows if show_all or row.origin is not Origin.DEFAULT]
+    for plugin in dict.fromkeys(row.plugin for row in rows):
+        print_line(f"\n{plugin}")
+        for row in rows:
+            if row.plugin == plugin:
+                print_line(f"  {row.setting.key:<34} {_value(row):<24} {_origin(row)}")
+    if not rows:
+        print_line("\nNothing is set: every setting has its default; --all shows them.")
+    print_line("")
+    for problem in (*report.of(Severity.ERROR), *report.of(Severity.WARNING)):
+        print_line(f"{problem.severity.value:<8} {problem.plugin}: {problem.text}")
+    counted = f"{len(report.of(Severity.ERROR))} errors, {len(report.of(Severity.WARNING))} warnings"
+    print_line(counted if report.problems else "Nothing is wrong with the settings.")
+
+
+def _where_it_would_be() -> str:
+    return os.environ.get(toml_file.VARIABLE) or f"it would be {toml_file.default_path()}"
+
+
+def _value(row: Row) -> str:
+    if row.value is None:
+        return "-"
+    return one_line(row.value if isinstance(row.value, str) else json.dumps(row.value, ensure_ascii=False), 60)
+
+
+def _origin(row: Row) -> str:
+    if row.origin in (Origin.DEFAULT, Origin.COMMAND_LINE):
+        return row.origin.value if row.origin is Origin.COMMAND_LINE else f"default ({row.setting.variable})"
+    return row.origin.value if row.origin is Origin.FILE else f"{row.origin.value} {row.name}"
+
+
+def fill_client(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `config client`."""
+    parser.add_argument("client", choices=list(CLIENTS), metavar="CLIENT", help=", ".join(CLIENTS))
+    parser.add_argument(
+        "--http",
+        nargs="?",
+        const=_DEFAULT_PORT,
+        metavar="HOST:PORT",
+        help=f"reach a klepaas that serves HTTP there, instead of starting one (without a value: {_DEFAULT_PORT})",
+    )
+    parser.add_argument("--json", action="store_true", help="for a program: the snippet, its places and notes")
+
+
+def client(arguments: argparse.Namespace, _: Settings, __: Plugins) -> int:
+    """Print what to put into a client's configuration, and where."""
+    chosen = CLIENTS[arguments.client]
+    launch = _launch(arguments)
+    snippet = chosen.write(launch)
+    if arguments.json:
+        print_json(
+            {
+                "client": arguments.client,
+                "language": snippet.language,
+                "text": snippet.text,
+                "files": [{"path": path, "meaning": meaning} for path, meaning in snippet.files],
+                "notes": [*snippet.notes],
+                "command": snippet.command,
+            }
+        )
+        return OK
+    # The snippet alone on stdout, so that it can be sent to a file; what to do with it is said beside.
+    sys.stdout.write(snippet.text + "\n")
+    sys.stdout.flush()
+    sys.stderr.write(_explained(chosen.title, snippet, launch))
+    return OK
+
+
+def _launch(arguments: argparse.Namespace) -> Launch:
+    words = ["serve"]
+    words += ["--writes"] if arguments.writes else []
+    words += ["--strict-plugins"] if arguments.strict_plugins else []
+    variables = {name: os.environ[name] for name in _HANDED_ON if os.environ.get(name)}
+    url = None
+    if arguments.http is not None:
+        from klepaas.app import loopback_address
+
+        host, port = loopback_address(arguments.http)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp"
+    folder = Path(sys.executable).parent
+    return Launch(
+        str(_program(folder)),
+        words,
+        variables,
+        url,
+        (str(folder / "fastmcp"), "run", "--no-banner"),
+    )
+
+
+def _program(folder: Path) -> Path:
+    """The installed `klepaas`, by the name it was called or beside the interpreter that runs it."""
+    called = Path(sys.argv[0])
+    return called.absolute() if called.name == "klepaas" and called.is_file() else folder / "klepaas"
+
+
+def _explained(title: str, snippet: Snippet, launch: Launch) -> str:
+    lines = [f"\nFor {title}, put this into one of:"]
+    lines += [f"  {path}  ({meaning})" for path, meaning in snippet.files]
+    lines.append("A file that has other servers keeps them: add only the entry `klepaas`.")
+    if snippet.command:
+        lines.append(f"Or run: {snippet.command}")
+    lines += snippet.notes
+    if launch.url:
+        address = launch.url.removeprefix("http://").removesuffix("/mcp")
+        start = shlex.join(["klepaas", *launch.arguments, "--http", address])
+        lines.append(f"The server must be running: {start}")
+    elif "--writes" not in launch.arguments:
+        lines.append("This klepaas only looks; with --writes it may change things, after a person has confirmed.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,160 @@
+"""What each MCP client's configuration needs to start klepaas, or to reach one that serves HTTP.
+
+Only text is made: no file of a client is read or changed. No secret is ever put into it.
+
+Sources: the clients' own documentation, November 2026: modelcontextprotocol.io "Connect to local MCP servers" (Claude
+Desktop), code.claude.com/docs "Connect Claude Code to tools via MCP", code.visualstudio.com/docs "MCP configuration
+reference", cursor.com/docs "Model Context Protocol", and Codex' "Configuration: mcp_servers".
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["CLIENTS", "NAME", "Client", "Launch", "Snippet"]
+
+NAME = "klepaas"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How klepaas is started, or where it is.
+
+    Attributes:
+        command: The full path of the program: clients have a search path of their own.
+        arguments: Its arguments.
+        variables: What its environment must have, none of it secret.
+        url: Where it serves HTTP already. None: the client starts it.
+        bridge: The program and arguments that carry standard input and output to that address.
+    """
+
+    command: str
+    arguments: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    bridge: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """What to put where.
+
+    Attributes:
+        language: "json" or "toml".
+        text: The text.
+        files: Where it belongs, each with what the place means.
+        notes: What else to know, a sentence each.
+        command: A command of the client that does the same. None: it has none.
+    """
+
+    language: str
+    text: str
+    files: Sequence[tuple[str, str]]
+    notes: Sequence[str] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client whose configuration is known.
+
+    Attributes:
+        title: Its name.
+        write: Makes the snippet.
+    """
+
+    title: str
+    write: Callable[[Launch], Snippet]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _started(launch: Launch) -> dict[str, Any]:
+    entry: dict[str, Any] = {"command": launch.command, "args": list(launch.arguments)}
+    return entry | ({"env": dict(launch.variables)} if launch.variables else {})
+
+
+def _claude_desktop(launch: Launch) -> Snippet:
+    entry = _started(launch)
+    notes = ["Quit Claude Desktop and start it again: it reads the file at its start."]
+    if launch.url:
+        entry = {"command": launch.bridge[0], "args": [*launch.bridge[1:], launch.url]}
+        notes.append(
+            "Claude Desktop's file only names programs to start, and its connectors are called from the internet, from "
+            "where a loopback address cannot be reached. So FastMCP, which came with klepaas, carries the words across."
+        )
+    files = (
+        ("~/Library/Application Support/Claude/claude_desktop_config.json", "macOS"),
+        (r"%APPDATA%\Claude\claude_desktop_config.json", "Windows"),
+        ("~/.config/Claude/claude_desktop_config.json", "Linux"),
+    )
+    return Snippet("json", _json({"mcpServers": {NAME: entry}}), files, notes)
+
+
+def _claude_code(launch: Launch) -> Snippet:
+    if launch.url:
+        entry: dict[str, Any] = {"type": "http", "url": launch.url}
+        command = ["claude", "mcp", "add", "--transport", "http", NAME, launch.url]
+    else:
+        entry = {"type": "stdio", **_started(launch)}
+        variables = [word for name, value in launch.variables.items() for word in ("--env", f"{name}={value}")]
+        command = ["claude", "mcp", "add", NAME, *variables, "--", launch.command, *launch.arguments]
+    files = ((".mcp.json", "in a project's folder, for everybody who works on it"),)
+    notes = ("`--scope user` after `add` makes it known in all your projects.",)
+    return Snippet("json", _json({"mcpServers": {NAME: entry}}), files, notes, shlex.join(command))
+
+
+def _vscode(launch: Launch) -> Snippet:
+    entry = {"type": "http", "url": launch.url} if launch.url else {"type": "stdio", **_started(launch)}
+    added = shlex.join(["code", "--add-mcp", json.dumps({"name": NAME, **entry})])
+    files = (
+        (".vscode/mcp.json", "in a workspace"),
+        ("the file that the command `MCP: Open User Configuration` opens", "for all workspaces"),
+    )
+    return Snippet("json", _json({"servers": {NAME: entry}}), files, (), added)
+
+
+def _cursor(launch: Launch) -> Snippet:
+    entry = {"url": launch.url} if launch.url else {"type": "stdio", **_started(launch)}
+    files = (("~/.cursor/mcp.json", "for all projects"), (".cursor/mcp.json", "in a project's folder"))
+    return Snippet("json", _json({"mcpServers": {NAME: entry}}), files, ("Switch it on in Cursor's settings.",))
+
+
+def _codex(launch: Launch) -> Snippet:
+    if launch.url:
+        lines = [f"[mcp_servers.{NAME}]", f"url = {_toml(launch.url)}"]
+        command = ["codex", "mcp", "add", NAME, "--url", launch.url]
+    else:
+        arguments = ", ".join(_toml(argument) for argument in launch.arguments)
+        lines = [f"[mcp_servers.{NAME}]", f"command = {_toml(launch.command)}", f"args = [{arguments}]"]
+        if launch.variables:
+            lines += [
+                "",
+                f"[mcp_servers.{NAME}.env]",
+                *(f"{key} = {_toml(value)}" for key, value in launch.variables.items()),
+            ]
+        variables = [word for name, value in launch.variables.items() for word in ("--env", f"{name}={value}")]
+        command = ["codex", "mcp", "add", NAME, *variables, "--", launch.command, *launch.arguments]
+    files = (
+        ("~/.codex/config.toml", "for all projects"),
+        (".codex/config.toml", "in a project that Codex trusts"),
+    )
+    return Snippet("toml", "\n".join(lines), files, (), shlex.join(command))
+
+
+def _toml(text: str) -> str:
+    """A TOML string: JSON's escapes are among TOML's, and DEL alone needs one that JSON does not give it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+CLIENTS: Mapping[str, Client] = {
+    "claude-desktop": Client("Claude Desktop", _claude_desktop),
+    "claude-code": Client("Claude Code", _claude_code),
+    "vscode": Client("VS Code", _vscode),
+    "cursor": Client("Cursor", _cursor),
+    "codex": Client("Codex", _codex),
+}
