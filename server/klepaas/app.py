@@ -7,7 +7,7 @@ header of a caller goes anywhere. `klepaas.http` turns on the guard against fore
 import ipaddress
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,10 @@ from klepaas.instructions import instructions
 from klepaas.metrics import Metrics
 from klepaas.notifications import Notifications, NotificationSink
 from klepaas.offers import Offers
+from klepaas.operations import Operations
 from klepaas.plugins import Plugins
 from klepaas.reading import Reading
-from klepaas.settings import Settings
+from klepaas.settings import Mode, Settings
 from klepaas.upstream_states import upstream_states
 
 __all__ = ["App", "create_app", "loopback_address", "serve_stdio"]
@@ -90,6 +91,8 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     host = Host(settings)
     catalogue = Catalogue(plugins, host)
     Agents.of(host).collect(plugins, host)
+    operations = Operations.of(host)
+    operations.collect(plugins, host)
     external = collect(plugins, host, [entry.tool.name for entry in catalogue if entry.active])
     notifications = _notifications(plugins, host)
     metrics = Metrics.of(host)
@@ -106,7 +109,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
             calls,
             Gate(catalogue, settings, _audit(plugins, host), metrics.calls.refused, reading=reading),
         ],
-        lifespan=_lifespan(plugins, host, announcements, notifications),
+        lifespan=_lifespan(plugins, host, announcements, notifications, operations),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
         cache_ttl=_CATALOGUE_TTL_S,
@@ -134,12 +137,16 @@ def _notifications(plugins: Plugins, host: Host) -> Notifications:
     return notifications
 
 
-def _lifespan(plugins: Plugins, host: Host, announcements: Announcements, notifications: Notifications) -> Any:
+def _lifespan(
+    plugins: Plugins, host: Host, announcements: Announcements, notifications: Notifications, operations: Operations
+) -> Any:
     @asynccontextmanager
     async def lifespan(_server: FastMCP[Any]) -> AsyncIterator[dict[str, Any]]:
         try:
             await plugins.start(host)
-            async with announcements.running(), notifications.running():
+            # Where changes are refused nothing is changed, what an earlier server left included.
+            carried_out = operations.running() if host.settings.mode is Mode.WRITES else nullcontext()
+            async with announcements.running(), notifications.running(), carried_out:
                 yield {}
         finally:
             await plugins.stop(host)

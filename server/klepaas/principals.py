@@ -50,6 +50,11 @@ class Principal:
         return json.dumps([self.transport, self.name, self.uid, self.client])
 
     @property
+    def owner(self) -> str:
+        """Whose what outlives a call is: a user's own, whatever client and transport they come with."""
+        return json.dumps(["user", self.uid] if self.uid is not None else [self.transport, self.name])
+
+    @property
     def text(self) -> str:
         """The principal as a sentence names it."""
         who = "somebody on this machine" if self.name == LOCAL else self.name

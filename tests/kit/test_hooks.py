@@ -21,6 +21,8 @@ from klepaas.doctor import examine
 from klepaas.external import StdioServer
 from klepaas.hookspecs import Command, Hooks, Level, hookimpl
 from klepaas.notifications import Notification, Notifications
+from klepaas.operations import Operations
+from klepaas.principals import current_principal
 from klepaas.testing import ERAS, Era, app_with, assert_declared_well, client
 from klepaas.tools import Effect, Tool
 
@@ -172,6 +174,18 @@ async def test_hook_audit_sinks(example: ModuleType, caplog: pytest.LogCaptureFi
         await session.call("thing_change")
     told = [record.getMessage() for record in caplog.records if record.name == "audit"]
     assert ['"event": "intent"' in told[0], '"outcome": "ok"' in told[1]] == [True, True]
+
+
+async def test_hook_operation_kinds(example: ModuleType) -> None:
+    wanted = {"title": "Momo", "author": "Ende"}
+    async with app_with(example, settings=WRITES) as app, client(app):
+        operations = Operations.of(app.host)
+        asked = await operations.submit(
+            "put_book", target="shelf", title="Putting Momo", request=wanted, principal=current_principal()
+        )
+        ended = await operations.wait(asked.id, 20)
+    assert ended.outcome is not None
+    assert ended.outcome.text == "Momo stands at place 1"
 
 
 async def test_hook_notification_sinks(example: ModuleType, caplog: pytest.LogCaptureFixture) -> None:

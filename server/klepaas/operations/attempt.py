@@ -1,0 +1,158 @@
+"""One attempt at an operation, and how it ends: with an outcome, or to be tried again.
+
+The work may be cut short at any moment at which no step is under way. It knows no lease and no journal.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+
+from klepaas.errors import KlepaasError
+from klepaas.observability import one_line
+from klepaas.operations import failpoints
+from klepaas.operations.holding import Holding
+from klepaas.operations.kinds import (
+    DeadlinePassed,
+    GaveUp,
+    Interrupted,
+    Kind,
+    OperationCancelled,
+    Outcome,
+    State,
+    StepUnknown,
+)
+from klepaas.operations.model import Operation
+
+__all__ = ["Again", "attempt"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 60.0
+# What ends its process even while it is left in order is left as it is.
+_MOST_TIDYINGS = 3
+
+
+@dataclass(frozen=True)
+class Again:
+    """It is to be tried again.
+
+    Attributes:
+        in_s: Not before so many seconds.
+    """
+
+    in_s: float
+
+
+async def attempt(kind: Kind, holding: Holding) -> Outcome | Again:
+    """Carry an operation out, or go on with it.
+
+    Args:
+        kind: What it is.
+        holding: The operation.
+
+    Raises:
+        Fenced: Another process carries it out now.
+        Stopping: This server stops.
+        JournalBroken: The journal cannot be written.
+    """
+    operation = holding.operation
+    try:
+        if operation.attempt > kind.retries + 1:
+            raise GaveUp(f"whoever carried it out went away {operation.attempt - 1} times")
+        if operation.cancel_requested:
+            holding.run.stop_for(OperationCancelled("somebody asked to cancel it"))
+        return await _uncut(holding, lambda: kind.run(holding.run))
+    except (OperationCancelled, DeadlinePassed, GaveUp) as exc:
+        return await _tidied(kind, holding, exc)
+    except StepUnknown as exc:
+        return _unknown(operation, exc)
+    except KlepaasError as exc:
+        if not exc.retryable:
+            return _failed(operation, exc)
+        if operation.attempt <= kind.retries:
+            log.info("operation %s is tried again: %s", operation.id, exc.line)
+            return Again(_retry_in_s(operation.attempt))
+        reason = GaveUp(f"it was tried {operation.attempt} times; {exc.line}")
+        reason.__cause__ = exc
+        return await _tidied(kind, holding, reason)
+    except Interrupted:
+        raise
+    except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
+        return _broke(operation, exc)
+
+
+async def _uncut(holding: Holding, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """What the work gives, unless it is cut short: then why it was."""
+    with anyio.CancelScope() as scope:
+        holding.scope = scope
+        holding.run.check()
+        return await work()
+    raise holding.run.stops_for or AssertionError("nobody but `Holding.interrupt` cancels this")
+
+
+async def _tidied(kind: Kind, holding: Holding, reason: Interrupted) -> Outcome | Again:
+    """Leave things in order, as the kind knows how to."""
+    operation, tidy = holding.operation, kind.tidy
+    if tidy is None or operation.attempt > kind.retries + 1 + _MOST_TIDYINGS:
+        return _ended_by(operation, reason)
+    holding.run.begin_to_tidy(kind.tidy_s)
+    await failpoints.reach("before_tidy")
+    try:
+        return await _uncut(holding, lambda: tidy(holding.run, reason))
+    except StepUnknown as exc:
+        return _unknown(operation, exc)
+    except DeadlinePassed:
+        return _left_as_it_is(operation, reason, f"it took more than {kind.tidy_s:g} s")
+    except KlepaasError as exc:
+        if exc.retryable and operation.attempt <= kind.retries + _MOST_TIDYINGS:
+            return Again(_retry_in_s(operation.attempt))
+        return _left_as_it_is(operation, reason, exc.line)
+    except Interrupted:
+        raise
+    except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
+        return _broke(operation, exc)
+
+
+def _retry_in_s(attempt_number: int) -> float:
+    return float(min(_FIRST_RETRY_S * 2 ** (attempt_number - 1), _LONGEST_RETRY_S))
+
+
+def _ended_by(operation: Operation, reason: Interrupted) -> Outcome:
+    """The outcome of what was cut short and has no way to tidy up."""
+    if isinstance(reason, OperationCancelled):
+        text = f"{operation.title} was cancelled. What it had changed by then stays; see the steps."
+        return Outcome(State.CANCELLED, text)
+    if isinstance(reason, GaveUp) and isinstance(reason.__cause__, KlepaasError):
+        return _failed(operation, reason.__cause__)
+    code, why = ("timeout", "did not end in time") if isinstance(reason, DeadlinePassed) else ("internal", str(reason))
+    return _failure(f"{operation.title} {why}. What it had changed by then stays; see the steps.", code)
+
+
+def _left_as_it_is(operation: Operation, reason: Interrupted, why: str) -> Outcome:
+    text = f"{operation.title} was stopped ({reason}), and what it had changed could not be put in order: {why}"
+    return _failure(text, "internal")
+
+
+def _unknown(operation: Operation, exc: StepUnknown) -> Outcome:
+    text = f"{operation.title}: whether the step {exc.step} happened is not known: {exc.why}."
+    advice = "Look at what it worked on before you change that again."
+    error = {"code": "timeout", "message": f"{text} {advice}", "retryable": False}
+    return Outcome(State.UNKNOWN, f"{text}\n{advice}", error=error)
+
+
+def _failed(operation: Operation, exc: KlepaasError) -> Outcome:
+    error = {**exc.structured(), "next_step": exc.next_step, "details": exc.details}
+    return Outcome(State.FAILED, f"{operation.title} failed: {exc.text}", error=error)
+
+
+def _broke(operation: Operation, exc: Exception) -> Outcome:
+    """A defect of the kind; like that of a tool, its details are in the log alone."""
+    log.error("the kind of operation %s broke: %s", operation.kind, one_line(str(exc)), exc_info=exc)
+    where = f"the server's log has the details ({operation.id})"
+    return _failure(f"{operation.title} ended by a defect of klepaas or a plugin; {where}.", "internal")
+
+
+def _failure(text: str, code: str) -> Outcome:
+    return Outcome(State.FAILED, text, error={"code": code, "message": text, "retryable": False})

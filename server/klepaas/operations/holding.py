@@ -1,0 +1,139 @@
+"""One operation that this process carries out: its lease, its run, and the pages of the journal that its run may write.
+
+Importing it imports SQLAlchemy.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from klepaas.operations import journal, leases
+from klepaas.operations.kinds import Fenced, Interrupted, JournalBroken, Outcome
+from klepaas.operations.model import Operation, StepState
+from klepaas.operations.run import Run
+from klepaas.store import Store, StoreUnavailable
+
+__all__ = ["Holding"]
+
+
+class Holding:
+    """One operation that is held, as the runner and its run see it.
+
+    Args:
+        store: Where the journal is.
+        operation: The operation.
+        epoch: Ours.
+        holder: Who we are.
+        lease_s: How long a lease lasts, in seconds.
+    """
+
+    def __init__(self, store: Store, operation: Operation, epoch: int, holder: str, lease_s: float) -> None:
+        self.operation = operation
+        self.epoch = epoch
+        self.progress = leases.Progress(operation.done, operation.total, operation.line)
+        self.scope: anyio.CancelScope | None = None
+        self.run = Run(operation, self, max(0.0, operation.deadline_at - operation.updated_at))
+        self._store = store
+        self._holder = holder
+        self._lease_s = lease_s
+        self._held_until = 0.0
+        self._changed = anyio.Event()
+
+    def interrupt(self, reason: Interrupted) -> None:
+        """Stop the work: at once where it only reads or waits, after the step that is under way otherwise.
+
+        Args:
+            reason: Why.
+        """
+        self.run.stop_for(reason)
+        if self.scope is not None and not self.run.sending:
+            self.scope.cancel()
+
+    def held_for(self, lease_s: float, since: float) -> None:
+        """The lease was renewed.
+
+        Args:
+            lease_s: For so long, in seconds,
+            since: from this moment of this process's own clock on.
+        """
+        self._held_until = since + lease_s
+
+    def stored(self, progress: leases.Progress | None) -> None:
+        """The store knows so much of the progress now."""
+        if progress is not None and self.progress is progress:
+            self.progress = leases.Progress(progress.done, progress.total, progress.line)
+
+    def tell(self) -> None:
+        """Something is new: wake whoever waits for it."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def news(self) -> tuple[tuple[float, float, str], anyio.Event]:
+        """How far it is (done, total, line), and what is set when it is further."""
+        return (self.progress.done, self.progress.total, self.progress.line), self._changed
+
+    # The journal's pages, as `Run` writes them.
+
+    async def intend(self, name: str, *, again: bool) -> Any:
+        """Put a step's intent on record."""
+        since = time.monotonic()
+        operation_id, tidying = self.operation.id, self.run.tidying
+        found = await self._write(
+            lambda session: journal.intend(
+                session, operation_id, self.epoch, name, self._lease_s, tidying=tidying, again=again
+            )
+        )
+        self.held_for(self._lease_s, since)
+        return found
+
+    async def settle(self, name: str, state: StepState, result: Mapping[str, Any] | None = None) -> None:
+        """Put on record what became of a step."""
+        operation_id = self.operation.id
+        await self._write(lambda session: journal.settle(session, operation_id, self.epoch, name, state, result))
+
+    async def note(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add to the operation's notes."""
+        operation_id = self.operation.id
+        found: Mapping[str, Any] = await self._write(
+            lambda session: journal.note(session, operation_id, self.epoch, facts)
+        )
+        return found
+
+    def reported(self, done: float, total: float, line: str) -> None:
+        """The operation has come so far; the store hears of it with the next heartbeat."""
+        self.progress = leases.Progress(done, total, line, changed=True)
+        self.tell()
+
+    def holds(self) -> bool:
+        """Whether the lease is surely still ours, by this process's own clock."""
+        return self.run.stops_for is None and time.monotonic() < self._held_until
+
+    async def renew(self) -> None:
+        """Make sure that it is."""
+        since = time.monotonic()
+        held = {self.operation.id: self.epoch}
+        found = await self._write(lambda session: leases.renew(session, held, self._holder, self._lease_s, {}))
+        if not found[self.operation.id].kept:
+            raise Fenced(f"another process carries out {self.operation.id}")
+        self.held_for(self._lease_s, since)
+
+    async def conclude(self, outcome: Outcome) -> str:
+        """Put the end of the operation on record; gives the state that is."""
+        operation_id = self.operation.id
+        state: str = await self._write(
+            lambda session: journal.conclude(session, operation_id, self.epoch, outcome).state.value
+        )
+        return state
+
+    async def release(self, retry_in_s: float | None = None) -> None:
+        """Let go of the operation, for another process or a later attempt."""
+        operation_id = self.operation.id
+        await self._write(lambda session: leases.release(session, operation_id, self.epoch, retry_in_s))
+
+    async def _write(self, work: Any) -> Any:
+        try:
+            return await self._store.write(work)
+        except StoreUnavailable as exc:
+            raise JournalBroken(exc.line) from exc

@@ -1,0 +1,357 @@
+"""The journal: every reading and writing of operations and their steps, one transaction each.
+
+It decides nothing about when something is done; `klepaas.operations.run` and `klepaas.operations.runner` do. Every
+write of whoever carries an operation out asks for its epoch, so that a process that was overtaken writes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from klepaas.errors import BadRequest, Conflict
+from klepaas.operations.kinds import Fenced, Outcome, State
+from klepaas.operations.model import Operation, StepRecord, StepState
+from klepaas.operations.records import (
+    digest,
+    new_id,
+    operation_of,
+    outcome_as_json,
+    principal_as_json,
+    redacted,
+    step_of,
+)
+from klepaas.principals import Principal
+from klepaas.store.database import now_of
+from klepaas.store.tables import OperationRow, StepRow
+
+__all__ = [
+    "Intent",
+    "Submission",
+    "cancel",
+    "conclude",
+    "find",
+    "get",
+    "intend",
+    "note",
+    "settle",
+    "submit",
+]
+
+_OPEN = (State.PENDING.value, State.RUNNING.value)
+# Operations that ended are kept so long; the history of deployments is kept apart from them.
+_KEPT_S = 90 * 86400.0
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What somebody asks for.
+
+    Attributes:
+        kind: The name of the kind.
+        target: What it works on.
+        title: What it does, in a few words.
+        request: JSON data.
+        principal: Who asks.
+        idempotency_key: The same key means the same operation, also after it has ended. None: there is none.
+        deadline_s: How long it may take, in seconds.
+    """
+
+    kind: str
+    target: str
+    title: str
+    request: dict[str, Any]
+    principal: Principal
+    idempotency_key: str | None
+    deadline_s: float
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the journal says when a step is about to be made.
+
+    Attributes:
+        step: What it knows of the step now.
+        is_new: Whether nobody can have sent it before.
+        age_s: How long ago it was last meant, in seconds.
+        cancel_requested: Whether somebody asked to cancel the operation.
+    """
+
+    step: StepRecord
+    is_new: bool
+    age_s: float
+    cancel_requested: bool
+
+
+def submit(session: Session, wanted: Submission, holder: str, lease_s: float) -> tuple[Operation, bool]:
+    """Put an operation on record, held by who submits it; or find the equal one that is there.
+
+    Returns:
+        The operation, and whether it is new.
+
+    Raises:
+        Conflict: Another operation works on the target.
+        BadRequest: The idempotency key was used for something else.
+        IntegrityError: Somebody was faster; try again.
+    """
+    now = now_of(session)
+    there = _equal_one(session, wanted)
+    if there is not None:
+        return operation_of(there, now), False
+    operation_id = new_id()
+    row = OperationRow(
+        id=operation_id,
+        kind=wanted.kind,
+        target=wanted.target,
+        title=wanted.title,
+        principal=principal_as_json(wanted.principal),
+        owned_by=wanted.principal.owner,
+        request=wanted.request,
+        request_digest=digest(operation_id, wanted.request),
+        idempotency_key=wanted.idempotency_key,
+        state=State.RUNNING.value,
+        attempt=1,
+        epoch=1,
+        held_by=holder,
+        lease_until=now + lease_s,
+        created_at=now,
+        updated_at=now,
+        deadline_at=now + wanted.deadline_s,
+    )
+    session.add(row)
+    session.flush()
+    return operation_of(row, now), True
+
+
+def _equal_one(session: Session, wanted: Submission) -> OperationRow | None:
+    owned_by = wanted.principal.owner
+    if wanted.idempotency_key is not None:
+        keyed = session.scalars(
+            select(OperationRow).where(
+                OperationRow.owned_by == owned_by, OperationRow.idempotency_key == wanted.idempotency_key
+            )
+        ).one_or_none()
+        if keyed is not None:
+            if not _is_equal(keyed, wanted):
+                raise BadRequest(
+                    f"The idempotency key was used for another request, the operation {keyed.id} ({keyed.title})",
+                    next_step="Use a new key for a new request",
+                )
+            return keyed
+    running = running_on(session, wanted.target)
+    if running is None or (running.owned_by == owned_by and _is_equal(running, wanted)):
+        return running
+    raise Conflict(
+        f"{running.title} is under way (operation {running.id}), so {wanted.title} was not begun",
+        next_step=f"Wait for it with get_operation {running.id}, or cancel it with cancel_operation",
+    )
+
+
+def _is_equal(row: OperationRow, wanted: Submission) -> bool:
+    same = (row.kind, row.target) == (wanted.kind, wanted.target)
+    return same and row.request_digest == digest(row.id, wanted.request)
+
+
+def running_on(session: Session, target: str) -> OperationRow | None:
+    """The operation that works on a target. None: none does."""
+    return session.scalars(
+        select(OperationRow).where(OperationRow.target == target, OperationRow.state.in_(_OPEN))
+    ).one_or_none()
+
+
+def get(session: Session, operation_id: str, owned_by: str | None) -> Operation | None:
+    """One operation with its steps.
+
+    Args:
+        session: A transaction.
+        operation_id: Which.
+        owned_by: Whose. None: anybody's.
+    """
+    row = session.get(OperationRow, operation_id)
+    if row is None or (owned_by is not None and row.owned_by != owned_by):
+        return None
+    steps = session.scalars(select(StepRow).where(StepRow.operation_id == operation_id).order_by(StepRow.number)).all()
+    return operation_of(row, now_of(session), steps)
+
+
+def find(
+    session: Session,
+    owned_by: str | None,
+    *,
+    state: State | None = None,
+    kind: str | None = None,
+    target: str | None = None,
+    limit: int = 20,
+) -> list[Operation]:
+    """Operations, those under way first, then the newest.
+
+    Args:
+        session: A transaction.
+        owned_by: Whose. None: anybody's.
+        state: Only these.
+        kind: Only of this kind.
+        target: Only on this target.
+        limit: At most so many.
+    """
+    wanted = select(OperationRow)
+    for column, value in (
+        (OperationRow.owned_by, owned_by),
+        (OperationRow.state, state),
+        (OperationRow.kind, kind),
+        (OperationRow.target, target),
+    ):
+        wanted = wanted if value is None else wanted.where(column == value)
+    order = (OperationRow.state.in_(_OPEN).desc(), OperationRow.created_at.desc())
+    now = now_of(session)
+    return [operation_of(row, now) for row in session.scalars(wanted.order_by(*order).limit(limit))]
+
+
+def cancel(session: Session, operation_id: str, owned_by: str | None) -> Operation | None:
+    """Ask for an operation to be cancelled; one that has ended stays as it is.
+
+    Returns:
+        The operation. None: there is no such operation of theirs.
+    """
+    found = get(session, operation_id, owned_by)
+    if found is None or found.ended:
+        return found
+    now = now_of(session)
+    open_one = (OperationRow.id == operation_id, OperationRow.state.in_(_OPEN))
+    unasked = OperationRow.cancel_requested_at.is_(None)
+    # What waits for a later attempt is cancelled now.
+    values = {"cancel_requested_at": now, "next_attempt_at": None, "updated_at": now}
+    session.execute(
+        update(OperationRow).where(*open_one, unasked).values(values).execution_options(synchronize_session=False)
+    )
+    session.expire_all()
+    return get(session, operation_id, owned_by)
+
+
+def _held(session: Session, operation_id: str, epoch: int) -> OperationRow:
+    """The row, locked.
+
+    Raises:
+        Fenced: Another process holds it.
+    """
+    row = session.scalars(
+        select(OperationRow)
+        .where(OperationRow.id == operation_id, OperationRow.epoch == epoch, OperationRow.held_by.is_not(None))
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise Fenced(f"another process carries out {operation_id}")
+    return row
+
+
+def intend(
+    session: Session, operation_id: str, epoch: int, name: str, lease_s: float, *, tidying: bool, again: bool = False
+) -> Intent:
+    """Put on record that a step is about to be sent, unless it is done, may have been sent, or is not wanted any more.
+
+    Args:
+        session: A transaction that writes.
+        operation_id: The operation.
+        epoch: The holder's.
+        name: The step.
+        lease_s: The lease is renewed for so long, in seconds.
+        tidying: Whether it is made although the operation is cancelled.
+        again: It is known that what may have been sent did not happen, and it is sent once more.
+
+    Raises:
+        Fenced: Another process holds the operation.
+    """
+    row = _held(session, operation_id, epoch)
+    now = now_of(session)
+    row.lease_until = now + lease_s
+    step = session.get(StepRow, (operation_id, name))
+    asked = row.cancel_requested_at is not None
+    if step is None:
+        step = StepRow(operation_id=operation_id, name=name, number=_next_number(session, operation_id), epoch=epoch)
+        step.state, step.intended_at = StepState.INTENT.value, now
+        if not asked or tidying:
+            session.add(step)
+            row.updated_at = now
+        return Intent(step_of(step), True, 0.0, asked)
+    age_s = now - step.intended_at
+    is_new = again or step.state == StepState.FAILED
+    if is_new and (not asked or tidying):
+        step.state, step.intended_at, step.epoch, step.ended_at = StepState.INTENT.value, now, epoch, None
+    return Intent(step_of(step), is_new, age_s, asked)
+
+
+def _next_number(session: Session, operation_id: str) -> int:
+    most = session.scalar(select(func.max(StepRow.number)).where(StepRow.operation_id == operation_id))
+    return (most or 0) + 1
+
+
+def settle(
+    session: Session,
+    operation_id: str,
+    epoch: int,
+    name: str,
+    state: StepState,
+    result: Mapping[str, Any] | None = None,
+) -> None:
+    """Put on record what became of a step.
+
+    Raises:
+        Fenced: Another process holds the operation.
+    """
+    row = _held(session, operation_id, epoch)
+    now = now_of(session)
+    row.updated_at = now
+    values = {"state": state.value, "ended_at": now, "result": None if result is None else dict(result)}
+    session.execute(
+        update(StepRow)
+        .where(StepRow.operation_id == operation_id, StepRow.name == name)
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def note(session: Session, operation_id: str, epoch: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the notes of an operation.
+
+    Raises:
+        Fenced: Another process holds it.
+    """
+    row = _held(session, operation_id, epoch)
+    row.notes = {**row.notes, **facts}
+    row.updated_at = now_of(session)
+    return row.notes
+
+
+def conclude(session: Session, operation_id: str, epoch: int, outcome: Outcome) -> Outcome:
+    """Put the end of an operation on record, and forget what it needed only until then.
+
+    Returns:
+        The outcome as it stands: one that failed while a step's fate is open is "unknown".
+
+    Raises:
+        Fenced: Another process holds it.
+    """
+    row = _held(session, operation_id, epoch)
+    now = now_of(session)
+    outcome = _as_far_as_known(outcome, _open_intent(session, operation_id))
+    row.state, row.outcome = outcome.state.value, outcome_as_json(outcome)
+    row.ended_at = row.updated_at = now
+    row.held_by = row.lease_until = row.next_attempt_at = None
+    row.request, row.notes = redacted(row.request), redacted(row.notes)
+    session.execute(update(StepRow).where(StepRow.operation_id == operation_id).values(result=None))
+    session.execute(delete(OperationRow).where(OperationRow.ended_at < now - _KEPT_S))
+    return outcome
+
+
+def _open_intent(session: Session, operation_id: str) -> str | None:
+    """The name of a step of which only the intent is known. None: there is none."""
+    is_open = (StepRow.operation_id == operation_id, StepRow.state == StepState.INTENT.value)
+    return session.scalar(select(StepRow.name).where(*is_open).limit(1))
+
+
+def _as_far_as_known(outcome: Outcome, open_step: str | None) -> Outcome:
+    if open_step is None or outcome.state not in (State.FAILED, State.CANCELLED):
+        return outcome
+    text = f"{outcome.text}\nWhether the step {open_step} happened is not known: look before you change it again."
+    return replace(outcome, state=State.UNKNOWN, text=text)

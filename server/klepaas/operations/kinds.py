@@ -1,0 +1,132 @@
+"""What a plugin needs to offer a kind of operation: kinds, outcomes, states, and how work is interrupted.
+
+Plain data, imported at every start, so it imports little; `klepaas.operations.model` has what the journal gives.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from klepaas.operations.run import Run
+
+__all__ = [
+    "DeadlinePassed",
+    "Fenced",
+    "GaveUp",
+    "Interrupted",
+    "JournalBroken",
+    "Kind",
+    "OperationCancelled",
+    "Outcome",
+    "State",
+    "StepUnknown",
+    "Stopping",
+]
+
+
+class State(StrEnum):
+    """How an operation is."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self not in (State.PENDING, State.RUNNING)
+
+
+class Interrupted(Exception):
+    """Carrying an operation out must stop here.
+
+    It is no `KlepaasError`: a kind that takes an upstream's errors for the work's failure must let it pass.
+    """
+
+
+class OperationCancelled(Interrupted):
+    """Somebody asked for the operation to be cancelled."""
+
+
+class DeadlinePassed(Interrupted):
+    """The operation's deadline is over."""
+
+
+class GaveUp(Interrupted):
+    """It was tried as often as it may be; the cause is chained."""
+
+
+class StepUnknown(Interrupted):
+    """A step was sent, and nobody can tell whether it happened.
+
+    Args:
+        step: The step's name.
+        why: What is known, one sentence.
+    """
+
+    def __init__(self, step: str, why: str) -> None:
+        super().__init__(f"{step}: {why}")
+        self.step = step
+        self.why = why
+
+
+class Fenced(Interrupted):
+    """Another process carries the operation out now; nothing more may be done here."""
+
+
+class Stopping(Interrupted):
+    """This server stops; the next one goes on from the last step that is done."""
+
+
+class JournalBroken(Interrupted):
+    """The journal cannot be written, so nothing more may be sent."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an operation ended: what `get_operation` and a tool that waited for it answer.
+
+    Texts are redacted when they are stored.
+
+    Attributes:
+        state: The state it ended in.
+        text: For people and models; may span lines.
+        facts: The few values that a program would want, as JSON data.
+        error: Of a `KlepaasError`: its `code`, `message`, `next_step` and `details`. None: it did not fail.
+    """
+
+    state: State
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of operation, offered with the hook `klepaas_operation_kinds`.
+
+    Attributes:
+        name: One among all plugins: "deploy".
+        run: Does the work. It is called once, and from the start again after a crash, a restart of the server or a
+            temporary failure; so every effect goes through `Run.step`, and between the effects it only reads.
+        deadline_s: Longest time an operation may take, waiting for a server to carry it out included, in seconds.
+        takes: Whether this process can reach the very same target (the same API server and CA). None: always.
+        tidy: Leaves things in order where the work was cancelled, is too late or was given up; gets the reason, one of
+            `OperationCancelled`, `DeadlinePassed`, `GaveUp`. It may make steps. None: what is done stays.
+        tidy_s: What that gets, in seconds.
+        retries: How often it is tried again after a crash or a temporary failure.
+    """
+
+    name: str
+    run: "Callable[[Run], Awaitable[Outcome]]"
+    deadline_s: float = 900.0
+    takes: Callable[[Mapping[str, Any]], Awaitable[bool]] | None = None
+    tidy: "Callable[[Run, Interrupted], Awaitable[Outcome]] | None" = None
+    tidy_s: float = 300.0
+    retries: int = 8

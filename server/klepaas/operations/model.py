@@ -1,0 +1,95 @@
+"""An operation and its steps as the journal knows them at one moment: plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from klepaas.operations.kinds import Outcome, State
+from klepaas.principals import Principal
+
+__all__ = ["Operation", "StepRecord", "StepState"]
+
+
+class StepState(StrEnum):
+    """How a step is: meant, done, known not to have happened, or sent without anybody knowing what became of it."""
+
+    INTENT = "intent"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What the journal knows of one step.
+
+    Attributes:
+        name: The step.
+        state: How it is.
+        intended_at: When it was last meant, in seconds since 1970.
+        ended_at: When it was done, failed or given up. None: not yet.
+        result: What it gave; forgotten when the operation has ended.
+    """
+
+    name: str
+    state: StepState
+    intended_at: float
+    ended_at: float | None = None
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation as the journal knows it at one moment. Times are seconds since 1970.
+
+    Attributes:
+        id: Its handle.
+        kind: The name of its kind.
+        target: What it works on: one operation at a time does.
+        title: What it does, in a few words for people.
+        request: What was asked for, as JSON data; without secrets once it has ended.
+        principal: On whose behalf.
+        state: How it is.
+        attempt: How often it was taken up, from 1 on; 0: not yet.
+        created_at: When it was submitted.
+        updated_at: When the journal last changed it.
+        deadline_at: When it must have ended.
+        ended_at: When it ended. None: not yet.
+        cancel_requested: Whether somebody asked to cancel it.
+        done: How far it is,
+        total: of how much; 0: not known.
+        line: What it is doing, in one line.
+        notes: What the kind noted on the way.
+        steps: Its steps, in order; empty where they were not asked for.
+        outcome: How it ended. None: not yet.
+        unattended_since: When the process that carried it out went away and no other took over. None: it is attended.
+        next_attempt_at: Before then it is not taken up again. None: at once.
+    """
+
+    id: str
+    kind: str
+    target: str
+    title: str
+    request: Mapping[str, Any]
+    principal: Principal
+    state: State
+    attempt: int
+    created_at: float
+    updated_at: float
+    deadline_at: float
+    ended_at: float | None = None
+    cancel_requested: bool = False
+    done: float = 0.0
+    total: float = 0.0
+    line: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    outcome: Outcome | None = None
+    unattended_since: float | None = None
+    next_attempt_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state.ended

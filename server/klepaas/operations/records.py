@@ -1,0 +1,137 @@
+"""How an operation stands in the store and comes out of it; and what of it is redacted before it is kept.
+
+While an operation is under way its request is kept as it was asked for, since it may have to be carried out again; when
+it has ended, only what may be shown is left of it.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from klepaas.errors import BadRequest
+from klepaas.observability import one_line, safe_text
+from klepaas.operations.kinds import Outcome, State
+from klepaas.operations.model import Operation, StepRecord, StepState
+from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.principals import Principal
+from klepaas.store.tables import OperationRow, StepRow
+
+__all__ = ["as_json", "digest", "new_id", "operation_of", "outcome_as_json", "redacted", "step_of"]
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_CHARS = 12
+_REQUEST_MAX_BYTES = 2 * 1024 * 1024
+_TEXT_MAX_CHARS = 64 * 1024
+
+
+def new_id() -> str:
+    """A handle that nobody can guess and a person can read out."""
+    return "op-" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))
+
+
+def as_json(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request as JSON data, a copy.
+
+    Raises:
+        BadRequest: It is no JSON data, or too much.
+    """
+    try:
+        text = json.dumps(request, allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise BadRequest("What an operation is asked to do must be JSON data") from exc
+    if len(text) > _REQUEST_MAX_BYTES:
+        raise BadRequest(f"What an operation is asked to do is more than {_REQUEST_MAX_BYTES // 1024} KiB")
+    copy: dict[str, Any] = json.loads(text)
+    return copy
+
+
+def digest(operation_id: str, request: Mapping[str, Any]) -> str:
+    """What is the same for the same request of the same operation. Salted, since a request may hold secrets."""
+    text = json.dumps(request, sort_keys=True, separators=(",", ":"))
+    return hmac.new(operation_id.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """JSON data without secrets."""
+    if isinstance(value, str):
+        return MARK if value and is_secret_name(name) else safe_text(value)
+    if isinstance(value, Mapping):
+        return {one_line(str(key), 253): redacted(item, str(key)) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [redacted(item, name) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else one_line(str(value))
+
+
+def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as it is kept."""
+    text = safe_text(outcome.text)
+    if len(text) > _TEXT_MAX_CHARS:
+        text = text[: _TEXT_MAX_CHARS - 20] + "\n[cut]"
+    error = None if outcome.error is None else redacted(outcome.error)
+    return {"state": outcome.state.value, "text": text, "facts": redacted(outcome.facts), "error": error}
+
+
+def principal_as_json(principal: Principal) -> dict[str, Any]:
+    """Who asked, as it is kept."""
+    return asdict(principal)
+
+
+def operation_of(row: OperationRow, now: float, steps: Sequence[StepRow] = ()) -> Operation:
+    """The operation of a row.
+
+    Args:
+        row: The row.
+        now: The store's time.
+        steps: The rows of its steps, in order.
+    """
+    return Operation(
+        id=row.id,
+        kind=row.kind,
+        target=row.target,
+        title=row.title,
+        request=row.request,
+        principal=_principal_of(row.principal),
+        state=State(row.state),
+        attempt=row.attempt,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        deadline_at=row.deadline_at,
+        ended_at=row.ended_at,
+        cancel_requested=row.cancel_requested_at is not None,
+        done=row.done,
+        total=row.total,
+        line=row.line,
+        notes=row.notes,
+        steps=tuple(step_of(step) for step in steps),
+        outcome=_outcome_of(row.outcome),
+        unattended_since=_unattended_since(row, now),
+        next_attempt_at=row.next_attempt_at,
+    )
+
+
+def step_of(row: StepRow) -> StepRecord:
+    """The step of a row."""
+    return StepRecord(row.name, StepState(row.state), row.intended_at, row.ended_at, row.result)
+
+
+def _principal_of(kept: Mapping[str, Any]) -> Principal:
+    # A field that a newer version keeps is not ours to know.
+    return Principal(kept["name"], kept["transport"], kept.get("uid"), kept.get("client"))
+
+
+def _outcome_of(kept: Mapping[str, Any] | None) -> Outcome | None:
+    if kept is None:
+        return None
+    return Outcome(State(kept["state"]), kept["text"], kept["facts"], kept["error"])
+
+
+def _unattended_since(row: OperationRow, now: float) -> float | None:
+    if State(row.state).ended or (row.lease_until is not None and row.lease_until >= now):
+        return None
+    if row.next_attempt_at is not None and row.next_attempt_at > now:
+        return None
+    return row.lease_until if row.lease_until is not None else row.updated_at

@@ -1,0 +1,237 @@
+"""Carries operations out: takes what nobody holds, says that it still does, and puts the end on record.
+
+Its tasks belong to the server and to no request. They are plain tasks and no task group: FastMCP leaves a lifespan
+inside a cancel scope that it did not enter it in. Importing it imports SQLAlchemy, which a server with nothing to do
+is spared.
+"""
+
+import asyncio
+import contextvars
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+import anyio
+
+from klepaas.correlation import Correlation, correlated
+from klepaas.operations import failpoints, journal, leases
+from klepaas.operations.attempt import Again, attempt
+from klepaas.operations.failpoints import InjectedFailure
+from klepaas.operations.holding import Holding
+from klepaas.operations.kinds import DeadlinePassed, Fenced, JournalBroken, Kind, OperationCancelled, Outcome, Stopping
+from klepaas.operations.model import Operation
+from klepaas.operations.numbers import Numbers
+from klepaas.operations.timing import Timing
+from klepaas.principals import acting
+from klepaas.store import Store
+
+__all__ = ["Runner"]
+
+log = logging.getLogger(__name__)
+
+_TAKES_LIMIT_S = 15.0
+# What this process cannot carry out is asked for again after so long.
+_NOT_OURS_S = 30.0
+_MOST_AT_ONCE = 100
+
+
+class Runner:
+    """The operations that this process carries out.
+
+    Args:
+        store: Where the journal is.
+        kinds: What can be done, by name.
+        numbers: Where to count.
+        timing: How long a lease lasts and so on.
+        wake: Has `look` called soon.
+    """
+
+    def __init__(
+        self, store: Store, kinds: Mapping[str, Kind], numbers: Numbers, timing: Timing, wake: Callable[[], None]
+    ) -> None:
+        self.holder = f"{socket.gethostname()[:60]}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.held: dict[str, Holding] = {}
+        self._store = store
+        self._kinds = kinds
+        self._numbers = numbers
+        self._timing = timing
+        self._wake = wake
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._not_ours: dict[str, float] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it carries out as many as it may."""
+        return len(self.held) >= _MOST_AT_ONCE
+
+    def begin(self, operation: Operation, epoch: int, since: float) -> None:
+        """Carry out an operation that this process holds.
+
+        Args:
+            operation: The operation.
+            epoch: The lease's.
+            since: When the lease began at the latest, by this process's own clock.
+        """
+        holding = Holding(self._store, operation, epoch, self.holder, self._timing.lease_s)
+        holding.held_for(self._timing.lease_s, since)
+        self.held[operation.id] = holding
+        # Its own context: it belongs to no request, whoever asked for it.
+        self._tasks[operation.id] = asyncio.create_task(self._carry_out(holding), context=contextvars.Context())
+
+    async def look(self) -> float:
+        """Take what nobody holds and this process can do.
+
+        Returns:
+            Seconds until it should look again.
+
+        Raises:
+            StoreUnavailable: The journal cannot be read or written.
+        """
+        found, next_s = await self._store.read(lambda session: leases.candidates(session, self.holder))
+        self._numbers.counted(await self._store.read(leases.census))
+        for operation, epoch in found:
+            if not self.is_full and operation.id not in self.held and await self._is_ours(operation):
+                await self._take(operation, epoch)
+        return self._timing.look_s if next_s is None else min(self._timing.look_s, next_s + 0.01)
+
+    def nothing_waits(self) -> None:
+        """The journal holds nothing that has not ended."""
+        self._numbers.counted(leases.Census())
+
+    async def beat(self) -> None:
+        """Say of everything held that it still is, and hear what became of it.
+
+        Raises:
+            StoreUnavailable: The journal cannot be written.
+        """
+        holdings = dict(self.held)
+        for holding in holdings.values():
+            if holding.run.seconds_left <= 0:
+                holding.interrupt(DeadlinePassed("its time is over"))
+        news = {key: holding.progress for key, holding in holdings.items() if holding.progress.changed}
+        held = {key: holding.epoch for key, holding in holdings.items()}
+        if not held:
+            return
+        since, lease_s = time.monotonic(), self._timing.lease_s
+        found = await self._store.write(lambda session: leases.renew(session, held, self.holder, lease_s, news))
+        for key, holding in holdings.items():
+            if not found[key].kept:
+                holding.interrupt(Fenced(f"another process carries out {key}"))
+                continue
+            holding.held_for(lease_s, since)
+            holding.stored(news.get(key))
+            if found[key].cancel_requested:
+                self.cancel(key)
+
+    def cancel(self, operation_id: str) -> bool:
+        """Cut an operation short that is carried out here; what it does to end in order is not cut.
+
+        Returns:
+            Whether it is carried out here.
+        """
+        holding = self.held.get(operation_id)
+        if holding is None:
+            return False
+        if not holding.run.tidying:
+            holding.interrupt(OperationCancelled("somebody asked to cancel it"))
+        return True
+
+    async def stop(self, grace_s: float) -> None:
+        """Let go of everything: work that only waits at once, a step that is under way after it is done.
+
+        Args:
+            grace_s: What such a step gets, in seconds.
+        """
+        for holding in list(self.held.values()):
+            holding.interrupt(Stopping("this server stops"))
+        tasks = list(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
+
+    async def _is_ours(self, operation: Operation) -> bool:
+        """Whether this process knows the kind and reaches the very same target."""
+        if self._not_ours.get(operation.id, 0.0) > time.monotonic():
+            return False
+        kind = self._kinds.get(operation.kind)
+        if kind is not None and (kind.takes is None or await _takes(kind, operation)):
+            return True
+        self._not_ours[operation.id] = time.monotonic() + _NOT_OURS_S
+        return False
+
+    async def _take(self, operation: Operation, epoch: int) -> None:
+        since, lease_s, holder = time.monotonic(), self._timing.lease_s, self.holder
+        taken = await self._store.write(lambda session: leases.claim(session, operation.id, epoch, holder, lease_s))
+        found = await self._store.read(lambda session: journal.get(session, operation.id, None)) if taken else None
+        if found is not None:
+            log.warning("operation %s (%s) is taken up, attempt %d", found.id, found.title, found.attempt)
+            self.begin(found, epoch + 1, since)
+
+    async def _carry_out(self, holding: Holding) -> None:
+        """One attempt, to the end of this process's part in it."""
+        operation = holding.operation
+        try:
+            with acting(operation.principal), correlated(Correlation(operation.id, None, operation.kind)):
+                await self._attempt(holding)
+        except (Fenced, JournalBroken) as exc:
+            log.warning("operation %s is let go: %s", operation.id, exc)
+        except Stopping:
+            await _release(holding)
+        except asyncio.CancelledError:
+            await _release(holding)
+            raise
+        except InjectedFailure:
+            log.info("operation %s: as if this process had died", operation.id)
+        finally:
+            self.held.pop(operation.id, None)
+            self._tasks.pop(operation.id, None)
+            holding.tell()
+            self._wake()
+
+    async def _attempt(self, holding: Holding) -> None:
+        await failpoints.reach("after_claim")
+        result = await attempt(self._kinds[holding.operation.kind], holding)
+        if isinstance(result, Again):
+            await holding.release(result.in_s)
+            return
+        await failpoints.reach("before_outcome")
+        state = await self._conclude(holding, result)
+        await failpoints.reach("after_outcome")
+        self._numbers.ended(holding.operation.kind, state)
+
+    async def _conclude(self, holding: Holding, outcome: Outcome) -> str:
+        """Put the end on record, patiently: without it all would be looked up again."""
+        until, pause_s = time.monotonic() + self._timing.conclude_s, 0.1
+        while True:
+            try:
+                return await holding.conclude(outcome)
+            except JournalBroken:
+                if time.monotonic() > until:
+                    raise
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
+
+
+async def _takes(kind: Kind, operation: Operation) -> bool:
+    try:
+        with anyio.fail_after(_TAKES_LIMIT_S):
+            return kind.takes is not None and await kind.takes(operation.request)
+    except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
+        log.info("whether %s can be carried out here is not known: %s", operation.id, type(exc).__name__)
+        return False
+
+
+async def _release(holding: Holding) -> None:
+    """Let the next process have it at once; where that fails it has to wait for the lease's end."""
+    try:
+        with anyio.move_on_after(2.0, shield=True):
+            await holding.release()
+    except (Fenced, JournalBroken) as exc:
+        log.warning("operation %s is let go without a word: %s", holding.operation.id, exc)

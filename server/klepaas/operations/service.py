@@ -1,0 +1,362 @@
+"""What plugins use of operations: to submit one, to ask after it, to wait for it, to cancel it.
+
+A server that may change things carries operations out while `running` is entered, its own and those that another left.
+Asking after them works without. The database library is imported when there is something to ask it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from klepaas.errors import BadRequest, NotFound, RateLimited, Unavailable
+from klepaas.host import Host
+from klepaas.operations.kinds import Kind, State
+from klepaas.operations.timing import Timing
+from klepaas.operations.waiting import any_may_wait
+from klepaas.principals import Principal
+from klepaas.store import Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    from klepaas.operations.journal import Submission
+    from klepaas.operations.model import Operation
+    from klepaas.operations.runner import Runner
+    from klepaas.plugins import Plugins
+
+__all__ = ["Operations", "Report"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Takes how much is done, of how much, and a line for people.
+Report = Callable[[float, float, str], Awaitable[None]]
+# Another process may take the same target in the moment between looking and writing; not so often.
+_ATTEMPTS = 5
+_POLL_S = 0.3
+_STORE_TROUBLE_S = 2.0
+
+
+class Operations:
+    """The operations of one server.
+
+    Args:
+        store: Where the journal is.
+        host: What counts them.
+        timing: How long leases last.
+    """
+
+    def __init__(self, store: Store, host: Host, timing: Timing | None = None) -> None:
+        self.kinds: dict[str, Kind] = {}
+        self._store = store
+        self._host = host
+        self._timing = timing or Timing()
+        self._runner: Runner | None = None
+        self._runs = False
+        self._wake: asyncio.Event | None = None
+
+    @classmethod
+    def of(cls, host: Host) -> "Operations":
+        """The host's own."""
+        return host.service(cls, lambda host: cls(Store.of(host), host))
+
+    def collect(self, plugins: "Plugins", host: Host) -> None:
+        """Ask every plugin for its kinds; a plugin that claims a name that is taken is left out.
+
+        Args:
+            plugins: The plugins to ask.
+            host: What they get.
+        """
+        offered: dict[str, Any] = {}
+        for contribution in plugins.contributions("klepaas_operation_kinds", Kind, host=host):
+            taken = offered.get(contribution.item.name)
+            if taken is None:
+                offered[contribution.item.name] = contribution
+            else:
+                reason = f"its kind of operation {contribution.item.name!r} is already offered by {taken.plugin.name}"
+                plugins.fail(contribution.plugin, f"{reason} ({taken.plugin.source})")
+        self.kinds = {name: found.item for name, found in offered.items() if found.plugin.reason is None}
+
+    async def submit(
+        self,
+        kind: str,
+        *,
+        target: str,
+        title: str,
+        request: Mapping[str, Any],
+        principal: Principal,
+        idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> "Operation":
+        """Put an operation on record and have it carried out; returns as soon as it is on the disk.
+
+        The same request on the same target while it is under way, or the same idempotency key at any time, is the same
+        operation.
+
+        Args:
+            kind: The name of its kind.
+            target: What it works on: the cluster's identity, namespace and application.
+            title: What it does, in a few words for people ("Deploying web").
+            request: What is asked for, as JSON data; redacted when it has ended.
+            principal: Who asks.
+            idempotency_key: One of the caller's. None: there is none.
+            deadline_s: How long it may take, in seconds. None: the kind's own deadline.
+
+        Raises:
+            Conflict: Another operation works on the target.
+            BadRequest: The idempotency key was used for another request.
+            StoreUnavailable: It cannot be put on record, so it is not begun.
+            Unavailable: This server does not carry operations out.
+        """
+        if kind not in self.kinds:
+            raise BadRequest(f"There is no kind of operation {kind[:64]!a}")
+        if not self._runs:
+            raise Unavailable(f"{title} was not begun: this server does not carry operations out")
+        runner = await self._loaded()
+        if runner.is_full:
+            raise RateLimited("Too many operations are under way in this server; nothing was begun", retry_after_s=10.0)
+        limit_s = self.kinds[kind].deadline_s if deadline_s is None else deadline_s
+        from klepaas.operations.journal import Submission
+        from klepaas.operations.records import as_json
+
+        wanted = Submission(kind, target, title, as_json(request), principal, idempotency_key, limit_s)
+        # From here on it is the journal's: a caller that leaves now changes nothing.
+        with anyio.CancelScope(shield=True):
+            return await self._put_on_record(wanted, runner)
+        raise AssertionError("what is shielded is not cancelled")
+
+    async def get(self, operation_id: str, principal: Principal | None) -> "Operation":
+        """One operation, with its steps.
+
+        Args:
+            operation_id: Its handle.
+            principal: Who asks: another's operation is not found. None: it is anybody's.
+
+        Raises:
+            NotFound: There is none, or it is another's.
+            StoreUnavailable: The journal cannot be read.
+        """
+        owned_by = principal.owner if principal else None
+        return _found(await self._asked(lambda journal, s: journal.get(s, operation_id, owned_by), None), operation_id)
+
+    async def find(
+        self,
+        principal: Principal | None,
+        *,
+        state: State | None = None,
+        kind: str | None = None,
+        target: str | None = None,
+        limit: int = 20,
+    ) -> "Sequence[Operation]":
+        """Operations, those under way first, then the newest.
+
+        Args:
+            principal: Whose. None: anybody's.
+            state: Only these.
+            kind: Only of this kind.
+            target: Only on this target.
+            limit: At most so many.
+
+        Raises:
+            StoreUnavailable: The journal cannot be read.
+        """
+        owned_by = principal.owner if principal else None
+        nothing: list[Operation] = []
+        return await self._asked(
+            lambda journal, s: journal.find(s, owned_by, state=state, kind=kind, target=target, limit=limit), nothing
+        )
+
+    async def running_on(self, target: str) -> "Operation | None":
+        """The operation that works on a target, anybody's. None: none does.
+
+        Args:
+            target: As it was submitted with.
+        """
+        for state in (State.RUNNING, State.PENDING):
+            found = await self.find(None, state=state, target=target, limit=1)
+            if found:
+                return found[0]
+        return None
+
+    async def cancel(self, operation_id: str, principal: Principal | None) -> "Operation":
+        """Ask for an operation to be cancelled: it ends after the step that is under way, and tidies up.
+
+        Args:
+            operation_id: Its handle.
+            principal: Who asks. None: anybody.
+
+        Returns:
+            The operation as it is now, mostly still under way; one that has ended stays as it is.
+
+        Raises:
+            NotFound: There is none, or it is another's.
+            StoreUnavailable: The journal cannot be written.
+        """
+        await self.get(operation_id, principal)
+        from klepaas.operations import journal
+
+        owned_by = principal.owner if principal else None
+        found = await self._store.write(lambda session: journal.cancel(session, operation_id, owned_by))
+        if self._runner is not None:
+            self._runner.cancel(operation_id)
+        self._look_soon()
+        return _found(found, operation_id)
+
+    async def wait(self, operation_id: str, timeout_s: float, report: Report | None = None) -> "Operation":
+        """Wait until an operation has ended.
+
+        Args:
+            operation_id: Its handle.
+            timeout_s: Longest wait, in seconds; what still runs then goes on.
+            report: Takes progress. None: nobody wants it.
+
+        Returns:
+            The operation as it is then.
+
+        Raises:
+            NotFound: There is none.
+            StoreUnavailable: The journal cannot be read.
+        """
+        with anyio.move_on_after(timeout_s):
+            told = (0.0, 0.0, "")
+            while True:
+                holding = self._runner.held.get(operation_id) if self._runner else None
+                if holding is None:
+                    operation = await self.get(operation_id, None)
+                    if operation.ended:
+                        return operation
+                    progress, news = (operation.done, operation.total, operation.line), None
+                else:
+                    progress, news = holding.news()
+                if report is not None and progress != told:
+                    told = progress
+                    await report(*progress)
+                with anyio.move_on_after(None if news else _POLL_S):
+                    await (news.wait() if news else anyio.sleep_forever())
+        return await self.get(operation_id, None)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Carry operations out while inside."""
+        self._wake, self._runs = asyncio.Event(), True
+        tasks = [asyncio.create_task(self._keep_looking(self._wake)), asyncio.create_task(self._keep_beating())]
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.stop()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=1.0)
+            self._wake = self._runner = None
+
+    async def stop(self) -> None:
+        """Carry nothing out any more: steps that are under way end, and everything is let go for the next server."""
+        self._runs = False
+        if self._runner is not None:
+            await self._runner.stop(self._timing.stop_grace_s)
+
+    async def _put_on_record(self, wanted: "Submission", runner: "Runner") -> "Operation":
+        from sqlalchemy.exc import IntegrityError
+
+        from klepaas.operations import failpoints, journal
+
+        lease_s = self._timing.lease_s
+        for number in range(_ATTEMPTS):
+            since = time.monotonic()
+            try:
+                operation, is_new = await self._store.write(
+                    lambda session: journal.submit(session, wanted, runner.holder, lease_s)
+                )
+            except IntegrityError:
+                if number + 1 == _ATTEMPTS:
+                    raise Unavailable(f"{wanted.title} was not begun: its target changes hands all the time") from None
+                continue
+            if is_new:
+                await failpoints.reach("after_submit")
+                runner.begin(operation, 1, since)
+            return operation
+        raise AssertionError("unreachable")
+
+    async def _asked(self, ask: Callable[[Any, Any], T], otherwise: T) -> T:
+        """What the journal answers; where nothing was ever stored, that there is nothing."""
+        if not self._store.exists:
+            return otherwise
+        await _imported()
+        from klepaas.operations import journal
+
+        return await self._store.read(lambda session: ask(journal, session))
+
+    async def _loaded(self) -> "Runner":
+        if self._runner is None:
+            await _imported()
+            from klepaas.metrics import Metrics
+            from klepaas.operations.numbers import Numbers
+            from klepaas.operations.runner import Runner
+
+            numbers = Numbers(Metrics.of(self._host))
+            # Two first calls may have waited for the import.
+            self._runner = self._runner or Runner(self._store, self.kinds, numbers, self._timing, self._look_soon)
+        return self._runner
+
+    def _look_soon(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+
+    async def _keep_looking(self, wake: asyncio.Event) -> None:
+        await anyio.sleep(self._timing.first_look_s)
+        while True:
+            wake.clear()
+            pause_s = await self._looked()
+            with anyio.move_on_after(pause_s):
+                await wake.wait()
+
+    async def _looked(self) -> float:
+        """Look for what waits, unless it is sure that nothing does; how long to wait then."""
+        if not self._runs:
+            return self._timing.look_s
+        path = self._store.path
+        if path is not None and not await anyio.to_thread.run_sync(any_may_wait, path):
+            if self._runner is not None:
+                self._runner.nothing_waits()
+            return self._timing.look_s
+        try:
+            return await (await self._loaded()).look()
+        except StoreUnavailable as exc:
+            log.warning("operations cannot be looked for: %s", exc.line)
+        except Exception as exc:
+            log.error("operations cannot be looked for: %s", type(exc).__name__, exc_info=exc)
+        return _STORE_TROUBLE_S
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await anyio.sleep(self._timing.heartbeat_s)
+            if self._runner is None:
+                continue
+            try:
+                await self._runner.beat()
+            except StoreUnavailable as exc:
+                log.warning("leases cannot be renewed: %s", exc.line)
+            except Exception as exc:
+                log.error("leases cannot be renewed: %s", type(exc).__name__, exc_info=exc)
+
+
+async def _imported() -> None:
+    """Import the database library without holding up the event loop."""
+    await anyio.to_thread.run_sync(_import)
+
+
+def _import() -> None:
+    import klepaas.operations.runner  # noqa: F401 -- with all that it needs
+
+
+def _found(operation: "Operation | None", operation_id: str) -> "Operation":
+    if operation is None:
+        raise NotFound(
+            f"There is no operation {operation_id[:40]!a}", next_step="list_operations shows those there are"
+        )
+    return operation

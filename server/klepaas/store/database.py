@@ -1,0 +1,182 @@
+"""The store as the rest of klepaas sees it: units of work, run in a thread, each one transaction.
+
+It is opened, and brought to this version's tables, with the first unit of work. The database library's exceptions end
+here. It knows no table.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from klepaas.host import Host
+from klepaas.observability import one_line
+from klepaas.store.errors import ASK_THE_DOCTOR, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+__all__ = ["FILE_NAME", "Store", "now_of"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Above the longest wait for another process's lock.
+LIMIT_S = 40.0
+FILE_NAME = "klepaas.db"
+_READERS = 4
+
+
+class Store:
+    """The store of one server.
+
+    Args:
+        folder: Where the SQLite file is.
+        address: Of a PostgreSQL database, which is used instead. None: there is none.
+    """
+
+    def __init__(self, folder: Path, address: "SecretStr | None" = None) -> None:
+        self._address = address
+        self._folder = folder
+        self._opening = threading.Lock()
+        self._engine: Engine | None = None
+        self._seen: os.stat_result | None = None
+
+    @classmethod
+    def of(cls, host: Host) -> "Store":
+        """The host's own."""
+        return host.service(cls, lambda host: cls(host.settings.state_dir, host.settings.database_url))
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file. None: the store is in PostgreSQL."""
+        return None if self._address else self._folder / FILE_NAME
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything can have been stored yet; touches no network and imports no database library."""
+        return self.path is None or self.path.exists()
+
+    async def read(self, work: "Callable[[Session], T]") -> T:
+        """Run a unit of work that only reads.
+
+        Args:
+            work: Gets a session, in a thread; what it gives must not hold on to it.
+
+        Raises:
+            StoreUnavailable: The store cannot be read.
+        """
+        return await self._run(work, writing=False)
+
+    async def write(self, work: "Callable[[Session], T]") -> T:
+        """Run a unit of work that writes; it is on the disk when this returns.
+
+        Args:
+            work: Gets a session, in a thread; what it gives must not hold on to it.
+
+        Raises:
+            StoreUnavailable: Nothing was stored.
+        """
+        return await self._run(work, writing=True)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._engine is not None:
+            await anyio.to_thread.run_sync(self._forget_engine)
+
+    @cached_property
+    def _writer(self) -> anyio.CapacityLimiter:
+        # SQLite takes one writer at a time, and waiting for a thread is cheaper than polling for its lock.
+        return anyio.CapacityLimiter(1 if self.path else _READERS)
+
+    @cached_property
+    def _readers(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(_READERS)
+
+    async def _run(self, work: "Callable[[Session], T]", *, writing: bool) -> T:
+        limiter = self._writer if writing else self._readers
+        try:
+            with anyio.fail_after(LIMIT_S):
+                return await anyio.to_thread.run_sync(
+                    self._in_transaction, work, writing, limiter=limiter, abandon_on_cancel=True
+                )
+        except TimeoutError as exc:
+            raise StoreUnavailable("The store of klepaas gave no answer in time", next_step=ASK_THE_DOCTOR) from exc
+
+    def _in_transaction(self, work: "Callable[[Session], T]", writing: bool) -> T:
+        from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+        from sqlalchemy.orm import Session
+
+        from klepaas.store.engine import WRITING
+
+        try:
+            engine = self._opened()
+            bound = engine.execution_options(**{WRITING: writing})
+            with Session(bound, expire_on_commit=False) as session, session.begin():
+                return work(session)
+        except IntegrityError:
+            raise
+        except (SQLAlchemyError, OSError) as exc:
+            cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig else exc
+            text = one_line(f"{type(cause).__name__}: {cause}", 200)
+            log.warning("the store cannot be %s: %s", "written" if writing else "read", text)
+            raise StoreUnavailable(
+                f"The store of klepaas cannot be {'written' if writing else 'read'} ({text})", next_step=ASK_THE_DOCTOR
+            ) from exc
+
+    def _opened(self) -> "Engine":
+        with self._opening:
+            if self._engine is not None and self._was_replaced():
+                self._forget_engine()
+            if self._engine is None:
+                self._engine = self._open()
+            return self._engine
+
+    def _open(self) -> "Engine":
+        from klepaas.store.engine import WRITING, postgresql_engine, sqlite_engine
+        from klepaas.store.upgrading import NEWEST, upgrade, version_of
+
+        engine = postgresql_engine(self._address) if self._address else sqlite_engine(self._folder / FILE_NAME)
+        try:
+            with engine.connect() as connection:
+                found = version_of(connection)
+            if found != NEWEST:
+                with engine.execution_options(**{WRITING: True}).begin() as connection:
+                    upgrade(connection)
+        except BaseException:
+            engine.dispose()
+            raise
+        self._seen = os.stat(self.path) if self.path else None
+        return engine
+
+    def _was_replaced(self) -> bool:
+        """Whether somebody took the file away: what is written to it would be lost."""
+        if self.path is None or self._seen is None:
+            return False
+        try:
+            return not os.path.samestat(os.stat(self.path), self._seen)
+        except FileNotFoundError:
+            return True
+
+    def _forget_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def now_of(session: "Session") -> float:
+    """The time that leases and deadlines go by, in seconds since 1970: one clock for all that share the store."""
+    if session.get_bind().dialect.name != "postgresql":
+        return time.time()
+    from sqlalchemy import text
+
+    return float(session.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())

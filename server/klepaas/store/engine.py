@@ -1,0 +1,112 @@
+"""How the store is opened: SQLAlchemy engines for SQLite and PostgreSQL, and what each needs to be safe.
+
+SQLite: one file, 0600 in a folder 0700, in WAL mode, with the disk synchronised at every commit and a patient wait for
+other processes' locks. A writing transaction locks at its beginning, so that it can never fail half-way for a lock.
+It knows no table. Importing it imports SQLAlchemy.
+
+Sources: SQLite, "Write-Ahead Logging", "PRAGMA synchronous"; SQLAlchemy, "SQLite", on transactions.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from klepaas.output.redaction import vault
+from klepaas.store.errors import StoreUnavailable
+
+__all__ = ["BUSY_TIMEOUT_S", "WRITING", "postgresql_engine", "sqlite_engine"]
+
+# An execution option of a connection: its transaction is going to write.
+WRITING = "klepaas_writing"
+BUSY_TIMEOUT_S = 30
+_CONNECT_TIMEOUT_S = 5
+_STATEMENT_TIMEOUT_MS = 30_000
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """An engine for a SQLite file, which is made where there is none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: The file or its folder cannot be made, or is not a file.
+    """
+    _make_private(path)
+    url = URL.create("sqlite+pysqlite", database=str(path))
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def postgresql_engine(address: SecretStr) -> Engine:
+    """An engine for a PostgreSQL database.
+
+    Args:
+        address: Where it is: `postgresql://USER:PASSWORD@HOST/DATABASE`.
+
+    Raises:
+        StoreUnavailable: It is no such address, or the driver is not installed.
+    """
+    try:
+        url = make_url(address.get_secret_value())
+    except ArgumentError:
+        raise _bad_address() from None
+    if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise _bad_address()
+    if url.password:
+        vault.keep(str(url.password))
+    options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=60000"
+    arguments = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "klepaas", "options": options}
+    try:
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_pre_ping=True, connect_args=arguments
+        )
+    except ModuleNotFoundError as exc:
+        raise StoreUnavailable(
+            "KLEPAAS_DATABASE_URL names PostgreSQL and its driver is not installed",
+            next_step="Install klepaas with the extra postgresql: pip install 'klepaas[postgresql]'",
+        ) from exc
+
+
+def _bad_address() -> StoreUnavailable:
+    return StoreUnavailable(
+        "KLEPAAS_DATABASE_URL is not the address of a PostgreSQL database",
+        next_step="Write postgresql://USER:PASSWORD@HOST/DATABASE, or leave it out to use a file in KLEPAAS_STATE_DIR",
+    )
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        file = os.open(path, _FLAGS, 0o600)
+    except PermissionError:  # it may still be read
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(f"{path} is not a file")
+        if found.st_mode & 0o077 and found.st_uid == os.getuid():
+            os.fchmod(file, 0o600)
+    finally:
+        os.close(file)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own
+    for setting in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {setting}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
