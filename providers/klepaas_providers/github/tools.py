@@ -198,7 +198,7 @@ def _names(said: str) -> frozenset[str]:
 # Of both versions alike, or of one alone.
 _ONLY_READ = _names(
     "get_code_quality_finding get_code_scanning_alert get_commit get_dependabot_alert get_discussion "
-    "get_discussion_comments get_file_blame get_gist get_global_security_advisory get_label get_me "
+    "find_duplicate get_discussion_comments get_file_blame get_gist get_global_security_advisory get_label get_me "
     "get_notification_details get_release_by_tag get_repository_tree get_tag get_team_members get_teams "
     "issue_dependency_read list_branches list_code_scanning_alerts list_dependabot_alerts list_discussion_categories "
     "list_discussions list_gists list_global_security_advisories list_issue_fields list_issue_types list_label "

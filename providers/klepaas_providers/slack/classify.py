@@ -146,8 +146,8 @@ def _of_words(said: str, wall_s: float) -> Verdict | None:
     match = _STATUS.search(said)
     if match:
         return classify_status(int(match[1]), {}, wall_s)
-    if "_" in said or said in _LIMITED:
-        code = _CODE.fullmatch(said) or _QUOTED.search(said)
-        if code:
-            return verdict_of(code[code.re.groups])
-    return network_verdict(said)
+    # One word alone may be anybody's: "unknown".
+    if _CODE.fullmatch(said) and ("_" in said or said in _LIMITED):
+        return verdict_of(said)
+    match = _QUOTED.search(said)
+    return verdict_of(match[1]) if match else network_verdict(said)
