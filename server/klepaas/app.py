@@ -6,8 +6,8 @@ header of a caller goes anywhere. `klepaas.http` turns on the guard against fore
 
 import ipaddress
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,17 @@ from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
 from klepaas.errors import BadRequest
-from klepaas.external.collecting import Declared, collect
+from klepaas.external.collecting import Declared, collect, without_taken_names
+from klepaas.external.externals import Externals
 from klepaas.gate import Gate
 from klepaas.host import Host
 from klepaas.instructions import instructions
 from klepaas.metrics import Metrics
 from klepaas.notifications import Notifications, NotificationSink
 from klepaas.offers import Offers
-from klepaas.operations import Operations
 from klepaas.plugins import Plugins
 from klepaas.reading import Reading
-from klepaas.settings import Mode, Settings
+from klepaas.settings import Settings
 from klepaas.upstream_states import upstream_states
 
 __all__ = ["App", "create_app", "loopback_address", "serve_stdio"]
@@ -57,7 +57,7 @@ class App:
         metrics: What it counts.
         calls: What every call passes first.
         announcements: What tells clients of changes.
-        external: Other MCP servers that plugins or the operator named.
+        externals: Other MCP servers, and their tools.
     """
 
     server: FastMCP[Any]
@@ -69,7 +69,12 @@ class App:
     metrics: Metrics
     calls: Calls
     announcements: Announcements
-    external: list[Declared]
+    externals: Externals
+
+    @property
+    def external(self) -> Sequence[Declared]:
+        """Other MCP servers that plugins or the operator named."""
+        return self.externals.declared
 
     async def catalogue_changed(self) -> None:
         """Tell every client that wants to know that the tools are others now."""
@@ -89,15 +94,16 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     settings = settings or Settings()
     plugins = plugins or Plugins(settings)
     host = Host(settings)
+    externals = Externals.of(host)
+    externals.declare(collect(plugins, host))
     catalogue = Catalogue(plugins, host)
     Agents.of(host).collect(plugins, host)
-    operations = Operations.of(host)
-    operations.collect(plugins, host)
-    external = collect(plugins, host, [entry.tool.name for entry in catalogue if entry.active])
+    externals.declare(without_taken_names(plugins, externals.declared, [entry.tool.name for entry in catalogue]))
     notifications = _notifications(plugins, host)
     metrics = Metrics.of(host)
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
+    externals.listeners.append(announcements.changed)
     offers = Offers(plugins, host, [upstream_states(host)])
     reading = Reading(offers, settings.answer_max_bytes)
     server: FastMCP[Any] = FastMCP(
@@ -109,7 +115,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
             calls,
             Gate(catalogue, settings, _audit(plugins, host), metrics.calls.refused, reading=reading),
         ],
-        lifespan=_lifespan(plugins, host, announcements, notifications, operations),
+        lifespan=_lifespan(plugins, host, announcements, notifications, externals),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
         cache_ttl=_CATALOGUE_TTL_S,
@@ -118,10 +124,11 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         # Our schemas hold no references; looking for them costs 50 ms at the first list.
         dereference_schemas=False,
     )
+    externals.offer(server, catalogue)
     _suggest(server, calls, reading)
     _spare_the_list_before_each_call(server)
     announcements.serve(server)
-    return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, external)
+    return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, externals)
 
 
 def _audit(plugins: Plugins, host: Host) -> Audit:
@@ -138,17 +145,21 @@ def _notifications(plugins: Plugins, host: Host) -> Notifications:
 
 
 def _lifespan(
-    plugins: Plugins, host: Host, announcements: Announcements, notifications: Notifications, operations: Operations
+    plugins: Plugins,
+    host: Host,
+    announcements: Announcements,
+    notifications: Notifications,
+    externals: Externals,
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_server: FastMCP[Any]) -> AsyncIterator[dict[str, Any]]:
         try:
             await plugins.start(host)
-            # Where changes are refused nothing is changed, what an earlier server left included.
-            carried_out = operations.running() if host.settings.mode is Mode.WRITES else nullcontext()
-            async with announcements.running(), notifications.running(), carried_out:
+            externals.start()
+            async with announcements.running(), notifications.running():
                 yield {}
         finally:
+            await externals.aclose()
             await plugins.stop(host)
             await host.aclose()
 

@@ -7,7 +7,7 @@ import functools
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from fastmcp.tools import Tool as McpTool
 from fastmcp.tools import ToolResult
@@ -15,6 +15,7 @@ from fastmcp.tools.function_tool import FunctionTool
 from mcp_types import ToolAnnotations
 
 from klepaas.docstrings import read_docstring
+from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.plugins import Plugin, Plugins, PluginState
@@ -55,6 +56,27 @@ class Entry:
         """Whether its plugin still takes part: one whose start failed does not."""
         return self.plugin.state is PluginState.ACTIVE
 
+    @property
+    def closed(self) -> tuple[str, KlepaasError] | None:
+        """Why it cannot be called for a reason of its own, in one word and as an error. None: there is none."""
+        return None
+
+
+class More(Protocol):
+    """Tools that come and go while the server runs."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Those that there are now."""
+        ...
+
+    def get(self, name: str) -> Entry | None:
+        """The tool of this name, or None."""
+        ...
+
+    def absent(self, name: str) -> KlepaasError | None:
+        """Why there is no tool of this name at the moment. None: no special reason."""
+        ...
+
 
 class Catalogue:
     """Collects the tools of all plugins.
@@ -70,6 +92,8 @@ class Catalogue:
     def __init__(self, plugins: Plugins, host: Host) -> None:
         self._plugins = plugins
         self._entries: dict[str, Entry] = {}
+        # Names of the plugins' own tools come first.
+        self.more: More | None = None
         offered: dict[str, list[Tool]] = {}
         owners: dict[str, Plugin] = {}
         for contribution in plugins.contributions("klepaas_tools", Tool, host=host):
@@ -79,11 +103,18 @@ class Catalogue:
             self._add(owners[name], tools)
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
+        yield from self._entries.values()
+        if self.more is not None:
+            yield from (entry for entry in self.more if entry.tool.name not in self._entries)
 
     def get(self, name: str) -> Entry | None:
         """The tool of this name, or None."""
-        return self._entries.get(name)
+        entry = self._entries.get(name)
+        return self.more.get(name) if entry is None and self.more is not None else entry
+
+    def absent(self, name: str) -> KlepaasError | None:
+        """Why there is no tool of this name at the moment. None: no special reason."""
+        return self.more.absent(name) if self.more is not None else None
 
     def _add(self, plugin: Plugin, tools: list[Tool]) -> None:
         entries: dict[str, Entry] = {}

@@ -171,6 +171,8 @@ class Gate(Middleware):
                 f"{tool.name} belongs to the plugin {entry.plugin.name}, which failed: {entry.plugin.reason}",
                 next_step="Run `klepaas doctor` on the server for a repair",
             )
+        if entry.closed is not None:
+            return entry.closed
         if not isinstance(tool.effect, Effect):
             return "no_effect", Forbidden(
                 f"{tool.name} does not declare its effect, so it cannot be called",
@@ -231,6 +233,9 @@ class Gate(Middleware):
         return own, plan_id
 
     def _unknown(self, name: str) -> KlepaasError:
+        absent = self._catalogue.absent(name)
+        if absent is not None:
+            return absent
         listed = [entry.tool.name for entry in self._catalogue if self._listed(entry.tool.name)]
         near = difflib.get_close_matches(name[:64], listed)
         return NotFound(

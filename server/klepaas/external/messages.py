@@ -1,0 +1,95 @@
+"""JSON-RPC messages out of a stream of bytes, one a line, none longer than is good for us.
+
+A longer line is passed over without being kept: its request is answered with an error of ours, where its beginning or
+its end says which request it was.
+
+Source: MCP 2025-11-25 and 2026-07-28, basic/transports, "stdio"; JSON-RPC 2.0 section 5.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["MESSAGE_MAX_BYTES", "TOO_LONG", "Lines", "error_answer"]
+
+MESSAGE_MAX_BYTES = 4 * 1024 * 1024
+# In an error that we put in a server's place; the code is one that JSON-RPC leaves to implementations.
+TOO_LONG = -32099
+_EDGE_BYTES = 2048
+_ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*[,}]')
+_PAYLOAD = re.compile(rb'"(?:result|error)"\s*:')
+
+
+class Lines:
+    """Collects what comes in, and gives it back line by line.
+
+    Args:
+        max_bytes: The longest line that is kept, in bytes.
+    """
+
+    def __init__(self, max_bytes: int = MESSAGE_MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+        self._head = b""
+        self._tail = b""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The lines that are whole now; in place of one that is too long, an error that answers its request.
+
+        Args:
+            chunk: What came in.
+        """
+        *whole, rest = chunk.split(b"\n")
+        for part in whole:
+            self._add(part)
+            line = self._taken()
+            if line.strip():
+                yield line
+        self._add(rest)
+
+    def _add(self, part: bytes) -> None:
+        if not part:
+            return
+        self._size_bytes += len(part)
+        if self._size_bytes <= self._max_bytes:
+            self._parts.append(part)
+            return
+        if self._parts:
+            self._head = b"".join(self._parts)[:_EDGE_BYTES]
+            self._parts = []
+        elif not self._head:
+            self._head = part[:_EDGE_BYTES]
+        self._tail = (self._tail + part)[-_EDGE_BYTES:]
+
+    def _taken(self) -> bytes:
+        parts, head, tail, size = self._parts, self._head, self._tail, self._size_bytes
+        self._parts, self._head, self._tail, self._size_bytes = [], b"", b"", 0
+        if size <= self._max_bytes:
+            return b"".join(parts)
+        request_id = _id_in(head, tail)
+        return b"" if request_id is None else error_answer(request_id, TOO_LONG, f"an answer of {size} bytes")
+
+
+def error_answer(request_id: int | str, code: int, message: str, data: Any = None) -> bytes:
+    """An error of ours in place of a server's answer.
+
+    Args:
+        request_id: The request's.
+        code: The error's.
+        message: What happened.
+        data: What else there is to say. None: nothing.
+    """
+    error: dict[str, Any] = {"code": code, "message": message, **({"data": data} if data is not None else {})}
+    return json.dumps({"jsonrpc": "2.0", "id": request_id, "error": error}).encode()
+
+
+def _id_in(head: bytes, tail: bytes) -> int | None:
+    """The id of a message of which only the two ends are known: it stands before the payload, or after it."""
+    payload = _PAYLOAD.search(head)
+    before = _ID.search(head, 0, payload.start() if payload else len(head))
+    if before:
+        return int(before[1])
+    behind = list(_ID.finditer(tail))
+    return int(behind[-1][1]) if behind else None

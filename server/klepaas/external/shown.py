@@ -1,0 +1,64 @@
+"""How FastMCP gets at the tools of external servers: from memory, so that neither a list nor a call waits for one."""
+
+from collections.abc import Sequence
+
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.server.providers import Provider
+from fastmcp.tools import Tool as McpTool
+from fastmcp.tools import ToolResult
+from fastmcp.utilities.versions import VersionSpec
+from mcp_types import CallToolRequestParams
+
+from klepaas.external.entries import CALL_TOOL, OfferEntry
+from klepaas.external.externals import Externals
+
+__all__ = ["CalledByName", "Shown"]
+
+
+class Shown(Provider):
+    """Lists what is to be listed, and finds what may be called. What the gate then does with it is the gate's.
+
+    Args:
+        externals: The servers.
+    """
+
+    def __init__(self, externals: Externals) -> None:
+        super().__init__()
+        self._externals = externals
+
+    async def _list_tools(self) -> Sequence[McpTool]:
+        return [entry.mcp for entry in self._externals if not isinstance(entry, OfferEntry) or entry.offer.listed]
+
+    async def _get_tool(self, name: str, version: VersionSpec | None = None) -> McpTool | None:
+        entry = self._externals.get(name)
+        return None if entry is None else entry.mcp
+
+
+class CalledByName(Middleware):
+    """Turns a call of `call_tool` into the call that it asks for, before anything judges it.
+
+    So the gate, the limits, the metrics and the record see the tool itself, with its own effect, as if the client had
+    called it by its name, which it may.
+
+    Args:
+        externals: The servers.
+    """
+
+    def __init__(self, externals: Externals) -> None:
+        self._externals = externals
+
+    async def on_call_tool(
+        self,
+        context: MiddlewareContext[CallToolRequestParams],
+        call_next: CallNext[CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        """Pass a call on, under the name that it is meant for."""
+        message = context.message
+        if message.name == CALL_TOOL:
+            given = message.arguments or {}
+            name, arguments = given.get("name"), given.get("arguments", {})
+            entry = self._externals.get(name) if isinstance(name, str) else None
+            if isinstance(entry, OfferEntry) and isinstance(arguments, dict) and not set(given) - {"name", "arguments"}:
+                message = message.model_copy(update={"name": entry.tool.name, "arguments": arguments})
+                context = context.copy(message=message)
+        return await call_next(context)
