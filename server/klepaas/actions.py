@@ -75,11 +75,14 @@ async def _leave_on_signal(app: "App") -> None:
 
     The thread that reads standard input cannot be woken: an ordinary end would wait for the client's next line.
     """
+    from klepaas.operations import Operations
+
     asked: list[int] = []
 
     async def leave(number: int) -> None:
         if await app.calls.stop(app.settings.shutdown_grace_s):
             await anyio.sleep(_LAST_ANSWERS_S)
+        await Operations.of(app.host).stop()
         await app.plugins.stop(app.host)
         await app.host.aclose()
         _exit_now(number)
