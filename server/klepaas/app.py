@@ -7,7 +7,7 @@ header of a caller goes anywhere. `klepaas.http` turns on the guard against fore
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,10 @@ from klepaas.instructions import instructions
 from klepaas.metrics import Metrics
 from klepaas.notifications import Notifications, NotificationSink
 from klepaas.offers import Offers
+from klepaas.operations import Operations
 from klepaas.plugins import Plugins
 from klepaas.reading import Reading
-from klepaas.settings import Settings
+from klepaas.settings import Mode, Settings
 from klepaas.upstream_states import upstream_states
 
 __all__ = ["App", "create_app", "loopback_address", "serve_stdio"]
@@ -98,6 +99,8 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     externals.declare(collect(plugins, host))
     catalogue = Catalogue(plugins, host)
     Agents.of(host).collect(plugins, host)
+    operations = Operations.of(host)
+    operations.collect(plugins, host)
     externals.declare(without_taken_names(plugins, externals.declared, [entry.tool.name for entry in catalogue]))
     notifications = _notifications(plugins, host)
     metrics = Metrics.of(host)
@@ -115,7 +118,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
             calls,
             Gate(catalogue, settings, _audit(plugins, host), metrics.calls.refused, reading=reading),
         ],
-        lifespan=_lifespan(plugins, host, announcements, notifications, externals),
+        lifespan=_lifespan(plugins, host, announcements, notifications, operations, externals),
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
         cache_ttl=_CATALOGUE_TTL_S,
@@ -149,6 +152,7 @@ def _lifespan(
     host: Host,
     announcements: Announcements,
     notifications: Notifications,
+    operations: Operations,
     externals: Externals,
 ) -> Any:
     @asynccontextmanager
@@ -156,7 +160,9 @@ def _lifespan(
         try:
             await plugins.start(host)
             externals.start()
-            async with announcements.running(), notifications.running():
+            # Where changes are refused nothing is changed, what an earlier server left included.
+            carried_out = operations.running() if host.settings.mode is Mode.WRITES else nullcontext()
+            async with announcements.running(), notifications.running(), carried_out:
                 yield {}
         finally:
             await externals.aclose()
