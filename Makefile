@@ -46,7 +46,7 @@ check: lint types layers
 
 # Whatever mkdocs warns of ends the build: a page nobody links, a link or an anchor that is not there.
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W error::DeprecationWarning -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W error::DeprecationWarning -m mkdocs build --strict
 
 wheel: $(INSTALLED)
 	bash .ci/try-wheel

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.served import unconfigured
 
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
-
-from ..served import unconfigured
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,16 @@ import socket
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 import yaml
+from tests.examples.transcripts import Command, commands_in, fits, run
 
-from ..examples.transcripts import Command, commands_in, fits, run
 from .blocks import ENGLISH, KOREAN, ROOT, Block, all_blocks, blocks_of
 from .conftest import Machine
 
@@ -83,7 +85,8 @@ async def test_python_runs(block: Block, machine: Machine, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("block", all_blocks("json", "toml", "yaml"), ids=lambda block: block.place)
 def test_data_can_be_read(block: Block) -> None:
-    read = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}[block.language]
+    readers: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
+    read = readers[block.language]
     assert read(block.text)
 
 
@@ -115,7 +118,8 @@ def _as_here(command: Command, machine: Machine) -> Command:
     text = command.text.replace("/path/to/kubeconfig", str(machine.kubeconfig))
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{_port(machine)}")
     if "serve --http" in text and text.endswith("&"):
-        text += f"\nuntil (exec 3<>/dev/tcp/127.0.0.1/{_port(machine)}) 2>/dev/null; do sleep 0.1; done"
+        open_yet = f"(exec 3<>/dev/tcp/127.0.0.1/{_port(machine)}) 2>/dev/null"
+        text += f"\nfor _ in $(seq 300); do {open_yet} && break; sleep 0.1; done"
     return Command(text, command.printed.replace("127.0.0.1:8000", f"127.0.0.1:{_port(machine)}"))
 
 
