@@ -26,10 +26,10 @@ from klepaas_plugins.deployments.rollout import Phase, Snapshot, counts, phase
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.kubernetes.client import Cluster
 
-__all__ = ["KINDS", "Workload", "application_of", "find_one", "find_workloads", "workloads"]
+__all__ = ["KINDS", "LABELS", "Workload", "application_of", "find_one", "find_workloads", "workloads"]
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
-_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/name", "app")
+LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/name", "app")
 
 
 _PAGE = 500
@@ -82,7 +82,7 @@ class Workload:
 def application_of(item: Object) -> str:
     """The application that an object belongs to."""
     found = labels(item)
-    return next((found[key] for key in _LABELS if found.get(key)), name_of(item))
+    return next((found[key] for key in LABELS if found.get(key)), name_of(item))
 
 
 async def workloads(cluster: Cluster, namespace: str | None) -> list[Workload]:

@@ -275,20 +275,29 @@ class Cluster:
         )
 
     async def metadata(
-        self, resource: Resource, namespace: str | None, *, limit: int | None = None, cursor: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> dict[str, Any]:
         """The metadata of the objects of a kind, without the rest of them.
 
         Args:
             resource: The kind.
             namespace: Their namespace. None: all namespaces.
+            label_selector: Only objects with these labels. None: all.
+            field_selector: Only objects with these fields. None: all.
             limit: Most objects in one answer. None: all of them.
             cursor: `metadata.continue` of the answer before. None: from the beginning.
 
         Source:
             Kubernetes API concepts, "Receiving resources as PartialObjectMetadata".
         """
-        query = selection(None, None, limit, cursor)
+        query = selection(label_selector, field_selector, limit, cursor)
         request = self._collection(resource, namespace, query, accept=_METADATA)
         return await self._transport.json(request, LIST_MAX_BYTES)
 

@@ -1,0 +1,31 @@
+"""Releases: what an application was, kept in its cluster, so that a change can be undone whole.
+
+    capture -> record (pending) -> the gate watches -> mark verified | failed -> restore the last verified one
+
+A release is an immutable snapshot of everything the application owns, one typed Secret (docs/releases.md). Values of
+Secrets are never in it. Whoever deploys decides when; nothing here watches a rollout.
+"""
+
+from klepaas_plugins.deployments.releases.book import Drift, Releases
+from klepaas_plugins.deployments.releases.choosing import Choice
+from klepaas_plugins.deployments.releases.differing import Difference
+from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, SecretReference, Shared, Snapshot
+from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step
+from klepaas_plugins.deployments.releases.settings import ReleaseSettings
+
+__all__ = [
+    "Cause",
+    "Choice",
+    "Difference",
+    "Drift",
+    "Plan",
+    "Release",
+    "ReleaseSettings",
+    "ReleaseState",
+    "Releases",
+    "Restored",
+    "SecretReference",
+    "Shared",
+    "Snapshot",
+    "Step",
+]

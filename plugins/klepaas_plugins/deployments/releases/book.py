@@ -1,0 +1,387 @@
+"""The releases of one application: what was, what is, what differs, and the way back.
+
+One object for a call or an operation. What it writes: Secrets of type `klepaas.io/release.v1`, and on restoring the
+application's own objects. It decides nothing about health: who watches the rollout marks the release.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, annotation, labels
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.releases import choosing
+from klepaas_plugins.deployments.releases.capturing import capture, completed
+from klepaas_plugins.deployments.releases.choosing import Choice
+from klepaas_plugins.deployments.releases.differing import Difference, difference
+from klepaas_plugins.deployments.releases.encoding import Damaged, TooLarge
+from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
+from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step, carry_out, plan_restore, try_out
+from klepaas_plugins.deployments.releases.settings import ReleaseSettings
+from klepaas_plugins.deployments.releases.storing import Shelf, Store
+from klepaas_plugins.deployments.rollout import Phase, phase
+from klepaas_plugins.deployments.rollout import Snapshot as Seen
+
+__all__ = ["Drift", "Releases"]
+
+_COMMIT = "org.opencontainers.image.revision"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How what runs compares with the releases.
+
+    Attributes:
+        release: The release that runs, or the newest one where none does. None: there is none.
+        is_current: Whether that release runs, as far as its content goes.
+        difference: From that release to what runs. None: its record could not be read, or there is no release.
+        trouble: Why it could not be compared. None: it could.
+    """
+
+    release: Release | None
+    is_current: bool
+    difference: Difference | None
+    trouble: str | None = None
+
+
+class Releases:
+    """The releases of one application.
+
+    Args:
+        place: The application.
+        settings: How releases are kept.
+    """
+
+    def __init__(self, place: Place, settings: ReleaseSettings) -> None:
+        self._place = place
+        self._settings = settings
+        self._store = Store(place, settings)
+
+    async def capture(self) -> Snapshot:
+        """Everything that the application owns, as it is now, normalised.
+
+        Raises:
+            Forbidden: Its workloads may not be read.
+        """
+        return await capture(self._place)
+
+    async def record(
+        self,
+        snapshot: Snapshot,
+        *,
+        principal: str,
+        operation_id: str = "",
+        cause: Cause = Cause.DEPLOY,
+        state: ReleaseState = ReleaseState.PENDING,
+        title: str | None = None,
+        commit: str | None = None,
+        restored_from: int | None = None,
+        reason: str | None = None,
+    ) -> Release:
+        """Record a release. The same operation's of the same cause is recorded once.
+
+        Where it cannot be recorded, for lack of rights or room, the release says so (`Release.unrecorded`) and its
+        number is 0; it can still be restored while this process lives.
+
+        Args:
+            snapshot: What it holds.
+            principal: On whose behalf.
+            operation_id: The operation that made it; "": none.
+            cause: What made it.
+            state: How it is.
+            title: What it is, in a few words. None: the workload's change cause.
+            commit: The commit that it was built from. None: what the workload's annotations or labels say.
+            restored_from: The number of the release that it returns to. None: it returns to none.
+            reason: Why it failed. None: it did not.
+
+        Raises:
+            Forbidden: It cannot be recorded, and a setting requires it.
+            KlepaasError: The cluster does not answer.
+        """
+        release = Release(
+            self._place.app_name,
+            0,
+            state,
+            cause,
+            title=_title(snapshot) if title is None else title,
+            image=snapshot.image,
+            content=snapshot.content,
+            created="",
+            principal=principal,
+            operation_id=operation_id,
+            commit=commit or _commit(snapshot),
+            restored_from=restored_from,
+            reason=reason,
+            exact=snapshot.exact,
+            snapshot=snapshot,
+        )
+        try:
+            return await self._store.add(release, snapshot)
+        except (Forbidden, TooLarge, BadRequest) as exc:
+            if self._settings.required:
+                raise Forbidden(
+                    f"The release of {self._place.text} cannot be recorded, and KLEPAAS_RELEASES_REQUIRED asks for it: "
+                    f"{exc.what}",
+                    next_step=exc.next_step,
+                ) from exc
+            return replace(release, unrecorded=exc.what)
+
+    async def mark(self, release: Release, state: ReleaseState, reason: str | None = None) -> Release:
+        """Say what became of a release; a verified one makes old ones go. Its data stay as they are.
+
+        Args:
+            release: The release; one that was not recorded is only said to be so.
+            state: How it is.
+            reason: Why it failed. None: nothing to say.
+
+        Raises:
+            KlepaasError: The cluster does not answer.
+        """
+        if release.unrecorded is not None:
+            return replace(release, state=state, reason=reason)
+        try:
+            marked = await self._store.mark(release, state, reason)
+            if state is ReleaseState.VERIFIED:
+                await self._store.clear()
+            return marked
+        except (Forbidden, NotFound) as exc:
+            return replace(release, state=state, reason=reason, unrecorded=exc.what)
+
+    async def recorded(self, operation_id: str, cause: Cause) -> Release | None:
+        """The release that an operation has recorded. None: it has not.
+
+        Args:
+            operation_id: The operation.
+            cause: What made the release.
+        """
+        return await self._store.of_operation(operation_id, cause)
+
+    async def ensure_baseline(self, principal: str) -> Release | None:
+        """A release of what runs now, before something changes it: the newest one if that is it, else a new one.
+
+        So whatever fails can be undone exactly, also where somebody changed the application outside klepaas. It counts
+        as verified when the workloads are healthy as they are found.
+
+        Args:
+            principal: On whose behalf.
+
+        Returns:
+            The release. None: there is no such application yet.
+
+        Raises:
+            Forbidden: It cannot be recorded, and a setting requires it.
+        """
+        snapshot = await self.capture()
+        if not snapshot.objects:
+            return None
+        healthy = _is_healthy(snapshot)
+        state = ReleaseState.VERIFIED if healthy else ReleaseState.PENDING
+        shelf = await self._shelf_if_readable()
+        newest = shelf.releases[0] if shelf and shelf.releases else None
+        if newest is not None and newest.exact == snapshot.exact and newest.state is not ReleaseState.FAILED:
+            if newest.state is ReleaseState.PENDING and healthy:
+                newest = await self.mark(newest, ReleaseState.VERIFIED)
+            return replace(newest, snapshot=snapshot)
+        current = choosing.running(shelf.releases, snapshot.content) if shelf else None
+        origin = current.number if current is not None and current.state is not ReleaseState.FAILED else None
+        return await self.record(snapshot, principal=principal, cause=Cause.FOUND, state=state, restored_from=origin)
+
+    async def list(self) -> list[Release]:
+        """The releases, newest first, without what they hold.
+
+        Raises:
+            Forbidden: Secrets may not be listed.
+        """
+        return (await self._store.shelf()).releases
+
+    async def notes(self) -> Sequence[str]:
+        """What was passed over among the records."""
+        return (await self._store.shelf()).notes
+
+    async def get(self, number: int) -> Release:
+        """One release.
+
+        Args:
+            number: Its number.
+
+        Raises:
+            BadRequest: There is none of that number.
+        """
+        return choosing.choose(await self.list(), "", number=number).release
+
+    async def load(self, release: Release) -> Snapshot:
+        """What a release holds.
+
+        Args:
+            release: The release.
+
+        Raises:
+            BadRequest: Its record is gone or damaged.
+            Forbidden: Secrets may not be read.
+        """
+        if release.snapshot is not None:
+            return release.snapshot
+        shelf = await self._store.shelf()
+        parts = [head.parts for head in shelf.heads if head.release.number == release.number]
+        try:
+            if not parts:
+                raise Damaged("its record is gone")
+            return await self._store.load(release, parts[0])
+        except Damaged as exc:
+            raise BadRequest(
+                f"Release {release.number} of {self._place.text} cannot be read: {exc.what}",
+                next_step="Choose another one from list_releases",
+            ) from exc
+
+    async def last_verified(self, before: int | None = None) -> Release | None:
+        """The newest verified release.
+
+        Args:
+            before: Only older than the release of this number. None: any.
+        """
+        for item in await self.list():
+            if item.state is ReleaseState.VERIFIED and (before is None or item.number < before):
+                return item
+        return None
+
+    async def choose(self, *, number: int | None = None, steps: int | None = None, commit: str | None = None) -> Choice:
+        """The release that a rollback means; see `choosing.choose`.
+
+        Args:
+            number: A release's number. None: not so.
+            steps: How many releases back from what runs now. None: not so.
+            commit: A commit, or how it begins. None: not so.
+
+        Raises:
+            BadRequest: There is no such release.
+            Conflict: There is nothing to go back to, or what the release needs is gone.
+        """
+        live, releases = await self.capture(), await self.list()
+        choice = choosing.choose(releases, live.content, number=number, steps=steps, commit=commit)
+        snapshot = await self.load(choice.release)
+        await self._refuse_missing_secrets(choice.release, snapshot)
+        return Choice(replace(choice.release, snapshot=snapshot), choice.notes)
+
+    async def _refuse_missing_secrets(self, release: Release, snapshot: Snapshot) -> None:
+        for secret in snapshot.secrets:
+            if secret.optional or secret.uid is None:
+                continue
+            resource = await self._place.cluster.resource("v1/Secret")
+            found = await self._place.cluster.metadata(
+                resource, self._place.namespace, field_selector=f"metadata.name={secret.name}"
+            )
+            if not found.get("items"):
+                raise Conflict(
+                    f"Release {release.number} needs the Secret {secret.name}, which is gone; its values are never "
+                    "recorded, so the pods would not start",
+                    next_step="Create the Secret again first, or choose another release",
+                )
+
+    async def plan(
+        self,
+        release: Release,
+        *,
+        expected: Snapshot | None = None,
+        keep_scale: bool = False,
+        change_cause: str | None = None,
+    ) -> Plan:
+        """What restoring a release would do; the server has checked it.
+
+        Args:
+            release: The release.
+            expected: What should be there if nobody else had changed anything since. None: whatever is there goes.
+            keep_scale: Whether a number of pods that was set since by scaling stays.
+            change_cause: What the workloads say of why they are as they are. None: what they said then.
+
+        Raises:
+            Conflict: Somebody else has changed an object since `expected`.
+            BadRequest: The release cannot be read, or the server refuses a change: a field that cannot be changed back.
+        """
+        target = await self.load(release)
+        live = await completed(self._place, await self.capture(), target)
+        plan = plan_restore(target, live, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
+        await try_out(self._place, plan)
+        return plan
+
+    async def restore(
+        self,
+        release: Release,
+        step: Step | None = None,
+        *,
+        expected: Snapshot | None = None,
+        keep_scale: bool = False,
+        change_cause: str | None = None,
+    ) -> Restored:
+        """Put the application back to a release, whole; see `plan` for the arguments.
+
+        Args:
+            release: The release.
+            step: `Run.step` of an operation: each object is one step. None: directly.
+            expected: As in `plan`.
+            keep_scale: As in `plan`.
+            change_cause: As in `plan`.
+
+        Raises:
+            KlepaasError: It is refused, or somebody else changed something meanwhile; what was restored stays so.
+        """
+        plan = await self.plan(release, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
+        return await carry_out(self._place, plan, step)
+
+    async def diff(self, before: Release | Snapshot, after: Release | Snapshot | None = None) -> Difference:
+        """What differs from a release to another, or to what runs now.
+
+        Args:
+            before: The earlier moment.
+            after: The later one. None: what runs now.
+        """
+        one = before if isinstance(before, Snapshot) else await self.load(before)
+        if after is None:
+            return difference(one, await completed(self._place, await self.capture(), one))
+        return difference(one, after if isinstance(after, Snapshot) else await self.load(after))
+
+    async def drift(self) -> Drift:
+        """How what runs now compares with the releases.
+
+        Raises:
+            Forbidden: Secrets may not be listed.
+        """
+        live, releases = await self.capture(), await self.list()
+        current = choosing.running(releases, live.content)
+        release = current or (releases[0] if releases else None)
+        if release is None:
+            return Drift(None, False, None)
+        if release.exact == live.exact:
+            return Drift(release, True, None)
+        try:
+            snapshot = await self.load(release)
+            found = difference(snapshot, await completed(self._place, live, snapshot))
+            return Drift(release, current is not None, found)
+        except (BadRequest, Forbidden) as exc:
+            return Drift(release, current is not None, None, exc.what)
+
+    async def _shelf_if_readable(self) -> Shelf | None:
+        try:
+            return await self._store.shelf()
+        except Forbidden:
+            return None
+
+
+def _title(snapshot: Snapshot) -> str:
+    found = [annotation(item, CHANGE_CAUSE) for item in snapshot.workloads]
+    return next((text for text in found if text), snapshot.image)
+
+
+def _commit(snapshot: Snapshot) -> str | None:
+    for item in snapshot.workloads:
+        found = annotation(item, _COMMIT) or labels(item).get(_COMMIT)
+        if found:
+            return found
+    return None
+
+
+def _is_healthy(snapshot: Snapshot) -> bool:
+    """Whether every workload is healthy, or stopped, as its own status says."""
+    from klepaas_plugins.deployments.applications import KINDS
+
+    there = [(key[0], item) for key, item in snapshot.live.items() if key[0] in KINDS]
+    return all(phase(Seen(kind, item)) in (Phase.HEALTHY, Phase.STOPPED) for kind, item in there)

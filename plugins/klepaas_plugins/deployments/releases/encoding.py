@@ -1,0 +1,181 @@
+"""A snapshot as bytes and back: JSON with a version, compressed, with a digest, in parts that fit into a Secret each.
+
+What comes back was stored by somebody, perhaps not by us: it is checked before anything is made of it, and bounded.
+
+Source: Kubernetes, "Secrets", section "Restriction on Secret size" (1 MiB).
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from klepaas.errors import BadRequest
+from klepaas_plugins.deployments.releases.model import SecretReference, Shared, Snapshot
+from klepaas_plugins.deployments.releases.normal import canonical
+
+__all__ = ["FORMAT", "Damaged", "Encoded", "TooLarge", "decode", "encode", "joined"]
+
+FORMAT = 1
+PART_BYTES = 900 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class TooLarge(BadRequest):
+    """A snapshot is beyond what may be stored."""
+
+
+class Damaged(BadRequest):
+    """A record is not what was written, or was not written by us."""
+
+
+class Encoded:
+    """A snapshot, ready to be stored.
+
+    Attributes:
+        parts: The compressed bytes, cut.
+        digest: SHA-256 of the JSON text, as hexadecimal digits.
+        size_bytes: Compressed.
+    """
+
+    def __init__(self, text: bytes, part_bytes: int = PART_BYTES) -> None:
+        packed = gzip.compress(text, mtime=0)
+        self.parts = [packed[start : start + part_bytes] for start in range(0, len(packed), part_bytes)]
+        self.digest = hashlib.sha256(text).hexdigest()
+        self.size_bytes = len(packed)
+
+    def data(self, position: int) -> dict[str, str]:
+        """What one part's Secret holds."""
+        held = {"release": base64.b64encode(self.parts[position]).decode("ascii")}
+        return {**held, "digest": base64.b64encode(self.digest.encode("ascii")).decode("ascii")}
+
+
+def encode(snapshot: Snapshot, *, max_parts: int, part_bytes: int = PART_BYTES) -> Encoded:
+    """The bytes of a snapshot.
+
+    Args:
+        snapshot: What is to be stored.
+        max_parts: Most parts.
+        part_bytes: Size of a part, in bytes.
+
+    Raises:
+        TooLarge: It takes more parts.
+    """
+    encoded = Encoded(canonical(_document(snapshot)), part_bytes)
+    if len(encoded.parts) > max_parts:
+        raise TooLarge(
+            f"The release of {snapshot.app_name} has {encoded.size_bytes:,} bytes compressed, "
+            f"more than {max_parts} Secrets of {part_bytes:,} bytes hold",
+            next_step="Keep large files out of ConfigMaps, or raise KLEPAAS_RELEASES_MAX_PARTS",
+        )
+    return encoded
+
+
+def _document(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "application": snapshot.app_name,
+        "namespace": snapshot.namespace,
+        "objects": list(snapshot.objects),
+        "secrets": [vars(item) for item in snapshot.secrets],
+        "shared": [vars(item) for item in snapshot.shared],
+        "unseen": list(snapshot.unseen),
+    }
+
+
+def joined(secrets: Sequence[Mapping[str, Any]]) -> tuple[bytes, str]:
+    """The compressed bytes that Secrets hold together, and the digest that they state.
+
+    Args:
+        secrets: The Secrets of a release, in order.
+
+    Raises:
+        Damaged: One of them holds something else.
+    """
+    packed, stated = b"", set()
+    for secret in secrets:
+        data = secret.get("data")
+        if not isinstance(data, dict):
+            raise Damaged("its record holds no data")
+        packed += _bytes(data.get("release"))
+        stated.add(_bytes(data.get("digest")).decode("ascii", "replace"))
+    if len(stated) != 1:
+        raise Damaged("the parts of its record do not belong together")
+    return packed, stated.pop()
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(str(value), validate=True)
+    except ValueError as exc:
+        raise Damaged("its record is not base64") from exc
+
+
+def decode(packed: bytes, digest: str, *, app_name: str, namespace: str) -> Snapshot:
+    """The snapshot that bytes hold.
+
+    Args:
+        packed: The compressed bytes.
+        digest: What their text must hash to.
+        app_name: Whose it must be,
+        namespace: and where.
+
+    Raises:
+        Damaged: They are damaged, somebody else's, or written by a newer klepaas.
+    """
+    text = _unpacked(packed)
+    if hashlib.sha256(text).hexdigest() != digest:
+        raise Damaged("its record is damaged: the digest differs")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise Damaged("its record is not JSON") from exc
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise Damaged("its record is not a release")
+    if document["format"] > FORMAT:
+        raise Damaged(f"a newer klepaas wrote its record (format {document['format']}; this one reads {FORMAT})")
+    if (document.get("application"), document.get("namespace")) != (app_name, namespace):
+        raise Damaged("its record is another application's")
+    return _snapshot(document)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    machine = zlib.decompressobj(wbits=31)
+    try:
+        text = machine.decompress(packed, _MOST_BYTES)
+    except zlib.error as exc:
+        raise Damaged("its record is damaged: it cannot be decompressed") from exc
+    if machine.unconsumed_tail:
+        raise Damaged(f"its record is larger than {_MOST_BYTES:,} bytes")
+    if not machine.eof:
+        raise Damaged("its record is damaged: it ends too early")
+    return text
+
+
+def _snapshot(document: Mapping[str, Any]) -> Snapshot:
+    try:
+        objects = tuple(_checked(item, document["namespace"]) for item in document["objects"])
+        secrets = tuple(SecretReference(**item) for item in document["secrets"])
+        shared = tuple(Shared(**item) for item in document["shared"])
+        unseen = tuple(str(item) for item in document["unseen"])
+    except (KeyError, TypeError) as exc:
+        raise Damaged("its record lacks what a release has") from exc
+    return Snapshot(document["application"], document["namespace"], objects, secrets, shared, unseen)
+
+
+def _checked(item: Any, namespace: str) -> dict[str, Any]:
+    """An object as it may be restored: of a kind that releases hold, in the application's namespace.
+
+    Whoever can write Secrets must not get klepaas to write anything else for them.
+    """
+    from klepaas_plugins.deployments.releases.kinds import RESTORED
+
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        raise Damaged("its record holds something that is no object")
+    if (item.get("apiVersion"), item.get("kind")) not in RESTORED or metadata.get("namespace") != namespace:
+        raise Damaged(f"its record holds a {item.get('kind')} that releases do not hold")
+    return dict(item)

@@ -1,0 +1,173 @@
+"""A release as a Secret's name, labels and annotations, and back; see docs/releases.md for the names.
+
+What a list needs stands in labels and annotations, so that listing reads no data. What comes back was perhaps written
+by somebody else: what makes no sense is no release. Pure.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from klepaas.output.redaction import redact_text
+from klepaas_plugins.deployments.objects import Object, annotation, labels, name_of, one_line, uid
+from klepaas_plugins.deployments.releases.encoding import Encoded
+from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
+
+__all__ = ["APPLICATION", "TYPE", "Head", "Part", "name_for", "new_record", "parsed", "state_patch"]
+
+TYPE = "klepaas.io/release.v1"
+_PREFIX = "klepaas.io/"
+APPLICATION, _NUMBER, _STATE, _CAUSE, _CONTENT, _OPERATION = (
+    f"{_PREFIX}{name}" for name in ("application", "release", "state", "cause", "content", "operation")
+)
+_IMAGE, _TITLE, _PRINCIPAL, _COMMIT, _RESTORED, _REASON, _PARTS, _EXACT, _DIGEST = (
+    f"{_PREFIX}{name}"
+    for name in ("image", "title", "principal", "commit", "restored-from", "reason", "parts", "exact", "digest")
+)
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_NAME = re.compile(r"klepaas\.release\.(?P<app>[a-z0-9-]+)\.(?P<number>[1-9][0-9]{0,8})(?:\.part(?P<part>[0-9]{1,3}))?")
+_MOST_CHARS = 1000
+
+
+@dataclass(frozen=True)
+class Head:
+    """The Secret that stands for a release.
+
+    Attributes:
+        release: The release.
+        name: The Secret's name.
+        uid: Which Secret of that name.
+        parts: How many Secrets hold the release, this one included.
+    """
+
+    release: Release
+    name: str
+    uid: str
+    parts: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A further Secret of a release.
+
+    Attributes:
+        number: The release's number.
+        name: The Secret's name.
+        uid: Which Secret of that name.
+    """
+
+    number: int
+    name: str
+    uid: str
+
+
+def name_for(app_name: str, number: int, part: int = 1) -> str:
+    """The name of the Secret that holds a part of a release, from 1 on."""
+    return f"klepaas.release.{app_name}.{number}" + (f".part{part}" if part > 1 else "")
+
+
+def operation_label(operation_id: str) -> str:
+    """An operation's id as a label holds it."""
+    if _LABEL_VALUE.fullmatch(operation_id):
+        return operation_id
+    return hashlib.sha256(operation_id.encode("utf-8")).hexdigest()[:40]
+
+
+def new_record(release: Release, exact: str, encoded: Encoded, part: int) -> dict[str, Any]:
+    """The Secret to create for a part of a release.
+
+    Args:
+        release: The release.
+        exact: Digest of all that it holds; see `Release.exact`.
+        encoded: What it holds.
+        part: Which part, from 1 on.
+    """
+    marks = {"app.kubernetes.io/managed-by": "klepaas", APPLICATION: release.app_name}
+    notes: dict[str, str | None] = {_DIGEST: encoded.digest}
+    if part == 1:
+        marks |= {
+            _NUMBER: str(release.number),
+            _STATE: release.state.value,
+            _CAUSE: release.cause.value,
+            _CONTENT: release.content,
+        }
+        notes |= {_IMAGE: release.image, _TITLE: release.title, _PRINCIPAL: release.principal, _EXACT: exact}
+        notes |= {_COMMIT: release.commit, _PARTS: str(len(encoded.parts)), _REASON: release.reason}
+        notes |= {_RESTORED: str(release.restored_from) if release.restored_from else None}
+    if release.operation_id:
+        marks[_OPERATION] = operation_label(release.operation_id)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name_for(release.app_name, release.number, part),
+            "labels": marks,
+            "annotations": {key: _safe(text) for key, text in notes.items() if text},
+        },
+        "type": TYPE,
+        "immutable": True,
+        "data": encoded.data(part - 1),
+    }
+
+
+def state_patch(state: ReleaseState, reason: str | None) -> dict[str, Any]:
+    """The patch that marks a release; the data stay as they are."""
+    return {
+        "metadata": {
+            "labels": {_STATE: state.value},
+            "annotations": {_REASON: _safe(reason) if reason else None},
+        }
+    }
+
+
+def _safe(text: str) -> str:
+    return one_line(redact_text(text), _MOST_CHARS)
+
+
+def parsed(item: Object, app_name: str) -> Head | Part | None:
+    """What a Secret's metadata say. None: it is no record of this application.
+
+    Args:
+        item: The Secret, or its metadata.
+        app_name: The application.
+    """
+    match = _NAME.fullmatch(name_of(item))
+    if match is None or match["app"] != app_name:
+        return None
+    number = int(match["number"])
+    if match["part"]:
+        return Part(number, name_of(item), uid(item))
+    release = _release(item, app_name, number)
+    parts = annotation(item, _PARTS) or "1"
+    return Head(release, name_of(item), uid(item), int(parts)) if release and _is_small(parts) else None
+
+
+def _is_small(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 4
+
+
+def _release(item: Object, app_name: str, number: int) -> Release | None:
+    marks: Mapping[str, str] = labels(item)
+    try:
+        state, cause = ReleaseState(marks.get(_STATE, "")), Cause(marks.get(_CAUSE, ""))
+    except ValueError:
+        return None
+    restored = annotation(item, _RESTORED) or ""
+    return Release(
+        app_name,
+        number,
+        state,
+        cause,
+        title=annotation(item, _TITLE) or "",
+        image=annotation(item, _IMAGE) or "",
+        content=marks.get(_CONTENT, ""),
+        created=str((item.get("metadata") or {}).get("creationTimestamp") or ""),
+        principal=annotation(item, _PRINCIPAL) or "",
+        operation_id=marks.get(_OPERATION, ""),
+        commit=annotation(item, _COMMIT),
+        restored_from=int(restored) if restored.isascii() and restored.isdigit() else None,
+        reason=annotation(item, _REASON),
+        exact=annotation(item, _EXACT) or "",
+    )
