@@ -20,7 +20,7 @@ from klepaas.audit import AuditEvent
 from klepaas.audit_file import FILE_NAME, KEPT_FILES
 from klepaas.errors import Unavailable
 
-__all__ = ["Change", "Damage", "Line", "Weight", "changes_of", "damages_of", "lines_of"]
+__all__ = ["Change", "Damage", "Line", "Weight", "changes_of", "damages_of", "damages_of_files", "lines_of"]
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEEDED = ("version", "time", "event", "change", "principal", "tool", "effect")
@@ -224,7 +224,7 @@ def damages_of(folder: Path, now: datetime | None = None) -> list[Damage]:
     Raises:
         Unavailable: A file cannot be read.
     """
-    found = list(_of_the_files(folder))
+    found = list(damages_of_files(folder))
     books, oldest_gone = _Books(), (folder / f"{FILE_NAME}.{KEPT_FILES}").exists()
     for line in lines_of(folder):
         found += _of_a_line(line, books, oldest_gone)
@@ -235,7 +235,12 @@ def damages_of(folder: Path, now: datetime | None = None) -> list[Damage]:
     return found
 
 
-def _of_the_files(folder: Path) -> Iterator[Damage]:
+def damages_of_files(folder: Path) -> Iterator[Damage]:
+    """What is not as klepaas leaves it, as far as the files show it from outside.
+
+    Args:
+        folder: The state folder.
+    """
     there = [number for number in range(1, KEPT_FILES + 1) if (folder / f"{FILE_NAME}.{number}").exists()]
     for number in range(1, max(there, default=0)):
         if number not in there:

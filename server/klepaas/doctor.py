@@ -6,20 +6,17 @@ of one.
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import anyio
 
-from klepaas import __version__
-from klepaas.audit_file import AuditFile
+from klepaas.doctor_core import core_findings
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
 from klepaas.observability import one_line
-from klepaas.plugins import Plugins, PluginState, describe_error
-from klepaas.settings import Mode
+from klepaas.plugins import Plugins, describe_error
 
 __all__ = ["Result", "examine"]
 
@@ -72,7 +69,7 @@ async def examine(plugins: Plugins, host: Host) -> list[Result]:
         for number, look in enumerate(looks):
             group.start_soon(run, number, look)
     # The core comes last to look, since the hooks above may have cost a plugin its place, and first to speak.
-    results = [Result("klepaas", check, finding) for check, finding in _core_findings(plugins, host)]
+    results = [Result("klepaas", check, _safe(finding)) for check, finding in core_findings(plugins, host)]
     for number, look in enumerate(looks):
         results += [Result(look.plugin, look.name, _safe(finding)) for finding in found[number]]
     return results
@@ -136,25 +133,3 @@ def _safe(finding: Finding) -> Finding:
     """A stranger's text, fit for a line on a terminal."""
     repair = one_line(str(finding.repair)) if finding.repair else None
     return Finding(finding.level, one_line(str(finding.summary)), repair)
-
-
-def _core_findings(plugins: Plugins, host: Host) -> Iterable[tuple[str, Finding]]:
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    yield "version", Finding(Level.OK, f"klepaas {__version__} on Python {python}")
-    mode = host.settings.mode
-    meaning = "changing tools are open" if mode is Mode.WRITES else "changing tools are refused"
-    yield "mode", Finding(Level.OK, f"{mode.value}: {meaning}")
-    objection = AuditFile(host.settings.state_dir, host.settings.audit_file_max_bytes).objection()
-    if objection is not None and mode is Mode.WRITES:
-        repair = "Make it writable, or set KLEPAAS_STATE_DIR to a folder that is"
-        yield "audit", Finding(Level.ERROR, f"No change can be put on record, so none is made: {objection}", repair)
-    for plugin in plugins.all:
-        if plugin.state is PluginState.FAILED:
-            repair = f"Repair or uninstall {plugin.distribution}, or add {plugin.name} to KLEPAAS_DISABLED_PLUGINS"
-            yield "plugins", Finding(Level.ERROR, f"{plugin.name} ({plugin.source}): {plugin.reason}", repair)
-    for name in host.settings.disabled_plugins:
-        if name not in [plugin.name for plugin in plugins.all]:
-            text = f"KLEPAAS_DISABLED_PLUGINS names {one_line(name)}, which no installed plugin is called"
-            yield "plugins", Finding(Level.WARNING, text, "See `klepaas plugins list` for the names")
-    active = ", ".join(plugin.name for plugin in plugins.active)
-    yield "plugins", Finding(Level.OK if active else Level.WARNING, f"active: {active or 'none'}")

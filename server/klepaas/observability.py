@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
@@ -147,9 +148,20 @@ def configure_logging(level: LogLevel, form: LogFormat = LogFormat.TEXT) -> None
     for name in ("fastmcp", "mcp", "sse_starlette", "kubernetes", "urllib3"):
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
     logging.captureWarnings(True)
+    warnings.formatwarning = _warning_in_words
     sys.excepthook = _say_exception
     threading.excepthook = lambda args: _say_exception(args.exc_type, args.exc_value, args.exc_traceback)
     sys.unraisablehook = lambda args: _say_exception(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _warning_in_words(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning in one line: what is deprecated is the reader's affair, where klepaas noticed it is not."""
+    from klepaas.deprecation import KlepaasDeprecationWarning
+
+    place = "" if issubclass(category, KlepaasDeprecationWarning) else f" ({filename}:{lineno})"
+    return f"{category.__name__}: {message}{place}"
 
 
 def _say_exception(kind: type[BaseException], value: BaseException | None, trace: TracebackType | None) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from klepaas.hookspecs import Prompt, Resource, hookimpl
 from klepaas.host import Host
+from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
-__all__ = ["klepaas_prompts", "klepaas_resources", "klepaas_tools"]
+__all__ = ["klepaas_prompts", "klepaas_resources", "klepaas_settings", "klepaas_tools"]
 
 
 @hookimpl
@@ -34,3 +35,13 @@ def klepaas_prompts(host: Host) -> Iterable[Prompt]:
     from klepaas_plugins.deployments.prompts import application_prompts
 
     return application_prompts(host)
+
+
+@hookimpl
+def klepaas_settings() -> Iterable[type[SettingsBase]]:
+    """How a rollout is judged, and how releases are kept."""
+    from klepaas_plugins.deployments.releases.settings import ReleaseSettings
+    from klepaas_plugins.deployments.settings import RolloutSettings
+
+    yield RolloutSettings
+    yield ReleaseSettings

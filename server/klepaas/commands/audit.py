@@ -147,7 +147,11 @@ def _in_words(change: Change) -> str:
     ending = change.outcome + (f" ({change.code})" if change.code else "")
     let = f", confirmed by {change.confirmed.replace('_', ' ')}" if change.confirmed not in (None, "auto") else ""
     who = first["principal"].get("name", "-")
-    return one_line(f"{first['time'][:19]}Z  {who}  {first['tool']}  {targets}  {ending}{let}")
+    return "  ".join(one_line(str(part)) for part in (_utc(first["time"]), who, first["tool"], targets, ending + let))
+
+
+def _utc(time: str) -> str:
+    return f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _target(target: Mapping[str, Any]) -> str:

@@ -101,7 +101,7 @@ def _where_it_would_be() -> str:
 
 
 def _value(row: Row) -> str:
-    if row.value is None:
+    if row.value in (None, ""):
         return "-"
     return one_line(row.value if isinstance(row.value, str) else json.dumps(row.value, ensure_ascii=False), 60)
 
@@ -153,7 +153,7 @@ def _launch(arguments: argparse.Namespace) -> Launch:
     words = ["serve"]
     words += ["--writes"] if arguments.writes else []
     words += ["--strict-plugins"] if arguments.strict_plugins else []
-    variables = {name: os.environ[name] for name in _HANDED_ON if os.environ.get(name)}
+    variables = {name: _absolute(os.environ[name]) for name in _HANDED_ON if os.environ.get(name)}
     url = None
     if arguments.http is not None:
         from klepaas.app import loopback_address
@@ -168,6 +168,11 @@ def _launch(arguments: argparse.Namespace) -> Launch:
         url,
         (str(folder / "fastmcp"), "run", "--no-banner"),
     )
+
+
+def _absolute(paths: str) -> str:
+    """Paths as they are right in whatever folder the client starts klepaas."""
+    return os.pathsep.join(str(Path(part).expanduser().absolute()) for part in paths.split(os.pathsep) if part)
 
 
 def _program(folder: Path) -> Path:

@@ -5,6 +5,7 @@ network: whether a cluster answers is the doctor's affair.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,11 +19,12 @@ from klepaas.configuration import toml_file
 from klepaas.configuration.places import Found, Origin, Setting, find, settings_of
 from klepaas.configuration.registry import Section, left_out, nearest, sections, unknown_keys
 from klepaas.configuration.toml_file import ConfigurationError, Document
+from klepaas.deprecation import KlepaasDeprecationWarning
 from klepaas.observability import one_line
 from klepaas.plugins import Plugins, PluginState
 from klepaas.settings import Settings, SettingsBase, given_only, kinds_of, problems_of
 
-__all__ = ["Problem", "Report", "Row", "Severity", "check", "shown", "usable_settings"]
+__all__ = ["Problem", "Report", "Row", "Severity", "check", "check_settings", "shown", "usable_settings"]
 
 # Those of the command line, and of our own tests and tools.
 _NO_SETTINGS = (toml_file.VARIABLE, "KLEPAAS_UPDATE_SNAPSHOTS")
@@ -119,25 +121,29 @@ def _raw(settings: SettingsBase) -> dict[str, Any]:
 
 
 def check(plugins: Plugins, overrides: Mapping[str, Any]) -> Report:
-    """Look at every setting of the server and of all active plugins.
+    """Look at every setting of the server and of all active plugins, and at what became of the plugins.
 
     Args:
         plugins: The plugins.
         overrides: What the command line says, by the names of the server's settings.
     """
+    report = check_settings(plugins, overrides)
+    _look_at_plugins(report, usable_settings(overrides), plugins)
+    return report
+
+
+def check_settings(plugins: Plugins, overrides: Mapping[str, Any]) -> Report:
+    """The same, without what became of the plugins."""
     report = Report(Document())
     report.document = _document(report)
     known = sections(plugins)
-    loaded: dict[str, SettingsBase] = {}
     for section in known:
         settings, _ = _load(section, report, overrides if section.kind is Settings else {})
         if settings is not None:
-            loaded.setdefault(section.plugin, settings)
             for concern in settings.concerns():
                 report.warn(section.plugin, concern)
     _look_at_keys(report, known, plugins)
     _look_at_variables(report, known)
-    _look_at_plugins(report, loaded.get("klepaas"), plugins)
     return report
 
 
@@ -159,7 +165,7 @@ def _load(section: Section, report: Report, overrides: Mapping[str, Any]) -> tup
             found[setting.field] = Found(overrides[setting.field], Origin.COMMAND_LINE, "")
             continue
         try:
-            value = find(setting, report.document)
+            value = _find_in_silence(setting, report.document)
         except ConfigurationError as exc:
             report.error(section.plugin, str(exc))
             wrong.add(setting.field)
@@ -170,6 +176,12 @@ def _load(section: Section, report: Report, overrides: Mapping[str, Any]) -> tup
     settings = _make(section, found, wrong, report)
     report.rows += [_row(section, setting, found.get(setting.field), settings) for setting in section.settings]
     return settings, wrong
+
+
+def _find_in_silence(setting: Setting, document: Document) -> Found | None:
+    with warnings.catch_warnings():  # former variables are told among the problems
+        warnings.simplefilter("ignore", KlepaasDeprecationWarning)
+        return find(setting, document)
 
 
 def _make(section: Section, found: dict[str, Found], wrong: set[str], report: Report) -> SettingsBase | None:
@@ -254,12 +266,10 @@ def _variables(known: list[Section]) -> Iterator[str]:
             yield from setting.variables
 
 
-def _look_at_plugins(report: Report, settings: SettingsBase | None, plugins: Plugins) -> None:
+def _look_at_plugins(report: Report, settings: Settings, plugins: Plugins) -> None:
     for plugin in plugins.all:
         if plugin.state is PluginState.FAILED:
             report.error(plugin.name, f"the plugin is left out: {plugin.reason}")
-    if not isinstance(settings, Settings):
-        return
     names = [plugin.name for plugin in plugins.all]
     for variable, wanted in (
         ("KLEPAAS_DISABLED_PLUGINS", settings.disabled_plugins),

@@ -16,6 +16,8 @@ from typing import Any
 __all__ = ["CLIENTS", "NAME", "Client", "Launch", "Snippet"]
 
 NAME = "klepaas"
+# Or it would ask the internet for a newer version of itself.
+_QUIET_BRIDGE = {"FASTMCP_CHECK_FOR_UPDATES": "off"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _claude_desktop(launch: Launch) -> Snippet:
     entry = _started(launch)
     notes = ["Quit Claude Desktop and start it again: it reads the file at its start."]
     if launch.url:
-        entry = {"command": launch.bridge[0], "args": [*launch.bridge[1:], launch.url]}
+        entry = {"command": launch.bridge[0], "args": [*launch.bridge[1:], launch.url], "env": _QUIET_BRIDGE}
         notes.append(
             "Claude Desktop's file only names programs to start, and its connectors are called from the internet, from "
             "where a loopback address cannot be reached. So FastMCP, which came with klepaas, carries the words across."

@@ -362,7 +362,7 @@ def test_a_command_of_a_plugin_is_one_of_klepaas(distribute: Distribute, klepaas
 CLASHES = {
     "serve": "Command('serve', 'x', print)",
     "list twice": "Command('twice', 'x', print), Command('twice', 'y', print)",
-    "not a word": "Command('two words', 'x', print)",
+    "not a word": "Command('three little words', 'x', print)",
     "empty": "Command('', 'x', print)",
     "an option": "Command('--help', 'x', print)",
     "no text": "Command(None, 'x', print)",
