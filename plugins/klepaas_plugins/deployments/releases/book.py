@@ -4,6 +4,7 @@ One object for a call or an operation. What it writes: Secrets of type `klepaas.
 application's own objects. It decides nothing about health: who watches the rollout marks the release.
 """
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -186,7 +187,7 @@ class Releases:
         origin = current.number if current is not None and current.state is not ReleaseState.FAILED else None
         return await self.record(snapshot, principal=principal, cause=Cause.FOUND, state=state, restored_from=origin)
 
-    async def list(self) -> list[Release]:
+    async def list(self) -> builtins.list[Release]:
         """The releases, newest first, without what they hold.
 
         Raises:
@@ -234,12 +235,13 @@ class Releases:
             ) from exc
 
     async def last_verified(self, before: int | None = None) -> Release | None:
-        """The newest verified release.
+        """The newest verified release. None: there is none, or Secrets may not be listed.
 
         Args:
             before: Only older than the release of this number. None: any.
         """
-        for item in await self.list():
+        shelf = await self._shelf_if_readable()
+        for item in shelf.releases if shelf else ():
             if item.state is ReleaseState.VERIFIED and (before is None or item.number < before):
                 return item
         return None
@@ -338,6 +340,17 @@ class Releases:
         if after is None:
             return difference(one, await completed(self._place, await self.capture(), one))
         return difference(one, after if isinstance(after, Snapshot) else await self.load(after))
+
+    async def changed_since(self, number: int) -> builtins.list[str]:
+        """What differs from a release to what runs now, a line each; nothing where the release cannot be read.
+
+        Args:
+            number: The release's number.
+        """
+        try:
+            return (await self.diff(await self.get(number))).lines()
+        except (BadRequest, Forbidden):
+            return []
 
     async def drift(self) -> Drift:
         """How what runs now compares with the releases.

@@ -28,13 +28,15 @@ class Difference:
         added: Objects that only the later one has.
         removed: Objects that only the earlier one has.
         changed: The fields that differ, by object.
-        notes: What differs and no rollback restores: Secrets, shared objects; and what was not looked at.
+        notes: What differs and no rollback restores: Secrets, shared objects.
+        unseen: Kinds that could not be looked at, so that nothing is known of them.
     """
 
     added: tuple[Key, ...]
     removed: tuple[Key, ...]
     changed: Mapping[Key, Sequence[Change]]
     notes: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -71,9 +73,8 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     """
     old, new = before.by_key, after.by_key
     autoscaled = before.autoscaled | after.autoscaled
-    # A kind that one of them could not look at is neither added nor removed.
-    blind = {*before.unseen, *after.unseen}
     pairs = ((key, field_changes(item, new[key], autoscaled)) for key, item in old.items() if key in new)
+    # What one of them could not look at is neither added nor removed.
     return Difference(
         tuple(key for key in _sorted(new) if key not in old and key[0] not in before.unseen),
         tuple(key for key in _sorted(old) if key not in new and key[0] not in after.unseen),
@@ -81,8 +82,8 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
         (
             *_secret_notes(before.secrets, after.secrets),
             *_shared_notes(before.shared, after.shared),
-            *([f"Not looked at, for lack of rights: {', '.join(sorted(blind))}"] if blind else []),
         ),
+        tuple(sorted({*before.unseen, *after.unseen})),
     )
 
 

@@ -56,6 +56,7 @@ class Plan:
         removed: The objects that go.
         changes: The fields that change, by object.
         notes: What is not restored, and why.
+        workloads: What runs pods in the release, by kind and name.
     """
 
     wanted: Mapping[Key, dict[str, Any]]
@@ -63,6 +64,7 @@ class Plan:
     removed: tuple[Key, ...]
     changes: Mapping[Key, list[Change]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    workloads: tuple[Key, ...] = ()
 
     @property
     def made(self) -> list[Key]:
@@ -90,12 +92,19 @@ class Restored:
         made: The objects that were made anew.
         removed: The objects that are gone.
         notes: What was not restored, and why.
+        workloads: What runs pods in the release, by kind and name: what to watch now.
     """
 
     changed: tuple[Key, ...]
     made: tuple[Key, ...]
     removed: tuple[Key, ...]
     notes: tuple[str, ...]
+    workloads: list[Key] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        """It in lines for people."""
+        return [f"Rollback: {self.text}", *self.notes]
 
     @property
     def text(self) -> str:
@@ -143,7 +152,8 @@ def plan_restore(
         _refuse_foreign_changes([*wanted, *removed], target, live, expected)
     seen = {key: live.by_key[key] for key in (*wanted, *removed) if key in live.by_key}
     found = {key: field_changes(seen[key], item) for key, item in wanted.items() if key in seen}
-    return Plan(wanted, seen, removed, found, (*notes, *kept, *_beyond(target, live)))
+    workloads = tuple(key_of(item) for item in target.workloads)
+    return Plan(wanted, seen, removed, found, (*notes, *kept, *_beyond(target, live)), workloads)
 
 
 def _caused(item: dict[str, Any], change_cause: str | None) -> dict[str, Any]:
@@ -265,7 +275,7 @@ async def carry_out(place: Place, plan: Plan, step: Step | None) -> Restored:
             step, f"remove {title_of(key)}", partial(_remove, place, key, plan.seen[key]), partial(_gone, place, key)
         )
     changed = tuple(key for key in plan.wanted if key not in made)
-    return Restored(changed, tuple(made), plan.removed, plan.notes)
+    return Restored(changed, tuple(made), plan.removed, plan.notes, list(plan.workloads))
 
 
 async def _stepped(
