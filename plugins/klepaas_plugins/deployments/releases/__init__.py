@@ -3,15 +3,27 @@
     capture -> record (pending) -> the gate watches -> mark verified | failed -> restore the last verified one
 
 A release is an immutable snapshot of everything the application owns, one typed Secret (docs/releases.md). Values of
-Secrets are never in it. Whoever deploys decides when; nothing here watches a rollout.
+Secrets are never in it. Whoever deploys decides when; nothing here watches a rollout. Each name is loaded with its
+first use, so that the settings can be read without the rest.
 """
 
-from klepaas_plugins.deployments.releases.book import Drift, Releases
-from klepaas_plugins.deployments.releases.choosing import Choice
-from klepaas_plugins.deployments.releases.differing import Difference
-from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, SecretReference, Shared, Snapshot
-from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step
-from klepaas_plugins.deployments.releases.settings import ReleaseSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from klepaas_plugins.deployments.releases.book import Drift, Releases
+    from klepaas_plugins.deployments.releases.choosing import Choice
+    from klepaas_plugins.deployments.releases.differing import Difference
+    from klepaas_plugins.deployments.releases.model import (
+        Cause,
+        Release,
+        ReleaseState,
+        SecretReference,
+        Shared,
+        Snapshot,
+    )
+    from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step
+    from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 
 __all__ = [
     "Cause",
@@ -29,3 +41,19 @@ __all__ = [
     "Snapshot",
     "Step",
 ]
+
+_HOMES = {
+    "book": ("Drift", "Releases"),
+    "choosing": ("Choice",),
+    "differing": ("Difference",),
+    "model": ("Cause", "Release", "ReleaseState", "SecretReference", "Shared", "Snapshot"),
+    "restoring": ("Plan", "Restored", "Step"),
+    "settings": ("ReleaseSettings",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
