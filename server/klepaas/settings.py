@@ -197,7 +197,11 @@ class Settings(SettingsBase):
         int, Field(ge=64 * 1024, description="Size at which the audit file is set aside; nine earlier ones are kept")
     ] = 10 * 1024 * 1024
     state_dir: Annotated[
-        Path, AfterValidator(Path.expanduser), Field(description="Folder for local state: the audit, the store")
+        Path,
+        AfterValidator(Path.expanduser),
+        Field(
+            description="Folder for local state: the audit, the store; by itself klepaas uses the user's state folder"
+        ),
     ] = Field(default_factory=_default_state_dir)
     database_url: Annotated[
         SecretStr | None,

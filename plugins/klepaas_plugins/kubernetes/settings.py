@@ -24,7 +24,7 @@ class KubernetesSettings(SettingsBase):
     kubeconfig: Annotated[
         str,
         Variable("KLEPAAS_K8S_CONFIG_FILE", "KUBECONFIG"),
-        Field(description="Kubeconfig files, joined by ':'; without klepaas' own variable `KUBECONFIG` counts"),
+        Field(description="Kubeconfig files, joined by ':', as kubectl reads them; else `~/.kube/config`"),
     ] = ""
     context: Annotated[
         str | None,

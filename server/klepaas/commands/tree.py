@@ -20,7 +20,7 @@ from klepaas.observability import one_line
 from klepaas.plugins import Contribution, Plugin, Plugins, describe_error
 from klepaas.settings import Settings
 
-__all__ = ["Run", "RunOfPlugin", "add_common", "add_config", "build"]
+__all__ = ["COMMON", "Run", "RunOfPlugin", "add_common", "add_config", "build"]
 
 Run = Callable[[argparse.Namespace, Settings, Plugins], int]
 RunOfPlugin = Callable[[Command, Plugin, argparse.Namespace], int]
@@ -157,7 +157,7 @@ GROUPS = {
     "plugin": "write a plugin of your own",
     "tools": "the tools, with toolset and effect",
 }
-_COMMON = "options of every command"
+COMMON = "options of every command"
 
 
 def build(plugins: Plugins, run_of_plugin: RunOfPlugin) -> Parser:
@@ -218,7 +218,7 @@ def _fill_own(own: Own, parser: Parser) -> None:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add what every command of klepaas itself takes."""
-    group = parser.add_argument_group(_COMMON)
+    group = parser.add_argument_group(COMMON)
     group.add_argument("--writes", action="store_true", help="open the tools that change things (default: read-only)")
     group.add_argument("--strict-plugins", action="store_true", help="stop when a plugin fails (default: leave it out)")
     add_config(group)
@@ -294,7 +294,7 @@ def _add_plugin_command(root: Parser, plugin: Plugin, item: Command, run: RunOfP
 
 
 def _fill_plugins(item: Command, parser: Parser) -> None:
-    add_config(parser.add_argument_group(_COMMON))
+    add_config(parser.add_argument_group(COMMON))
     if item.configure:
         item.configure(parser)
 
