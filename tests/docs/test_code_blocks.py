@@ -17,6 +17,10 @@ import pytest
 import yaml
 from tests.examples.transcripts import Command, commands_in, fits, run
 
+from klepaas.commands.tree import build
+from klepaas.plugins import Plugins
+from klepaas.settings import Settings
+
 from .blocks import ENGLISH, KOREAN, ROOT, Block, all_blocks, blocks_of
 from .conftest import Machine
 
@@ -30,6 +34,8 @@ NOT_RUN = {
     "docs/start.md": 2,
 }
 SHELL_S = 120
+# Of files that are not klepaas' settings: a project, a client, the quality scale.
+FOREIGN_TABLES = {"project", "mcp_servers", "hello"}
 FAILED = "--- this command failed: "
 INSTALLS = re.compile(r"\b(pip|make|uv|npm|apt-get)\b")
 
@@ -76,7 +82,9 @@ async def test_python_runs(block: Block, machine: Machine, monkeypatch: pytest.M
         monkeypatch.setenv(name, machine.variables[name])
     module = ModuleType("block")
     monkeypatch.setitem(sys.modules, "block", module)
-    exec(compile(block.text, block.place, "exec"), module.__dict__)
+    code = compile(block.text, block.place, "exec")
+    with anyio.fail_after(60):
+        await anyio.to_thread.run_sync(exec, code, module.__dict__, abandon_on_cancel=True)
     for name, value in vars(module).items():
         if name.startswith("test_"):
             with anyio.fail_after(30):
@@ -90,6 +98,28 @@ def test_data_can_be_read(block: Block) -> None:
     assert read(block.text)
 
 
+@pytest.mark.parametrize("block", all_blocks("toml"), ids=lambda block: block.place)
+async def test_a_settings_file_holds_nothing_that_klepaas_does_not_know(block: Block, machine: Machine) -> None:
+    if not FOREIGN_TABLES.isdisjoint(tomllib.loads(block.text)):
+        return
+    file = machine.folder / "config.toml"
+    file.write_text(block.text, encoding="utf-8")
+    file.chmod(0o600)
+    checked = await anyio.to_thread.run_sync(
+        lambda: run([Command("klepaas config check --config config.toml", "")], machine.folder, machine.variables, 30)
+    )
+    assert "0 errors" in checked[0], checked[0]
+
+
+@pytest.mark.parametrize("block", all_blocks("json", "toml"), ids=lambda block: block.place)
+def test_a_clients_configuration_starts_klepaas_with_words_that_it_knows(block: Block) -> None:
+    read = json.loads(block.text) if block.language == "json" else tomllib.loads(block.text)
+    for name in ("mcpServers", "servers", "mcp_servers"):
+        for server in (read.get(name) or {}).values() if isinstance(read, dict) else ():
+            if server.get("command", "").endswith("klepaas"):
+                build(Plugins(Settings(external_plugins=False)), lambda *_: 0).parse_args(server["args"])
+
+
 @pytest.mark.parametrize("page", sorted({block.page for block in all_blocks("console", "sh")}))
 async def test_commands_do_what_the_page_shows(page: str, machine: Machine) -> None:
     blocks = [block for block in all_blocks("console", "sh") if block.page == page]
@@ -100,7 +130,8 @@ async def test_commands_do_what_the_page_shows(page: str, machine: Machine) -> N
     ready = [_as_here(command, machine) for command in typed]
     printed = await anyio.to_thread.run_sync(lambda: run(ready, machine.folder, machine.variables, SHELL_S))
     assert len(printed) == len(typed), f"{page}: the shell ended early, after {printed[-1:]}"
-    for command, text in zip(ready, printed, strict=True):
+    for command, raw in zip(ready, printed, strict=True):
+        text = _as_on_the_page(raw, machine)
         assert FAILED not in text, f"{page}: {text}"
         assert fits(command.printed, text), f"{page}: $ {command.text}\n{text}"
 
@@ -121,6 +152,12 @@ def _as_here(command: Command, machine: Machine) -> Command:
         open_yet = f"(exec 3<>/dev/tcp/127.0.0.1/{_port(machine)}) 2>/dev/null"
         text += f"\nfor _ in $(seq 300); do {open_yet} && break; sleep 0.1; done"
     return Command(text, command.printed.replace("127.0.0.1:8000", f"127.0.0.1:{_port(machine)}"))
+
+
+def _as_on_the_page(printed: str, machine: Machine) -> str:
+    """What was printed, with the places that a page makes up for those of this machine."""
+    program = shutil.which("klepaas", path=machine.variables["PATH"]) or "klepaas"
+    return printed.replace(program, "/path/to/klepaas").replace(str(machine.kubeconfig), "/path/to/kubeconfig")
 
 
 def _port(machine: Machine) -> int:
