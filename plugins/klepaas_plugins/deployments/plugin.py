@@ -7,18 +7,29 @@ from collections.abc import Iterable
 
 from klepaas.hookspecs import Prompt, Resource, hookimpl
 from klepaas.host import Host
+from klepaas.operations import Kind
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
-__all__ = ["klepaas_prompts", "klepaas_resources", "klepaas_settings", "klepaas_tools"]
+__all__ = ["klepaas_operation_kinds", "klepaas_prompts", "klepaas_resources", "klepaas_settings", "klepaas_tools"]
 
 
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     """Offer the applications toolset."""
+    from klepaas_plugins.deployments.release_tools import release_tools
     from klepaas_plugins.deployments.tools import application_tools
 
-    return application_tools(host)
+    yield from application_tools(host)
+    yield from release_tools(host)
+
+
+@hookimpl
+def klepaas_operation_kinds(host: Host) -> Iterable[Kind]:
+    """Offer deploy, rollback, scale and restart as operations."""
+    from klepaas_plugins.deployments.kinds import kinds
+
+    return kinds(host)
 
 
 @hookimpl

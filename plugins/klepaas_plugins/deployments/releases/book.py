@@ -92,7 +92,8 @@ class Releases:
             state: How it is.
             title: What it is, in a few words. None: the workload's change cause.
             commit: The commit that it was built from. None: what the workload's annotations or labels say.
-            restored_from: The number of the release that it returns to. None: it returns to none.
+            restored_from: The number of the release that it returns to. None: what else than a deployment runs the
+                same thing as an earlier release returns to that.
             reason: Why it failed. None: it did not.
 
         Raises:
@@ -183,9 +184,7 @@ class Releases:
             if newest.state is ReleaseState.PENDING and healthy:
                 newest = await self.mark(newest, ReleaseState.VERIFIED)
             return replace(newest, snapshot=snapshot)
-        current = choosing.running(shelf.releases, snapshot.content) if shelf else None
-        origin = current.number if current is not None and current.state is not ReleaseState.FAILED else None
-        return await self.record(snapshot, principal=principal, cause=Cause.FOUND, state=state, restored_from=origin)
+        return await self.record(snapshot, principal=principal, cause=Cause.FOUND, state=state)
 
     async def list(self) -> builtins.list[Release]:
         """The releases, newest first, without what they hold.
@@ -358,13 +357,19 @@ class Releases:
         Raises:
             Forbidden: Secrets may not be listed.
         """
-        live, releases = await self.capture(), await self.list()
+        return await self.compared(await self.capture(), await self.list())
+
+    async def compared(self, live: Snapshot, releases: Sequence[Release]) -> Drift:
+        """The same for what was read already.
+
+        Args:
+            live: What runs now.
+            releases: The releases, newest first.
+        """
         current = choosing.running(releases, live.content)
         release = current or (releases[0] if releases else None)
         if release is None:
             return Drift(None, False, None)
-        if release.exact == live.exact:
-            return Drift(release, True, None)
         try:
             snapshot = await self.load(release)
             found = difference(snapshot, await completed(self._place, live, snapshot))

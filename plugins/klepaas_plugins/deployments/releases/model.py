@@ -153,7 +153,7 @@ class Release:
         principal: On whose behalf.
         operation_id: The operation that made it.
         commit: The commit that it was built from. None: not known.
-        restored_from: The number of the release that it is a return to. None: it is none.
+        restored_from: The number of the earlier release that it is the same as again. None: it is new.
         reason: Why it failed. None: it did not, or nobody said.
         exact: Digest of all that it holds, pod numbers too except where an autoscaler decides them.
         unrecorded: Why it could not be recorded. None: it was.

@@ -14,6 +14,7 @@ import anyio.to_thread
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
 from klepaas_plugins.deployments.objects import at, items, name_of
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.releases.choosing import running
 from klepaas_plugins.deployments.releases.encoding import Damaged, Encoded, decode, encode, joined
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
 from klepaas_plugins.deployments.releases.records import (
@@ -127,7 +128,7 @@ class Store:
             if known is not None:
                 return replace(known, snapshot=known.snapshot or snapshot)
             try:
-                return await self._write(replace(release, number=shelf.next_number), snapshot, encoded)
+                return await self._write(_numbered(release, shelf), snapshot, encoded)
             except AlreadyExists:
                 continue
         raise Conflict(
@@ -225,6 +226,15 @@ class Store:
 
     async def _secrets(self) -> Resource:
         return await self._place.cluster.resource("v1/Secret")
+
+
+def _numbered(release: Release, shelf: Shelf) -> Release:
+    """The release with its number, and with the one that it is the same as again, where nothing new was deployed."""
+    origin = release.restored_from
+    if origin is None and release.cause is not Cause.DEPLOY:
+        same = running(shelf.releases, release.content)
+        origin = same.number if same is not None and same.state is not ReleaseState.FAILED else None
+    return replace(release, number=shelf.next_number, restored_from=origin)
 
 
 def _of_operation(shelf: Shelf, operation_id: str, cause: Cause) -> Release | None:

@@ -1,0 +1,81 @@
+"""The tools about releases and history: their parameters as a model sees them, and nothing else.
+
+They read only; going back is `rollback_deployment`'s affair.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from klepaas import names
+from klepaas.output import Answer
+from klepaas.tools import Effect, Tool
+
+if TYPE_CHECKING:
+    from klepaas.host import Host
+    from klepaas_plugins.deployments.place import Place
+    from klepaas_plugins.deployments.releases import Releases
+
+__all__ = ["release_tools"]
+
+TOOLSET = "applications"
+_TIMEOUT_S = 60.0
+
+_CURSOR = names.Check(
+    "cursor", lambda text: text.isascii() and text.isdigit(), "the cursor of an answer, unchanged", max_chars=9
+)
+AppName = Annotated[str, names.WORKLOAD]
+Namespace = Annotated[str | None, names.NAMESPACE]
+ContextName = Annotated[str | None, names.CONTEXT]
+
+
+def release_tools(host: "Host") -> Iterable[Tool]:
+    """The tools, for one host.
+
+    Args:
+        host: The server's settings and shared services.
+    """
+
+    async def list_releases(
+        app_name: AppName,
+        namespace: Namespace = None,
+        cursor: Annotated[str | None, _CURSOR] = None,
+        context: ContextName = None,
+    ) -> Answer:
+        """An application's releases: who, when, what, verified or failed, which runs now, steps back to each."""
+        from klepaas_plugins.deployments.releases import listing
+
+        place, releases = await _releases(host, app_name, namespace, context)
+        return await listing.list_releases(place, releases, cursor)
+
+    async def diff_releases(
+        app_name: AppName,
+        before: Annotated[int | None, Field(ge=1, description="Default: the release that runs")] = None,
+        after: Annotated[int | None, Field(ge=1, description="Default: what runs now, so drift")] = None,
+        namespace: Namespace = None,
+        context: ContextName = None,
+    ) -> Answer:
+        """What differs between two releases, or since a release, field by field."""
+        from klepaas_plugins.deployments.releases import listing
+
+        place, releases = await _releases(host, app_name, namespace, context)
+        return await listing.diff_releases(place, releases, before, after)
+
+    yield _tool(list_releases, "Releases of an application")
+    yield _tool(diff_releases, "Compare releases")
+
+
+async def _releases(
+    host: "Host", app_name: str, namespace: str | None, context: str | None
+) -> "tuple[Place, Releases]":
+    from klepaas_plugins.deployments.place import place_of
+    from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
+    from klepaas_plugins.kubernetes.client import Clusters
+
+    place = await place_of(Clusters.of(host), app_name, namespace, context)
+    return place, Releases(place, ReleaseSettings.of(host))
+
+
+def _tool(function: Any, title: str) -> Tool:
+    return Tool(function, Effect.READ, title, TOOLSET, foreign_text=True, idempotent=True, timeout_s=_TIMEOUT_S)

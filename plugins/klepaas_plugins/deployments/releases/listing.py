@@ -1,0 +1,157 @@
+"""The releases of an application and what differs between them, in answers that a person reads.
+
+Reading only. Which release a rollback would mean is marked with the steps that lead there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from klepaas.errors import BadRequest, Forbidden, NotFound
+from klepaas.output import Answer, table
+from klepaas.output.budget import LIST_BYTES, fit
+from klepaas_plugins.deployments.objects import age, counted, one_line
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.releases.book import Drift, Releases
+from klepaas_plugins.deployments.releases.choosing import candidates
+from klepaas_plugins.deployments.releases.model import Release, ReleaseState
+
+__all__ = ["diff_releases", "drift_line", "list_releases"]
+
+_COLUMNS = ("RELEASE", "AGE", "STATE", "BACK", "IMAGE", "BY", "WHAT")
+_PAGE = 20
+_WHAT_CHARS = 80
+
+
+async def list_releases(place: Place, releases: Releases, cursor: str | None) -> Answer:
+    """The answer of list_releases.
+
+    Args:
+        place: The application.
+        releases: Its releases.
+        cursor: Of the answer before. None: from the newest on.
+
+    Raises:
+        NotFound: There is no such application and no release of it.
+        Forbidden: Secrets, in which releases are kept, may not be listed.
+    """
+    found, drift, live = await _read(place, releases)
+    if not found:
+        if not live:
+            raise NotFound(f"There is no application {place.text}, and no release of it")
+        return Answer(f"{place.text} has no release yet: klepaas records one with each change.", {"releases": 0})
+    known = _Known(found, [item.number for item in candidates(found, live)], drift)
+    page = [item for item in found if cursor is None or item.number < int(cursor)]
+    lines = [_headline(place, drift, live), table(_COLUMNS, [known.row(item) for item in page[:_PAGE]])]
+    more = page[_PAGE - 1].number if len(page) > _PAGE else None
+    lines += [f"{len(page) - _PAGE} older ones: cursor={more}"] if more else []
+    lines += await releases.notes()
+    facts = {
+        **_facts(drift),
+        "releases": len(found),
+        "candidates": known.back,
+        **({"cursor": str(more)} if more else {}),
+    }
+    return Answer(fit("\n".join(lines), LIST_BYTES, "Use the cursor to see older ones"), facts)
+
+
+async def _read(place: Place, releases: Releases) -> tuple[list[Release], Drift, str]:
+    """The releases, how what runs compares with them, and the content of what runs, "" where nothing does."""
+    try:
+        found = await releases.list()
+    except Forbidden as exc:
+        raise Forbidden(
+            f"The releases of {place.text} are kept in Secrets, which the credentials may not list",
+            next_step="Ask the cluster's administrator for the right to list Secrets in that namespace",
+        ) from exc
+    live = await releases.capture()
+    return found, await releases.compared(live, found), live.content if live.objects else ""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the rows are made of."""
+
+    releases: Sequence[Release]
+    back: Sequence[int]
+    drift: Drift
+
+    def row(self, item: Release) -> list[str]:
+        current = self.drift.is_current and self.drift.release is not None and self.drift.release.number == item.number
+        steps = f"{self.back.index(item.number) + 1}" if item.number in self.back else ""
+        image = f"{item.image} ({item.commit[:12]})" if item.commit else item.image
+        what = f"failed: {item.reason}" if item.state is ReleaseState.FAILED and item.reason else self._what(item)
+        moment = age(item.moment, datetime.now(UTC))
+        state = self._state(item)
+        return [str(item.number), moment, state, "runs now" if current else steps, image, item.principal, what]
+
+    def _state(self, item: Release) -> str:
+        superseded = item.state is ReleaseState.PENDING and item.number != self.releases[0].number
+        return "superseded" if superseded else str(item.state)
+
+    def _what(self, item: Release) -> str:
+        same = f" (as release {item.restored_from})" if item.restored_from else ""
+        return f"{item.cause}: {one_line(item.title, _WHAT_CHARS)}{same}"
+
+
+def _headline(place: Place, drift: Drift, live: str) -> str:
+    if not live:
+        return f"{place.text} does not run; a rollback to a release makes it anew."
+    return f"{place.text}: {drift_line(drift)}"
+
+
+def drift_line(drift: Drift) -> str:
+    """How what runs compares with the releases, in one sentence; empty where there is none."""
+    release = drift.release
+    if release is None:
+        return ""
+    name = f"release {release.number} ({release.state})"
+    if drift.difference is None:
+        return (
+            f"{name} runs{f'; {drift.trouble}' if drift.trouble else ''}."
+            if drift.is_current
+            else _unknown(drift, name)
+        )
+    beyond = "".join(f" {note}." for note in drift.difference.notes[:2])
+    if not drift.difference.count:
+        return f"{name} runs.{beyond}"
+    return f"{name} with changes made since, not by a release: {drift.difference.summary}.{beyond}"
+
+
+def _unknown(drift: Drift, name: str) -> str:
+    return f"what runs is none of the releases, the newest of which is {name}; {drift.trouble}."
+
+
+def _facts(drift: Drift) -> dict[str, Any]:
+    if drift.release is None:
+        return {}
+    drifted = drift.difference.count if drift.difference is not None else 0
+    return {"release": drift.release.number, "release_state": str(drift.release.state), "drift": drifted}
+
+
+async def diff_releases(place: Place, releases: Releases, before: int | None, after: int | None) -> Answer:
+    """The answer of diff_releases.
+
+    Args:
+        place: The application.
+        releases: Its releases.
+        before: From this release. None: from the one that runs, or else the newest.
+        after: To this release. None: to what runs now.
+
+    Raises:
+        BadRequest: There is no such release, or it cannot be read.
+    """
+    one = await releases.get(before) if before is not None else (await releases.drift()).release
+    if one is None:
+        raise BadRequest(f"{place.text} has no release yet", next_step="klepaas records one with each change")
+    other = None if after is None else await releases.get(after)
+    found = await releases.diff(one, other)
+    names = f"release {one.number}", "what runs now" if other is None else f"release {other.number}"
+    facts = {"before": one.number, "after": after, "changes": found.count}
+    unseen = [f"Not looked at, for lack of rights: {', '.join(found.unseen)}"] if found.unseen else []
+    if not found.count:
+        text = f"{place.text}: {names[0]} and {names[1]} do not differ."
+        return Answer("\n".join([text, *found.notes, *unseen]), facts)
+    head = f"{place.text}, from {names[0]} to {names[1]}: {counted(found.count, 'change')}"
+    return Answer(fit("\n".join([head, *found.lines(), *unseen]), LIST_BYTES, "k8s_get shows whole objects"), facts)
