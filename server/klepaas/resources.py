@@ -16,7 +16,7 @@ from klepaas.parameters import DeclarationError
 from klepaas.uri_templates import UriTemplate
 from klepaas.variables import Variable, variables_of
 
-__all__ = ["Resource"]
+__all__ = ["Completer", "Resource"]
 
 _MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 

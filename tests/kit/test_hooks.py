@@ -121,6 +121,25 @@ async def test_hook_tools(example: ModuleType, era: Era) -> None:
         assert (await session.call("desk_assign", desk="3f-12", person="choi")).text == "3f-12 is choi's now"
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_hook_resources(example: ModuleType, era: Era) -> None:
+    async with app_with(example) as app, client(app, era) as session:
+        assert (await session.read("klepaas://desks/3f/12")).text == "kim"
+        assert (await session.read("klepaas://desks/3f/99")).code == "not_found"
+        assert (await session.read("klepaas://desks/3f/..%2F12")).code == "bad_request"
+        assert await session.suggestions("klepaas://desks/{floor}/{desk}", "floor") == ["3f", "4f"]
+        assert await session.suggestions("klepaas://desks/{floor}/{desk}", "desk", "1", floor="3f") == ["12", "13"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_hook_prompts(example: ModuleType, era: Era) -> None:
+    async with app_with(example) as app, client(app, era) as session:
+        assert [prompt.name for prompt in await session.raw.list_prompts()] == ["welcome", "welcome_ko"]
+        assert "free desk for choi" in (await session.prompt("welcome", person="choi")).text
+        assert "choi 님의 빈자리" in (await session.prompt("welcome_ko", person="choi")).text
+        assert (await session.prompt("welcome", person="../choi")).code == "bad_request"
+
+
 async def test_hook_health_checks(example: ModuleType) -> None:
     async with app_with(example) as app:
         (found,) = [result for result in await examine(app.plugins, app.host) if "state folder" in result.check]
