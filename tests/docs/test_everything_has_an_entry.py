@@ -17,10 +17,12 @@ from klepaas.errors import KlepaasError
 from klepaas.hookspecs import Hooks
 from klepaas.settings import Mode, Settings
 
-from .blocks import ROOT
+from .blocks import PAGES, ROOT
 
 pytestmark = pytest.mark.anyio
 
+# Of the plugins that pages make up, and of tests.
+MADE_UP = ("KLEPAAS_WEATHER", "KLEPAAS_ONDUTY_", "KLEPAAS_OLD", "KLEPAAS_UPDATE_SNAPSHOTS", "KLEPAAS_TEST_")
 # A name, and behind it what it counts.
 _METRIC = re.compile(r"\"((?:mcp|klepaas|circuit_breaker)_[a-z_]+)\",\s+\"[A-Z0-9]")
 
@@ -47,7 +49,7 @@ def without_entry(there_is: set[str], documented: set[str]) -> str:
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
     """klepaas with its own plugins and everything that settings can add; nothing of it is started."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setenv("KLEPAAS_KUBE_EXEC", "true")
+    monkeypatch.setenv("KLEPAAS_K8S_EXEC", "true")
     return create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path))
 
 
@@ -108,9 +110,20 @@ async def test_every_prompt_has_an_entry(client: "Client") -> None:  # type: ign
     assert prompts <= rows("prompts.md"), without_entry(prompts, rows("prompts.md"))
 
 
+def test_every_variable_that_a_page_names_exists(app: App) -> None:
+    known = {setting.variable for section in sections(app.plugins) for setting in section.settings}
+    known |= {f"{variable}_FILE" for variable in known} | {"KLEPAAS_CONFIG"}
+    for name in PAGES:
+        if name != "docs/settings.md":
+            named = set(re.findall(r"KLEPAAS_[A-Z0-9_]*[A-Z0-9]", (ROOT / name).read_text(encoding="utf-8")))
+            named = {variable for variable in named - known if not variable.startswith(MADE_UP)}
+            assert named == set(), f"{name} names variables that klepaas does not read, or reads by another name now"
+
+
 def test_every_built_in_plugin_has_a_page() -> None:
     plugins = {point.name for point in distribution("klepaas").entry_points if point.group == "klepaas"}
-    assert {name for name in plugins if not (ROOT / "docs" / "plugins" / f"{name}.md").is_file()} == set()
+    pages = {Path(name).stem for name in PAGES}
+    assert plugins - pages == set()
 
 
 def test_every_metric_has_an_entry() -> None:
