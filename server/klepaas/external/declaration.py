@@ -104,7 +104,8 @@ class ToolRule:
         title: A short name for people. None: made from the name.
         description: What the model reads. None: the upstream's, cleaned, cut and marked as the upstream's.
         fixed: Arguments that are always sent so; callers neither see nor give them.
-        parameters: The parameters that the list shows besides the required ones. None: all. Others may be given too.
+        parameters: The parameters that the list shows besides the required ones. None: all. Others may be given too. A
+            mapping says what they are in our words ("" where the name says it), and the upstream's are left out.
         private: Parameters whose text is shown to nobody who confirms a call and stands in no record.
         targets: What a call with these arguments would change. None: the provider as a whole.
         verify: How to find out whether a change was made whose answer never came, as a sentence: "Look with
@@ -119,7 +120,7 @@ class ToolRule:
     title: str | None = None
     description: str | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    parameters: tuple[str, ...] | None = None
+    parameters: tuple[str, ...] | Mapping[str, str] | None = None
     private: frozenset[str] = frozenset()
     targets: Callable[[Mapping[str, Any]], Sequence[Target]] | None = None
     verify: str | None = None

@@ -124,11 +124,12 @@ def entry_of(guarded: Guarded, offer: Offer, plugin: Plugin) -> OfferEntry:
         timeout_s=policy.queue_timeout_s + policy.total_timeout_s + _MARGIN_S,
         targets=targets,
     )
+    reads = rule.effect is Effect.READ
+    # What is not said is what the protocol takes as its default, the worst; these lists are long enough.
     hints = ToolAnnotations(
-        read_only_hint=rule.effect is Effect.READ,
-        destructive_hint=rule.effect is Effect.DESTRUCTIVE,
-        idempotent_hint=rule.idempotent or rule.effect is Effect.READ,
-        open_world_hint=True,
+        read_only_hint=reads,
+        destructive_hint=None if reads else rule.effect is Effect.DESTRUCTIVE,
+        idempotent_hint=True if rule.idempotent and not reads else None,
     )
     listed = _PassedOn(
         name=offer.name,

@@ -6,7 +6,7 @@ None of this makes a text trustworthy: what a call may do is decided by klepaas'
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from klepaas.observability import safe_text
@@ -51,7 +51,7 @@ def schema_of(
     schema: Mapping[str, Any],
     *,
     hidden: Collection[str] = (),
-    shown: Sequence[str] | None = None,
+    shown: Collection[str] | None = None,
     parameter_max_chars: int = PARAMETER_MAX_CHARS,
 ) -> dict[str, Any]:
     """A tool's schema as clients see it: types, choices and cleaned descriptions, without references and titles.
@@ -59,7 +59,7 @@ def schema_of(
     Args:
         schema: The server's own.
         hidden: Parameters that callers do not give.
-        shown: Parameters to show besides the required ones. None: all.
+        shown: Parameters to show besides the required ones; a mapping has our words for them. None: all.
         parameter_max_chars: The most that is shown of each description, in characters.
     """
     definitions = {
@@ -75,7 +75,15 @@ def schema_of(
         for name, inner in whole.get("properties", {}).items()
         if name not in hidden and (shown is None or name in shown or name in required)
     }
+    if isinstance(shown, Mapping):
+        kept = {name: _in_our_words(inner, shown.get(name, "")) for name, inner in kept.items()}
     return {"type": "object", "properties": kept, **({"required": required} if required else {})}
+
+
+def _in_our_words(parameter: Mapping[str, Any], words: str) -> dict[str, Any]:
+    """A parameter without what the server says of it; an empty text says nothing."""
+    theirs = {name: value for name, value in parameter.items() if name not in ("description", "default")}
+    return {**theirs, **({"description": words} if words else {})}
 
 
 def _cleaned(schema: Any, definitions: Mapping[str, Any], max_chars: int, depth: int) -> dict[str, Any]:
