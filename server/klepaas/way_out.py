@@ -12,6 +12,7 @@ from fastmcp.tools import ToolResult
 from fastmcp.tools.base import InputRequiredToolResult
 from mcp import MCPError
 
+from klepaas.blocks import sort_blocks
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.observability import safe_text
 from klepaas.output.budget import fit
@@ -41,13 +42,13 @@ def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
     if facts_bytes > max_bytes // FACTS_SHARE:
         notes.append(f"[left out: {facts_bytes} bytes of structured content, which is too much.]")
         facts, facts_bytes = None, 0
-    kinds = [block.type for block in result.content if not isinstance(block, mt.TextContent)]
-    if kinds:
-        notes.append(f"[left out: {', '.join(kinds)}; only text is passed on.]")
+    blocks = sort_blocks(result.content)
+    if blocks.left_out:
+        notes.append(f"[left out: {', '.join(blocks.left_out)}; only text and images of up to a MiB are passed on.]")
     note = "".join(f"\n{line}" for line in notes)
-    texts = [block.text for block in result.content if isinstance(block, mt.TextContent)]
-    text = safe_beginning("\n".join(texts), max_bytes - facts_bytes - len(note.encode())) + note
-    return ToolResult(content=text.lstrip("\n"), structured_content=facts, is_error=result.is_error)
+    text = safe_beginning("\n".join(blocks.texts), max_bytes - facts_bytes - len(note.encode())) + note
+    shown = [mt.TextContent(text=text.lstrip("\n")), *blocks.images]
+    return ToolResult(content=shown, structured_content=facts, is_error=result.is_error)
 
 
 def to_protocol_error(error: KlepaasError, max_bytes: int, where: Mapping[str, str]) -> MCPError:

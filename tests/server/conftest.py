@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 # What the plugins that come with klepaas do is not the subject of the tests that use this.
-BUILT_IN_OFF = '["kubernetes", "deployments", "cluster"]'
+BUILT_IN_OFF = '["kubernetes", "deployments", "cluster", "providers"]'
 
 
 @pytest.fixture

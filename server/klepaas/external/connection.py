@@ -32,10 +32,12 @@ from klepaas.external.failures import NotUp
 from klepaas.external.openings import Opening, opening_of
 from klepaas.observability import one_line
 
-__all__ = ["Connection", "ConnectionState", "Pace"]
+__all__ = ["BOOT_WAIT_S", "Connection", "ConnectionState", "Pace"]
 
 log = logging.getLogger(__name__)
 
+# A person waits for the call; a start may take longer, where an image has to be fetched first.
+BOOT_WAIT_S = 10.0
 _MOST_PAGES = 20
 _REASON_CHARS = 200
 _UNSUPPORTED_VERSION = -32022
@@ -58,6 +60,7 @@ class Pace:
     Attributes:
         wait_min_s: Wait after the first failed start, in seconds; doubled after each further one.
         wait_max_s: The longest wait, in seconds.
+        boot_wait_s: What a call waits for a start that is under way, in seconds.
         demand_gap_s: A call starts the server at once where the last start is this long ago, in seconds.
         refresh_s: How often the tools are listed while all is well, in seconds.
         check_limit_s: What a server that seems to hang gets to list its tools, in seconds.
@@ -68,6 +71,7 @@ class Pace:
 
     wait_min_s: float = 1.0
     wait_max_s: float = 60.0
+    boot_wait_s: float = BOOT_WAIT_S
     demand_gap_s: float = 2.0
     refresh_s: float = 300.0
     check_limit_s: float = 5.0
@@ -193,19 +197,19 @@ class Connection:
         Raises:
             NotUp: There is none, and none will be in time.
         """
-        deadline = time.monotonic() + self._provider.boot_timeout_s
+        asked_at = time.monotonic()
         if self.state is ConnectionState.DOWN:
             if time.monotonic() - self._tried_at < self._pace.demand_gap_s:
                 raise self._not_up()
             self._to(ConnectionState.STARTING)
             self._wake.set()
-        with anyio.move_on_after(self._provider.boot_timeout_s):
+        with anyio.move_on_after(min(self._pace.boot_wait_s, self._provider.boot_timeout_s)):
             while self.state is ConnectionState.STARTING:
                 changed = self._changed
                 await changed.wait()
         session, opening = self._session, self._opening
         if session is None or opening is None or opening.ended:
-            raise self._not_up(waited_s=time.monotonic() - deadline + self._provider.boot_timeout_s)
+            raise self._not_up(waited_s=time.monotonic() - asked_at)
         return session, opening
 
     def _not_up(self, waited_s: float = 0.0) -> NotUp:

@@ -18,10 +18,11 @@ from typing import Any
 import anyio.to_thread
 import mcp_types as mt
 from fastmcp.tools import ToolResult
+from pydantic import ValidationError
 
 from klepaas.errors import BadRequest, Conflict, KlepaasError
 from klepaas.external.classify import classify_mcp, said_in
-from klepaas.external.connection import Connection, ConnectionState, Pace
+from klepaas.external.connection import BOOT_WAIT_S, Connection, ConnectionState, Pace
 from klepaas.external.declaration import ExternalProvider
 from klepaas.external.definitions import Definition, definitions_of
 from klepaas.external.failures import AnswerTooLong, NotUp
@@ -44,7 +45,7 @@ def policy_of(provider: ExternalProvider) -> Policy:
     """The limits of calls to a server: two tries of a read, and the start that the first may have to wait for."""
     if provider.policy is not None:
         return provider.policy
-    attempt_s = provider.boot_timeout_s + provider.call_timeout_s + 1.0
+    attempt_s = min(BOOT_WAIT_S, provider.boot_timeout_s) + provider.call_timeout_s + 1.0
     return Policy(max_concurrent=8, attempt_timeout_s=attempt_s, total_timeout_s=attempt_s + provider.call_timeout_s)
 
 
@@ -79,7 +80,7 @@ class Guarded:
         self.trust: Trust = store.trust()
         self.offers: dict[str, Offer] = {}
         self.notes: list[str] = []
-        self.listed_now = False
+        self.lists_taken = 0
         self.other_prefixes: Collection[str] = ()
         self._store = store
         self._stamp = store.stamp
@@ -163,6 +164,8 @@ class Guarded:
     def _judge(self, seen: Observation) -> Verdict:
         if isinstance(seen.error, NotUp):
             return Verdict(Kind.NOT_SENT, seen.error.retry_after_s)
+        if isinstance(seen.error, ValidationError):
+            return Verdict(Kind.PROTOCOL)
         return self._classify(seen)
 
     def _refused(self, offer: Offer, verdict: Verdict, seen: list[Observation]) -> KlepaasError:
@@ -180,6 +183,7 @@ class Guarded:
         if not definitions and self.listing is not None and self.listing.definitions:
             # A server that lists nothing any more has usually lost something; its tools stay, and calls will tell.
             log.warning("%s lists no tools any more; those of before stay", self.provider.name)
+            self.lists_taken += 1
             return
         self.listing = Listing(definitions, time.time(), server, tuple(notes[:_MOST_NOTES]))
         try:
@@ -187,8 +191,8 @@ class Guarded:
         except OSError as exc:
             log.warning("what %s lists cannot be remembered: %s", self.provider.name, exc.strerror)
             self.trust = Trust({**{d.name: d for d in self._trusted_at_sight(self.trust)}, **self.trust.definitions})
-        self.listed_now = True
         self._settle()
+        self.lists_taken += 1
 
     def _remember(self, listing: Listing) -> Trust:
         trust = self._store.trust()

@@ -77,9 +77,7 @@ class Offer:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """All of its parameters."""
-        return schema_of(
-            self.definition.schema, hidden=self.rule.fixed, parameter_max_chars=LONG_PARAMETER_MAX_CHARS
-        )
+        return schema_of(self.definition.schema, hidden=self.rule.fixed, parameter_max_chars=LONG_PARAMETER_MAX_CHARS)
 
     def targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
         """What a call with these arguments would change.

@@ -22,7 +22,9 @@ from klepaas.testing import app_with
 from klepaas.tools import Effect
 
 SCRIPT = Path(__file__).with_name("fake_server.py")
-QUICK = Pace(wait_min_s=0.1, wait_max_s=0.4, demand_gap_s=0.2, check_limit_s=1.0, discover_limit_s=1.0, relist_gap_s=0.05)
+QUICK = Pace(
+    wait_min_s=0.1, wait_max_s=0.4, demand_gap_s=0.2, check_limit_s=1.0, discover_limit_s=1.0, relist_gap_s=0.05
+)
 RULES = {
     "get_item": ToolRule(Effect.READ, listed=True),
     "save_item": ToolRule(Effect.WRITE, listed=True, verify="Look with wiki_get_item"),
@@ -59,6 +61,11 @@ class Fake:
         """The parameters of the calls that it was sent."""
         sent = [record.get("message", {}) for record in self.records]
         return [message["params"] for message in sent if message.get("method") == "tools/call"]
+
+    @property
+    def lists(self) -> int:
+        """How often its tools were listed."""
+        return sum(record.get("message", {}).get("method") == "tools/list" for record in self.records)
 
     @property
     def pids(self) -> list[int]:
@@ -143,3 +150,10 @@ async def up(app: App, name: str = "wiki") -> Guarded:
     server = guarded(app, name)
     await until(lambda: server.connection.state is ConnectionState.CONNECTED)
     return server
+
+
+async def relisted(app: App) -> None:
+    """Have the server listed again, and wait until that is taken in."""
+    server, count = guarded(app), guarded(app).lists_taken
+    server.connection.refresh()
+    await until(lambda: server.lists_taken > count)

@@ -1,8 +1,8 @@
 """An MCP server written by hand, without any library, of either era: what klepaas speaks to in these tests.
 
-Over stdio it is a program of its own (`python fake_server.py FOLDER`), over HTTP `fake_http.py` asks it in the test's own
-process. What it does stands in FOLDER/control.json and is read anew for each message; what it was sent, it writes to
-FOLDER/record.jsonl, with its process's number and environment at the start.
+Over stdio it is a program of its own (`python fake_server.py FOLDER`), over HTTP `fake_http.py` asks it in the test's
+own process. What it does stands in FOLDER/control.json and is read anew for each message; what it was sent, it writes
+to FOLDER/record.jsonl, with its process's number and environment at the start.
 """
 
 import base64
@@ -87,7 +87,7 @@ class Server:
             caching = {"ttlMs": 0, "cacheScope": "private"} if modern else {}
             return {"tools": control.get("tools", TOOLS), **caching, **more}
         if method == "tools/call":
-            return {**self._called(control.get("call", "ok"), params), **more}
+            return {**more, **self._called(control.get("call", "ok"), params)}
         raise _Refused(-32601, f"Method not found: {method}")
 
     def _called(self, how: str, params: dict) -> dict:
@@ -105,6 +105,8 @@ class Server:
             raise _Refused(-32602, "no such id")
         if how == "isError":
             return {"content": [{"type": "text", "text": "item not found"}], "isError": True}
+        if how == "nonsense":
+            return {"content": "no list"}
         if how == "ask":
             return {"resultType": "input_required", "inputRequests": {}, "requestState": "x"}
         return {"content": CONTENTS.get(how) or [{"type": "text", "text": f"{params['name']} is done: {how}"}]}

@@ -1,9 +1,9 @@
 """Calls of an external server's tools: they arrive, in both eras, and nothing of the caller's goes along."""
 
 import pytest
+from tests.server.external.conftest import Fake, Serve, guarded, up
 
 from klepaas.testing import ERAS, Era, client
-from tests.server.external.conftest import Fake, Serve, guarded, up
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,8 @@ CODE = """
     @hookimpl
     def klepaas_external_providers(host):
         for prefix in PREFIXES:
-            yield ExternalProvider(f"NAME-{prefix}", HttpServer("https://mcp.example/mcp", {"Authorization": "x"}), prefix)
+            server = HttpServer("https://mcp.example/mcp", {"Authorization": "x"})
+            yield ExternalProvider(f"NAME-{prefix}", server, prefix)
 """
 
 
