@@ -129,7 +129,7 @@ class Releases:
             return replace(release, unrecorded=exc.what)
 
     async def mark(self, release: Release, state: ReleaseState, reason: str | None = None) -> Release:
-        """Say what became of a release; a verified one makes old ones go. Its data stay as they are.
+        """Say what became of a release, and let the oldest go. Its data stay as they are.
 
         Args:
             release: The release; one that was not recorded is only said to be so.
@@ -143,7 +143,7 @@ class Releases:
             return replace(release, state=state, reason=reason)
         try:
             marked = await self._store.mark(release, state, reason)
-            if state is ReleaseState.VERIFIED:
+            if state is not ReleaseState.PENDING:
                 await self._store.clear()
             return marked
         except (Forbidden, NotFound) as exc:
@@ -179,8 +179,10 @@ class Releases:
         healthy = _is_healthy(snapshot)
         state = ReleaseState.VERIFIED if healthy else ReleaseState.PENDING
         shelf = await self._shelf_if_readable()
-        newest = shelf.releases[0] if shelf and shelf.releases else None
-        if newest is not None and newest.exact == snapshot.exact and newest.state is not ReleaseState.FAILED:
+        # After a failure that was rolled back, the failed release is the newest, and what runs is the one before it.
+        good = (item for item in (shelf.releases if shelf else ()) if item.state is not ReleaseState.FAILED)
+        newest = next(good, None)
+        if newest is not None and newest.exact == snapshot.exact:
             if newest.state is ReleaseState.PENDING and healthy:
                 newest = await self.mark(newest, ReleaseState.VERIFIED)
             return replace(newest, snapshot=snapshot)

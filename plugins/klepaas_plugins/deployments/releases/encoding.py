@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas_plugins.deployments.releases.model import SecretReference, Shared, Snapshot
 from klepaas_plugins.deployments.releases.normal import canonical
@@ -159,11 +160,21 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
     try:
         objects = tuple(_checked(item, document["namespace"]) for item in document["objects"])
         secrets = tuple(SecretReference(**item) for item in document["secrets"])
+        for secret in secrets:
+            _check_name(secret.name)
         shared = tuple(Shared(**item) for item in document["shared"])
         unseen = tuple(str(item) for item in document["unseen"])
     except (KeyError, TypeError) as exc:
         raise Damaged("its record lacks what a release has") from exc
     return Snapshot(document["application"], document["namespace"], objects, secrets, shared, unseen)
+
+
+def _check_name(name: Any) -> None:
+    """It becomes part of a path or of a selector."""
+    try:
+        names.OBJECT.check(name, "name")
+    except (BadRequest, TypeError) as exc:
+        raise Damaged("its record holds something whose name is no name") from exc
 
 
 def _checked(item: Any, namespace: str) -> dict[str, Any]:
@@ -174,8 +185,9 @@ def _checked(item: Any, namespace: str) -> dict[str, Any]:
     from klepaas_plugins.deployments.releases.kinds import RESTORED
 
     metadata = item.get("metadata") if isinstance(item, dict) else None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+    if not isinstance(metadata, dict):
         raise Damaged("its record holds something that is no object")
+    _check_name(metadata.get("name"))
     if (item.get("apiVersion"), item.get("kind")) not in RESTORED or metadata.get("namespace") != namespace:
         raise Damaged(f"its record holds a {item.get('kind')} that releases do not hold")
     return dict(item)

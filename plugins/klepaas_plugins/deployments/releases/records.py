@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from klepaas.output.redaction import redact_text
+from klepaas.output.redaction import MARK, redact_text
 from klepaas_plugins.deployments.objects import Object, annotation, labels, name_of, one_line, uid
 from klepaas_plugins.deployments.releases.encoding import Encoded
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
@@ -123,7 +123,8 @@ def state_patch(state: ReleaseState, reason: str | None) -> dict[str, Any]:
 
 
 def _safe(text: str) -> str:
-    return one_line(redact_text(text), _MOST_CHARS)
+    # The client writes no redaction marks, lest somebody's masked value be stored for the real one.
+    return one_line(redact_text(text).replace(MARK, "(hidden)"), _MOST_CHARS)
 
 
 def parsed(item: Object, app_name: str) -> Head | Part | None:

@@ -49,6 +49,30 @@ def autoscaler(name: str, target: str, low: int = 2, high: int = 5) -> dict[str,
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
 
 
+def plain(api_version: str, kind: str, name: str, labels: dict[str, str] | None = None, **rest: Any) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": labels or {}}, **rest}
+
+
+def budget(name: str, selector: dict[str, str]) -> dict[str, Any]:
+    spec = {"minAvailable": 1, "selector": {"matchLabels": selector}}
+    return plain("policy/v1", "PodDisruptionBudget", name, spec=spec)
+
+
+def claim(name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return plain("v1", "PersistentVolumeClaim", name, labels, spec=spec)
+
+
+def ingress(name: str, *services: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    """An Ingress with a path for each Service."""
+    paths = [
+        {"path": f"/{item}", "pathType": "Prefix", "backend": {"service": {"name": item, "port": {"number": 80}}}}
+        for item in services
+    ]
+    spec = {"rules": [{"host": "web.example", "http": {"paths": paths}}]}
+    return plain("networking.k8s.io/v1", "Ingress", name, labels, spec=spec)
+
+
 @dataclass
 class Yard:
     """A cluster, and the releases of an application in it."""
@@ -95,4 +119,13 @@ async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 @pytest.fixture
 def shapes() -> SimpleNamespace:
     """What builds the objects of applications."""
-    return SimpleNamespace(deployment=deployment, config_map=config_map, service=service, autoscaler=autoscaler)
+    return SimpleNamespace(
+        deployment=deployment,
+        config_map=config_map,
+        service=service,
+        autoscaler=autoscaler,
+        plain=plain,
+        budget=budget,
+        claim=claim,
+        ingress=ingress,
+    )
