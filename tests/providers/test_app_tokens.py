@@ -64,7 +64,7 @@ async def test_the_apps_signature_gets_a_token_which_is_kept(tokens: AppTokens, 
     token, left_s = await tokens.current()
     assert token == github.granted[0]
     assert 3000 < left_s <= 3300
-    assert await tokens.current() == (token, pytest.approx(left_s, abs=5))
+    assert (await tokens.current())[0] == token
     assert len(github.granted) == 1
     (request,) = github.requests
     assert request.path == "/api/v3/app/installations/678/access_tokens"

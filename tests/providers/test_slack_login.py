@@ -101,7 +101,10 @@ async def test_a_token_is_renewed_once_however_many_need_it(login: Login, slack:
             group.start_soon(ask)
     assert got == {"xoxe.xoxp-1"}
     assert [parse_qs(one.body.decode())["refresh_token"] for one in slack.requests] == [["xoxe-0"]]
-    assert file.read() == Token("xoxe.xoxp-1", "xoxe-1", pytest.approx(time.time() + 43200, abs=30))
+    kept = file.read()
+    assert kept is not None
+    assert (kept.access_token, kept.refresh_token) == ("xoxe.xoxp-1", "xoxe-1")
+    assert kept.good_until_s == pytest.approx(time.time() + 43200, abs=30)
 
 
 async def test_two_servers_renew_it_once(settings: SlackSettings, slack: FakeHttp, file: TokenFile) -> None:

@@ -6,7 +6,7 @@ from mcp.shared.exceptions import MCPError
 
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound
 from klepaas.resilience import Kind, NotSent, Observation, Verdict
-from klepaas_providers.github.classify import LIMIT_PAUSE_S, classify
+from klepaas_providers.github.classify import LIMIT_PAUSE_S, ROUNDING_S, classify
 
 ISSUES = "POST http://ghes.test/api/v3/repos/acme/shop/issues"
 
@@ -75,14 +75,14 @@ def test_what_the_caller_did_wrong_opens_no_breaker(text: str, kind: type[Klepaa
 @pytest.mark.parametrize(
     ("text", "wait_s"),
     [
-        ("failed to get user: GET http://x/user: 403 API rate limit exceeded [rate reset in 3s]", 3.0),
+        ("failed to get user: GET http://x/user: 403 API rate limit exceeded [rate reset in 3s]", 3.0 + ROUNDING_S),
         (
             "failed: GET http://x/user: 403 API rate limit of 60 still exceeded until 2026-11-21 13:11:21 +0000 UTC, "
             "not making remote request. [rate reset in 59m58s]",
-            3598.0,
+            3598.0 + ROUNDING_S,
         ),
-        ("failed to get user: GitHub API rate limit exceeded. Retry after 2s.", 2.0),
-        ("failed to get user: GitHub secondary rate limit exceeded. Retry after 1m30s.", 90.0),
+        ("failed to get user: GitHub API rate limit exceeded. Retry after 2s.", 2.0 + ROUNDING_S),
+        ("failed to get user: GitHub secondary rate limit exceeded. Retry after 1m30s.", 90.0 + ROUNDING_S),
         ("failed to get user: GitHub API rate limit exceeded. Wait before retrying.", LIMIT_PAUSE_S),
         (f"failed: {ISSUES}: 403 You have exceeded a secondary rate limit []", LIMIT_PAUSE_S),
         (f"failed: {ISSUES}: 429 slow []", LIMIT_PAUSE_S),

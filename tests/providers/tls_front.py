@@ -4,6 +4,7 @@ The program is told to use it as its proxy and to trust its certificate authorit
 """
 
 import asyncio
+import contextlib
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,9 +58,10 @@ class TlsFront(Listening):
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(65536):
-        writer.write(piece)
-        await writer.drain()
+    with contextlib.suppress(OSError):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
 
 
 def _certified(authority: Path, leaf: Path) -> ssl.SSLContext:

@@ -16,10 +16,11 @@ from klepaas.external.classify import classify_mcp, said_in
 from klepaas.resilience import Kind, Observation, Verdict, classify_status
 from klepaas_providers.words import duration_s, network_verdict
 
-__all__ = ["LIMIT_PAUSE_S", "classify"]
+__all__ = ["LIMIT_PAUSE_S", "ROUNDING_S", "classify"]
 
 # What GitHub asks for where it names no moment: "wait for at least one minute".
 LIMIT_PAUSE_S = 60.0
+ROUNDING_S = 1.0
 # "failed to get issue: GET https://api.github.com/repos/o/r/issues/1: 404 Not Found []"
 _REST = re.compile(r"\b(?:GET|HEAD|POST|PUT|PATCH|DELETE) \S{1,2000}: (\d{3})\b")
 _GRAPHQL = re.compile(r"non-200 OK status code: (\d{3})\b|\bunexpected status(?: code)?:? (\d{3})\b")
@@ -70,4 +71,5 @@ def _by_words(said: str) -> Verdict | None:
 def _limited(said: str) -> Verdict:
     match = _WAIT.search(said)
     wait_s = duration_s(match[1]) if match else None
-    return Verdict(Kind.RATE_LIMITED, LIMIT_PAUSE_S if wait_s is None else wait_s, "limits our rate")
+    # The server rounds, and refuses by itself until the very moment.
+    return Verdict(Kind.RATE_LIMITED, LIMIT_PAUSE_S if wait_s is None else wait_s + ROUNDING_S, "limits our rate")

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 from klepaas.external import ExternalProvider
+from klepaas.external.server_file import configured
 from klepaas.hookspecs import DoctorCheck, Finding, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
+from klepaas_providers.given import is_given
 
 __all__: list[str] = []
 
@@ -13,6 +15,8 @@ __all__: list[str] = []
 @hookimpl
 def klepaas_external_providers(host: Host) -> Iterable[ExternalProvider]:
     """Every GitHub that is configured; none without credentials."""
+    if not (configured(host, "github") or is_given("github")):
+        return ()
     from klepaas_providers.github.provider import providers
 
     return providers(host)

@@ -12,6 +12,7 @@ from klepaas.external.server_file import ConfiguredServer, configured
 from klepaas.host import Host
 from klepaas.settings import Mode
 from klepaas_providers.github.settings import GitHubSettings
+from klepaas_providers.given import way_out
 
 if TYPE_CHECKING:
     from klepaas.resilience import Observation, Verdict
@@ -95,11 +96,12 @@ def _transport(host: Host, settings: GitHubSettings, server: ConfiguredServer | 
 
 
 def _environment(host: Host, settings: GitHubSettings) -> dict[str, str]:
-    env = {"GITHUB_TOOLSETS": ",".join(settings.toolsets)}
+    env = {**way_out(), "GITHUB_TOOLSETS": ",".join(settings.toolsets)}
     if settings.host != "github.com":
         env["GITHUB_HOST"] = settings.address
     if host.settings.mode is Mode.READ_ONLY:
-        env["GITHUB_READ_ONLY"] = "true"
+        # Version 0.12 asks for the one with a dash, what its documentation says notwithstanding.
+        env |= {"GITHUB_READ_ONLY": "true", "GITHUB_READ-ONLY": "true"}
     return env
 
 

@@ -7,7 +7,7 @@ Source: github/github-mcp-server v0.12.1 as it lists its tools, v1.10.1 (pkg/git
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from klepaas.external import ToolRule
@@ -28,7 +28,7 @@ class _Use:
         effect: What it may do.
         upstream: The server's tools that do it, a method after a colon: "issue_write:create".
         description: What the model reads; only those that are listed have one of their own.
-        shown: The parameters that are listed besides the required ones.
+        shown: The parameters that are listed besides the required ones, and what to say of them.
         verify: The tool that shows whether it was done. None: there is nothing to look at.
         fixed: What else is always sent.
     """
@@ -37,22 +37,30 @@ class _Use:
     effect: Effect
     upstream: tuple[str, ...]
     description: str | None = None
-    shown: tuple[str, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
     verify: str | None = None
     fixed: Mapping[str, Any] | None = None
 
 
 _LISTED = (
-    _Use("get_file_contents", _READ, ("get_file_contents",), "Read a file, or list a folder.", ("path", "ref")),
-    _Use("list_commits", _READ, ("list_commits",), "Commits of a branch, newest first.", ("sha",)),
-    _Use("list_issues", _READ, ("list_issues",), "Issues of a repository.", ("state",)),
+    _Use(
+        "get_file_contents",
+        _READ,
+        ("get_file_contents",),
+        "Read a file, or list a folder.",
+        {"path": "Of a folder: ends with /", "ref": ""},
+    ),
+    _Use(
+        "list_commits", _READ, ("list_commits",), "Commits of a branch, newest first.", {"sha": "Branch, tag or commit"}
+    ),
+    _Use("list_issues", _READ, ("list_issues",), "Issues of a repository.", {"state": ""}),
     _Use("get_issue", _READ, ("get_issue", "issue_read:get"), "One issue."),
     _Use(
         "create_issue",
         _WRITE,
         ("create_issue", "issue_write:create"),
         "Open an issue.",
-        ("title", "body", "labels"),
+        {"title": "", "body": "", "labels": ""},
         "list_issues",
     ),
     _Use(
@@ -60,16 +68,16 @@ _LISTED = (
         _WRITE,
         ("add_issue_comment",),
         "Comment on an issue or pull request.",
-        ("body",),
+        {"body": ""},
         "get_issue_comments",
     ),
-    _Use("list_pull_requests", _READ, ("list_pull_requests",), "Pull requests of a repository.", ("state",)),
+    _Use("list_pull_requests", _READ, ("list_pull_requests",), "Pull requests of a repository.", {"state": ""}),
     _Use(
         "create_pull_request",
         _WRITE,
         ("create_pull_request",),
         "Open a pull request.",
-        ("body",),
+        {"body": ""},
         "list_pull_requests",
     ),
     _Use(
@@ -77,14 +85,14 @@ _LISTED = (
         _READ,
         ("list_workflow_runs", "actions_list:list_workflow_runs"),
         "Runs of a GitHub Actions workflow, newest first.",
-        ("resource_id",),
+        {"workflow_id": "Or its file, ci.yml", "resource_id": "Workflow, or its file, ci.yml"},
     ),
     _Use(
         "get_job_logs",
         _READ,
         ("get_job_logs",),
         "Logs of a job of GitHub Actions, or of all failed jobs of a run.",
-        ("job_id", "run_id", "failed_only", "tail_lines"),
+        {"job_id": "", "run_id": "", "failed_only": "With run_id", "tail_lines": ""},
         fixed={"return_content": True},
     ),
     _Use("get_latest_release", _READ, ("get_latest_release",), "The latest release."),

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Iterable
 
 from klepaas.external import ExternalProvider
+from klepaas.external.server_file import configured
 from klepaas.hookspecs import Command, DoctorCheck, Finding, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
+from klepaas_providers.given import is_given
 
 __all__: list[str] = []
 
@@ -15,6 +17,8 @@ __all__: list[str] = []
 @hookimpl
 def klepaas_external_providers(host: Host) -> Iterable[ExternalProvider]:
     """Every Slack that is configured; none without credentials."""
+    if not (configured(host, "slack") or is_given("slack")):
+        return ()
     from klepaas_providers.slack.provider import providers
 
     return providers(host)
@@ -23,6 +27,8 @@ def klepaas_external_providers(host: Host) -> Iterable[ExternalProvider]:
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     """The incoming webhook, where there is no server that can do more."""
+    if not is_given("slack"):
+        return
     from klepaas_providers.slack.settings import SlackSettings
 
     settings = SlackSettings()

@@ -12,6 +12,7 @@ from klepaas.external import Credentials, ExternalProvider, HttpServer, StdioSer
 from klepaas.external.server_file import ConfiguredServer, configured
 from klepaas.host import Host
 from klepaas.settings import Mode
+from klepaas_providers.given import way_out
 from klepaas_providers.slack.settings import SlackSettings
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _environment(host: Host, settings: SlackSettings) -> dict[str, str]:
     """What both servers that run here are told; each takes its own."""
     folder = host.settings.state_dir / "slack"
     env = {
+        **way_out(),
         "SLACK_MCP_USERS_CACHE": str(folder / "users.json"),
         "SLACK_MCP_CHANNELS_CACHE": str(folder / "channels.json"),
         "SLACK_MCP_LOG_LEVEL": "warn",

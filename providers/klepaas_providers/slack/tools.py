@@ -7,7 +7,7 @@ slackapi/slack-mcp-plugin for the hosted server's names.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from klepaas.external import ToolRule
@@ -27,7 +27,7 @@ class _Use:
         effect: What it may do.
         upstream: The servers' tools that do it.
         description: What the model reads. None: it is not listed, and the server's own words do.
-        shown: The parameters that are listed besides the required ones.
+        shown: The parameters that are listed besides the required ones, and what to say of them.
         verify: The tool that shows whether it was done. None: there is nothing to look at.
     """
 
@@ -35,7 +35,7 @@ class _Use:
     effect: Effect
     upstream: tuple[str, ...]
     description: str | None = None
-    shown: tuple[str, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
     verify: str | None = None
 
 
@@ -45,16 +45,16 @@ _USES = (
         _WRITE,
         ("conversations_add_message", "slack_post_message", "slack_send_message"),
         "Post a message to a channel, or reply in a thread (thread_ts).",
-        ("text", "message", "thread_ts"),
+        {"channel_id": "Id, or #name", "text": "", "message": "", "thread_ts": ""},
         "read_channel",
     ),
-    _Use("reply_in_thread", _WRITE, ("slack_reply_to_thread",), "Reply in a thread.", (), "read_thread"),
+    _Use("reply_in_thread", _WRITE, ("slack_reply_to_thread",), "Reply in a thread.", {}, "read_thread"),
     _Use(
         "read_channel",
         _READ,
         ("conversations_history", "slack_get_channel_history", "slack_read_channel"),
         "The last messages of a channel.",
-        ("limit",),
+        {"channel_id": "Id, or #name", "limit": "How many"},
     ),
     _Use(
         "read_thread",
@@ -67,14 +67,14 @@ _USES = (
         _READ,
         ("channels_list", "slack_list_channels", "slack_search_channels"),
         "Channels, with their ids.",
-        ("query", "cursor"),
+        {"query": "", "cursor": "", "channel_types": "public_channel, private_channel"},
     ),
     _Use(
         "find_users",
         _READ,
         ("users_search", "slack_get_users", "slack_search_users"),
         "People, with their ids.",
-        ("query", "cursor"),
+        {"query": "", "cursor": ""},
     ),
     _Use("get_user_profile", _READ, ("slack_get_user_profile", "slack_read_user_profile")),
     _Use("list_own_channels", _READ, ("channels_me",)),
