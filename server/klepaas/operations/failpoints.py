@@ -48,12 +48,15 @@ class Failpoint:
         action: "raise", "hang", "exit", "kill", or a function, which is awaited.
         step: Only at this step. None: at any.
         nth: Only at the so-manieth time, from 1 on.
+        only: Only where this says so. None: everywhere.
+        reached: How often it was reached.
     """
 
     point: str
     action: "str | Callable[[], Awaitable[None]]"
     step: str | None = None
     nth: int = 1
+    only: "Callable[[], bool] | None" = None
     reached: int = 0
 
     def __post_init__(self) -> None:
@@ -61,6 +64,10 @@ class Failpoint:
             raise ValueError(f"{self.point!r} is no failpoint; there are {', '.join(POINTS)}")
         if isinstance(self.action, str) and self.action not in ("raise", "hang", "exit", "kill"):
             raise ValueError(f"{self.action!r} is no action of a failpoint")
+
+    def is_at(self, point: str, step: str | None) -> bool:
+        """Whether the work is at this point now."""
+        return self.point == point and self.step in (None, step) and (self.only is None or self.only())
 
     async def fire(self) -> None:
         """Do what is to happen here."""
@@ -100,7 +107,7 @@ async def reach(point: str, step: str | None = None) -> None:
     if _armed is None:
         return
     for failpoint in list(_armed):
-        if failpoint.point == point and failpoint.step in (None, step):
+        if failpoint.is_at(point, step):
             failpoint.reached += 1
             if failpoint.reached == failpoint.nth:
                 await failpoint.fire()

@@ -47,8 +47,8 @@ class Holding:
         Args:
             reason: Why.
         """
-        self.run.stop_for(reason)
-        if self.scope is not None and not self.run.sending:
+        may_be_cut = self.run.stop_for(reason)
+        if self.scope is not None and may_be_cut:
             self.scope.cancel()
 
     def held_for(self, lease_s: float, since: float) -> None:

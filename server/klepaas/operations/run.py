@@ -26,7 +26,14 @@ from klepaas.errors import (
     Unavailable,
 )
 from klepaas.operations import failpoints
-from klepaas.operations.kinds import DeadlinePassed, Fenced, Interrupted, OperationCancelled, StepUnknown
+from klepaas.operations.kinds import (
+    DeadlinePassed,
+    Fenced,
+    Interrupted,
+    OperationCancelled,
+    StepUnknown,
+    Stopping,
+)
 from klepaas.operations.model import Operation, StepState
 from klepaas.resilience.errors import NotSent, Overloaded
 
@@ -42,6 +49,8 @@ _MOST_SENDINGS = 3
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _LOOK_UP_LIMIT_S = 30.0
 STEP_LIMIT_S = 300.0
+# What an earlier attempt may have sent gets so long to be found before a cancel cuts the work short anyway.
+_UNSETTLED_LIMIT_S = 60.0
 
 
 class Pages(Protocol):
@@ -83,17 +92,20 @@ class Run:
         operation: The operation as it was when this attempt began.
         notes: What was noted so far, by earlier attempts too.
         tidying: Whether it is being left in order after a cancel, its deadline or too many attempts.
-        sending: Whether a step is under way, which must not be cut.
     """
 
     def __init__(self, operation: Operation, pages: Pages, seconds_left: float) -> None:
         self.operation = operation
         self.notes: Mapping[str, Any] = operation.notes
         self.tidying = False
-        self.sending = False
         self._pages = pages
         self._ends_at = time.monotonic() + seconds_left
         self._stop_for: Interrupted | None = None
+        self._stop_later_for: Interrupted | None = None
+        # Steps that an earlier attempt may have sent: what became of them is found out before anything is cut short.
+        self._unsettled = {step.name for step in operation.steps if step.state is StepState.INTENT}
+        self._unsettled_until = time.monotonic() + _UNSETTLED_LIMIT_S
+        self._in_step = self._in_pause = False
 
     @property
     def seconds_left(self) -> float:
@@ -111,7 +123,7 @@ class Run:
         """
         if self._stop_for is not None:
             raise self._stop_for
-        if self.seconds_left <= 0:
+        if self.seconds_left <= 0 and not self._has_unsettled:
             raise DeadlinePassed(f"its {'time to tidy up' if self.tidying else 'deadline'} is over")
 
     async def step(
@@ -141,11 +153,12 @@ class Run:
             Interrupted: The work must stop here.
         """
         self.check()
-        self.sending = True
+        self._in_step = True
         try:
             result = await self._made(name, do, find, visible_after_s, limit_s)
         finally:
-            self.sending = False
+            self._in_step = False
+            self._settled(name)
         if self._stop_for is not None:
             raise self._stop_for
         return result
@@ -168,14 +181,31 @@ class Run:
         """
         self.notes = await self._pages.note(facts)
 
-    def stop_for(self, reason: Interrupted) -> None:
+    def stop_for(self, reason: Interrupted) -> bool:
         """The work must stop at the next step or check.
 
         Args:
             reason: Why.
+
+        Returns:
+            Whether it may be cut at once: no step is under way.
         """
+        ends_here = isinstance(reason, Fenced | Stopping)
+        if not ends_here and self._has_unsettled:
+            self._stop_later_for = reason
+            return False
         if self._stop_for is None or isinstance(reason, Fenced):
             self._stop_for = reason
+        return not self._in_step or (ends_here and self._in_pause)
+
+    def _settled(self, name: str) -> None:
+        self._unsettled.discard(name)
+        if self._stop_later_for is not None and not self._unsettled:
+            self._stop_for = self._stop_for or self._stop_later_for
+
+    @property
+    def _has_unsettled(self) -> bool:
+        return bool(self._unsettled) and time.monotonic() < self._unsettled_until
 
     @property
     def stops_for(self) -> Interrupted | None:
@@ -188,7 +218,7 @@ class Run:
         Args:
             limit_s: The time for it, in seconds.
         """
-        self.tidying, self._stop_for = True, None
+        self.tidying, self._stop_for, self._stop_later_for = True, None, None
         self._ends_at = time.monotonic() + limit_s
 
     async def _made(
@@ -208,9 +238,7 @@ class Run:
                 found = await self._found(name, find, visible_after_s - intent.age_s, failure)
                 if found is not None:
                     return await self._done(name, found)
-                if failure is not None and sent >= _MOST_SENDINGS:
-                    await self._settle(name, StepState.FAILED)
-                    raise Unavailable(f"The step {name} did not happen: {failure.what}") from failure
+                await self._ask_to_go_on(name, intent, failure if sent >= _MOST_SENDINGS else None)
                 intent = await self._intend(name, again=True)
             if sent:
                 await anyio.sleep(_pause_s(sent))
@@ -218,6 +246,18 @@ class Run:
                 return await self._sent(name, do, limit_s)
             except _Unsure as exc:
                 failure, intent, sent = exc.failure, replace(intent, is_new=False, age_s=0.0), sent + 1
+
+    async def _ask_to_go_on(self, name: str, intent: Any, failure: KlepaasError | None) -> None:
+        """A step surely did not happen: it is not sent again where it failed too often or is not wanted any more."""
+        unwanted = self._stop_for or self._stop_later_for
+        if unwanted is None and intent.cancel_requested and not self.tidying:
+            unwanted = OperationCancelled("somebody asked to cancel it")
+        if unwanted is not None or failure is not None:
+            await self._settle(name, StepState.FAILED)
+        if unwanted is not None:
+            raise unwanted
+        if failure is not None:
+            raise Unavailable(f"The step {name} did not happen: {failure.what}") from failure
 
     async def _intend(self, name: str, *, again: bool = False) -> Any:
         intent = await self._pages.intend(name, again=again)
@@ -270,11 +310,14 @@ class Run:
         return found
 
     async def _wait(self, delay_s: float) -> None:
-        """Wait until what was sent would show; nothing is under way meanwhile."""
-        self.sending = False
-        self.check()
-        await anyio.sleep(delay_s)
-        self.sending = True
+        """Wait for what was sent to show; a cancel does not cut that, else its fate would stay open."""
+        self._in_pause = True
+        try:
+            if isinstance(self._stop_for, Fenced | Stopping):
+                raise self._stop_for
+            await anyio.sleep(delay_s)
+        finally:
+            self._in_pause = False
 
     async def _look_up(self, name: str, find: Find) -> Mapping[str, Any] | None:
         """Ask `find`, again where it fails for a while; what stays open is looked up by the next attempt."""

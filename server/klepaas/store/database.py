@@ -4,11 +4,12 @@ It is opened, and brought to this version's tables, with the first unit of work.
 here. It knows no table.
 """
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -34,6 +35,8 @@ T = TypeVar("T")
 LIMIT_S = 40.0
 FILE_NAME = "klepaas.db"
 _READERS = 4
+# Below what the host gives a service to close.
+_CLOSE_LIMIT_S = 4.0
 
 
 class Store:
@@ -48,6 +51,8 @@ class Store:
         self._address = address
         self._folder = folder
         self._opening = threading.Lock()
+        self._at_work = 0
+        self._idle = threading.Condition()
         self._engine: Engine | None = None
         self._seen: os.stat_result | None = None
 
@@ -89,9 +94,9 @@ class Store:
         return await self._run(work, writing=True)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; what is under way gets a moment to end."""
         if self._engine is not None:
-            await anyio.to_thread.run_sync(self._forget_engine)
+            await anyio.to_thread.run_sync(self._close)
 
     @cached_property
     def _writer(self) -> anyio.CapacityLimiter:
@@ -121,7 +126,7 @@ class Store:
         try:
             engine = self._opened()
             bound = engine.execution_options(**{WRITING: writing})
-            with Session(bound, expire_on_commit=False) as session, session.begin():
+            with self._counted(), Session(bound, expire_on_commit=False) as session, session.begin():
                 return work(session)
         except IntegrityError:
             raise
@@ -132,6 +137,23 @@ class Store:
             raise StoreUnavailable(
                 f"The store of klepaas cannot be {'written' if writing else 'read'} ({text})", next_step=ASK_THE_DOCTOR
             ) from exc
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._idle:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._at_work -= 1
+                self._idle.notify_all()
+
+    def _close(self) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: self._at_work == 0, _CLOSE_LIMIT_S)
+        with self._opening:
+            self._forget_engine()
 
     def _opened(self) -> "Engine":
         with self._opening:
