@@ -55,6 +55,7 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     """A klepaas in front of a sandbox in which the shop runs in its second version."""
     for name in [name for name in os.environ if name.startswith("KLEPAAS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", "0.05")
     async with Sandbox(timing=Timing.instant()) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         monkeypatch.setenv("KLEPAAS_POLICY", '[{"decision": "auto"}]')
@@ -106,7 +107,7 @@ async def test_what_was_changed_is_seen_by_the_next_question(app: App) -> None:
             await _ask(session, named)
         said = await _ask(session, "status")
     assert "registry.example/shop:1.2" in said
-    assert "3/3" in said
+    assert "3 of 3 pods ready" in said
 
 
 async def _ask(session: Session, named: str) -> str:
