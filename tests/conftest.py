@@ -31,6 +31,8 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     """No test uses the state or the settings file of the person who runs it, nor any process that it starts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(_state_home(tmp_path_factory)))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config-home"))
+    # A rollout need not stay healthy for long to be believed.
+    monkeypatch.setenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", "0.05")
 
 
 def _state_home(factory: pytest.TempPathFactory) -> Path:

@@ -1,14 +1,15 @@
 """Deployment agents: what carries a deployment out, each for the kind of request that it accepts.
 
 The core knows no cluster and no cloud: an agent is a plugin's, and the first one that accepts a request gets it,
-built-in ones first. A request says what is wanted, never how.
+built-in ones first. A request says what is wanted, never how. A deployment is an operation (`klepaas.operations`): it
+goes on when the caller leaves, and again after a crash.
 """
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import BadRequest, Unavailable
 from klepaas.host import Host
@@ -16,6 +17,7 @@ from klepaas.output import Answer
 from klepaas.tools import Target
 
 if TYPE_CHECKING:
+    from klepaas.operations import Interrupted, Outcome, Run
     from klepaas.plugins import Contribution, Plugins
 
 __all__ = ["Agents", "DeploymentAgent", "DeploymentRequest", "Report"]
@@ -43,6 +45,9 @@ class DeploymentRequest:
         resources: Quantities by cpu, memory, cpu_limit, memory_limit.
         health_path: The HTTP path that tells whether it is ready.
         take_ownership: Whether fields may be taken from other managers.
+        manifests: The objects to deploy, as text, in place of an image and what belongs to it. None: there are none.
+        auto_rollback: Whether it is rolled back when it fails. None: as the settings say.
+        url: The address that people use for it. None: it stays as it is.
     """
 
     app_name: str
@@ -55,6 +60,19 @@ class DeploymentRequest:
     resources: Mapping[str, str] = field(default_factory=dict)
     health_path: str | None = None
     take_ownership: bool = False
+    manifests: str | None = None
+    auto_rollback: bool | None = None
+    url: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The request as an operation keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "DeploymentRequest":
+        """The request that an operation kept; what an older klepaas did not know gets its default."""
+        known = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in kept.items() if name in known})
 
 
 class DeploymentAgent(ABC):
@@ -74,6 +92,20 @@ class DeploymentAgent(ABC):
         """What deploying would change, for policy and audit; better with the names that defaults stand for."""
         return (Target(request.context, request.namespace, "application", request.app_name),)
 
+    async def place(self, request: DeploymentRequest) -> str:
+        """Where the deployment goes, in words that mean the same in every process.
+
+        One operation at a time works on a place, and only a process that gives the same words, or says that it
+        `reaches` it, takes up what another left. Best with what names the place itself (a cluster's identity), not
+        with what it is called here.
+        """
+        parts = [(target.context, target.namespace, target.name) for target in await self.targets(request)]
+        return f"{self.name}:" + " ".join("/".join(part or "-" for part in named) for named in parts)
+
+    async def reaches(self, place: str) -> bool:
+        """Whether this process can go on with a deployment to a place that another one named; see `place`."""
+        return False
+
     @abstractmethod
     async def preview(self, request: DeploymentRequest) -> Answer:
         """Say what deploying would change, and change nothing.
@@ -83,17 +115,34 @@ class DeploymentAgent(ABC):
         """
 
     @abstractmethod
-    async def deploy(self, request: DeploymentRequest, report: Report, wait_s: float) -> Answer:
-        """Deploy, and wait until it is healthy or the cause of its failure is known.
+    async def deploy(self, request: DeploymentRequest, run: "Run") -> "Outcome":
+        """Deploy, and see it through until it is healthy, or failed for a cause that is known.
+
+        It is called again from the start after a crash of the server, and where it raised an error that is temporary:
+        so it has every effect through `run.step`, and between the effects it only reads.
 
         Args:
             request: What is wanted.
-            report: Takes progress.
-            wait_s: Longest wait, in seconds; 0: do not wait.
+            run: The operation: its steps, its progress, its notes, its deadline.
 
         Raises:
             KlepaasError: It was refused or failed; the error says what was changed.
         """
+
+    async def leave_in_order(
+        self, request: DeploymentRequest, run: "Run", reason: "Interrupted"
+    ) -> "Outcome | None":  # fmt: skip
+        """Tidy up after a cancel, the deadline, or too many attempts.
+
+        Args:
+            request: What was wanted.
+            run: The operation; it may make further steps.
+            reason: Why it was stopped.
+
+        Returns:
+            How it ended. None: there is nothing to tidy up; what was done stays.
+        """
+        return None
 
 
 class Agents:
@@ -130,6 +179,10 @@ class Agents:
     def all(self) -> list[DeploymentAgent]:
         """The agents of the plugins that take part."""
         return [found.item for found in self._offered if found.plugin.reason is None]
+
+    def named(self, name: str) -> DeploymentAgent | None:
+        """The agent of this name. None: there is none, or its plugin failed."""
+        return next((agent for agent in self.all if agent.name == name), None)
 
     def choose(self, request: DeploymentRequest) -> DeploymentAgent:
         """The agent that carries a request out.

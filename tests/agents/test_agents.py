@@ -22,6 +22,7 @@ STRANGER = """\
 from klepaas.agents import DeploymentAgent
 from klepaas.errors import Conflict
 from klepaas.hookspecs import hookimpl
+from klepaas.operations import Outcome, State
 from klepaas.output import Answer
 
 class Agent(DeploymentAgent):
@@ -33,11 +34,11 @@ class Agent(DeploymentAgent):
     async def preview(self, request):
         return Answer("NAME would deploy " + request.app_name)
 
-    async def deploy(self, request, report, wait_s):
-        await report(1, 1, "NAME deploys")
+    async def deploy(self, request, run):
+        await run.report(1, 1, "NAME deploys")
         if request.app_name == "bad":
             raise Conflict("NAME cannot deploy it")
-        return Answer("NAME deployed " + request.app_name, {"state": "healthy"})
+        return Outcome(State.SUCCEEDED, "NAME deployed " + request.app_name, {"state": "healthy"})
 
 @hookimpl
 def klepaas_deployment_agents(host):

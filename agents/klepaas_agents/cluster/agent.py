@@ -1,11 +1,16 @@
 """Brings an image to the Kubernetes cluster of a context: what there is to it is the deployments plugin's affair."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from klepaas.agents import DeploymentAgent, DeploymentRequest, Report
+from klepaas.agents import DeploymentAgent, DeploymentRequest
+from klepaas.operations import Interrupted, Outcome
 from klepaas.output import Answer
 from klepaas.tools import Target
 from klepaas_plugins.deployments.client import Deployments
+
+if TYPE_CHECKING:
+    from klepaas.operations import Run
 
 __all__ = ["ClusterAgent"]
 
@@ -23,8 +28,8 @@ class ClusterAgent(DeploymentAgent):
         self._deployments = deployments
 
     def accepts(self, request: DeploymentRequest) -> bool:
-        """Whether there is an image: this agent builds nothing."""
-        return request.image is not None
+        """Whether there is an image, or manifests: this agent builds nothing."""
+        return request.image is not None or request.manifests is not None
 
     async def targets(self, request: DeploymentRequest) -> Sequence[Target]:
         """The application, with the context and namespace that defaults stand for."""
@@ -34,6 +39,18 @@ class ClusterAgent(DeploymentAgent):
         """The objects that would change, as a dry run of the API server says."""
         return await self._deployments.preview(request)
 
-    async def deploy(self, request: DeploymentRequest, report: Report, wait_s: float) -> Answer:
-        """Apply, and wait for the rollout."""
-        return await self._deployments.deploy(request, report, wait_s)
+    async def place(self, request: DeploymentRequest) -> str:
+        """The cluster itself, the namespace, the application."""
+        return await self._deployments.place(request)
+
+    async def reaches(self, place: str) -> bool:
+        """Whether any context leads to the same cluster."""
+        return await self._deployments.reaches(place)
+
+    async def deploy(self, request: DeploymentRequest, run: "Run") -> Outcome:
+        """Apply, and see it through: verified, or rolled back."""
+        return await self._deployments.deploy(request, run)
+
+    async def leave_in_order(self, request: DeploymentRequest, run: "Run", reason: Interrupted) -> Outcome:
+        """Back to what was there."""
+        return await self._deployments.leave_in_order(request, run, reason)

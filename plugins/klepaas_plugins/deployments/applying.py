@@ -8,15 +8,36 @@ Source: Kubernetes, "Server-Side Apply", section "Conflicts".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from klepaas.errors import NotFound
 from klepaas_plugins.deployments.changes import Change, changes
 from klepaas_plugins.deployments.errors import OwnedByAnother
 from klepaas_plugins.deployments.objects import Object
 from klepaas_plugins.deployments.ownership import foreign
+from klepaas_plugins.deployments.planned import Effect
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict
 
-__all__ = ["Plan", "apply", "plan"]
+__all__ = ["Plan", "apply", "effect_of", "find", "plan"]
+
+
+async def find(cluster: Cluster, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+    """An object as it is.
+
+    Args:
+        cluster: The cluster.
+        kind: Its kind, as `Cluster.resource` takes it.
+        name: Its name.
+        namespace: Its namespace.
+
+    Returns:
+        The object. None: there is none.
+    """
+    try:
+        return await cluster.get(await cluster.resource(kind), name, namespace)
+    except NotFound:
+        return None
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,11 @@ class Plan:
         """What would differ; for a new object what klepaas says of it, not the server's defaults."""
         return changes({}, self.body) if self.before is None else changes(self.before, self.after)
 
+    @property
+    def needed(self) -> bool:
+        """Whether applying would change anything."""
+        return self.before is None or bool(self.changes)
+
 
 async def plan(cluster: Cluster, body: Mapping[str, Any], before: Object | None, *, take_ownership: bool) -> Plan:
     """Ask the server what applying would do.
@@ -71,6 +97,32 @@ async def plan(cluster: Cluster, body: Mapping[str, Any], before: Object | None,
 async def apply(cluster: Cluster, planned: Plan) -> dict[str, Any]:
     """Make the planned change; the object as the server has it then."""
     return await cluster.apply(planned.body, force=planned.force)
+
+
+def effect_of(cluster: Cluster, planned: Plan) -> Effect:
+    """Making the planned change, as a step of an operation.
+
+    Args:
+        cluster: The cluster.
+        planned: The change.
+    """
+    name = f"apply {planned.title}"
+    return Effect(name, partial(_do, cluster, planned), partial(_done, cluster, planned), planned.needed)
+
+
+async def _do(cluster: Cluster, planned: Plan) -> None:
+    await apply(cluster, planned)
+
+
+async def _done(cluster: Cluster, planned: Plan) -> dict[str, Any] | None:
+    """Whether applying would change nothing any more."""
+    body = planned.body
+    metadata = body["metadata"]
+    live = await find(cluster, f"{body['apiVersion']}/{body['kind']}", metadata["name"], metadata["namespace"])
+    if live is None:
+        return None
+    again = Plan(body, live, await cluster.apply(body, dry_run=True, force=planned.force), planned.force)
+    return None if again.needed else {}
 
 
 def _owned(body: Mapping[str, Any], others: list[tuple[str, str]]) -> OwnedByAnother:

@@ -1,12 +1,13 @@
-"""Rolling back, scaling and restarting what already runs.
+"""Changing an application that is there: another number of pods, new pods, an earlier pod template.
 
-All three are writes, not destructive: what they replace can be had back by the same verb. A rollback removes fields
-that the newer template added, but that template stays in the Deployment's history.
+Each change says what it would do and in which steps; that is carried out by `carrying`. A StatefulSet or DaemonSet can
+be restarted; rolling back to a revision restores a Deployment's pod template, no more: releases restore the rest.
 
-Source: Kubernetes, "Deployments", sections "Rolling Back a Deployment", "Scaling a Deployment".
+Sources: Kubernetes, "Deployments", sections "Rolling Back a Deployment" and "Scaling a Deployment"; kubectl, rollout
+restart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,137 +27,94 @@ from klepaas_plugins.deployments.objects import (
     name_of,
     one_line,
 )
-from klepaas_plugins.deployments.outcome import Change, settle
 from klepaas_plugins.deployments.ownership import MANAGER
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import Change, Effect, Planned, WorkloadName
 from klepaas_plugins.deployments.revisions import RESTARTED_AT, Revision, choose, history, merge_patch
-from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import if_allowed
-from klepaas_plugins.deployments.watching import Report, Target, look
+from klepaas_plugins.deployments.watching import Target, look
 
-__all__ = ["Changer"]
+__all__ = ["Restart", "Scaling", "ToRevision"]
 
 _ATTEMPTS = 4
 _NOT_RESTORED = "Not restored by this: ConfigMaps, Secrets, Services and the number of pods stay as they are."
 
+Found = Mapping[str, Any] | None
+
 
 @dataclass(frozen=True)
-class Changer:
-    """Changes one application that is there already.
+class Scaling:
+    """Another number of pods.
 
     Attributes:
-        place: Where it is.
-        settings: How a rollout is judged.
-        wait_s: Longest wait for the rollout, in seconds; 0: do not wait.
-        dry_run: Only say what would change.
-        report: Takes progress.
+        place: Where the application is.
+        replicas: How many pods.
     """
 
     place: Place
-    settings: RolloutSettings
-    wait_s: float
-    dry_run: bool
-    report: Report
+    replicas: int
 
-    async def roll_back(self, revision: int | None) -> Answer:
-        """Restore the pod template of an earlier revision, whole.
-
-        Args:
-            revision: Its number. None: the newest earlier one that differs.
-
-        Raises:
-            BadRequest: It is not a Deployment, or there is no such revision.
-            Conflict: There is nothing to go back to.
-            RolloutFailed: The restored template does not come to life.
-        """
-        workload = await find_one(self.place)
-        if workload.kind != "Deployment":
-            raise BadRequest(f"{workload.title} keeps no revisions that klepaas can restore; only Deployments do")
-        # The patch turns the template as it was seen into the wanted one: exact only if nobody changed it meanwhile.
-        for attempt in range(_ATTEMPTS):
-            snapshot = await look(self.place.cluster, Target.of(workload.kind, workload.item))
-            target = choose(snapshot.workload, history(snapshot.workload, snapshot.replicasets), revision)
-            try:
-                after = await self._patch(workload, _restoring(snapshot.workload, target))
-                break
-            except Conflict:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-        notes = [_NOT_RESTORED, *_other_managers(snapshot.workload)]
-        return await self._finish(workload, snapshot.workload, after, _rollback_in_words(target, notes))
-
-    async def scale(self, replicas: int) -> Answer:
-        """Change the number of pods.
-
-        Args:
-            replicas: How many pods.
+    async def preview(self) -> Answer:
+        """What it would change.
 
         Raises:
             BadRequest: A DaemonSet has as many pods as nodes.
             Conflict: An autoscaler decides the number.
-            RolloutFailed: The pods do not come up.
         """
+        workload, before = await self._looked_at()
+        if before == self.replicas:
+            text = f"Dry run: {workload.title} already wants {counted(before, 'pod')}; scaling would change nothing."
+            return Answer(text, {"dry_run": True, "changes": 0})
+        await self._scale(workload, dry_run=True)
+        text = f"Dry run, nothing was stored. Scaling would change {workload.title}: {self._words(before)}"
+        return Answer("\n".join([text, *self._notes()]), {"dry_run": True, "changes": 1})
+
+    async def planned(self) -> Planned:
+        """The change.
+
+        Raises:
+            BadRequest: A DaemonSet has as many pods as nodes.
+            Conflict: An autoscaler decides the number.
+        """
+        workload, before = await self._looked_at()
+        needed = before != self.replicas
+        if needed:
+            await self._scale(workload, dry_run=True)
+
+        async def do() -> None:
+            await self._scale(workload, dry_run=False)
+
+        async def done() -> Found:
+            return {} if desired_replicas(await _read(self.place, workload)) == self.replicas else None
+
+        change = Change("Scaling", f"already wants {counted(before, 'pod')}", stored=False)
+        if needed:
+            words, facts = f"is scaled ({self._words(before)})", {"previous_replicas": before}
+            change = Change("Scaling", words, notes=self._notes(), facts=facts)
+        effect = Effect(f"scale {workload.title}", do, done, needed)
+        return Planned(change, (_named(workload),), _before(workload, workload.item), (effect,))
+
+    def _words(self, before: int) -> str:
+        return f"{before} -> {self.replicas} pods"
+
+    def _notes(self) -> list[str]:
+        return ["With 0 pods nothing answers any more."] if self.replicas == 0 else []
+
+    async def _looked_at(self) -> tuple[Workload, int]:
         workload = await find_one(self.place)
         if workload.kind == "DaemonSet":
             raise BadRequest(f"{workload.title} runs one pod on each node, so it cannot be scaled")
-        before = desired_replicas(workload.item)
-        await self._refuse_for_an_autoscaler(workload, replicas)
-        words = f"{before} -> {replicas} pods"
-        if before == replicas and self.dry_run:
-            text = f"Dry run: {workload.title} already wants {counted(replicas, 'pod')}; scaling would change nothing."
-            return Answer(text, {"dry_run": True, "changes": 0})
-        if before == replicas:
-            return await self._settle(
-                workload, workload.item, Change("Scaling", f"already wants {counted(replicas, 'pod')}", stored=False)
-            )
+        await self._refuse_for_an_autoscaler(workload)
+        return workload, desired_replicas(workload.item)
+
+    async def _scale(self, workload: Workload, *, dry_run: bool) -> None:
         resource = await self.place.cluster.resource(_plural(workload))
-        await self.place.cluster.scale(resource, workload.name, self.place.namespace, replicas, dry_run=self.dry_run)
-        notes = ["With 0 pods nothing answers any more."] if replicas == 0 else []
-        if self.dry_run:
-            text = f"Dry run, nothing was stored. Scaling would change {workload.title}: {words}"
-            return Answer("\n".join([text, *notes]), {"dry_run": True, "changes": 1})
-        after = await self.place.cluster.get(resource, workload.name, self.place.namespace)
-        back = f"scale back with {self.place.call('scale_application', replicas=before)}"
-        facts = (("previous_replicas", before),)
-        change = Change("Scaling", f"is scaled ({words})", notes=notes, undo=back, facts=facts)
-        return await self._settle(workload, after, change)
+        place = self.place
+        await place.cluster.scale(resource, workload.name, place.namespace, self.replicas, dry_run=dry_run)
 
-    async def restart(self) -> Answer:
-        """Replace every pod by a new one of the same template.
-
-        Raises:
-            RolloutFailed: The new pods do not come up.
-        """
-        workload = await find_one(self.place)
-        moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        template = {"metadata": {"annotations": {RESTARTED_AT: moment}}}
-        patch = {"metadata": {"annotations": {CHANGE_CAUSE: "restart"}}, "spec": {"template": template}}
-        after = await self._patch(workload, patch)
-        if self.dry_run:
-            return _restart_in_words(workload)
-        stopped = workload.kind != "DaemonSet" and desired_replicas(workload.item) == 0
-        change = Change("Restart", "is restarted", notes=["It is scaled to 0: no pod runs."] if stopped else [])
-        return await self._finish(workload, workload.item, after, change)
-
-    async def _patch(self, workload: Workload, patch: Mapping[str, Any]) -> dict[str, Any]:
-        resource = await self.place.cluster.resource(_plural(workload))
-        return await self.place.cluster.merge_patch(
-            resource, workload.name, self.place.namespace, patch, dry_run=self.dry_run
-        )
-
-    async def _finish(self, workload: Workload, before: Object, after: Object, change: Change) -> Answer:
-        if not self.dry_run:
-            return await self._settle(workload, after, change)
-        found = changes(before, after)
-        head = f"Dry run, nothing was stored. {change.noun} of {self.place.text} would change {workload.title}:"
-        return Answer("\n".join([head, *listed(found), *change.notes]), {"dry_run": True, "changes": len(found)})
-
-    async def _settle(self, workload: Workload, after: Object, change: Change) -> Answer:
-        return await settle(self.place, workload.kind, after, change, self.settings, self.wait_s, self.report)
-
-    async def _refuse_for_an_autoscaler(self, workload: Workload, replicas: int) -> None:
+    async def _refuse_for_an_autoscaler(self, workload: Workload) -> None:
         """An autoscaler would undo the change at once; at 0 pods it rests."""
-        if replicas == 0:
+        if self.replicas == 0:
             return
         nothing: dict[str, Any] = {}
 
@@ -174,15 +132,158 @@ class Changer:
                 )
 
 
-def _restart_in_words(workload: Workload) -> Answer:
-    """The same for the same workload, unlike the moment of a restart, which is all that differs in the object."""
-    lines = [
-        "Dry run, nothing was stored. A restart would replace every pod of "
-        f"{workload.title}, one after another, by a new one of {', '.join(images(workload.item))}."
-    ]
-    if workload.kind != "DaemonSet":
-        lines.append(f"It wants {counted(desired_replicas(workload.item), 'pod')}.")
-    return Answer("\n".join(lines), {"dry_run": True, "changes": 1})
+@dataclass(frozen=True)
+class Restart:
+    """Every pod replaced by a new one of the same template.
+
+    Attributes:
+        place: Where the application is.
+        at_s: The moment that the restart is known by, Unix time: the same in every attempt.
+    """
+
+    place: Place
+    at_s: float
+
+    async def preview(self) -> Answer:
+        """What it would change; the same for the same workload, unlike the moment, which is all that differs."""
+        workload = await find_one(self.place)
+        await self._patch(workload, dry_run=True)
+        lines = [
+            "Dry run, nothing was stored. A restart would replace every pod of "
+            f"{workload.title}, one after another, by a new one of {', '.join(images(workload.item))}."
+        ]
+        if workload.kind != "DaemonSet":
+            lines.append(f"It wants {counted(desired_replicas(workload.item), 'pod')}.")
+        return Answer("\n".join(lines), {"dry_run": True, "changes": 1})
+
+    async def planned(self) -> Planned:
+        """The change."""
+        workload = await find_one(self.place)
+        await self._patch(workload, dry_run=True)
+
+        async def do() -> None:
+            await self._patch(workload, dry_run=False)
+
+        async def done() -> Found:
+            template = at(await _read(self.place, workload), "spec", "template", "metadata", "annotations") or {}
+            return {} if template.get(RESTARTED_AT) == self._moment else None
+
+        stopped = workload.kind != "DaemonSet" and desired_replicas(workload.item) == 0
+        change = Change("Restart", "is restarted", notes=["It is scaled to 0: no pod runs."] if stopped else [])
+        effect = Effect(f"restart {workload.title}", do, done)
+        return Planned(change, (_named(workload),), _before(workload, workload.item), (effect,))
+
+    @property
+    def _moment(self) -> str:
+        moment = datetime.fromtimestamp(self.at_s, UTC)
+        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    async def _patch(self, workload: Workload, *, dry_run: bool) -> None:
+        template = {"metadata": {"annotations": {RESTARTED_AT: self._moment}}}
+        patch = {"metadata": {"annotations": {CHANGE_CAUSE: "restart"}}, "spec": {"template": template}}
+        resource = await self.place.cluster.resource(_plural(workload))
+        await self.place.cluster.merge_patch(resource, workload.name, self.place.namespace, patch, dry_run=dry_run)
+
+
+@dataclass(frozen=True)
+class ToRevision:
+    """A Deployment's pod template of an earlier revision, whole.
+
+    Attributes:
+        place: Where the application is.
+        revision: The revision's number. None: the newest earlier one that differs.
+        replicaset: The ReplicaSet that keeps it, where an earlier attempt has chosen: a revision that is restored gets
+            another number. None: it is to be chosen.
+    """
+
+    place: Place
+    revision: int | None
+    replicaset: str | None = None
+
+    async def preview(self) -> Answer:
+        """What it would change.
+
+        Raises:
+            BadRequest: It is not a Deployment, or there is no such revision.
+            Conflict: There is nothing to go back to.
+        """
+        workload = await self._workload()
+        before, _, after = await self._restored(workload, self.replicaset, dry_run=True)
+        found = changes(before, after)
+        head = f"Dry run, nothing was stored. Rollback of {self.place.text} would change {workload.title}:"
+        return Answer(
+            "\n".join([head, *listed(found), *_notes(before)]), {"dry_run": True, "changes": len(found)}
+        )  # fmt: skip
+
+    async def planned(self) -> Planned:
+        """The change.
+
+        Raises:
+            BadRequest: It is not a Deployment, or there is no such revision.
+            Conflict: There is nothing to go back to.
+        """
+        workload = await self._workload()
+        before, target, _ = await self._restored(workload, self.replicaset, dry_run=True)
+
+        async def do() -> None:
+            await self._restored(workload, target.replicaset, dry_run=False)
+
+        async def done() -> Found:
+            live = await _read(self.place, workload)
+            return {} if merge_patch(at(live, "spec", "template"), target.template) == {} else None
+
+        change = _rollback_in_words(target, _notes(before))
+        effect = Effect(f"restore {target.replicaset}", do, done)
+        pins = {"replicaset": target.replicaset}
+        return Planned(change, (_named(workload),), _before(workload, before), (effect,), pins=pins)
+
+    async def _workload(self) -> Workload:
+        workload = await find_one(self.place)
+        if workload.kind != "Deployment":
+            raise BadRequest(f"{workload.title} keeps no revisions that klepaas can restore; only Deployments do")
+        return workload
+
+    async def _restored(
+        self, workload: Workload, replicaset: str | None, *, dry_run: bool
+    ) -> tuple[Object, Revision, Object]:
+        """The workload before, the revision, and the workload with its template."""
+
+        async def once() -> tuple[Object, Revision, Object]:
+            seen = await look(self.place.cluster, Target.of(workload.kind, workload.item))
+            revisions = history(seen.workload, seen.replicasets)
+            chosen = next((one for one in revisions if one.replicaset == replicaset), None)
+            target = chosen or choose(seen.workload, revisions, self.revision)
+            resource = await self.place.cluster.resource(_plural(workload))
+            patch = _restoring(seen.workload, target)
+            name, namespace = workload.name, self.place.namespace
+            after = await self.place.cluster.merge_patch(resource, name, namespace, patch, dry_run=dry_run)
+            return seen.workload, target, after
+
+        return await _unless_changed(once)
+
+
+async def _unless_changed(
+    once: Callable[[], Awaitable[tuple[Object, Revision, Object]]],
+) -> tuple[Object, Revision, Object]:
+    """The patch turns the template as it was seen into the wanted one: exact only if nobody changed it meanwhile."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await once()
+        except Conflict:
+            continue
+    return await once()
+
+
+async def _read(place: Place, workload: Workload) -> Object:
+    return await place.cluster.get(await place.cluster.resource(_plural(workload)), workload.name, place.namespace)
+
+
+def _named(workload: Workload) -> WorkloadName:
+    return workload.kind, workload.name
+
+
+def _before(workload: Workload, item: Object) -> dict[str, Object]:
+    return {f"{workload.kind}/{workload.name}": item}
 
 
 def _plural(workload: Workload) -> str:
@@ -202,13 +303,17 @@ def _restoring(live: Object, target: Revision) -> dict[str, Any]:
     }
 
 
-def _rollback_in_words(target: Revision, notes: list[str]) -> Change:
+def _rollback_in_words(target: Revision, notes: Sequence[str]) -> Change:
     return Change(
         noun="Rollback",
         done=f"is back at revision {target.number} ({target.image})",
         notes=notes,
-        facts=(("restored_revision", target.number),),
+        facts={"restored_revision": target.number},
     )
+
+
+def _notes(live: Object) -> Sequence[str]:
+    return [_NOT_RESTORED, *_other_managers(live)]
 
 
 def _other_managers(live: Object) -> list[str]:

@@ -1,44 +1,45 @@
-"""The public way to bring an image to a Kubernetes cluster, for agents: what `deploy_application` promises.
+"""The public way to bring an image, or manifests, to a cluster, for agents: what `deploy_application` promises.
 
-One change at a time to an application, within this server, also against the other verbs. It chooses no agent and shows
-no tool.
+It chooses no agent and shows no tool. How a change is carried out, verified and undone is `carrying`'s affair.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from klepaas.agents import DeploymentRequest, Report
-from klepaas.errors import BadRequest
+from klepaas.agents import DeploymentRequest
+from klepaas.errors import BadRequest, NotFound
 from klepaas.host import Host
+from klepaas.operations import Interrupted, Outcome
 from klepaas.output import Answer
 from klepaas.tools import Target
-from klepaas_plugins.deployments.deploying import Deploy
-from klepaas_plugins.deployments.manifests import Wanted
-from klepaas_plugins.deployments.place import place_of
-from klepaas_plugins.deployments.progress import ChangesInProgress
+from klepaas_plugins.deployments.kinds import place_again, target_text
+from klepaas_plugins.deployments.place import Place, place_of
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.kubernetes.client import Clusters
+
+if TYPE_CHECKING:
+    from klepaas.operations import Run
+    from klepaas_plugins.deployments.carrying import Carrier
+    from klepaas_plugins.deployments.deploying import Deploy
 
 __all__ = ["Deployments"]
 
 
 class Deployments:
-    """Deploys images to clusters.
+    """Deploys to clusters.
 
     Args:
-        clusters: The clusters there are.
-        running: The changes that run now.
-        settings: How a rollout is judged.
+        host: The settings and shared services.
     """
 
-    def __init__(self, clusters: Clusters, running: ChangesInProgress, settings: RolloutSettings) -> None:
-        self._clusters = clusters
-        self._running = running
-        self._settings = settings
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._clusters = Clusters.of(host)
 
     @classmethod
     def of(cls, host: Host) -> "Deployments":
         """The host's own."""
-        return host.service(cls, lambda _: cls(Clusters.of(host), ChangesInProgress.of(host), RolloutSettings.of(host)))
+        return host.service(cls, cls)
 
     async def targets(self, request: DeploymentRequest) -> Sequence[Target]:
         """What deploying would change, with the names that defaults stand for.
@@ -46,8 +47,23 @@ class Deployments:
         Args:
             request: What is wanted.
         """
-        place = await place_of(self._clusters, request.app_name, request.namespace, request.context)
-        return (place.target,)
+        return ((await self._place(request)).target,)
+
+    async def place(self, request: DeploymentRequest) -> str:
+        """Where it goes: the cluster's identity, the namespace, the application.
+
+        Args:
+            request: What is wanted.
+        """
+        return await target_text(self._clusters, await self._place(request))
+
+    async def reaches(self, place: str) -> bool:
+        """Whether a context leads to a place that another process has named.
+
+        Args:
+            place: As `place` gave it there.
+        """
+        return await place_again(self._clusters, place, None) is not None
 
     async def preview(self, request: DeploymentRequest) -> Answer:
         """Say what deploying would change, and store nothing.
@@ -58,28 +74,51 @@ class Deployments:
         Raises:
             KlepaasError: It would be refused; the error says why.
         """
-        return await (await self._prepared(request)).preview()
+        return await self._deploy(request, await self._place(request)).preview()
 
-    async def deploy(self, request: DeploymentRequest, report: Report, wait_s: float) -> Answer:
-        """Deploy and wait.
+    async def deploy(self, request: DeploymentRequest, run: "Run") -> Outcome:
+        """Deploy, and see it through: verified, or rolled back with the cause named.
 
         Args:
             request: What is wanted.
-            report: Takes progress.
-            wait_s: Longest wait for the rollout, in seconds; 0: do not wait.
+            run: The operation.
 
         Raises:
-            RolloutFailed: It was applied and does not come to life.
-            KlepaasError: It was refused; nothing was stored, or the error says what was.
+            KlepaasError: It was refused; nothing was stored.
         """
-        prepared = await self._prepared(request)
-        with self._running.claim(prepared.place, "deploy_application"):
-            return await prepared.run(wait_s, report)
+        return await (await self._carrier(request, run)).carry_out()
 
-    async def _prepared(self, request: DeploymentRequest) -> Deploy:
+    async def leave_in_order(self, request: DeploymentRequest, run: "Run", reason: Interrupted) -> Outcome:
+        """Tidy up after a cancel, the deadline, or too many attempts.
+
+        Args:
+            request: What was wanted.
+            run: The operation.
+            reason: Why it was stopped.
+        """
+        return await (await self._carrier(request, run)).leave_in_order(reason)
+
+    async def _place(self, request: DeploymentRequest) -> Place:
+        return await place_of(self._clusters, request.app_name, request.namespace, request.context)
+
+    async def _carrier(self, request: DeploymentRequest, run: "Run") -> "Carrier":
+        from klepaas_plugins.deployments.carrying import Carrier
+        from klepaas_plugins.deployments.releases import Cause
+
+        place = await place_again(self._clusters, run.operation.target, request.context)
+        if place is None:
+            raise NotFound(f"No context leads to the cluster of {run.operation.title} any more")
+        settings = RolloutSettings.of(self._host)
+        back = settings.auto_rollback if request.auto_rollback is None else request.auto_rollback
+        plan = self._deploy(request, place).planned
+        return Carrier.of(self._host, place, run, Cause.DEPLOY, lambda _pins: plan(), auto_rollback=back)
+
+    def _deploy(self, request: DeploymentRequest, place: Place) -> "Deploy":
+        from klepaas_plugins.deployments.deploying import Deploy
+        from klepaas_plugins.deployments.manifests import Wanted
+
         if request.image is None:
             raise BadRequest(f"Nothing says which image {request.app_name} runs", next_step="Give an image")
-        place = await place_of(self._clusters, request.app_name, request.namespace, request.context)
         wanted = Wanted(
             request.app_name,
             place.namespace,
@@ -90,4 +129,4 @@ class Deployments:
             request.resources,
             request.health_path,
         )
-        return Deploy(place, wanted, request.take_ownership, self._settings)
+        return Deploy(place, wanted, request.take_ownership)

@@ -1,7 +1,8 @@
-"""Deploying an image: look, plan, apply, wait.
+"""Deploying an image: which objects that makes, what would change, and in which steps.
 
 A deployment is a server-side apply of a Deployment and, with a port, of a Service. Every object is dry-run before the
 first is stored, so that a refusal leaves nothing half done. Later settings are kept: see `manifests` and `ownership`.
+Nothing is stored here: that is `carrying`'s affair.
 """
 
 import copy
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from klepaas.errors import Conflict, Forbidden, KlepaasError, NotFound
+from klepaas.errors import Conflict, Forbidden, NotFound
 from klepaas.output import Answer
-from klepaas_plugins.deployments.applying import Plan, apply, plan
+from klepaas_plugins.deployments.applying import Plan, apply, effect_of, find, plan
 from klepaas_plugins.deployments.changes import kept, listed
 from klepaas_plugins.deployments.errors import OwnedByAnother
 from klepaas_plugins.deployments.manifests import (
@@ -24,40 +25,46 @@ from klepaas_plugins.deployments.manifests import (
     service,
 )
 from klepaas_plugins.deployments.objects import REVISION, Object, annotation, at, items, name_of
-from klepaas_plugins.deployments.outcome import Change, settle
 from klepaas_plugins.deployments.ownership import intent, is_ours
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import Change, Effect, Planned
 from klepaas_plugins.deployments.revisions import merge_patch
-from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.deployments.watching import Report
 
-__all__ = ["Deploy", "find"]
+__all__ = ["Deploy", "shown"]
 
 
-async def find(place: Place, kind: str, name: str) -> dict[str, Any] | None:
-    """The object of this kind and name in the place's namespace. None: there is none."""
-    try:
-        return await place.cluster.get(await place.cluster.resource(kind), name, place.namespace)
-    except NotFound:
-        return None
+def shown(plans: list[Plan], what: str, notes: list[str]) -> Answer:
+    """The answer of a dry run.
+
+    Args:
+        plans: What each object would become.
+        what: What is deployed as what: "example/app:2 as web in default".
+        notes: What else to say, one line each.
+    """
+    touched = [planned for planned in plans if planned.needed]
+    lines = [f"Dry run: deploying {what} would change nothing."]
+    if touched:
+        lines = [f"Dry run, nothing was stored. Deploying {what} would:"]
+    for planned in touched:
+        lines += [f"{'create' if planned.before is None else 'change'} {planned.title}", *listed(planned.changes)]
+    facts = {"dry_run": True, "changes": sum(len(listed(planned.changes)) for planned in touched)}
+    return Answer("\n".join([*lines, *notes]), facts)
 
 
 @dataclass(frozen=True)
 class Deploy:
-    """One call of deploy_application.
+    """One deployment of an image.
 
     Attributes:
         place: Where to deploy.
         wanted: What to deploy.
         take_ownership: Whether fields may be taken from other managers.
-        settings: How a rollout is judged.
     """
 
     place: Place
     wanted: Wanted
     take_ownership: bool
-    settings: RolloutSettings
 
     async def preview(self) -> Answer:
         """Say what deploying would change, and store nothing.
@@ -66,34 +73,25 @@ class Deploy:
             KlepaasError: It would be refused; the error says why.
         """
         live, plans, notes = await self._plan()
-        touched = [planned for planned in plans if planned.before is None or planned.changes]
-        lines = [f"Dry run: deploying {self.wanted.image} as {self.place.text} would change nothing."]
-        if touched:
-            lines = [f"Dry run, nothing was stored. Deploying {self.wanted.image} as {self.place.text} would:"]
-        for planned in touched:
-            lines += [f"{'create' if planned.before is None else 'change'} {planned.title}", *listed(planned.changes)]
-        facts = {"dry_run": True, "changes": sum(len(listed(planned.changes)) for planned in touched)}
-        return Answer("\n".join([*lines, *notes, *self._kept(live, plans[0])]), facts)
+        return shown(plans, f"{self.wanted.image} as {self.place.text}", [*notes, *self._kept(live, plans[0])])
 
-    async def run(self, wait_s: float, report: Report) -> Answer:
-        """Deploy and wait.
+    async def planned(self) -> Planned:
+        """The change, dry-run.
 
         Raises:
-            RolloutFailed: It was applied and does not come to life.
-            KlepaasError: It was refused; nothing was stored, or the error says what was.
+            KlepaasError: It would be refused; the error says why.
         """
         live, plans, notes = await self._plan()
-        touched = [planned for planned in plans if planned.before is None or planned.changes]
-        stored = await self._store(touched) if touched else {}
-        workload = stored.get("Deployment") or live or plans[0].after
-        return await settle(
-            self.place, "Deployment", workload, self._in_words(live, plans, notes), self.settings, wait_s, report
-        )
+        effects = [self._effect(plans[0]), *(effect_of(self.place.cluster, other) for other in plans[1:])]
+        name = self.wanted.app_name
+        before = {f"Deployment/{name}": live} if live else {}
+        return Planned(self._in_words(live, plans, notes), (("Deployment", name),), before, tuple(effects))
 
     async def _plan(self) -> tuple[dict[str, Any] | None, list[Plan], list[str]]:
         place, wanted = self.place, self.wanted
         live, front = await together(
-            partial(find, place, "deployments.apps", wanted.app_name), partial(find, place, "services", wanted.app_name)
+            partial(find, place.cluster, "deployments.apps", wanted.app_name, place.namespace),
+            partial(find, place.cluster, "services", wanted.app_name, place.namespace),
         )
         if live is None:
             await self._refuse_a_wrong_place()
@@ -121,7 +119,8 @@ class Deploy:
         """
         place, kinds = self.place, ("statefulsets.apps", "daemonsets.apps")
         *others, _ = await together(
-            *(partial(find, place, kind, place.app_name) for kind in kinds), self._refuse_a_missing_namespace
+            *(partial(find, place.cluster, kind, place.app_name, place.namespace) for kind in kinds),
+            self._refuse_a_missing_namespace,
         )
         for kind, other in zip(kinds, others, strict=True):
             if other is not None:
@@ -189,25 +188,25 @@ class Deploy:
             )
         return Plan(planned.body, planned.before, after, planned.force)
 
-    async def _store(self, plans: list[Plan]) -> dict[str, dict[str, Any]]:
-        stored: dict[str, dict[str, Any]] = {}
-        for planned in plans:
-            try:
-                stored[str(planned.body["kind"])] = await self._store_one(planned)
-            except KlepaasError as exc:
-                if stored:
-                    exc.details = f"Applied before that: {', '.join(stored)}"
-                raise
-        return stored
+    def _effect(self, planned: Plan) -> Effect:
+        """Applying; where that alone cannot reach the planned template, a patch first, so that one rollout does it."""
+        plain = effect_of(self.place.cluster, planned)
+        if planned.before is None or not removed_variables(self.wanted):
+            return plain
+        before, after = (at(item, "spec", "template") for item in (planned.before, planned.after))
+        template = merge_patch(before, after)
 
-    async def _store_one(self, planned: Plan) -> dict[str, Any]:
-        """Apply; where applying alone cannot reach the planned template, patch first, so that one rollout does it."""
-        if planned.body["kind"] == "Deployment" and planned.before is not None and removed_variables(self.wanted):
-            before, after = (at(item, "spec", "template") for item in (planned.before, planned.after))
-            spec = {"template": merge_patch(before, after)}
+        async def do() -> None:
             resource = await self.place.cluster.resource("deployments.apps")
-            await self.place.cluster.merge_patch(resource, self.place.app_name, self.place.namespace, {"spec": spec})
-        return await apply(self.place.cluster, planned)
+            patch = {"spec": {"template": template}}
+            await self.place.cluster.merge_patch(resource, self.place.app_name, self.place.namespace, patch)
+            await apply(self.place.cluster, planned)
+
+        async def done() -> Mapping[str, Any] | None:
+            _, plans, _ = await self._plan()
+            return None if plans[0].needed else {}
+
+        return Effect(plain.name, do, done, plain.needed)
 
     def _kept(self, live: Object | None, planned: Plan) -> list[str]:
         if live is None:
@@ -231,6 +230,6 @@ class Deploy:
             done="is deployed" if lines else "already runs exactly this",
             lines=lines,
             notes=[*notes, *self._kept(live, plans[0])],
-            facts=(("previous_revision", int(before)),) if before and lines else (),
+            facts={"previous_revision": int(before)} if before and lines else {},
             stored=bool(lines),
         )

@@ -1,251 +1,174 @@
-"""What to answer when following a rollout has ended: done, failed with its cause, or still under way.
+"""How a change ended, in words and facts: verified, left as it is, rolled back, or in need of a person.
 
-The words are here; the decision was `rollout.decide`'s, and what backs it up is collected by `evidence`.
+Only words: what is decided is `carrying`'s affair, what was seen `verifying`'s.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import anyio
-
-from klepaas.errors import Conflict, KlepaasError, NotFound
-from klepaas.output import Answer
-from klepaas_plugins.deployments.causes import Cause, advice
-from klepaas_plugins.deployments.errors import RolloutFailed
+from klepaas.errors import Conflict, KlepaasError
+from klepaas.operations import Outcome, State
 from klepaas_plugins.deployments.evidence import collect
-from klepaas_plugins.deployments.objects import REVISION, Object, annotation, counted, images, is_owned_by, name_of
+from klepaas_plugins.deployments.objects import REVISION, annotation, images
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.revisions import FAILED, Revision, choose, history
-from klepaas_plugins.deployments.rollout import (
-    Phase,
-    Snapshot,
-    current_pods,
-    current_replicaset,
-    missed_deadline,
-    phase,
-)
-from klepaas_plugins.deployments.settings import RolloutSettings
-from klepaas_plugins.deployments.watching import Followed, Report, Target, follow
+from klepaas_plugins.deployments.planned import Change
+from klepaas_plugins.deployments.releases.model import Release
+from klepaas_plugins.deployments.rollout import phase
+from klepaas_plugins.deployments.verifying import Failure, Gated, evidence_names, with_message
 
-__all__ = ["Change", "evidence_names", "previous_revision", "serving", "settle"]
+__all__ = ["Undone", "Words"]
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change that was applied, in words.
+class Undone:
+    """How going back went.
 
     Attributes:
-        noun: What it was: "Deployment", "Rollback", "Restart", "Scaling".
-        done: What is true when it is complete: "is deployed".
-        lines: What it changed, one line each.
-        notes: What else the answer says, one line each.
-        undo: What to do when it fails and going back to a revision is not it. None: go back to a revision.
-        facts: Small values for a program.
-        stored: Whether anything was stored; if not, the rollout that is looked at is an earlier one.
+        release: What it was to go back to.
+        lines: What that did, one line each.
+        failure: Why the restored release does not come to life, or could not be restored. None: it lives.
+        revision: The Deployment's revision then. None: there is none.
+        took_s: How long it took, in seconds.
     """
 
-    noun: str
-    done: str
+    release: Release
     lines: Sequence[str] = ()
-    notes: Sequence[str] = ()
-    undo: str | None = None
-    facts: tuple[tuple[str, Any], ...] = ()
-    stored: bool = True
+    failure: str | None = None
+    revision: int | None = None
+    took_s: float = 0.0
 
 
-async def settle(
-    place: Place, kind: str, workload: Object, change: Change, settings: RolloutSettings, wait_s: float, report: Report
-) -> Answer:
-    """Wait for a change that was applied and say how it went.
+@dataclass(frozen=True)
+class Words:
+    """The words for one change.
 
-    Args:
+    Attributes:
         place: Where the application is.
-        kind: The workload's kind.
-        workload: The workload as the change left it.
         change: The change.
-        settings: How a rollout is judged.
-        wait_s: Longest wait, in seconds; 0: only look.
-        report: Takes progress.
-
-    Raises:
-        RolloutFailed: The rollout failed for a cause that is known.
+        operation_id: The operation.
+        changed: What differs from the last verified release, the most telling first, one line each.
     """
-    began_s = anyio.current_time()
-    missed_before = missed_deadline(workload) if change.stored else None
-    target = replace(Target.of(kind, workload), missed_before=missed_before)
-    try:
-        followed = await follow(
-            place.cluster,
-            target,
-            wait_s=wait_s,
-            grace_s=settings.unschedulable_grace_s,
-            report=report,
-            hold_s=settings.min_healthy_s,
-        )
-    except NotFound:
-        raise
-    except KlepaasError as exc:
-        if not change.stored:
-            raise
-        return _unseen(place, change, exc)
-    took_s = anyio.current_time() - began_s
-    await _note_failure(place, followed)
-    if followed.verdict.failed and wait_s > 0:
-        raise await _failure(place, followed.snapshot, followed.verdict.cause, change, settings)
-    return await _answer(place, followed, change, wait_s, took_s)
 
+    place: Place
+    change: Change
+    operation_id: str
+    changed: Sequence[str] = ()
 
-def _unseen(place: Place, change: Change, trouble: KlepaasError) -> Answer:
-    """The change is made; that it could not be looked at must not make anybody repeat it."""
-    lines = [
-        f"{change.noun} of {place.text} is applied, but how it goes could not be seen: {trouble.line}",
-        *change.lines,
-        *change.notes,
-        f"Look again with {place.call('get_deployment_status')}.",
-    ]
-    return Answer("\n".join(lines), {"app": place.app_name, "namespace": place.namespace, "state": "unknown"})
+    def verified(self, gated: Gated, release: Release | None, notes: Sequence[str]) -> Outcome:
+        """It lives."""
+        followed = gated.followed
+        assert followed is not None  # noqa: S101 - what was verified was seen
+        verdict, workload = followed.verdict, followed.snapshot.workload
+        revision = annotation(workload, REVISION)
+        number = release.number if release is not None and release.number else None
+        numbers = [verdict.progress, *([f"revision {revision}"] if revision else [])]
+        numbers += [f"release {number}"] if number else []
+        first = f"{self.place.text} {self.change.done}: {', '.join(numbers)}, after {gated.took_s:.0f} s."
+        facts = {
+            **self._facts(phase(followed.snapshot)),
+            "ready": verdict.recent,
+            "replicas": verdict.counts.desired,
+            "image": ", ".join(images(workload)),
+            **self.change.facts,
+            **({"revision": int(revision)} if revision else {}),
+            **({"release": number} if number else {}),
+        }
+        if facts.get("previous_revision") == facts.get("revision"):
+            facts.pop("previous_revision", None)
+        lines = [first, *self.change.lines, *self.change.notes, *notes]
+        return Outcome(State.SUCCEEDED, "\n".join(lines), facts)
 
+    async def unseen(self, gated: Gated) -> Outcome:
+        """It is applied, and how it goes cannot be seen; that must not make anybody repeat it."""
+        look = f"Look again with {self.place.call('get_deployment_status')}."
+        what = f"{self.change.noun} of {self.place.text} is applied"
+        why = gated.trouble.line if gated.trouble else "the time was over."
+        lines = [f"{what}, but how it goes could not be seen: {why}", *self.change.lines, *self.change.notes]
+        if gated.followed is not None:
+            lines += await self._so_far(gated)
+        return Outcome(State.UNKNOWN, "\n".join([*lines, look]), self._facts("unknown"))
 
-async def _note_failure(place: Place, followed: Followed) -> None:
-    """Note on the revision itself that it never came to life, or that it did after all.
-
-    The note only serves a later choice, so that it cannot be made must not hide how the rollout went.
-    """
-    owner, cause = current_replicaset(followed.snapshot), followed.verdict.cause
-    if owner is None:
-        return
-    never_lived = not (owner.get("status") or {}).get("availableReplicas")
-    failed = followed.verdict.failed and cause is not None and cause.pod is not None and never_lived
-    note = cause.reason if failed and cause is not None else None
-    if annotation(owner, FAILED) == note or not (failed or followed.verdict.done):
-        return
-    try:
-        resource = await place.cluster.resource("replicasets.apps")
-        patch = {"metadata": {"annotations": {FAILED: note}}}
-        await place.cluster.merge_patch(resource, name_of(owner), place.namespace, patch)
-    except KlepaasError:
-        return
-
-
-async def _answer(place: Place, followed: Followed, change: Change, wait_s: float, took_s: float) -> Answer:
-    verdict, workload = followed.verdict, followed.snapshot.workload
-    revision = annotation(workload, REVISION) if verdict.counts.observed else None
-    numbers = f"{verdict.progress}{f', revision {revision}' if revision else ''}"
-    lines = [*change.lines, *change.notes]
-    if verdict.done:
-        first, state = f"{place.text} {change.done}: {numbers}, after {took_s:.0f} s.", phase(followed.snapshot)
-    else:
-        first, state = f"{change.noun} of {place.text} is applied and still rolling out: {numbers}.", Phase.ROLLING_OUT
-        lines += await _unfinished(place, followed, wait_s)
-    facts = {
-        "app": place.app_name,
-        "namespace": place.namespace,
-        "state": str(state),
-        "ready": verdict.recent,
-        "replicas": verdict.counts.desired,
-        "image": ", ".join(images(workload)),
-        **dict(change.facts),
-    }
-    if revision:
-        facts["revision"] = int(revision)
-    if facts.get("previous_revision") == facts.get("revision"):
-        facts.pop("previous_revision", None)
-    return Answer("\n".join([first, *lines]), facts)
-
-
-async def _unfinished(place: Place, followed: Followed, wait_s: float) -> list[str]:
-    cause, again = followed.verdict.cause, f"Look again with {place.call('get_deployment_status')}."
-    lines: list[str] = []
-    if cause is not None:
+    async def _so_far(self, gated: Gated) -> list[str]:
+        followed = gated.followed
+        cause = followed.verdict.cause if followed else None
+        if followed is None or cause is None:
+            return []
         names = evidence_names(followed.snapshot, cause)
-        evidence = await collect(place.cluster, place.namespace, cause, names, log_lines=0)
-        lines += [f"So far: {_with_message(evidence.cause)}", *evidence.lines(datetime.now(UTC))]
-    elif wait_s and followed.trouble is None:
-        lines.append(f"Nothing has failed within {wait_s:g} s.")
-    if followed.trouble is not None:
-        lines.append(f"Watching it did not work: {followed.trouble.line}")
-    return [*lines, again]
+        evidence = await collect(self.place.cluster, self.place.namespace, cause, names, log_lines=0)
+        return [f"So far: {with_message(evidence.cause)}", *evidence.lines(datetime.now(UTC))]
+
+    def left(self, failure: Failure, back: str) -> Outcome:
+        """It failed and stays as it is.
+
+        Args:
+            failure: Why.
+            back: What to do about it beside the failure's own advice.
+        """
+        what = f"{self.change.noun} of {self.place.text} failed: {failure.what}"
+        return self._failed(State.FAILED, "failed", what, failure, [f"It stays as it is. {back}"])
+
+    def rolled_back(self, failure: Failure, undone: Undone, *, cancelled: bool) -> Outcome:
+        """It failed, or was cancelled, and what was there before is there again."""
+        which = f"release {undone.release.number} ({undone.release.image}), verified after {undone.took_s:.0f} s"
+        how = "was cancelled" if cancelled else "failed"
+        what = f"{self.change.noun} of {self.place.text} {how} and is rolled back to {which}"
+        what = what if cancelled else f"{what}: {failure.what}"
+        facts = {
+            "release": undone.release.number,
+            "image": undone.release.image,
+            **({"revision": undone.revision} if undone.revision else {}),
+        }
+        if cancelled:
+            return Outcome(
+                State.CANCELLED, "\n".join([f"{what}.", *undone.lines]), {**self._facts("cancelled"), **facts}
+            )
+        return self._failed(State.ROLLED_BACK, "rolled back", what, failure, undone.lines, facts)
+
+    def not_rolled_back(self, failure: Failure, undone: Undone) -> Outcome:
+        """It failed, and so did going back: a person is needed."""
+        target = undone.release
+        what = (
+            f"{self.change.noun} of {self.place.text} failed AND ITS ROLLBACK to release {target.number} FAILED TOO, "
+            f"so it needs a person now: {failure.what}"
+        )
+        call = self.place.call("rollback_deployment", release=target.number)
+        lines = [
+            f"The rollback: {undone.failure}",
+            *undone.lines,
+            f"What to do: look with {self.place.call('get_deployment_status')}, mend what the rollback says, "
+            f"then try again with {call}.",
+        ]
+        return self._failed(State.FAILED, "failed", what, failure, lines, {"rollback_failed": True})
+
+    def nothing_done(self, state: State, what: str) -> Outcome:
+        """It ended before anything was changed."""
+        return Outcome(state, f"{what}. Nothing was changed.", self._facts(str(state)))
+
+    def _facts(self, state: str) -> dict[str, Any]:
+        return {
+            "app": self.place.app_name,
+            "namespace": self.place.namespace,
+            "state": str(state),
+            "operation": self.operation_id,
+        }
+
+    def _failed(
+        self,
+        state: State,
+        shown: str,
+        what: str,
+        failure: Failure,
+        lines: Sequence[str],
+        facts: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        changed = [f"Changed: {'; '.join(self.changed)}"] if self.changed else list(self.change.lines)
+        details = [*failure.details, *changed, *lines]
+        found = {**self._facts(shown), **failure.facts, **(facts or {})}
+        error = Conflict(what, next_step=failure.advice, details="\n".join(details))
+        return Outcome(state, error.text, found, _as_json(error))
 
 
-def _with_message(cause: Cause) -> str:
-    return f"{cause.text}: {cause.message}" if cause.message else cause.text
-
-
-async def _failure(
-    place: Place, snapshot: Snapshot, cause: Cause | None, change: Change, settings: RolloutSettings
-) -> RolloutFailed:
-    assert cause is not None  # noqa: S101 - a failed verdict has one
-    now = datetime.now(UTC)
-    evidence = await collect(place.cluster, place.namespace, cause, evidence_names(snapshot, cause), settings.log_lines)
-    cause, previous = evidence.cause, previous_revision(snapshot)
-    details = [*evidence.lines(now), serving(snapshot), *change.lines]
-    facts = {
-        "app": place.app_name,
-        "namespace": place.namespace,
-        "state": "failed",
-        "reason": cause.reason,
-        "object": cause.subject,
-        **({"container": cause.container} if cause.container else {}),
-        **({"exit_code": cause.exit_code} if cause.exit_code is not None else {}),
-        **({"previous_revision": previous.number} if previous else {}),
-    }
-    return RolloutFailed(
-        f"{change.noun} of {place.text} failed: {_with_message(cause)}",
-        next_step=_next_step(place, cause, change, previous),
-        details="\n".join(details),
-        facts=facts,
-    )
-
-
-def _next_step(place: Place, cause: Cause, change: Change, previous: Revision | None) -> str:
-    first = advice(cause)
-    if change.undo is not None:
-        back = change.undo
-    elif previous is not None:
-        back = f"go back with {place.call('rollback_deployment', revision=previous.number)} ({previous.image})"
-    else:
-        back = "then deploy again; there is no earlier revision to go back to"
-    return f"{first}, or {back}" if first and not back.startswith("then") else _sentence(first, back)
-
-
-def _sentence(first: str | None, back: str) -> str:
-    text = f"{first}, {back}" if first else back.removeprefix("then ")
-    return text[0].upper() + text[1:]
-
-
-def previous_revision(snapshot: Snapshot) -> Revision | None:
-    """The revision that a rollback would choose. None: there is none."""
-    if snapshot.kind != "Deployment":
-        return None
-    try:
-        return choose(snapshot.workload, history(snapshot.workload, snapshot.replicasets), None)
-    except Conflict:
-        return None
-
-
-def serving(snapshot: Snapshot) -> str:
-    """Which revision serves with how many pods now."""
-    if snapshot.kind != "Deployment":
-        ready = sum(_is_ready(pod) for pod in snapshot.pods if is_owned_by(pod, snapshot.workload))
-        return f"Now: {counted(ready, 'pod')} ready"
-    alive = [item for item in history(snapshot.workload, snapshot.replicasets) if item.available]
-    parts = [
-        f"{'revision' if item.is_current else 'the old revision'} {item.number} ({item.image}) serves with "
-        f"{counted(item.available, 'pod')}"
-        for item in alive
-    ]
-    return f"Now: {'; '.join(parts)}" if parts else "Now: no pod serves"
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
-
-
-def evidence_names(snapshot: Snapshot, cause: Cause) -> list[str]:
-    """The objects whose events tell about the cause, the most telling first."""
-    owner = current_replicaset(snapshot)
-    names = [cause.pod] if cause.pod else [name_of(pod) for pod in current_pods(snapshot)[:3]]
-    return [*names, *([name_of(owner)] if owner is not None else []), name_of(snapshot.workload)]
+def _as_json(error: KlepaasError) -> dict[str, Any]:
+    return {**error.structured(), "what": error.what, "next_step": error.next_step, "details": error.details}

@@ -29,12 +29,12 @@ from klepaas_plugins.deployments.objects import (
     name_of,
     one_line,
 )
-from klepaas_plugins.deployments.outcome import evidence_names, previous_revision, serving
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.revisions import history
 from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts, decide, phase, with_waits
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import if_allowed, together
+from klepaas_plugins.deployments.verifying import evidence_names, previous_revision, serving
 from klepaas_plugins.deployments.watching import Target, look
 
 __all__ = ["status_of"]

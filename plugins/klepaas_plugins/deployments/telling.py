@@ -1,39 +1,28 @@
-"""Tells whoever wants to know how a deployment or a rollback went; only what has come to an end is told.
+"""Tells whoever wants to know how a change went; only what has come to an end after something was changed is told.
 
 A change that was refused before anything was stored is nobody's news but the caller's.
 """
 
-from collections.abc import Awaitable
-
-from klepaas.errors import KlepaasError
 from klepaas.notifications import Notification, Notifications
-from klepaas.output import Answer
-from klepaas_plugins.deployments.rollout import Phase
+from klepaas.operations import Outcome, State
 
-__all__ = ["DEPLOYED", "FAILED", "ROLLED_BACK", "told"]
+__all__ = ["DEPLOYED", "FAILED", "ROLLED_BACK", "tell"]
 
 DEPLOYED, ROLLED_BACK, FAILED = "deployment_succeeded", "deployment_rolled_back", "deployment_failed"
+_NEWS = {"deploy": DEPLOYED, "rollback": ROLLED_BACK}
 
 
-async def told(notifications: Notifications, kind: str, work: Awaitable[Answer]) -> Answer:
-    """Do the work, tell how it went, and answer as it does.
+def tell(notifications: Notifications, kind: str, outcome: Outcome) -> None:
+    """Tell how an operation ended.
 
     Args:
         notifications: Who is told.
-        kind: What it is when it went well.
-        work: Deploys or rolls back.
-
-    Raises:
-        KlepaasError: The work's own.
+        kind: The operation's kind.
+        outcome: How it ended.
     """
-    try:
-        answer = await work
-    except KlepaasError as exc:
-        facts = exc.structured()
-        if facts.get("state") == "failed":
-            notifications.send(Notification(FAILED, exc.what, exc.text, facts))
-        raise
-    facts = dict(answer.facts or {})
-    if facts.get("state") == Phase.HEALTHY:
-        notifications.send(Notification(kind, answer.text.partition("\n")[0], answer.text, facts))
-    return answer
+    facts = dict(outcome.facts)
+    title = str((outcome.error or {}).get("what") or outcome.text.partition("\n")[0])
+    if outcome.state is State.SUCCEEDED and kind in _NEWS and facts.get("state") == "healthy":
+        notifications.send(Notification(_NEWS[kind], title, outcome.text, facts))
+    elif outcome.state in (State.FAILED, State.ROLLED_BACK) and "state" in facts:
+        notifications.send(Notification(FAILED, title, outcome.text, facts))

@@ -3,30 +3,27 @@
 Every text parameter carries its check; what a tool does stands in the modules that it calls.
 """
 
+import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import anyio
 from fastmcp import Context
 from pydantic import Field
 
 from klepaas import names
-from klepaas.agents import Agents, DeploymentRequest, Report
+from klepaas.agents import Agents, DeploymentRequest
 from klepaas.host import Host
-from klepaas.notifications import Notifications
+from klepaas.operations import Operations
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
-from klepaas_plugins.deployments import listing
-from klepaas_plugins.deployments.changing import Changer
+from klepaas_plugins.deployments import kinds, listing
 from klepaas_plugins.deployments.overview import overview
 from klepaas_plugins.deployments.place import Place, place_of
-from klepaas_plugins.deployments.progress import ChangesInProgress
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.status import status_of
-from klepaas_plugins.deployments.telling import DEPLOYED, ROLLED_BACK, told
-from klepaas_plugins.kubernetes.client import Clusters
+from klepaas_plugins.kubernetes.client import MANIFESTS, Clusters
 
 __all__ = ["Desk", "application_tools"]
 
@@ -40,7 +37,7 @@ _SCALE = ("scale", "replicas", "스케일", "늘려", "줄여")
 _RESTART = ("restart", "재시작")
 _ROLL_BACK = ("roll back", "undo", "롤백", "되돌려")
 WAIT_MAX_S = 600
-# Beyond the longest wait: looking, applying and collecting evidence.
+# Beyond the longest wait: looking, and putting the operation on record.
 _TIMEOUT_S = WAIT_MAX_S + 60.0
 
 _RESOURCE = names.Check(
@@ -48,13 +45,29 @@ _RESOURCE = names.Check(
     lambda text: text in ("cpu", "memory", "cpu_limit", "memory_limit"),
     "cpu, memory, cpu_limit or memory_limit",
 )
+_COMMIT = names.Check(
+    "commit", lambda text: bool(re.fullmatch(r"[0-9a-fA-F]{7,64}", text)), "7 to 64 hexadecimal digits", max_chars=64
+)
+_KEY = names.Check(
+    "idempotency key",
+    lambda text: bool(re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", text)),
+    "up to 128 letters, digits, '.', '_', ':' and '-'",
+    max_chars=128,
+)
+_URL = names.Check(
+    "address",
+    lambda text: bool(re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", text)),
+    "an address such as https://shop.example",
+    max_chars=512,
+)
 AppName = Annotated[str, names.WORKLOAD]
 Namespace = Annotated[str | None, names.NAMESPACE]
 ContextName = Annotated[str | None, names.CONTEXT]
 Variables = dict[Annotated[str, names.ENVIRONMENT_VARIABLE], Annotated[str | None, names.COUNTED_TEXT]]
 Resources = dict[Annotated[str, _RESOURCE], Annotated[str, names.QUANTITY]]
-WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for the rollout; 0: none")]
+WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for the end; 0: none")]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
+Key = Annotated[str | None, _KEY]
 
 
 @dataclass(frozen=True)
@@ -63,17 +76,15 @@ class Desk:
 
     Attributes:
         clusters: The clusters there are.
-        running: The changes that run now.
         settings: How a rollout is judged.
         agents: What carries deployments out.
-        notifications: Who is told how a change went.
+        host: The settings and shared services.
     """
 
     clusters: Clusters
-    running: ChangesInProgress
     settings: RolloutSettings
     agents: Agents
-    notifications: Notifications
+    host: Host
 
     async def place(self, app_name: str, namespace: str | None, context: str | None) -> Place:
         """The application that a call is about."""
@@ -89,39 +100,41 @@ class Desk:
         request = _request(**arguments)
         return await self.agents.choose(request).targets(request)
 
-    def hold(self, place: Place, tool: str, dry_run: bool) -> AbstractContextManager[None]:
-        """Hold the application for the time of a change; a dry run changes nothing and need not."""
-        return nullcontext() if dry_run else self.running.claim(place, tool)
+    async def change(
+        self, kind: str, title: str, place: Place, how: tuple[Context, int, str | None], **wanted: Any
+    ) -> Answer:
+        """Have an application in a cluster changed.
 
-    def changer(self, place: Place, wait_s: float, dry_run: bool, ctx: Context) -> Changer:
-        """What changes it."""
-        return Changer(place, self.settings, wait_s, dry_run, _reporter(ctx))
+        Args:
+            kind: The kind of operation.
+            title: What it does, in a few words.
+            place: The application.
+            how: FastMCP's context, the seconds to wait, and the caller's idempotency key.
+            wanted: What is wanted.
+        """
+        target = await kinds.target_text(self.clusters, place)
+        return await self.carried_out(kind, target, title, {"place": target, "context": place.context, **wanted}, how)
+
+    async def carried_out(
+        self, kind: str, target: str, title: str, request: Mapping[str, Any], how: tuple[Context, int, str | None]
+    ) -> Answer:
+        """Have an operation carried out; see `change`."""
+        from klepaas_plugins.deployments.asking import Asking
+
+        return await Asking(Operations.of(self.host), *how).carried_out(kind, target, title, request)
 
 
 def application_tools(host: Host) -> Iterable[Tool]:
     """The tools, for one host."""
-    desk = Desk(
-        Clusters.of(host), ChangesInProgress.of(host), RolloutSettings.of(host), Agents.of(host), Notifications.of(host)
-    )
+    desk = Desk(Clusters.of(host), RolloutSettings.of(host), Agents.of(host), host)
     yield _deploy(desk)
     yield from _changing(desk)
     yield from _reading(desk)
 
 
-def _reporter(ctx: Context) -> Report:
-    async def report(done: float, total: float, message: str) -> None:
-        # A client that no longer listens must not end the wait of a change that others may look at.
-        try:
-            await ctx.report_progress(done, total, message)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            return
-
-    return report
-
-
 def _request(
     app_name: str,
-    image: str,
+    image: str | None = None,
     namespace: str | None = None,
     replicas: int | None = None,
     port: int | None = None,
@@ -131,60 +144,57 @@ def _request(
     *,
     take_ownership: bool = False,
     context: str | None = None,
+    manifests: str | None = None,
+    auto_rollback: bool | None = None,
+    url: str | None = None,
     **_how: Any,
 ) -> DeploymentRequest:
     """What a call of deploy_application wants, without how it wants to be answered."""
     wanted = (replicas, port, env_vars or {}, resources or {}, health_path, take_ownership)
-    return DeploymentRequest(app_name, image, context, namespace, *wanted)
+    return DeploymentRequest(app_name, image, context, namespace, *wanted, manifests, auto_rollback, url)
 
 
 def _deploy(desk: Desk) -> Tool:
     async def deploy_application(
         app_name: AppName,
-        image: Annotated[str, names.IMAGE],
         ctx: Context,
+        image: Annotated[str | None, names.IMAGE] = None,
+        manifests: Annotated[str | None, MANIFESTS, Field(description="YAML, in place of image to resources")] = None,
         namespace: Namespace = None,
         replicas: Annotated[int | None, Field(ge=0, le=1000)] = None,
         port: Annotated[int | None, Field(ge=1, le=65535, description="Port the container listens on")] = None,
         env_vars: Annotated[Variables | None, Field(description="Merged; null removes one")] = None,
         resources: Annotated[Resources | None, Field(description="cpu, memory, cpu_limit, memory_limit")] = None,
         health_path: Annotated[str | None, names.HTTP_PATH, Field(description="HTTP path for readiness")] = None,
+        url: Annotated[str | None, _URL, Field(description="Address people use for it")] = None,
         wait_s: WaitS = 120,
         dry_run: DryRun = False,
         take_ownership: Annotated[bool, Field(description="Take over fields other managers own")] = False,
+        auto_rollback: Annotated[bool | None, Field(description="false leaves a failure in place")] = None,
+        idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
-        """Deploy or update an application from an image, and wait until it is healthy or the cause of failure is known.
+        """Deploy or update an application; it ends verified healthy, or rolled back with the cause of failure.
 
         Settings that are left out stay as they are.
         """
         request = _request(
             app_name, image, namespace, replicas, port, env_vars, resources, health_path,
-            take_ownership=take_ownership, context=context,
+            take_ownership=take_ownership, context=context, manifests=manifests, auto_rollback=auto_rollback, url=url,
         )  # fmt: skip
         agent = desk.agents.choose(request)
         if dry_run:
             return await agent.preview(request)
-        return await told(desk.notifications, DEPLOYED, agent.deploy(request, _reporter(ctx), wait_s))
+        place = await agent.place(request)
+        kept = {"agent": agent.name, "place": place, "wanted": request.as_json()}
+        title = f"Deploying {image or 'manifests'} as {app_name}"
+        return await desk.carried_out(kinds.DEPLOY, place, title, kept, (ctx, wait_s, idempotency_key))
 
     return _changing_tool(deploy_application, "Deploy an application", desk.deployed, idempotent=True, words=_DEPLOY)
 
 
 def _changing(desk: Desk) -> Iterable[Tool]:
-    async def rollback_deployment(
-        app_name: AppName,
-        ctx: Context,
-        revision: Annotated[int | None, Field(ge=1, description="Default: the last one that differs")] = None,
-        namespace: Namespace = None,
-        wait_s: WaitS = 120,
-        dry_run: DryRun = False,
-        context: ContextName = None,
-    ) -> Answer:
-        """Restore an application's whole pod template from an earlier revision, and wait until it is healthy."""
-        place = await desk.place(app_name, namespace, context)
-        with desk.hold(place, "rollback_deployment", dry_run):
-            work = desk.changer(place, wait_s, dry_run, ctx).roll_back(revision)
-            return await told(desk.notifications, ROLLED_BACK, work)
+    yield _rollback(desk)
 
     async def scale_application(
         app_name: AppName,
@@ -193,12 +203,17 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         namespace: Namespace = None,
         wait_s: WaitS = 120,
         dry_run: DryRun = False,
+        idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
         """Change how many pods an application has, and wait for them."""
         place = await desk.place(app_name, namespace, context)
-        with desk.hold(place, "scale_application", dry_run):
-            return await desk.changer(place, wait_s, dry_run, ctx).scale(replicas)
+        if dry_run:
+            from klepaas_plugins.deployments.changing import Scaling
+
+            return await Scaling(place, replicas).preview()
+        how = (ctx, wait_s, idempotency_key)
+        return await desk.change(kinds.SCALE, f"Scaling {app_name} to {replicas}", place, how, replicas=replicas)
 
     async def restart_application(
         app_name: AppName,
@@ -206,16 +221,46 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         namespace: Namespace = None,
         wait_s: WaitS = 120,
         dry_run: DryRun = False,
+        idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
         """Replace an application's pods one after another, and wait for the new ones."""
         place = await desk.place(app_name, namespace, context)
-        with desk.hold(place, "restart_application", dry_run):
-            return await desk.changer(place, wait_s, dry_run, ctx).restart()
+        if dry_run:
+            from klepaas_plugins.deployments.changing import Restart
 
-    yield _changing_tool(rollback_deployment, "Roll back an application", desk.targets, words=_ROLL_BACK)
+            return await Restart(place, time.time()).preview()
+        return await desk.change(kinds.RESTART, f"Restarting {app_name}", place, (ctx, wait_s, idempotency_key))
+
     yield _changing_tool(scale_application, "Scale an application", desk.targets, idempotent=True, words=_SCALE)
     yield _changing_tool(restart_application, "Restart an application", desk.targets, words=_RESTART)
+
+
+def _rollback(desk: Desk) -> Tool:
+    async def rollback_deployment(
+        app_name: AppName,
+        ctx: Context,
+        release: Annotated[int | None, Field(ge=1, description="To this release")] = None,
+        steps: Annotated[int | None, Field(ge=1, le=100, description="So many releases back; default 1")] = None,
+        commit: Annotated[str | None, _COMMIT] = None,
+        revision: Annotated[int | None, Field(ge=1, description="Only the pod template of this revision")] = None,
+        namespace: Namespace = None,
+        wait_s: WaitS = 120,
+        dry_run: DryRun = False,
+        idempotency_key: Key = None,
+        context: ContextName = None,
+    ) -> Answer:
+        """Restore an application to an earlier release, whole (configuration too), and see that it is healthy."""
+        place = await desk.place(app_name, namespace, context)
+        wanted = {"release": release, "steps": steps, "commit": commit, "revision": revision}
+        if dry_run:
+            from klepaas_plugins.deployments.going_back import GoingBack
+
+            return await GoingBack.of(desk.host, place, **wanted).preview()
+        how = (ctx, wait_s, idempotency_key)
+        return await desk.change(kinds.ROLLBACK, f"Rolling {app_name} back", place, how, **wanted)
+
+    return _changing_tool(rollback_deployment, "Roll back an application", desk.targets, words=_ROLL_BACK)
 
 
 def _reading(desk: Desk) -> Iterable[Tool]:

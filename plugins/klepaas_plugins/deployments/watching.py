@@ -23,7 +23,7 @@ from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
 
 __all__ = ["Followed", "Report", "Target", "follow", "look"]
 
-_RETRY_S = 0.5
+_RETRY_S, _LOOK_AGAIN_S = 0.5, 1.0
 
 
 @dataclass(frozen=True)
@@ -230,21 +230,25 @@ class _Follower:
         self._last = self._seen.judged(trouble)
 
     async def run(self, announcer: _Announcer) -> None:
-        """Judge each change until one decides, or until the cluster does not let us watch."""
-        loaded = True
+        """Judge each change until one decides, or until the cluster does not let us look.
+
+        Where watching alone is not allowed, looking again in short steps does.
+        """
+        loaded, looking = True, False
         while not self._decided():
             try:
                 if not loaded:
+                    looking = True
                     await self.load()
-                loaded = False
+                loaded = looking = False
                 await self._watch(announcer)
             except NotFound:
                 raise
             except KlepaasError as exc:
                 self._last = replace(self.last, trouble=exc)
-                if not exc.retryable:
+                if not exc.retryable and looking:
                     return
-                await anyio.sleep(_RETRY_S)
+                await anyio.sleep(_RETRY_S if exc.retryable else _LOOK_AGAIN_S)
 
     def _decided(self) -> bool:
         return self.last.settled or self.last.verdict.failed

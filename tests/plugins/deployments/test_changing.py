@@ -24,14 +24,25 @@ async def test_a_rollback_restores_the_whole_template(bench: Any) -> None:
     assert cause.startswith("rollback to revision 1: deploy example/app:1")
 
 
-async def test_a_rollback_without_a_number_goes_to_what_still_serves(bench: Any) -> None:
+async def test_a_rollback_goes_to_what_was_verified(bench: Any) -> None:
     await bench.deploy(replicas=2)
-    await bench.deploy(image="example/missing:2")
-    await bench.deploy(image="example/missing:3")
+    for image in ("example/missing:2", "example/missing:3"):
+        await bench.deploy(image=image, auto_rollback=False)
     said = await bench.call("rollback_deployment", app_name="web")
-    assert not said.is_error
-    assert said.facts["restored_revision"] == 1
+    assert not said.is_error, said.text
+    assert said.facts["restored_release"] == 1
     assert said.facts["state"] == "healthy"
+
+
+async def test_what_never_worked_is_no_way_back(bench: Any) -> None:
+    await bench.deploy(replicas=2)
+    for image in ("example/missing:2", "example/missing:3"):
+        failed = await bench.deploy(image=image)
+        assert failed.facts["error"]["release"] == 1, "a failure that was undone leaves no new release behind"
+    said = await bench.call("rollback_deployment", app_name="web")
+    assert said.code == "conflict"
+    assert "no earlier verified release" in said.text
+    assert bench.container()["image"] == "example/app:1"
 
 
 async def test_a_deployment_after_a_rollback_keeps_what_was_restored(bench: Any) -> None:
@@ -48,7 +59,7 @@ async def test_there_is_nothing_to_roll_back_to_after_a_first_deployment(bench: 
     await bench.deploy()
     said = await bench.call("rollback_deployment", app_name="web")
     assert said.code == "conflict"
-    assert "nothing to roll back to" in said.text
+    assert "There is no earlier verified release" in said.text
 
 
 async def test_an_unknown_revision_lists_those_there_are(bench: Any) -> None:
@@ -107,7 +118,8 @@ async def test_scaling_beyond_the_quota_fails_with_the_way_back(bench: Any) -> N
     said = await bench.call("scale_application", app_name="web", replicas=5)
     assert said.is_error
     assert "quota exceeded" in said.text
-    assert 'scale_application(app_name="web", namespace="default", replicas=1)' in said.text
+    assert "is rolled back to release 1" in said.text
+    assert bench.sandbox.get("Deployment", "web")["spec"]["replicas"] == 1
 
 
 async def test_an_autoscaler_is_not_overruled(bench: Any) -> None:
@@ -151,7 +163,7 @@ async def test_a_stateful_set_is_scaled_and_restarted(bench: Any) -> None:
     said = await bench.call("restart_application", app_name="db")
     assert not said.is_error, said.text
     assert "db in default is restarted: 2 of 2 pods ready" in said.text
-    assert (await bench.call("rollback_deployment", app_name="db")).code == "bad_request"
+    assert (await bench.call("rollback_deployment", app_name="db", revision=1)).code == "bad_request"
 
 
 async def test_what_does_not_exist_is_said_with_what_there_is(bench: Any) -> None:

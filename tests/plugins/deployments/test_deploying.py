@@ -19,6 +19,7 @@ async def test_a_first_deployment_ends_when_its_pods_are_ready(bench: Any) -> No
     assert not said.is_error
     assert "web in default is deployed: 2 of 2 pods ready, revision 1" in said.text
     assert "web.default.svc:8080" in said.text
+    assert said.facts.pop("operation").startswith("op-")
     assert said.facts == {
         "app": "web",
         "namespace": "default",
@@ -27,6 +28,7 @@ async def test_a_first_deployment_ends_when_its_pods_are_ready(bench: Any) -> No
         "replicas": 2,
         "image": "example/app:1",
         "revision": 1,
+        "release": 1,
     }
     assert bench.container()["readinessProbe"]["httpGet"]["path"] == "/healthz"
     service = bench.sandbox.get("Service", "web")
@@ -40,7 +42,8 @@ async def test_progress_tells_how_many_pods_are_ready(bench: Any) -> None:
     said = await bench.deploy(image="example/slow:1", replicas=3)
     assert not said.is_error
     assert said.progress
-    assert said.progress[0] == "0 of 3 pods ready"
+    assert "apply Deployment web" in said.progress
+    assert "0 of 3 pods ready" in said.progress
 
 
 async def test_an_application_without_a_port_has_neither_service_nor_probe(bench: Any) -> None:
@@ -164,12 +167,11 @@ async def test_what_the_credentials_do_not_allow_is_said_and_nothing_is_stored(b
     assert bench.sandbox.get("Service", "web") is None
 
 
-async def test_a_refused_watch_does_not_make_the_deployment_fail(bench: Any) -> None:
+async def test_where_watching_is_refused_looking_again_does(bench: Any) -> None:
     bench.sandbox.deny("watch", "*")
-    said = await bench.deploy(image="example/slow:1", wait_s=5)
+    said = await bench.deploy(image="example/slow:1")
     assert not said.is_error
-    assert "Watching it did not work" in said.text
-    assert "get_deployment_status" in said.text
+    assert "is deployed" in said.text
 
 
 async def test_pods_that_may_not_be_read_do_not_make_a_stored_change_an_error(bench: Any) -> None:
@@ -213,17 +215,18 @@ async def test_a_dry_run_of_a_first_deployment_lists_what_it_would_create(bench:
     assert bench.sandbox.get("Deployment", "web") is None
 
 
-async def test_without_waiting_the_answer_says_how_to_look_again(bench: Any) -> None:
-    said = await bench.deploy(image="example/slow:1", wait_s=0)
+async def test_without_waiting_the_answer_says_how_to_wait(bench: Any) -> None:
+    with anyio.fail_after(5):
+        said = await bench.deploy(image="example/unready:1", wait_s=0)
     assert not said.is_error
-    assert "is applied and still rolling out" in said.text
-    assert 'get_deployment_status(app_name="web", namespace="default")' in said.text
+    assert said.facts["state"] == "running"
+    assert "Deploying example/unready:1 as web is under way" in said.text
+    assert f'get_operation(operation_id="{said.facts["operation"]}", wait_s=60)' in said.text
 
 
-async def test_when_the_time_is_over_the_answer_is_no_failure(bench: Any) -> None:
-    said = await bench.deploy(image="example/slow:1", replicas=2, wait_s=0)
-    assert said.facts["state"] == "rolling out"
-    assert "0 of 2 pods ready" in said.text
+async def test_what_is_refused_is_said_at_once_although_nobody_waits(bench: Any) -> None:
+    said = await bench.deploy(namespace="nope", wait_s=0)
+    assert said.code == "not_found"
 
 
 async def test_a_second_change_of_the_same_application_is_refused_while_the_first_runs(bench: Any) -> None:
@@ -240,7 +243,7 @@ async def test_a_second_change_of_the_same_application_is_refused_while_the_firs
             second = await bench.deploy(image="example/app:2")
             other = await bench.deploy(name="other")
     assert second.code == "conflict"
-    assert "is being changed by another call (deploy_application" in second.text
+    assert "Deploying example/slow:1 as web is under way (operation op-" in second.text
     assert not other.is_error
     assert not answers[0].is_error
     assert not (await bench.deploy(image="example/app:2")).is_error, "the application is free again"
@@ -284,7 +287,7 @@ async def test_a_client_that_leaves_ends_the_waiting_and_not_the_change(bench: A
     assert bench.container()["image"] == "example/unready:1"
     with anyio.fail_after(10):
         while (said := await bench.deploy(image="example/app:2")).is_error:
-            assert "is being changed" in said.text
+            assert "is under way" in said.text
     assert said.facts["state"] == "healthy"
 
 

@@ -1,4 +1,4 @@
-"""Deployments that fail: the answer names the cause with its evidence, what serves now, and the way back."""
+"""Deployments that fail: the answer names the cause with its evidence, and what was there before is there again."""
 
 from typing import Any
 
@@ -16,15 +16,27 @@ async def test_a_crash_names_container_exit_code_and_last_log_lines(bench: Any) 
     assert said.is_error
     assert said.code == "conflict"
     first, rest = said.text.split("\n", 1)
-    assert first.startswith("Deployment of web in default failed: container web of pod web-")
+    back = "Deployment of web in default failed and is rolled back to release 1 (example/app:1), verified after "
+    assert first.startswith(back)
+    assert "container web of pod web-" in first
     assert "CrashLoopBackOff (exit code 1" in first or "Error (exit code 1" in first
-    assert 'rollback_deployment(app_name="web", namespace="default", revision=1) (example/app:1)' in first
     assert "could not connect to postgres at db:5432" in rest
-    assert "Now: the old revision 1 (example/app:1) serves with 2 pods" in rest
-    assert "Changed: image: example/app:1 -> example/crash:2" in rest
-    error = said.facts["error"]
-    assert (error["container"], error["exit_code"], error["previous_revision"]) == ("web", 1, 1)
+    assert "Changed: Deployment web: image: example/app:1 -> example/crash:2" in rest
+    assert "restored Deployment web" in rest
+    found = {name: said.facts["error"][name] for name in ("state", "container", "exit_code", "release")}
+    assert found == {"state": "rolled back", "container": "web", "exit_code": 1, "release": 1}
+    assert bench.container()["image"] == "example/app:1"
     assert len(said.text) < 1500
+
+
+async def test_a_failure_is_left_in_place_where_that_is_asked_for(bench: Any) -> None:
+    await bench.deploy(replicas=2)
+    said = await bench.deploy(image="example/crash:2", auto_rollback=False)
+    assert said.is_error
+    assert said.text.startswith("Deployment of web in default failed: container web of pod web-")
+    assert "Now: the old revision 1 (example/app:1) serves with 2 pods" in said.text
+    assert 'rollback_deployment(app_name="web", namespace="default", release=1)' in said.text
+    assert bench.container()["image"] == "example/crash:2"
 
 
 async def test_a_missing_image_is_named_without_waiting_for_a_deadline(bench: Any) -> None:
@@ -33,7 +45,7 @@ async def test_a_missing_image_is_named_without_waiting_for_a_deadline(bench: An
     assert said.facts["error"]["reason"] in ("ErrImagePull", "ImagePullBackOff")
     assert "registry.example/team/missing:9: not found" in said.text
     assert "Check the image's name and tag" in said.text
-    assert "there is no earlier revision to go back to" in said.text
+    assert "It stays as it is. There is no earlier verified release to go back to." in said.text
     assert "Now: no pod serves" in said.text
 
 
@@ -44,12 +56,10 @@ async def test_a_pod_that_never_gets_ready_fails_with_what_its_probe_met(bench: 
     assert "timed out" not in said.text
 
 
-async def test_before_the_deadline_an_unready_pod_is_explained_but_no_failure(bench: Any) -> None:
-    said = await bench.deploy(image="example/unready:1", port=8080, wait_s=1)
+async def test_before_the_deadline_an_unready_pod_is_no_failure(bench: Any) -> None:
+    said = await bench.deploy(image="example/unready:1", port=8080, wait_s=0)
     assert not said.is_error
-    assert "still rolling out: 0 of 1 pods ready" in said.text
-    assert "So far: container web of pod web-" in said.text
-    assert "Readiness probe failed" in said.text
+    assert "is under way: 0 of 1 pods ready" in said.text
 
 
 async def test_out_of_memory_is_named_with_what_to_raise(bench: Any) -> None:
@@ -91,11 +101,11 @@ async def test_a_quota_that_allows_no_more_pods_is_named_with_its_numbers(bench:
 
 async def test_a_failed_revision_is_remembered_and_not_gone_back_to(bench: Any) -> None:
     await bench.deploy(image="example/app:1")
-    await bench.deploy(image="example/crash:2")
+    await bench.deploy(image="example/crash:2", auto_rollback=False)
     await bench.deploy(image="example/app:3")
     said = await bench.call("rollback_deployment", app_name="web")
     assert not said.is_error, said.text
-    assert said.facts["restored_revision"] == 1
+    assert said.facts["restored_release"] == 1
     status = await bench.call("get_deployment_status", app_name="web")
     assert "example/crash:2" in status.text
     assert "failed: " in status.text
@@ -111,7 +121,7 @@ async def test_a_revision_that_works_after_all_is_no_longer_remembered_as_failed
 
 async def test_the_status_of_a_failed_deployment_needs_no_second_question(bench: Any) -> None:
     await bench.deploy(replicas=2, port=8080)
-    await bench.deploy(image="example/crash:2")
+    await bench.deploy(image="example/crash:2", auto_rollback=False)
     said = await bench.call("get_deployment_status", app_name="web")
     assert said.facts["state"] == "failed"
     assert said.facts["previous_revision"] == 1

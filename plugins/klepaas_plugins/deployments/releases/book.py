@@ -20,7 +20,7 @@ from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseSt
 from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step, carry_out, plan_restore, try_out
 from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 from klepaas_plugins.deployments.releases.storing import Shelf, Store
-from klepaas_plugins.deployments.rollout import Phase, phase
+from klepaas_plugins.deployments.rollout import Phase, counts, phase
 from klepaas_plugins.deployments.rollout import Snapshot as Seen
 
 __all__ = ["Drift", "Releases"]
@@ -162,7 +162,7 @@ class Releases:
         """A release of what runs now, before something changes it: the newest one if that is it, else a new one.
 
         So whatever fails can be undone exactly, also where somebody changed the application outside klepaas. It counts
-        as verified when the workloads are healthy as they are found.
+        as verified when the workloads serve as they are found.
 
         Args:
             principal: On whose behalf.
@@ -400,8 +400,19 @@ def _commit(snapshot: Snapshot) -> str | None:
 
 
 def _is_healthy(snapshot: Snapshot) -> bool:
-    """Whether every workload is healthy, or stopped, as its own status says."""
+    """Whether every workload serves with the template that it has now, as its own status says.
+
+    Fewer pods than wanted are no reason against it: a node may be away. A rollout that is under way is one.
+    """
     from klepaas_plugins.deployments.applications import KINDS
 
-    there = [(key[0], item) for key, item in snapshot.live.items() if key[0] in KINDS]
-    return all(phase(Seen(kind, item)) in (Phase.HEALTHY, Phase.STOPPED) for kind, item in there)
+    there = [Seen(key[0], item) for key, item in snapshot.live.items() if key[0] in KINDS]
+    return bool(there) and all(_serves(seen) for seen in there)
+
+
+def _serves(seen: Seen) -> bool:
+    if phase(seen) in (Phase.HEALTHY, Phase.STOPPED):
+        return True
+    numbers = counts(seen.kind, seen.workload)
+    whole = numbers.observed and numbers.updated == numbers.total and numbers.available > 0
+    return whole and phase(seen) is not Phase.FAILED

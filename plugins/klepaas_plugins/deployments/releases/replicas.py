@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from klepaas_plugins.deployments.objects import Object, at, when
+from klepaas_plugins.deployments.objects import Object, at
 from klepaas_plugins.deployments.releases.model import Snapshot, key_of, title_of
 
 __all__ = ["settle_replicas"]
@@ -41,14 +41,11 @@ def _with(item: dict[str, Any], replicas: int) -> dict[str, Any]:
 
 
 def _is_scaled(item: Object | None) -> bool:
-    """Whether the number of pods was set last by scaling, not by a deployment.
+    """Whether the number of pods was set by scaling; a deployment that names a number takes that away.
 
     Source: Kubernetes, "Server-Side Apply": a manager of the scale subresource owns `spec.replicas`.
     """
-    owners = [
-        (when(entry.get("time")), bool(entry.get("subresource") == "scale"))
+    return any(
+        entry.get("subresource") == "scale" and "f:replicas" in (at(entry, "fieldsV1", "f:spec") or {})
         for entry in at(item, "metadata", "managedFields") or ()
-        if "f:replicas" in (at(entry, "fieldsV1", "f:spec") or {})
-    ]
-    known = [(moment, scaled) for moment, scaled in owners if moment is not None]
-    return max(known)[1] if known else False
+    )

@@ -86,10 +86,10 @@ class Yard:
     async def releases(self, app_name: str = "web", **settings: Any) -> Releases:
         return Releases(await self.place(app_name), ReleaseSettings(**settings))
 
-    async def apply(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Apply as klepaas."""
+    async def apply(self, body: dict[str, Any], manager: str = "klepaas") -> dict[str, Any]:
+        """Apply, as klepaas or as somebody else."""
         cluster = await self.clusters.cluster(None)
-        return await cluster.apply(body, force=True)
+        return await cluster.apply(body, force=True, field_manager=manager)
 
     def change(self, kind: str, name: str, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change an object as somebody else would."""

@@ -1,0 +1,115 @@
+"""Between a tool and its operation: putting it on record, waiting for it, and answering as it ended.
+
+A caller that leaves changes nothing: the operation is the server's. What it answers is what `get_operation` would.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import anyio
+from fastmcp import Context
+
+from klepaas.errors import Conflict
+from klepaas.operations import Operations, State
+from klepaas.output import Answer
+from klepaas.principals import current_principal
+
+__all__ = ["Asking", "OperationFailed"]
+
+# What is refused is mostly refused by then, and is better said in the answer than with the next question.
+_SHORTEST_WAIT_S = 0.8
+
+
+class OperationFailed(Conflict):
+    """An operation ended badly.
+
+    Args:
+        error: What the operation kept of the failure.
+        facts: Small values for a program, merged into the structured error.
+    """
+
+    _code: ClassVar[str] = Conflict.code
+
+    def __init__(self, error: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        what, next_step = error.get("what"), error.get("next_step")
+        super().__init__(
+            str(what or error.get("message") or "It failed"),
+            next_step=str(next_step) if what and next_step else None,
+            retry_after_s=error.get("retry_after_s"),
+            details=error.get("details"),
+        )
+        self.code = str(error.get("code") or Conflict.code)  # type: ignore[misc]
+        self.facts = dict(facts)
+        self._kept = dict(error)
+
+    def structured(self) -> dict[str, Any]:
+        """The structured error with the operation's facts."""
+        return {**self.facts, **super().structured(), "retryable": bool(self._kept.get("retryable"))}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One call of a tool that makes an operation.
+
+    Attributes:
+        operations: Carries operations out.
+        context: FastMCP's, for progress.
+        wait_s: Longest wait for the end, in seconds.
+        idempotency_key: The caller's. None: it has none.
+    """
+
+    operations: Operations
+    context: Context
+    wait_s: float
+    idempotency_key: str | None = None
+
+    async def carried_out(self, kind: str, target: str, title: str, request: Mapping[str, Any]) -> Answer:
+        """Have it done, and answer how it went or how far it is.
+
+        Args:
+            kind: The operation's kind.
+            target: What it works on.
+            title: What it does, in a few words.
+            request: What is asked for.
+
+        Raises:
+            KlepaasError: It was refused, or failed.
+        """
+        begun = await self.operations.submit(
+            kind,
+            target=target,
+            title=title,
+            request=request,
+            principal=current_principal(),
+            idempotency_key=self.idempotency_key,
+        )
+        heard: list[str] = []
+
+        async def report(done: float, total: float, line: str) -> None:
+            heard.append(line)
+            await self._report(done, total, line)
+
+        operation = await self.operations.wait(begun.id, max(self.wait_s, _SHORTEST_WAIT_S), report)
+        if operation.outcome is not None:
+            return _answer(operation.outcome.text, operation.outcome.facts, operation.outcome.error, operation.state)
+        # The journal hears of progress a little later.
+        line = f": {heard[-1]}" if heard else ""
+        text = (
+            f"{operation.title} is under way{line}.\n"
+            f'It goes on by itself; get_operation(operation_id="{operation.id}", wait_s=60) waits for its end.'
+        )
+        return Answer(text, {"operation": operation.id, "state": str(operation.state)})
+
+    async def _report(self, done: float, total: float, line: str) -> None:
+        # A client that no longer listens must not end the wait.
+        try:
+            await self.context.report_progress(done, total or None, line)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            return
+
+
+def _answer(text: str, facts: Mapping[str, Any], error: Mapping[str, Any] | None, state: State) -> Answer:
+    if error is not None:
+        raise OperationFailed(error, facts)
+    return Answer(text, {"state": str(state), **facts})

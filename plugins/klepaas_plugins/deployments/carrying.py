@@ -1,0 +1,389 @@
+"""Carrying a change of an application out, as an operation that survives its process.
+
+    plan -> baseline release -> each effect, a step -> release, pending -> health gate -> verified
+                                                                              `-> failed -> last verified release again
+
+Every attempt runs through this from the start: what is done is on record (`Run.step`), and what was decided is in the
+operation's notes, so that no later attempt decides again. It rolls back once at most, and never rolls back a rollback.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from klepaas.errors import Forbidden, KlepaasError
+from klepaas.host import Host
+from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome, State
+from klepaas_plugins.deployments.applying import find
+from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
+from klepaas_plugins.deployments.outcome import Undone, Words
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import Change, Planned, WorkloadName
+from klepaas_plugins.deployments.releases import (
+    Cause,
+    Release,
+    Releases,
+    ReleaseSettings,
+    ReleaseState,
+    Restored,
+    Snapshot,
+    Step,
+)
+from klepaas_plugins.deployments.rollout import missed_deadline
+from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.verifying import Failure, Gated, gate
+
+if TYPE_CHECKING:
+    from klepaas.operations import Run
+
+__all__ = ["Carrier"]
+
+_MOST_CHANGES, _MOST_RESTORINGS = 12, 3
+
+# Gets what an earlier attempt has chosen; empty in the first one.
+Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
+
+
+async def _not_found() -> None:
+    """A look-up for what may as well be done again."""
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """One change.
+
+    Attributes:
+        place: Where the application is.
+        run: The operation's attempt.
+        releases: The application's releases.
+        settings: How a rollout is judged.
+        cause: What makes the release.
+        auto_rollback: Whether a failure is rolled back.
+        plan: Looks what the change would do.
+        unrecorded: What was there before and could not be recorded in the cluster; this process alone knows it.
+    """
+
+    place: Place
+    run: "Run"
+    releases: Releases
+    settings: RolloutSettings
+    cause: Cause
+    auto_rollback: bool
+    plan: Plan
+    unrecorded: list[Release] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, host: Host, place: Place, run: "Run", cause: Cause, plan: Plan, *, auto_rollback: bool) -> "Carrier":
+        """One change, with the settings and releases of a host.
+
+        Args:
+            host: The settings and shared services.
+            place: Where the application is.
+            run: The operation's attempt.
+            cause: What makes the release.
+            plan: Looks what the change would do.
+            auto_rollback: Whether a failure is rolled back.
+        """
+        releases = Releases(place, ReleaseSettings.of(host))
+        return cls(place, run, releases, RolloutSettings.of(host), cause, auto_rollback, plan)
+
+    async def carry_out(self) -> Outcome:
+        """The change, or the rest of it.
+
+        Raises:
+            KlepaasError: It was refused before anything was changed, or is to be tried again.
+            Interrupted: It must stop here.
+        """
+        failure = self._noted_failure()
+        if failure is not None:
+            return await self._undo(failure)
+        begun = await self._begin()
+        failure = await self._apply(begun)
+        if failure is None:
+            gated = await self._gate()
+            if gated.verified:
+                return await self._verified(gated)
+            if gated.failure is None:
+                return await self._undecided(gated)
+            failure = gated.failure
+        await self.run.note(failure=failure.as_json())
+        return await self._undo(failure)
+
+    async def leave_in_order(self, reason: Interrupted) -> Outcome:
+        """After a cancel, the deadline, or too many attempts: back to what was there, unless nothing was done.
+
+        Args:
+            reason: Why it was stopped.
+
+        Raises:
+            KlepaasError: It is to be tried again.
+            Interrupted: It must stop here.
+        """
+        cancelled = isinstance(reason, OperationCancelled)
+        if "change" not in self.run.notes:
+            what = f"{self.run.operation.title} was stopped: {reason}"
+            text = f"{what}. Nothing was changed."
+            return Outcome(State.CANCELLED if cancelled else State.FAILED, text, {"state": "cancelled"})
+        failure = self._noted_failure() or await self._why_stopped(reason)
+        await self.run.note(failure=failure.as_json(), cancelled=bool(self.run.notes.get("cancelled")) or cancelled)
+        return await self._undo(failure)
+
+    # What was decided.
+
+    @property
+    def _change(self) -> Change:
+        return Change.from_json(self.run.notes["change"])
+
+    def _noted_failure(self) -> Failure | None:
+        noted = self.run.notes.get("failure")
+        return None if noted is None else Failure(**noted)
+
+    def _words(self, changed: list[str] | None = None) -> Words:
+        return Words(self.place, self._change, self.run.operation.id, changed or ())
+
+    # The change itself.
+
+    async def _begin(self) -> Planned:
+        """The plan; what it says is noted before the first effect."""
+        noted = self.run.notes
+        await self.run.report(0, 0, "looking at what it changes")
+        planned = await self.plan(noted.get("pins") or {})
+        if "change" in noted:
+            return planned
+        effects = [effect.name for effect in planned.needed]
+        baseline = back = None
+        if effects or planned.restores is not None:
+            self.run.check()
+            baseline, back = await self._before()
+        missed = {name: missed_deadline(item) for name, item in planned.before.items()}
+        await self.run.note(
+            change=planned.change.as_json(),
+            effects=effects,
+            pins=dict(planned.pins),
+            workloads=[list(workload) for workload in planned.workloads],
+            missed={name: moment for name, moment in missed.items() if moment and planned.change.stored},
+            back=None if back is None else back.number,
+            baseline=None if baseline is None else baseline.number,
+            began_at=time.time(),
+        )
+        return planned
+
+    async def _before(self) -> tuple[Release | None, Release | None]:
+        """What is there now, put on record, and what a failure goes back to."""
+        baseline = await self.releases.ensure_baseline(self.run.operation.principal.name)
+        if baseline is not None and baseline.state is ReleaseState.VERIFIED:
+            if not baseline.number:
+                self.unrecorded.append(baseline)
+            return baseline, baseline
+        try:
+            return baseline, await self.releases.last_verified()
+        except Forbidden:
+            return baseline, None
+
+    async def _apply(self, planned: Planned) -> Failure | None:
+        """Every effect; why it failed half-way, where it did."""
+        done = 0
+        effects = {effect.name: effect for effect in planned.effects}
+        names: list[str] = list(self.run.notes["effects"])
+        try:
+            if planned.restores is not None:
+                await self.releases.restore(planned.restores, step=self._step("roll back"))
+            for name in names:
+                await self.run.report(done, len(names), name)
+                effect = effects[name]
+                await self.run.step(name, effect.do, find=effect.find)
+                done += 1
+        except KlepaasError as exc:
+            if exc.retryable or (not done and planned.restores is None):
+                raise
+            return Failure(f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code})
+        return None
+
+    def _step(self, stage: str) -> Step:
+        """The operation's step, under names of a stage's own: the same object may be restored twice."""
+
+        async def step(name: str, do: Any, *, find: Any = None) -> dict[str, Any]:
+            await self.run.report(0, 0, f"{stage}: {name}")
+            return await self.run.step(f"{stage}: {name}", do, find=find)
+
+        return step
+
+    async def _gate(self) -> Gated:
+        await self._record(ReleaseState.PENDING)
+        noted = self.run.notes
+        workloads = [(kind, name) for kind, name in noted["workloads"]]
+        return await gate(
+            self.place,
+            workloads,
+            self.settings,
+            self.run.report,
+            limit_s=self.run.seconds_left,
+            missed_before=noted["missed"],
+        )
+
+    async def _record(self, state: ReleaseState) -> None:
+        """The release as it is now; once an operation."""
+        change = self._change
+        if not change.stored or "release" in self.run.notes:
+            return
+        operation = self.run.operation
+
+        async def do() -> dict[str, Any]:
+            snapshot = await self.releases.capture()
+            release = await self.releases.record(
+                snapshot,
+                principal=operation.principal.name,
+                operation_id=operation.id,
+                cause=self.cause,
+                state=state,
+            )
+            return {"release": release.number, "unrecorded": release.unrecorded}
+
+        recorded = await self.run.step("record the release", do, find=_not_found)
+        await self.run.note(release=recorded["release"], unrecorded=recorded["unrecorded"])
+
+    async def _mark(self, state: ReleaseState, reason: str | None = None) -> Release | None:
+        number = self.run.notes.get("release")
+        if not number:
+            return None
+        release = await self.releases.get(number)
+
+        async def do() -> None:
+            await self.releases.mark(release, state, reason)
+
+        await self.run.step(f"mark the release {state}", do, find=_not_found)
+        return release
+
+    async def _verified(self, gated: Gated) -> Outcome:
+        release = await self._mark(ReleaseState.VERIFIED)
+        unrecorded = self.run.notes.get("unrecorded")
+        notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
+        return self._words().verified(gated, release, notes)
+
+    async def _undecided(self, gated: Gated) -> Outcome:
+        """Neither alive nor dead: its time is over, or it cannot be seen."""
+        if gated.trouble is None:
+            self.run.check()
+            raise DeadlinePassed("its deadline is over")
+        return await self._words().unseen(gated)
+
+    # Going back.
+
+    async def _why_stopped(self, reason: Interrupted) -> Failure:
+        """What was wrong when it was stopped."""
+        if isinstance(reason, OperationCancelled):
+            return Failure("it was cancelled", facts={"reason": "cancelled"})
+        workloads = [(kind, name) for kind, name in self.run.notes["workloads"]]
+        seen = await gate(
+            self.place, workloads, self.settings, self.run.report, limit_s=0, missed_before=self.run.notes["missed"]
+        )
+        if seen.failure is not None:
+            return seen.failure
+        cause = seen.followed.verdict.cause if seen.followed else None
+        so_far = f"; so far {cause.text}" if cause else ""
+        return Failure(f"{reason}{so_far}", facts={"reason": "deadline"})
+
+    async def _undo(self, failure: Failure) -> Outcome:
+        """Back to the last verified release, where there is one and that is wanted."""
+        await self._record(ReleaseState.FAILED)
+        changed = await self._changed_fields()
+        await self._mark(ReleaseState.FAILED, failure.what)
+        words, number = self._words(changed), self.run.notes.get("back")
+        cancelled = bool(self.run.notes.get("cancelled"))
+        reason_to_leave = self._reason_to_leave(failure, number)
+        if reason_to_leave is not None:
+            return words.left(failure, reason_to_leave)
+        undone = await self._restored(await self._release(int(number or 0)))
+        if undone.failure is not None:
+            return words.not_rolled_back(failure, undone)
+        return words.rolled_back(failure, undone, cancelled=cancelled)
+
+    def _reason_to_leave(self, failure: Failure, back: int | None) -> str | None:
+        """Why it is not rolled back, and what a person can do. None: it is."""
+        if not self._change.stored:
+            return "Nothing was changed by this call."
+        if failure.gone:
+            return "It is not brought back, since somebody deleted it."
+        if back is None or (back == 0 and not self.unrecorded):
+            return "There is no earlier verified release to go back to."
+        if not self.auto_rollback:
+            return f"Go back with {self.place.call('rollback_deployment', release=back)}."
+        return None
+
+    async def _changed_fields(self) -> list[str]:
+        """What differs from the last verified release; kept, because after the rollback nothing does."""
+        if "changed" not in self.run.notes:
+            number, found = self.run.notes.get("back"), []
+            if number is not None and self._change.stored:
+                found = await self._differences(number)
+            await self.run.note(changed=found)
+        return list(self.run.notes["changed"])
+
+    async def _differences(self, number: int) -> list[str]:
+        try:
+            release = await self._release(number)
+            return (await self.releases.diff(release)).lines()[:_MOST_CHANGES]
+        except KlepaasError as exc:
+            if exc.retryable:
+                raise
+            return []
+
+    async def _release(self, number: int) -> Release:
+        """A release, with what it holds."""
+        release = await self.releases.get(number) if number else self.unrecorded[0]
+        return replace(release, snapshot=await self.releases.load(release))
+
+    async def _restored(self, release: Release) -> Undone:
+        await self.run.report(0, 0, f"rolling back to {release.text}")
+        began = time.monotonic()
+        try:
+            restored = await self._put_back(release)
+        except KlepaasError as exc:
+            if exc.retryable:
+                raise
+            return Undone(release, failure=exc.line)
+        gated = await self._gate_again(release)
+        lines = (restored.text, *restored.notes)
+        if not gated.verified:
+            why = gated.failure.what if gated.failure else "it did not come to life in time"
+            return Undone(release, lines, why)
+        live = gated.followed.snapshot.workload if gated.followed else {}
+        revision = annotation(live, REVISION)
+        took_s = time.monotonic() - began
+        return Undone(release, lines, None, int(revision) if revision else None, took_s)
+
+    async def _put_back(self, release: Release) -> Restored:
+        """Restore every object; a foreign change meanwhile is not run over."""
+        expected = None
+        number = self.run.notes.get("release")
+        if number and release.snapshot is not None and not release.snapshot.autoscaled:
+            expected = await self.releases.load(await self.releases.get(number))
+        return await self.releases.restore(release, self._step("undo"), expected=expected)
+
+    async def _gate_again(self, release: Release) -> Gated:
+        """Whether the restored release lives, and is still what was restored: a late request may have come in."""
+        workloads = [
+            (str(item["kind"]), name_of(item)) for item in (release.snapshot or Snapshot("", "", ())).workloads
+        ]
+        for number in range(1, _MOST_RESTORINGS + 1):
+            # The controller leaves that condition in place when a change goes back to pods that exist.
+            missed = await self._missed_now(workloads)
+            limit_s, report = self.run.seconds_left, self.run.report
+            gated = await gate(
+                self.place, workloads, self.settings, report, limit_s=limit_s, missed_before=missed
+            )  # fmt: skip
+            if not gated.verified or not (await self.releases.plan(release)).count:
+                return gated
+            await self.releases.restore(release, self._step(f"undo again ({number})"))
+        return gated
+
+    async def _missed_now(self, workloads: list[WorkloadName]) -> dict[str, str]:
+        """When the rollouts that are being left missed their deadline."""
+        found: dict[str, str] = {}
+        for kind, name in workloads:
+            live = await find(self.place.cluster, f"{kind.lower()}s.apps", name, self.place.namespace)
+            moment = missed_deadline(live) if live else None
+            if moment:
+                found[f"{kind}/{name}"] = moment
+        return found

@@ -1,0 +1,113 @@
+"""Rolling back: to a release where there are any, whole, and otherwise to a revision that the cluster keeps.
+
+Which release is meant is `releases.choosing`'s affair; a revision is named by its number, or is what is left where no
+release was recorded, and restores a pod template alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from klepaas.errors import BadRequest, Conflict, Forbidden
+from klepaas.host import Host
+from klepaas.output import Answer
+from klepaas_plugins.deployments.changing import ToRevision
+from klepaas_plugins.deployments.objects import name_of
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
+from klepaas_plugins.deployments.releases.choosing import Choice
+
+__all__ = ["GoingBack"]
+
+
+@dataclass(frozen=True)
+class GoingBack:
+    """One rollback.
+
+    Attributes:
+        place: Where the application is.
+        releases: Its releases.
+        release: To this release. None: not so.
+        steps: So many releases back. None: not so.
+        commit: To the release of this commit. None: not so.
+        revision: To this revision of the Deployment. None: not so.
+    """
+
+    place: Place
+    releases: Releases
+    release: int | None = None
+    steps: int | None = None
+    commit: str | None = None
+    revision: int | None = None
+
+    @classmethod
+    def of(cls, host: Host, place: Place, **wanted: Any) -> "GoingBack":
+        """One rollback, with the releases that the settings say.
+
+        Args:
+            host: The settings and shared services.
+            place: Where the application is.
+            wanted: To what.
+        """
+        return cls(place, Releases(place, ReleaseSettings.of(host)), **wanted)
+
+    async def preview(self) -> Answer:
+        """What it would change.
+
+        Raises:
+            KlepaasError: It would be refused; the error says why.
+        """
+        choice = await self._choice({})
+        if choice is None:
+            return await ToRevision(self.place, self.revision).preview()
+        plan = await self.releases.plan(choice.release)
+        head = f"Dry run, nothing was stored. Rollback of {self.place.text} to {choice.release.text} would:"
+        lines = [f"  {line}" for line in plan.lines()] or ["  change nothing"]
+        return Answer("\n".join([head, *lines, *plan.notes, *choice.notes]), {"dry_run": True, "changes": plan.count})
+
+    async def planned(self, pins: Mapping[str, Any]) -> Planned:
+        """The change.
+
+        Args:
+            pins: What an earlier attempt has chosen; empty where none has.
+
+        Raises:
+            KlepaasError: It is refused; the error says why.
+        """
+        choice = None if "replicaset" in pins else await self._choice(pins)
+        if choice is None:
+            return await ToRevision(self.place, self.revision, pins.get("replicaset")).planned()
+        release = choice.release
+        snapshot = await self.releases.load(release)
+        workloads = tuple((str(item["kind"]), name_of(item)) for item in snapshot.workloads)
+        change = Change(
+            "Rollback",
+            f"is back at {release.text}",
+            notes=choice.notes,
+            facts={"restored_release": release.number},
+        )
+        return Planned(change, workloads, restores=release, pins={"release": release.number})
+
+    async def _choice(self, pins: Mapping[str, Any]) -> Choice | None:
+        """The release to go back to. None: a revision is meant, or all that there is."""
+        if self.revision is not None:
+            if any(wish is not None for wish in (self.release, self.steps, self.commit)):
+                raise BadRequest("A rollback goes to a revision or to a release", next_step="Name one of them")
+            return None
+        asked = self.release is not None or self.steps is not None or self.commit is not None
+        try:
+            number = pins.get("release", self.release)
+            wanted = (None, None) if "release" in pins else (self.steps, self.commit)
+            return await self.releases.choose(number=number, steps=wanted[0], commit=wanted[1])
+        except (Forbidden, Conflict):
+            if asked or pins or await self._are_there_releases():
+                raise
+            return None
+
+    async def _are_there_releases(self) -> bool:
+        """Whether klepaas knows this application's history; if so, what it never saw work is no way back."""
+        try:
+            return bool(await self.releases.list())
+        except Forbidden:
+            return False

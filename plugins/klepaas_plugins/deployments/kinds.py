@@ -1,0 +1,168 @@
+"""Deploy, rollback, scale and restart as kinds of operations: what each keeps of a request, and who may take it up.
+
+A request names the cluster itself (`Clusters.identity`), not only its context: another process takes up what was left
+only where it reaches the very same cluster, whatever its contexts are called.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from klepaas.agents import Agents, DeploymentRequest
+from klepaas.errors import KlepaasError, NotFound, Unavailable
+from klepaas.host import Host
+from klepaas.notifications import Notifications
+from klepaas.operations import Interrupted, Kind, OperationCancelled, Outcome, State
+from klepaas_plugins.deployments.place import Place, place_of
+from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.telling import tell
+from klepaas_plugins.kubernetes.client import Clusters
+
+if TYPE_CHECKING:
+    from klepaas.operations import Run
+    from klepaas_plugins.deployments.carrying import Carrier
+
+__all__ = ["DEPLOY", "RESTART", "ROLLBACK", "SCALE", "kinds", "place_again", "target_text"]
+
+DEPLOY, ROLLBACK, SCALE, RESTART = "deploy", "rollback", "scale", "restart"
+Request = Mapping[str, Any]
+
+
+async def target_text(clusters: Clusters, place: Place) -> str:
+    """What an operation works on, in words that mean the same in every process."""
+    return f"{await clusters.identity(place.cluster.context)}/{place.namespace}/{place.app_name}"
+
+
+async def place_again(clusters: Clusters, target: str, context: str | None) -> Place | None:
+    """The place that another call, or another process, has named.
+
+    Args:
+        clusters: The clusters that can be reached from here.
+        target: As `target_text` gave it.
+        context: What the context was called there. None: it was the default one.
+
+    Returns:
+        The place, by whatever context leads to the same cluster. None: none does.
+    """
+    identity, namespace, app_name = target.rsplit("/", 2)
+    for name in dict.fromkeys([context, *(info.name for info in await clusters.known())]):
+        try:
+            if await clusters.identity(name) == identity:
+                return await place_of(clusters, app_name, namespace, name)
+        except KlepaasError:
+            continue
+    return None
+
+
+def kinds(host: Host) -> Iterable[Kind]:
+    """The kinds, for one host.
+
+    Args:
+        host: The settings and shared services.
+    """
+    deadline_s = RolloutSettings.of(host).deadline_s
+    agents = _OfAgents(Agents.of(host), Notifications.of(host))
+    yield Kind(DEPLOY, agents.run, deadline_s, takes=agents.takes, tidy=agents.tidy)
+    for name, carrier in ((ROLLBACK, _rollback), (SCALE, _scaling), (RESTART, _restart)):
+        work = _OfCluster(host, Clusters.of(host), carrier)
+        yield Kind(name, work.run, deadline_s, takes=work.takes, tidy=work.tidy)
+
+
+@dataclass(frozen=True)
+class _OfAgents:
+    """Deployments: an agent's affair."""
+
+    agents: Agents
+    notifications: Notifications
+
+    async def takes(self, request: Request) -> bool:
+        agent, wanted = self.agents.named(request["agent"]), DeploymentRequest.from_json(request["wanted"])
+        if agent is None or not agent.accepts(wanted):
+            return False
+        place = str(request["place"])
+        return await agent.reaches(place) or await agent.place(wanted) == place
+
+    async def run(self, run: "Run") -> Outcome:
+        agent, wanted = self._of(run)
+        return self._told(await agent.deploy(wanted, run))
+
+    async def tidy(self, run: "Run", reason: Interrupted) -> Outcome:
+        agent, wanted = self._of(run)
+        outcome = await agent.leave_in_order(wanted, run, reason)
+        if outcome is None:
+            state = State.CANCELLED if isinstance(reason, OperationCancelled) else State.FAILED
+            return Outcome(state, f"{run.operation.title} was stopped: {reason}. What was done by then stays.")
+        return self._told(outcome)
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        tell(self.notifications, DEPLOY, outcome)
+        return outcome
+
+    def _of(self, run: "Run") -> tuple[Any, DeploymentRequest]:
+        request = run.operation.request
+        agent = self.agents.named(request["agent"])
+        if agent is None:
+            raise Unavailable(f"The deployment agent {request['agent']} is not active here")
+        return agent, DeploymentRequest.from_json(request["wanted"])
+
+
+@dataclass(frozen=True)
+class _OfCluster:
+    """The other changes of an application in a cluster."""
+
+    host: Host
+    clusters: Clusters
+    carrier: "Callable[[Host, Place, Run], Carrier]"
+
+    async def takes(self, request: Request) -> bool:
+        return await place_again(self.clusters, request["place"], request["context"]) is not None
+
+    async def run(self, run: "Run") -> Outcome:
+        return self._told(run, await (await self._of(run)).carry_out())
+
+    async def tidy(self, run: "Run", reason: Interrupted) -> Outcome:
+        return self._told(run, await (await self._of(run)).leave_in_order(reason))
+
+    def _told(self, run: "Run", outcome: Outcome) -> Outcome:
+        tell(Notifications.of(self.host), run.operation.kind, outcome)
+        return outcome
+
+    async def _of(self, run: "Run") -> "Carrier":
+        request = run.operation.request
+        place = await place_again(self.clusters, request["place"], request["context"])
+        if place is None:
+            raise NotFound(f"No context leads to the cluster of {run.operation.title} any more")
+        return self.carrier(self.host, place, run)
+
+
+def _scaling(host: Host, place: Place, run: "Run") -> "Carrier":
+    from klepaas_plugins.deployments.changing import Scaling
+
+    change = Scaling(place, int(run.operation.request["replicas"]))
+    return _carrier(host, place, run, "scale", lambda _pins: change.planned())
+
+
+def _restart(host: Host, place: Place, run: "Run") -> "Carrier":
+    from klepaas_plugins.deployments.changing import Restart
+
+    change = Restart(place, run.operation.created_at)
+    return _carrier(host, place, run, "restart", lambda _pins: change.planned())
+
+
+def _rollback(host: Host, place: Place, run: "Run") -> "Carrier":
+    from klepaas_plugins.deployments.going_back import GoingBack
+
+    request = run.operation.request
+    wanted = {name: request.get(name) for name in ("release", "steps", "commit", "revision")}
+    change = GoingBack.of(host, place, **wanted)
+    return _carrier(host, place, run, "rollback", change.planned)
+
+
+def _carrier(
+    host: Host, place: Place, run: "Run", cause: str, plan: Callable[[Mapping[str, Any]], Awaitable[Any]]
+) -> "Carrier":
+    from klepaas_plugins.deployments.carrying import Carrier
+    from klepaas_plugins.deployments.releases import Cause
+
+    settings = RolloutSettings.of(host)
+    return Carrier.of(host, place, run, Cause(cause), plan, auto_rollback=settings.auto_rollback)
