@@ -36,5 +36,6 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     async with Sandbox(Timing.instant()) as sandbox:
         kubeconfig = sandbox.write_kubeconfig(home / "kubeconfig")
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-        variables = unconfigured(home, PATH=path, KUBECONFIG=str(kubeconfig), KLEPAAS_EXTERNAL_PLUGINS="false")
+        own = {"KLEPAAS_EXTERNAL_PLUGINS": "false", "KLEPAAS_ROLLOUT_MIN_HEALTHY_S": "0"}
+        variables = unconfigured(home, PATH=path, KUBECONFIG=str(kubeconfig), **own)
         yield Machine(work, kubeconfig, variables)

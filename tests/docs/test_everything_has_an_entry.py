@@ -107,7 +107,8 @@ async def test_every_resource_has_an_entry(client: "Client") -> None:  # type: i
 async def test_every_prompt_has_an_entry(client: "Client") -> None:  # type: ignore[type-arg]
     prompts = {prompt.name for prompt in await client.list_prompts()}
     assert prompts
-    assert prompts <= rows("prompts.md"), without_entry(prompts, rows("prompts.md"))
+    documented = set(re.findall(r"`([a-z_]+)`", page("prompts.md")))
+    assert prompts <= documented, without_entry(prompts, documented)
 
 
 def test_every_variable_that_a_page_names_exists(app: App) -> None:
@@ -124,6 +125,13 @@ def test_every_built_in_plugin_has_a_page() -> None:
     plugins = {point.name for point in distribution("klepaas").entry_points if point.group == "klepaas"}
     pages = {Path(name).stem for name in PAGES}
     assert plugins - pages == set()
+
+
+def test_every_room_of_the_server_is_in_the_architecture() -> None:
+    folder = ROOT / "server" / "klepaas"
+    rooms = {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    rooms |= {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert rooms <= rows("architecture.md"), without_entry(rooms, rows("architecture.md"))
 
 
 def test_every_metric_has_an_entry() -> None:
