@@ -1,17 +1,23 @@
 """Real distributions on disk, and the command line in a process of its own."""
 
+import logging
 import os
 import subprocess
 import sys
 import textwrap
+import threading
+import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 import pytest
 
+from klepaas import cli
+
 # What the plugins that come with klepaas do is not the subject of the tests that use this.
-BUILT_IN_OFF = '["kubernetes", "deployments", "cluster", "providers"]'
+BUILT_IN_OFF = '["kubernetes", "deployments", "operations", "cluster", "providers"]'
 
 
 @pytest.fixture
@@ -113,6 +119,41 @@ def klepaas(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedPro
         )
 
     return run
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def here(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Done]]:
+    """Run `klepaas` in this process, with the site on its path and the built-in plugins off."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KLEPAAS_DISABLED_PLUGINS", BUILT_IN_OFF)
+
+    def run(*words: str, **variables: str) -> Done:
+        with monkeypatch.context() as patch:
+            for name, value in ({"KLEPAAS_CONFIG": ""} | variables).items():  # --config sets it too
+                patch.setenv(name, value)
+            code = cli.run(list(words))
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    # A command sets up how its process speaks; the tests after this one speak as before.
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.formatwarning
+    yield run
+    logging.captureWarnings(False)
+    root.handlers[:], root.level = handlers, level
+    sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.formatwarning = hooks
 
 
 @pytest.fixture

@@ -55,7 +55,13 @@ def klepaas_settings() -> Iterable[type[SettingsBase]]:
 @hookimpl
 def klepaas_commands() -> Iterable[Command]:
     """The demo, which brings its own cluster."""
-    yield Command("demo", "see it deploy, break, explain, roll back and scale, without a cluster", _demo, _demo_options)
+    yield Command(
+        "demo",
+        "see it deploy, break, explain, roll back and scale, without a cluster",
+        _demo,
+        _demo_options,
+        examples=("klepaas demo", "klepaas demo --serve"),
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:

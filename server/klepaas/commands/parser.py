@@ -15,6 +15,7 @@ __all__ = ["WRONG", "Parser", "suggestion"]
 
 WRONG = 2
 _MOST_SHOWN_CHARS = 60
+_MOST_LISTED = 6
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,8 +92,9 @@ class Parser(argparse.ArgumentParser):
         if choice:
             known = list(self.commands) or re.findall(r"[\w.-]+", choice[3])
             what = "command" if self.commands else "choice"
-            listed = f" There are {', '.join(known)}." if len(known) <= 12 else ""
-            return f"There is no {what} {_shown(choice[2])}.{suggestion(choice[2], known) or listed}"
+            listed = f" There are {', '.join(known)}." if len(known) <= _MOST_LISTED else ""
+            word = one_line(choice[2], _MOST_SHOWN_CHARS)
+            return f"There is no {what} '{word}'.{suggestion(choice[2], known) or listed}"
         if message.startswith("unrecognized arguments: "):
             word = message.removeprefix("unrecognized arguments: ").split(" ")[0]
             known = [*self.commands, *(option for action in self._actions for option in action.option_strings)]
