@@ -32,6 +32,7 @@ SAMPLES: dict[str, Any] = {
     "columns": "NAME:.metadata.name,.data",
     "sort_by": "-AGE",
     "wait_s": 5,
+    "operation_id": "op-0123456789ab",
     # The application of these tests was made by somebody else.
     "take_ownership": True,
     "manifests": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: default}\ndata: {host: db}\n",

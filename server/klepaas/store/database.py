@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from klepaas.hookspecs import Finding
+
 __all__ = ["FILE_NAME", "Store", "now_of"]
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,10 @@ class Store:
             StoreUnavailable: Nothing was stored.
         """
         return await self._run(work, writing=True)
+
+    async def examine(self) -> "list[Finding]":
+        """How it is, without making or upgrading it."""
+        return await anyio.to_thread.run_sync(self._examined, abandon_on_cancel=True)
 
     async def aclose(self) -> None:
         """Close every connection; what is under way gets a moment to end."""
@@ -179,6 +185,28 @@ class Store:
             raise
         self._seen = os.stat(self.path) if self.path else None
         return engine
+
+    def _examined(self) -> "list[Finding]":
+        from klepaas.hookspecs import Finding, Level
+        from klepaas.store.engine import postgresql_engine, sqlite_engine
+        from klepaas.store.examining import examined, examined_file, objection_to
+
+        found: list[Finding] = []
+        if self.path is not None:
+            if not self.path.exists():
+                text = f"No operation yet; {self.path} is made with the first one"
+                return [objection_to(self.path) or Finding(Level.OK, text)]
+            found += examined_file(self.path)
+        try:
+            engine = postgresql_engine(self._address) if self._address else sqlite_engine(self._folder / FILE_NAME)
+        except StoreUnavailable as exc:
+            return [*found, Finding(Level.ERROR, exc.what, exc.next_step)]
+        except OSError as exc:
+            return [*found, Finding(Level.ERROR, f"The store cannot be opened: {exc.strerror}", ASK_THE_DOCTOR)]
+        try:
+            return [*found, *examined(engine)]
+        finally:
+            engine.dispose()
 
     def _was_replaced(self) -> bool:
         """Whether somebody took the file away: what is written to it would be lost."""

@@ -1,0 +1,84 @@
+"""Operations in words: a line in a list, and the whole story of one. Times are told as ages; it asks nobody."""
+
+import time
+from collections.abc import Sequence
+
+from klepaas.operations import Operation, State, StepState
+from klepaas.output import Answer, table
+
+__all__ = ["listed", "told"]
+
+_SIGNS = {StepState.DONE: "done", StepState.FAILED: "did not happen", StepState.INTENT: "under way"}
+
+
+def listed(operations: Sequence[Operation]) -> Answer:
+    """A list of operations.
+
+    Args:
+        operations: Those under way first.
+    """
+    if not operations:
+        return Answer("No operations.", {"operations": []})
+    now = time.time()
+    rows = [
+        [operation.id, _state(operation, now), operation.title, _age(now - operation.created_at), operation.line]
+        for operation in operations
+    ]
+    facts = [{"id": operation.id, "state": operation.state.value} for operation in operations]
+    return Answer(table(["ID", "STATE", "WHAT", "AGE", "AT"], rows), {"operations": facts})
+
+
+def told(operation: Operation) -> Answer:
+    """One operation: how it ended, or how far it is.
+
+    Args:
+        operation: With its steps.
+    """
+    now = time.time()
+    if operation.outcome is not None:
+        lines = [f"{operation.title}: {operation.state.value} ({_took(operation)})", operation.outcome.text]
+    else:
+        lines = [f"{operation.title}: {_state(operation, now)}, for {_age(now - operation.created_at)}"]
+        lines += [operation.line] if operation.line else []
+        lines += _steps(operation)
+    if operation.state is State.UNKNOWN:
+        lines += _steps(operation)
+    return Answer("\n".join(lines), _facts(operation))
+
+
+def _facts(operation: Operation) -> dict[str, object]:
+    outcome = operation.outcome
+    facts: dict[str, object] = {} if outcome is None else dict(outcome.facts)
+    if outcome is not None and outcome.error is not None:
+        facts["error"] = dict(outcome.error)
+    return {**facts, "operation_id": operation.id, "state": operation.state.value}
+
+
+def _state(operation: Operation, now: float) -> str:
+    words = [operation.state.value]
+    if operation.unattended_since is not None:
+        words.append(f"unattended for {_age(now - operation.unattended_since)}, the next server goes on")
+    elif operation.state is State.PENDING:
+        words.append("waits to be tried again")
+    if operation.cancel_requested and not operation.ended:
+        words.append("cancel requested")
+    if operation.attempt > 1 and not operation.ended:
+        words.append(f"attempt {operation.attempt}")
+    return ", ".join(words)
+
+
+def _steps(operation: Operation) -> list[str]:
+    return [f"- {step.name}: {_SIGNS.get(step.state, 'not known whether it happened')}" for step in operation.steps]
+
+
+def _took(operation: Operation) -> str:
+    ended_at = operation.ended_at or operation.updated_at
+    return f"after {_age(ended_at - operation.created_at)}, {_age(time.time() - ended_at)} ago"
+
+
+def _age(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    for unit, size_s in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size_s:
+            return f"{seconds / size_s:.0f}{unit}"
+    return f"{seconds:.0f}s"

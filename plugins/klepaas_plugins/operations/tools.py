@@ -1,0 +1,86 @@
+"""The tools of the operations toolset: their parameters as a model sees them, and nothing else."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import anyio
+from fastmcp import Context
+from pydantic import Field
+
+from klepaas import names
+from klepaas.host import Host
+from klepaas.operations import Operations, State
+from klepaas.output import Answer
+from klepaas.principals import current_principal
+from klepaas.tools import Effect, Target, Tool
+
+if TYPE_CHECKING:
+    from klepaas.operations.service import Report
+
+__all__ = ["operation_tools"]
+
+TOOLSET = "operations"
+WAIT_MAX_S = 600
+_MOST = 20
+_ID = re.compile(r"op-[0-9a-z]{12}")
+OperationId = Annotated[
+    str,
+    names.Check("operation", lambda text: _ID.fullmatch(text) is not None, "an ID that list_operations shows", 15),
+]
+WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for its end")]
+
+
+def operation_tools(host: Host) -> Iterable[Tool]:
+    """The tools, for one host."""
+    operations = Operations.of(host)
+
+    async def list_operations(state: State | None = None) -> Answer:
+        """Your operations (deployments, rollbacks, ...), those under way first."""
+        from klepaas_plugins.operations.telling import listed
+
+        return listed(await operations.find(current_principal(), state=state, limit=_MOST))
+
+    async def get_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 0) -> Answer:
+        """How far an operation is, or how it ended; with wait_s, wait for that."""
+        return await _awaited(operations, operation_id, wait_s, ctx)
+
+    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 30) -> Answer:
+        """Stop an operation after the step under way; it puts back what it can, and the answer says what stays."""
+        await operations.cancel(operation_id, current_principal())
+        return await _awaited(operations, operation_id, wait_s, ctx)
+
+    yield Tool(list_operations, Effect.READ, "List operations", TOOLSET, idempotent=True)
+    yield Tool(
+        get_operation, Effect.READ, "Look at an operation", TOOLSET,
+        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0,
+    )  # fmt: skip
+    yield Tool(
+        cancel_operation, Effect.WRITE, "Cancel an operation", TOOLSET,
+        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, targets=_targets,
+    )  # fmt: skip
+
+
+async def _targets(arguments: Mapping[str, Any]) -> Sequence[Target]:
+    return (Target(kind="operation", name=arguments["operation_id"]),)
+
+
+async def _awaited(operations: Operations, operation_id: str, wait_s: int, ctx: Context) -> Answer:
+    from klepaas_plugins.operations.telling import told
+
+    found = await operations.get(operation_id, current_principal())
+    if wait_s and not found.ended:
+        await operations.wait(operation_id, wait_s, _reporter(ctx))
+        found = await operations.get(operation_id, current_principal())
+    return told(found)
+
+
+def _reporter(ctx: Context) -> "Report":
+    async def report(done: float, total: float, line: str) -> None:
+        # A client that no longer listens must not end the wait: others may read the answer.
+        try:
+            await ctx.report_progress(done, total or None, line)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            return
+
+    return report

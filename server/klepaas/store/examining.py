@@ -1,0 +1,98 @@
+"""How the store is, for health checks and `klepaas doctor`: it looks, and neither makes nor upgrades a store.
+
+Importing it imports SQLAlchemy.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from klepaas.hookspecs import Finding, Level
+from klepaas.observability import one_line
+from klepaas.store.engine import WRITING
+from klepaas.store.errors import StoreUnavailable
+from klepaas.store.upgrading import KNOWN, NEWEST, version_of
+
+__all__ = ["examined", "examined_file", "objection_to"]
+
+_WRITABLE = "Make it writable for the user that runs klepaas, or set KLEPAAS_STATE_DIR to a folder that is"
+
+
+def objection_to(path: Path) -> Finding | None:
+    """Why the SQLite file could not be made or written, as far as can be seen without doing it. None: nothing.
+
+    Args:
+        path: The file.
+    """
+    nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
+    fits = stat.S_ISREG(nearest.lstat().st_mode) if nearest == path else nearest.is_dir()
+    if not fits or not os.access(nearest, os.W_OK):
+        return Finding(
+            Level.ERROR, f"No change can be journalled, so none is made: {nearest} cannot be written", _WRITABLE
+        )
+    return None
+
+
+def examined_file(path: Path) -> Iterator[Finding]:
+    """What can be seen of the SQLite file from outside.
+
+    Args:
+        path: The file.
+    """
+    objection = objection_to(path)
+    if objection is not None:
+        yield objection
+    found = path.stat()
+    if found.st_mode & 0o077:
+        yield Finding(Level.WARNING, f"{path} can be read by others", f"chmod 600 {path}")
+
+
+def examined(engine: Engine) -> Iterator[Finding]:
+    """What the database says of itself.
+
+    Args:
+        engine: An engine, of which nothing is expected yet.
+    """
+    try:
+        with engine.connect() as connection:
+            yield from _version(connection)
+            if connection.dialect.name == "sqlite":
+                yield from _integrity(connection)
+        with engine.execution_options(**{WRITING: True}).connect() as connection:
+            connection.execute(text("SELECT 1"))
+            connection.rollback()
+    except (SQLAlchemyError, StoreUnavailable) as exc:
+        cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig else exc
+        yield Finding(Level.ERROR, f"The store cannot be used: {one_line(str(cause), 200)}", _repair(engine))
+
+
+def _version(connection: Connection) -> Iterator[Finding]:
+    found = version_of(connection)
+    if found is None:
+        yield Finding(Level.OK, "The store is empty; its tables are made with the first operation")
+    elif found not in KNOWN:
+        repair = "Install that newer klepaas again, or give this one a store of its own with KLEPAAS_STATE_DIR"
+        yield Finding(Level.ERROR, f"A newer klepaas has written the store (version {found} of its tables)", repair)
+    elif found != NEWEST:
+        yield Finding(Level.OK, f"The store has version {found} of the tables; it becomes {NEWEST} with the next use")
+    else:
+        yield Finding(Level.OK, f"The store is {connection.dialect.name} with version {found} of the tables")
+
+
+def _integrity(connection: Connection) -> Iterator[Finding]:
+    problems = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check(3)"))]
+    if problems != ["ok"]:
+        repair = (
+            "Stop klepaas, put the file back from a backup, or set it aside: a new one is made, without the history"
+        )
+        yield Finding(Level.ERROR, f"The store is damaged: {one_line('; '.join(problems), 200)}", repair)
+
+
+def _repair(engine: Engine) -> str:
+    if engine.dialect.name == "postgresql":
+        return "See that the database of KLEPAAS_DATABASE_URL runs, and that its user may connect and create tables"
+    return _WRITABLE
