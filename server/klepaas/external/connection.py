@@ -155,6 +155,13 @@ class Connection:
         """Say that `run` is about to begin, so that calls wait for it."""
         self._to(ConnectionState.STARTING)
 
+    async def started(self) -> None:
+        """Wait for a start that is under way, however it ends, and not for long."""
+        with anyio.move_on_after(min(self._pace.boot_wait_s, self._provider.boot_timeout_s)):
+            while self.state is ConnectionState.STARTING:
+                changed = self._changed
+                await changed.wait()
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], limit_s: float
     ) -> mt.CallToolResult | mt.InputRequiredResult:
@@ -203,10 +210,7 @@ class Connection:
                 raise self._not_up()
             self._to(ConnectionState.STARTING)
             self._wake.set()
-        with anyio.move_on_after(min(self._pace.boot_wait_s, self._provider.boot_timeout_s)):
-            while self.state is ConnectionState.STARTING:
-                changed = self._changed
-                await changed.wait()
+        await self.started()
         session, opening = self._session, self._opening
         if session is None or opening is None or opening.ended:
             raise self._not_up(waited_s=time.monotonic() - asked_at)

@@ -30,6 +30,8 @@ __all__ = ["FOLDER", "Externals"]
 log = logging.getLogger(__name__)
 
 FOLDER = "external"
+# Calls of tools that nobody knows yet.
+MOST_WAITING = 16
 
 
 class Externals:
@@ -46,6 +48,7 @@ class Externals:
         self._entries: dict[str, Entry] = {}
         self._call_any: Entry | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._waiting = 0
         # Told whenever other tools are offered than before; they return at once and raise nothing.
         self.listeners: list[Callable[[], None]] = []
         self.pace: Pace | None = None
@@ -150,6 +153,20 @@ class Externals:
                     retry_after_s=one.connection.retry_in_s or 5.0,
                 )
         return None
+
+    async def first_list_of(self, name: str) -> None:
+        """Wait, not for long, where the tool may be one of a server that is starting for the first time.
+
+        Args:
+            name: The tool's name.
+        """
+        for one in self._guarded:
+            if one.listing is None and name.startswith(f"{one.provider.prefix}_") and self._waiting < MOST_WAITING:
+                self._waiting += 1
+                try:
+                    await one.connection.started()
+                finally:
+                    self._waiting -= 1
 
     def start(self) -> None:
         """Begin to keep up the connections; waits for nothing."""

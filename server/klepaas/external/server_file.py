@@ -30,7 +30,7 @@ from klepaas.external.declaration import PREFIX, PREFIX_MAX_CHARS, ExternalProvi
 from klepaas.external.settings import ExternalSettings
 from klepaas.host import Host
 from klepaas.observability import one_line
-from klepaas.output.redaction import is_secret_name, looks_secret, vault
+from klepaas.output.redaction import is_secret_name, looks_secret, redact_text, vault
 from klepaas.tools import Effect
 
 __all__ = ["ConfiguredServer", "ServerFile", "ServerOptions", "ToolChoice", "configured"]
@@ -287,10 +287,15 @@ def _expanded(said: Any, environment: Mapping[str, str], place: str) -> dict[str
         if place == "headers" and not _HEADER.fullmatch(name):
             raise _Trouble(f"{where} is no name of a header")
         fixed = _VARIABLE.sub("", value)
-        if looks_secret(fixed) or (is_secret_name(name) and fixed == value and value):
+        if _is_secret(fixed) or (is_secret_name(name) and fixed == value and value):
             raise _Trouble(f"{where} holds a secret itself; write ${{NAME}} and set the variable")
         found[name] = _expand(value, environment, where, secret=fixed != value)
     return found
+
+
+def _is_secret(text: str) -> bool:
+    """Whether a text is a secret by its form; a path is none, however random its folders are called."""
+    return redact_text(text) != text or (looks_secret(text) and not text.startswith(("/", "./", "../", "~/")))
 
 
 def _expand(value: str, environment: Mapping[str, str], where: str, *, secret: bool = False) -> str:
@@ -337,7 +342,7 @@ def _words(words: list[str], environment: Mapping[str, str]) -> Iterator[str]:
     for number, word in enumerate(words):
         where = f"args[{number - 1}]" if number else "command"
         secret = next((match[1] for match in _VARIABLE.finditer(word) if is_secret_name(match[1])), None)
-        if secret is not None or looks_secret(word):
+        if secret is not None or _is_secret(word):
             # Every process of the machine may read a command's arguments.
             raise _Trouble(f"{where} holds a secret; give it to the server by env")
         yield _expand(word, environment, where)

@@ -57,8 +57,12 @@ class CalledByName(Middleware):
         if message.name == CALL_TOOL:
             given = message.arguments or {}
             name, arguments = given.get("name"), given.get("arguments", {})
+            if isinstance(name, str) and self._externals.get(name) is None:
+                await self._externals.first_list_of(name)
             entry = self._externals.get(name) if isinstance(name, str) else None
             if isinstance(entry, OfferEntry) and isinstance(arguments, dict) and not set(given) - {"name", "arguments"}:
                 message = message.model_copy(update={"name": entry.tool.name, "arguments": arguments})
                 context = context.copy(message=message)
+        elif self._externals.get(message.name) is None:
+            await self._externals.first_list_of(message.name)
         return await call_next(context)

@@ -1,4 +1,4 @@
-"""The hand-written server over streamable HTTP, on loopback: with sessions or, as of 2026-07-28, without; and faults."""
+"""The hand-written server over streamable HTTP, with sessions or, as of 2026-07-28, without; and its faults."""
 
 import asyncio
 import json
