@@ -21,7 +21,7 @@ from klepaas.doctor import examine
 from klepaas.external import StdioServer
 from klepaas.hookspecs import Command, Hooks, Level, hookimpl
 from klepaas.notifications import Notification, Notifications
-from klepaas.operations import Operations
+from klepaas.operations import Kind, Operations
 from klepaas.principals import current_principal
 from klepaas.testing import ERAS, Era, app_with, assert_declared_well, client
 from klepaas.tools import Effect, Tool
@@ -225,8 +225,16 @@ async def test_hook_deployment_agents(example: ModuleType) -> None:
     async with app_with(example) as app:
         agent = Agents.of(app.host).choose(request)
         assert (await agent.preview(request)).text == "web: None -> registry.example/web:1.0"
-        assert (await agent.deploy(request, report, 1)).text == "web runs registry.example/web:1.0, on paper"
-    assert (agent.name, said) == ("paper", ["written down"])
+    async with app_with(example, settings={"mode": "writes"}) as app, client(app):
+        agent = Agents.of(app.host).choose(request)
+        operations = Operations.of(app.host)
+        operations.kinds["paper"] = Kind("paper", lambda run: agent.deploy(request, run))
+        about: dict[str, Any] = {"target": await agent.place(request), "title": "Deploying web", "request": {}}
+        begun = await operations.submit("paper", principal=current_principal(), **about)
+        ended = await operations.wait(begun.id, 10, report)
+    assert ended.outcome is not None
+    assert ended.outcome.text == "web runs registry.example/web:1.0, on paper"
+    assert (agent.name, said[-1:], about["target"]) == ("paper", ["written down"], "paper:exercise/-/web")
 
 
 async def test_hook_external_providers(example: ModuleType) -> None:

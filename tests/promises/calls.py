@@ -35,12 +35,16 @@ SAMPLES: dict[str, Any] = {
     "operation_id": "op-0123456789ab",
     # The application of these tests was made by somebody else.
     "take_ownership": True,
+    "idempotency_key": "release-42",
+    "commit": "0123abc",
+    "url": "https://shop.example",
     "manifests": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: default}\ndata: {host: db}\n",
 }
 # What a tool needs that the samples above do not fit.
 _NEW = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new, namespace: default}\ndata: {host: db}\n"
 _OF_TOOL: dict[str, dict[str, Any]] = {
     "k8s_create": {"manifests": _NEW},
+    "deploy_application": {"image": SAMPLES["image"]},
     "k8s_logs": {"name": "web"},
     "k8s_delete": {"kind": "configmap"},
 }

@@ -139,14 +139,16 @@ async def test_the_story_of_an_application(told: Told) -> None:
 
     broken = await told.call("deploy_application", **shop, image=MISSING, wait_s=WAIT_S, fails=True)
     assert "ImagePull" in broken
-    assert "rollback_deployment" in broken
-    why = await told.call("k8s_events", kind="deployment", name="shop", types="warning")
+    assert "is rolled back to release 2" in broken
+    why = await told.call("k8s_events", types="warning")
     assert MISSING in why
     assert "pod/shop-" in why
-    assert "ImagePull" in await told.call("get_deployment_status", **shop)
+    assert "healthy" in await told.call("get_deployment_status", **shop)
+    assert "failed" in await told.call("list_releases", **shop)
 
     await told.call("rollback_deployment", **shop, wait_s=WAIT_S)
-    assert IMAGE in await told.call("get_deployment_status", **shop)
+    assert "healthy" in await told.call("get_deployment_status", **shop)
+    assert "LOG_LEVEL" not in await told.call("k8s_get", kind="deployment", name="shop", output="yaml")
     assert "pod shop-" in await told.call("k8s_logs", name="shop", tail_lines=5)
     # On a real cluster the pod that failed is still there for a moment.
     every: dict[str, Any] = {"name": "deployment/shop", "all_pods": True, "tail_lines": 5}

@@ -188,7 +188,7 @@ class Carrier:
         names: list[str] = list(self.run.notes["effects"])
         try:
             if planned.restores is not None:
-                await self.releases.restore(planned.restores, step=self._step("roll back"))
+                await self.releases.restore(planned.restores, self._step("roll back"), keep_scale=True)
             for name in names:
                 await self.run.report(done, len(names), name)
                 effect = effects[name]
@@ -237,6 +237,7 @@ class Carrier:
                 operation_id=operation.id,
                 cause=self.cause,
                 state=state,
+                restored_from=change.facts.get("restored_release"),
             )
             return {"release": release.number, "unrecorded": release.unrecorded}
 

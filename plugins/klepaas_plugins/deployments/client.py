@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from klepaas.operations import Run
     from klepaas_plugins.deployments.carrying import Carrier
     from klepaas_plugins.deployments.deploying import Deploy
+    from klepaas_plugins.deployments.documents import DeployDocuments
 
 __all__ = ["Deployments"]
 
@@ -113,12 +114,17 @@ class Deployments:
         plan = self._deploy(request, place).planned
         return Carrier.of(self._host, place, run, Cause.DEPLOY, lambda _pins: plan(), auto_rollback=back)
 
-    def _deploy(self, request: DeploymentRequest, place: Place) -> "Deploy":
+    def _deploy(self, request: DeploymentRequest, place: Place) -> "Deploy | DeployDocuments":
+        if request.manifests is not None:
+            from klepaas_plugins.deployments.documents import DeployDocuments
+
+            _refuse_both(request)
+            return DeployDocuments(place, request.manifests, request.take_ownership)
         from klepaas_plugins.deployments.deploying import Deploy
         from klepaas_plugins.deployments.manifests import Wanted
 
         if request.image is None:
-            raise BadRequest(f"Nothing says which image {request.app_name} runs", next_step="Give an image")
+            raise BadRequest(f"Nothing says what {request.app_name} runs", next_step="Give an image, or manifests")
         wanted = Wanted(
             request.app_name,
             place.namespace,
@@ -130,3 +136,14 @@ class Deployments:
             request.health_path,
         )
         return Deploy(place, wanted, request.take_ownership)
+
+
+def _refuse_both(request: DeploymentRequest) -> None:
+    """Manifests say everything themselves."""
+    given = ("image", "replicas", "port", "env_vars", "resources", "health_path")
+    beside = [name for name in given if getattr(request, name) not in (None, {})]
+    if beside:
+        raise BadRequest(
+            f"{', '.join(beside)} cannot be given beside manifests, which say that themselves",
+            next_step="Change the manifests, or leave them out",
+        )

@@ -1,8 +1,9 @@
 """`klepaas demo`: a newcomer's first real deployment, without a cluster.
 
 It starts the sandbox in this process and `klepaas serve` in another, connects to it over stdio with an MCP client as
-Claude Desktop or an IDE would, and walks one story: deploy, look, break, read why, roll back, scale. Nothing is staged:
-every line is what a tool answered. It says nothing about the tools' insides and imports none of them.
+Claude Desktop or an IDE would, and walks one story: deploy, look, break, read why it went back by itself, compare,
+scale, go back a release. Nothing is staged: every line is what a tool answered. A rollout must stay healthy for one
+second here, in place of ten. It says nothing about the tools' insides and imports none of them.
 """
 
 import argparse
@@ -75,18 +76,26 @@ STORY = (
         "이제 1.2로. (고장 난 이미지)",
         "deploy_application",
         {"app_name": _APP, "image": _BROKEN},
-        ("CrashLoopBackOff", "exit code 1", "rollback_deployment"),
+        ("rolled back to release", _BETTER, "exit code 1", "FATAL"),
         fails=True,
     ),
-    Step("What do its logs say?", "로그는 뭐래?", "k8s_logs", {"name": _APP, "tail_lines": 5}, ("FATAL",)),
     Step(
         "Did customers notice?",
         "고객들은 괜찮아?",
         "get_deployment_status",
         {"app_name": _APP},
-        ("CrashLoopBackOff",),
+        ("healthy", _BETTER),
     ),
-    Step("Roll it back.", "되돌려 줘.", "rollback_deployment", {"app_name": _APP}, (_BETTER,)),
+    Step(
+        "Which releases were there?",
+        "지금까지 어떤 릴리스가 있었어?",
+        "list_releases",
+        {"app_name": _APP},
+        ("failed", _BROKEN),
+    ),
+    Step(
+        "Back to the version before.", "그 전 버전으로 되돌려 줘.", "rollback_deployment", {"app_name": _APP}, (_GOOD,)
+    ),
     Step("Scale it to four.", "네 개로 늘려 줘.", "scale_application", {"app_name": _APP, "replicas": 4}, ("4",)),
     Step("How is everything?", "전체 상황은?", "get_overview", {}, (_APP,)),
     Step(
@@ -190,6 +199,7 @@ def _client(kubeconfig: Path, *options: str) -> Client[StdioTransport]:
     """A client of a klepaas of its own, as an MCP client would start it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
     environment |= {"KUBECONFIG": str(kubeconfig), "KLEPAAS_STATE_DIR": str(kubeconfig.with_name("state"))}
+    environment |= {"KLEPAAS_ROLLOUT_MIN_HEALTHY_S": "1"}
     log_file = kubeconfig.with_name(f"serve{''.join(options)}.log")
     command = ["-m", "klepaas", "serve", *options]
     transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=log_file)
