@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from klepaas.external import Credentials, ExternalProvider, HttpServer, StdioServer, Supplier
-from klepaas.external.server_file import ConfiguredServer, configured
+from klepaas.external.configured import ConfiguredServer
+from klepaas.external.server_file import configured
 from klepaas.host import Host
 from klepaas.settings import Mode
 from klepaas_providers.github.settings import GitHubSettings
