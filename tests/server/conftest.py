@@ -1,5 +1,6 @@
 """Real distributions on disk, and the command line in a process of its own."""
 
+import json
 import logging
 import os
 import subprocess
@@ -9,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, distribution, distributions
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ import pytest
 from klepaas import cli
 
 # What the plugins that come with klepaas do is not the subject of the tests that use this.
-BUILT_IN_OFF = '["kubernetes", "deployments", "operations", "cluster", "providers"]'
+BUILT_IN_OFF = json.dumps(
+    sorted(point.name for point in distribution("klepaas").entry_points if point.group == "klepaas")
+)
 
 
 @pytest.fixture
@@ -136,11 +139,13 @@ def here(
 ) -> Iterator[Callable[..., Done]]:
     """Run `klepaas` in this process, with the site on its path and the built-in plugins off."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KLEPAAS_DISABLED_PLUGINS", BUILT_IN_OFF)
 
     def run(*words: str, **variables: str) -> Done:
         with monkeypatch.context() as patch:
-            for name, value in ({"KLEPAAS_CONFIG": ""} | variables).items():  # --config sets it too
+            for name in [name for name in os.environ if name.startswith(("KLEPAAS_", "KUBE"))]:
+                patch.delenv(name)
+            off = {"KLEPAAS_CONFIG": "", "KLEPAAS_DISABLED_PLUGINS": BUILT_IN_OFF}  # --config sets the first, too
+            for name, value in (off | variables).items():
                 patch.setenv(name, value)
             code = cli.run(list(words))
         said = capsys.readouterr()
