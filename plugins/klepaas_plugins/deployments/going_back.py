@@ -4,7 +4,7 @@ Which release is meant is `releases.choosing`'s affair; a revision is named by i
 release was recorded, and restores a pod template alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
 from klepaas_plugins.deployments.releases.choosing import Choice
 
 __all__ = ["GoingBack"]
+
+_MOST_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class GoingBack:
         choice = await self._choice({})
         if choice is None:
             return await ToRevision(self.place, self.revision).preview()
-        plan = await self.releases.plan(choice.release)
+        plan = await self.releases.plan(choice.release, keep_scale=True)
         head = f"Dry run, nothing was stored. Rollback of {self.place.text} to {choice.release.text} would:"
         lines = [f"  {line}" for line in plan.lines()] or ["  change nothing"]
         return Answer("\n".join([head, *lines, *plan.notes, *choice.notes]), {"dry_run": True, "changes": plan.count})
@@ -81,13 +83,18 @@ class GoingBack:
         release = choice.release
         snapshot = await self.releases.load(release)
         workloads = tuple((str(item["kind"]), name_of(item)) for item in snapshot.workloads)
+        # An earlier attempt has said already what it changes, and may have changed some of it.
+        plan = await self.releases.plan(release, keep_scale=True) if not pins else None
+        nothing = plan is not None and not plan.count
         change = Change(
             "Rollback",
-            f"is back at {release.text}",
-            notes=choice.notes,
+            f"runs exactly {release.text} already" if nothing else f"is back at {release.text}",
+            lines=_changed(plan.lines()) if plan else (),
+            notes=(*choice.notes, *(plan.notes if plan else ())),
             facts={"restored_release": release.number},
+            stored=not nothing,
         )
-        return Planned(change, workloads, restores=release, pins={"release": release.number})
+        return Planned(change, workloads, restores=None if nothing else release, pins={"release": release.number})
 
     async def _choice(self, pins: Mapping[str, Any]) -> Choice | None:
         """The release to go back to. None: a revision is meant, or all that there is."""
@@ -111,3 +118,9 @@ class GoingBack:
             return bool(await self.releases.list())
         except Forbidden:
             return False
+
+
+def _changed(lines: Sequence[str]) -> list[str]:
+    """What is put back, in one line of bounded length."""
+    more = f"; and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
+    return [f"Restored: {'; '.join(lines[:_MOST_LINES])}{more}"] if lines else []
