@@ -260,7 +260,7 @@ class Hooks:
 
     @hookspec
     def klepaas_external_providers(self, host: Host) -> Iterable[ExternalProvider]:
-        """Name other MCP servers whose tools klepaas will offer. Declared only: used from the sixth issue on.
+        """Name other MCP servers whose tools klepaas offers behind the same gate. Must not touch a network.
 
         Args:
             host: The server's settings and shared services.
