@@ -9,6 +9,8 @@ import time
 from typing import Any, Self
 
 import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from klepaas.testing import FakeHttp, HttpAnswer, HttpRequest
 
@@ -72,6 +74,15 @@ class GitHubApi(FakeHttp):
     def tokens(self) -> list[str]:
         """The credentials that came, in order."""
         return [request.headers.get("authorization", "") for request in self.requests]
+
+    def trust(self, private_key: rsa.RSAPrivateKey) -> None:
+        """Know a GitHub App by its key.
+
+        Args:
+            private_key: The App's.
+        """
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        self.app_key = private_key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
     def arrived(self, method: str, path: str) -> int:
         """How many requests of a kind arrived, whatever they met.

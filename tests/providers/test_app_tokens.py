@@ -43,9 +43,7 @@ def pem(key: rsa.RSAPrivateKey) -> str:
 @pytest.fixture
 async def github(private_key: rsa.RSAPrivateKey) -> AsyncIterator[GitHubApi]:
     async with GitHubApi() as api:
-        public = private_key.public_key()
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        api.app_key = public.public_bytes(serialization.Encoding.PEM, form).decode()
+        api.trust(private_key)
         yield api
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import anyio
@@ -22,6 +23,7 @@ from klepaas.testing import (
     nonsense,
     rate_limited,
 )
+from klepaas.testing.fault_proxy import Fault
 
 from .conftest import Case, Serve, guarded, up
 from .github_api import failure
@@ -31,7 +33,7 @@ from .slack_api import refusal
 pytestmark = pytest.mark.anyio
 UNKNOWN = "It is not known whether this was done"
 only = pytest.mark.parametrize
-IN_DOUBT = {
+IN_DOUBT: Mapping[str, Fault] = {
     "an outage": failing(503),
     "a gateway's error": failing(502),
     "a gateway's page": nonsense(),

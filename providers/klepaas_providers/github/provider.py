@@ -100,7 +100,7 @@ def _environment(host: Host, settings: GitHubSettings) -> dict[str, str]:
     env = {**way_out(), "GITHUB_TOOLSETS": ",".join(settings.toolsets)}
     if settings.host != "github.com":
         env["GITHUB_HOST"] = settings.address
-    if host.settings.mode is Mode.READ_ONLY:
+    if host.settings.mode is not Mode.WRITES:
         # Version 0.12 asks for the one with a dash, what its documentation says notwithstanding.
         env |= {"GITHUB_READ_ONLY": "true", "GITHUB_READ-ONLY": "true"}
     return env
@@ -108,7 +108,7 @@ def _environment(host: Host, settings: GitHubSettings) -> dict[str, str]:
 
 def _headers(host: Host, settings: GitHubSettings) -> dict[str, str]:
     headers = {"X-MCP-Toolsets": ",".join(settings.toolsets)}
-    if host.settings.mode is Mode.READ_ONLY:
+    if host.settings.mode is not Mode.WRITES:
         headers["X-MCP-Readonly"] = "true"
     return headers
 
