@@ -92,7 +92,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _command(argv: list[str], settings: Settings, plugins: Plugins) -> int:
-    arguments = build(plugins, _run_of_plugin).parse_args(argv)
+    arguments = build(plugins, _run_of_plugin, argv[0] if argv else None).parse_args(argv)
     command: Callable[[argparse.Namespace, Settings, Plugins], int] = arguments.command
     return command(arguments, settings, plugins)
 

@@ -8,7 +8,7 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -160,12 +160,14 @@ GROUPS = {
 COMMON = "options of every command"
 
 
-def build(plugins: Plugins, run_of_plugin: RunOfPlugin) -> Parser:
+def build(plugins: Plugins, run_of_plugin: RunOfPlugin, only: str | None = None) -> Parser:
     """The parser of the whole command line; what it reads has the function to run as `command`.
 
     Args:
         plugins: Those whose commands are added.
         run_of_plugin: Runs a plugin's command.
+        only: The first word of the command line: where it is a command's, the others are left out, since making their
+            parsers takes longer than anything else here. None: all are wanted.
     """
     root = Parser(
         prog="klepaas",
@@ -174,11 +176,16 @@ def build(plugins: Plugins, run_of_plugin: RunOfPlugin) -> Parser:
     )
     root.add_argument("--version", action=_Version, nargs=0, const=plugins, help="klepaas and its plugins")
     root.set_defaults(command=partial(_help, root))
+    theirs = list(_accepted(plugins))
+    words = {name.partition(" ")[0] for name in (*(own.name for own in OWN), *(one.item.name for one in theirs))}
     for own in OWN:
-        _add(root, own.name, own.help, partial(_fill_own, own), own.examples).set_defaults(
-            command=partial(_run_own, own)
-        )
-    _add_plugin_commands(root, plugins, run_of_plugin)
+        if only not in words or own.name.partition(" ")[0] == only:
+            _add(root, own.name, own.help, partial(_fill_own, own), own.examples).set_defaults(
+                command=partial(_run_own, own)
+            )
+    for one in theirs:
+        if only not in words or one.item.name.partition(" ")[0] == only:
+            _add_plugin_command(root, one.plugin, one.item, run_of_plugin)
     return root
 
 
@@ -249,33 +256,33 @@ def fill_call(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="the whole result, for a program")
 
 
-def _add_plugin_commands(root: Parser, plugins: Plugins, run: RunOfPlugin) -> None:
+def _accepted(plugins: Plugins) -> Iterator[Contribution[Command]]:
+    """The commands of plugins; all of a plugin's or none, as with tools."""
     offered: dict[str, list[Contribution[Command]]] = {}
     for contribution in plugins.contributions("klepaas_commands", Command):
         offered.setdefault(contribution.plugin.name, []).append(contribution)
+    commands = {own.name for own in OWN}
     for contributions in offered.values():
-        plugin = contributions[0].plugin
-        objection = _objection_to([contribution.item for contribution in contributions], root)
+        items = [contribution.item for contribution in contributions]
+        objection = _objection_to(items, commands)
         if objection:
-            plugins.fail(plugin, objection)
+            plugins.fail(contributions[0].plugin, objection)
             continue
-        for contribution in contributions:
-            _add_plugin_command(root, plugin, contribution.item, run)
+        commands.update(item.name for item in items)
+        yield from contributions
 
 
-def _objection_to(items: list[Command], root: Parser) -> str | None:
-    """Why a plugin's commands cannot be added; all of them or none, as with tools."""
-    commands = {name for name, parser in root.commands.items() if not parser.commands}
-    groups = {name for name, parser in root.commands.items() if parser.commands}
-    commands |= {f"{group} {name}" for group in groups for name in root.commands[group].commands}
+def _objection_to(items: list[Command], taken: Iterable[str]) -> str | None:
+    """Why a plugin's commands cannot be added."""
+    commands = set(taken)
     for item in items:
         if not isinstance(item.name, str) or not _NAME.fullmatch(item.name):
             return f"its command {item.name!r} is not one or two words of lower-case letters, digits and '-'"
         group, _, _ = item.name.rpartition(" ")
+        groups = {name.partition(" ")[0] for name in commands if " " in name}
         if item.name in commands | groups or group in commands:
             return f"its command {item.name!r} already exists"
         commands.add(item.name)
-        groups |= {group} - {""}
         try:
             if item.configure:
                 item.configure(argparse.ArgumentParser())  # on trial
