@@ -1,13 +1,11 @@
 """The tutorial: a prompt that lets a model guide a newcomer through nine steps, each a few calls of tools.
 
 Where a person stands is theirs to know: the conversation holds it, or the argument `step` says it. The server keeps
-nothing. The steps are data (`prompt_texts/tutorial.toml`), so that a test can do what the text says.
+nothing. The steps are data (`tutorial_steps`), so that a test can do what the text says.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from klepaas import names
 from klepaas.completion import Completer
@@ -15,7 +13,10 @@ from klepaas.prompts import Prompt
 from klepaas_plugins.deployments.prompt_texts import written
 from klepaas_plugins.deployments.prompt_wordings import TUTORIAL
 
-__all__ = ["Call", "Step", "steps", "tutorial_prompt"]
+if TYPE_CHECKING:
+    from klepaas_plugins.deployments.tutorial_steps import Step
+
+__all__ = ["tutorial_prompt"]
 
 _BEGIN: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -34,62 +35,6 @@ _BEGIN: Mapping[str, Mapping[str, str]] = {
 _FAILS = {"en": "meant to fail", "ko": "일부러 실패"}
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call that a step makes.
-
-    Attributes:
-        tool: The tool.
-        arguments: Its arguments.
-        fails: Whether it is meant to.
-        shows: What its answer holds.
-    """
-
-    tool: str
-    arguments: Mapping[str, Any]
-    fails: bool
-    shows: str
-
-    def text(self, place: Mapping[str, str]) -> str:
-        """The call as a model would write it.
-
-        Args:
-            place: What is added to its arguments: where it works.
-        """
-        added = {} if self.tool == "k8s_contexts" else _fitting(self.tool, place)
-        named = {**self.arguments, **added}
-        return f"{self.tool}({', '.join(f'{name}={json.dumps(value)}' for name, value in named.items())})"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step.
-
-    Attributes:
-        name: Its name.
-        words: By language: its title, and what is said of it.
-        calls: What it does.
-    """
-
-    name: str
-    words: Mapping[str, tuple[str, str]]
-    calls: tuple[Call, ...]
-
-
-def steps() -> list[Step]:
-    """The steps, in their order."""
-    import tomllib  # with the first tutorial, not with the server
-
-    return [_step(found) for found in tomllib.loads(written("tutorial.toml"))["step"]]
-
-
-def _step(found: Mapping[str, Any]) -> Step:
-    calls = [
-        Call(call["tool"], call.get("arguments", {}), call.get("fails", False), call["shows"]) for call in found["call"]
-    ]
-    return Step(found["name"], {spoken: tuple(found[spoken]) for spoken in TUTORIAL}, tuple(calls))
-
-
 async def tutorial(
     step: Literal["start", "1", "2", "3", "4", "5", "6", "7", "8", "9", "reset"] = "start",
     namespace: Annotated[str | None, names.NAMESPACE] = None,
@@ -97,6 +42,8 @@ async def tutorial(
     language: Literal["en", "ko"] = "en",
 ) -> str:
     """Be guided through the tutorial."""
+    from klepaas_plugins.deployments.tutorial_steps import steps  # with the first tutorial, not with the server
+
     text = written(f"tutorial.{language}.md")
     place = {name: value for name, value in (("namespace", namespace), ("context", context)) if value}
     begin = _BEGIN[language].get(step) or _BEGIN[language]["next"].format(number=step)
@@ -113,12 +60,7 @@ def tutorial_prompt(completions: Mapping[str, Completer]) -> Prompt:
     return Prompt(tutorial, TUTORIAL, completions)
 
 
-def _shown(number: int, step: Step, language: str, place: Mapping[str, str]) -> str:
+def _shown(number: int, step: "Step", language: str, place: Mapping[str, str]) -> str:
     title, said = step.words[language]
     calls = [f"   - `{call.text(place)}`{f' ({_FAILS[language]})' if call.fails else ''}" for call in step.calls]
     return "\n".join([f"{number}. **{title}.** {said}", *calls])
-
-
-def _fitting(tool: str, place: Mapping[str, str]) -> Mapping[str, str]:
-    """The overview of a namespace is not the overview of a cluster, which is what the step shows."""
-    return {name: value for name, value in place.items() if tool != "get_overview" or name == "context"}

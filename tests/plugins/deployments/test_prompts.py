@@ -12,7 +12,7 @@ import pytest
 from klepaas.app import App, create_app
 from klepaas.settings import Mode, Settings
 from klepaas.testing import ERAS, Era, client
-from klepaas_plugins.deployments.tutorial import steps
+from klepaas_plugins.deployments.tutorial_steps import steps
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 pytestmark = pytest.mark.anyio
