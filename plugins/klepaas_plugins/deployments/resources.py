@@ -93,4 +93,4 @@ class _Reader:
         from klepaas_plugins.deployments.status import status_of
 
         place = await place_of(Clusters.of(self._host), app_name, namespace, context)
-        return await status_of(place, RolloutSettings.of(self._host))
+        return await status_of(place, RolloutSettings.of(self._host), self._host)

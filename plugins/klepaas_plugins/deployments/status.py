@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from klepaas.host import Host
 from klepaas.output import Answer, table
 from klepaas_plugins.deployments.ailing import ILL, diagnose
 from klepaas_plugins.deployments.applications import Workload, find_workloads
@@ -33,6 +34,7 @@ from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.revisions import history
 from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts, decide, phase, with_waits
 from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.standing import Standing, standing
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.deployments.verifying import evidence_names, previous_revision, serving
 from klepaas_plugins.deployments.watching import Target, look
@@ -50,12 +52,13 @@ _MOST_PODS = 8
 _MOST_REVISIONS = 5
 
 
-async def status_of(place: Place, settings: RolloutSettings) -> Answer:
+async def status_of(place: Place, settings: RolloutSettings, host: Host) -> Answer:
     """The answer of get_deployment_status.
 
     Args:
         place: The application.
         settings: How a rollout is judged.
+        host: The server's settings and shared services.
 
     Raises:
         NotFound: There is no such application.
@@ -64,13 +67,14 @@ async def status_of(place: Place, settings: RolloutSettings) -> Answer:
     if len(found) > 1:
         return await _several(place, found, settings)
     workload = found[0]
-    snapshot, services, ingresses = await together(
+    snapshot, services, ingresses, stands = await together(
         partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
         partial(_listed, place, "services"),
         partial(_listed, place, "ingresses.networking.k8s.io"),
+        partial(standing, host, place),
     )
     now = datetime.now(UTC)
-    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings).answer()
+    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands).answer()
 
 
 async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
@@ -100,14 +104,16 @@ class _Status:
     services: Sequence[Object]
     ingresses: Sequence[Object]
     settings: RolloutSettings
+    standing: Standing
 
     async def answer(self) -> Answer:
         verdict, state = decide(self.snapshot), phase(self.snapshot)
         lines = [self._head(verdict, state)]
         if state in ILL:
             lines += await self._trouble(verdict)
-        lines += [*self._endpoints(), self._last_change(), *self._revisions()]
-        return Answer("\n".join(line for line in lines if line), self._facts(verdict, state))
+        lines += [*self._endpoints(), *self.standing.lines, self._last_change(), *self._revisions()]
+        facts = {**self._facts(verdict, state), **self.standing.facts}
+        return Answer("\n".join(line for line in lines if line), facts)
 
     def _head(self, verdict: Verdict, state: Phase) -> str:
         workload = self.snapshot.workload

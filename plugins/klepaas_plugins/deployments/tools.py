@@ -267,8 +267,8 @@ def _reading(desk: Desk) -> Iterable[Tool]:
     async def get_deployment_status(
         app_name: AppName, namespace: Namespace = None, context: ContextName = None
     ) -> Answer:
-        """How an application is: state, cause of trouble with log lines and events, endpoint, earlier revisions."""
-        return await status_of(await desk.place(app_name, namespace, context), desk.settings)
+        """How an application is: state, cause of trouble with log lines and events, endpoint, release, drift."""
+        return await status_of(await desk.place(app_name, namespace, context), desk.settings, desk.host)
 
     async def list_applications(
         namespace: Namespace = None, all_namespaces: bool = False, context: ContextName = None

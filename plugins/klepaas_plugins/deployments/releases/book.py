@@ -22,6 +22,7 @@ from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 from klepaas_plugins.deployments.releases.storing import Shelf, Store
 from klepaas_plugins.deployments.rollout import Phase, counts, phase
 from klepaas_plugins.deployments.rollout import Snapshot as Seen
+from klepaas_plugins.deployments.together import together
 
 __all__ = ["Drift", "Releases"]
 
@@ -259,7 +260,7 @@ class Releases:
             BadRequest: There is no such release.
             Conflict: There is nothing to go back to, or what the release needs is gone.
         """
-        live, releases = await self.capture(), await self.list()
+        live, releases = await together(self.capture, self.list)
         choice = choosing.choose(releases, live.content, number=number, steps=steps, commit=commit)
         snapshot = await self.load(choice.release)
         await self._refuse_missing_secrets(choice.release, snapshot)
@@ -359,7 +360,8 @@ class Releases:
         Raises:
             Forbidden: Secrets may not be listed.
         """
-        return await self.compared(await self.capture(), await self.list())
+        live, releases = await together(self.capture, self.list)
+        return await self.compared(live, releases)
 
     async def compared(self, live: Snapshot, releases: Sequence[Release]) -> Drift:
         """The same for what was read already.

@@ -130,10 +130,19 @@ def _by_steps(releases: Sequence[Release], content: str, steps: int) -> Choice:
     have = f"only {counted(len(found), 'earlier verified release')}" if found else "no earlier verified release"
     unfit = [item for item in releases if item.state is not ReleaseState.VERIFIED and item.content != content]
     why = f" ({', '.join(f'{item.number} {item.state}' for item in unfit[:3])})" if unfit else ""
+    newer = [item for item in releases if item.state is ReleaseState.VERIFIED and item.content != content]
+    hint = _there_are(found) if found else _newer(newer)
     raise Conflict(
         f"There is {have} that differs from what runs now{why}, so going {counted(steps, 'step')} back is not possible",
-        next_step=_there_are(found) if found else "Deploy the image you want with deploy_application",
+        next_step=hint,
     )
+
+
+def _newer(releases: Sequence[Release]) -> str:
+    """What to do where nothing verified lies further back."""
+    if not releases:
+        return "Deploy the image you want with deploy_application"
+    return f"Newer ones are gone to by their number; there are: {_named(releases)}"
 
 
 def _warnings(item: Release) -> tuple[str, ...]:

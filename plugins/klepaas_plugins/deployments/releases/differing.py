@@ -106,8 +106,14 @@ def field_changes(before: Object, after: Object, autoscaled: Collection[Key] = (
 
     old_shown, new_shown = mask(old), mask(new)
     shown = {change.field: change for change in changes(old_shown, new_shown)}
-    found = [shown.get(change.field) or _hidden(change) for change in changes(old, new)]
+    found = [shown.get(change.field) or _hidden(change) for change in changes(old, new) if not _is_own_name(change)]
     return [_with_lines(change, old_shown, new_shown) for change in found]
+
+
+def _is_own_name(change: Change) -> bool:
+    """Whether it only repeats the name by which an item of a list is called: env[A].name: A."""
+    name = change.before or change.after
+    return None in (change.before, change.after) and change.field.endswith(f"[{name}].name")
 
 
 def _told(item: Object, autoscaled: Collection[Key]) -> dict[str, Any]:

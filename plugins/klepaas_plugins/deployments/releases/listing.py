@@ -17,7 +17,7 @@ from klepaas_plugins.deployments.releases.book import Drift, Releases
 from klepaas_plugins.deployments.releases.choosing import candidates
 from klepaas_plugins.deployments.releases.model import Release, ReleaseState
 
-__all__ = ["diff_releases", "drift_line", "list_releases"]
+__all__ = ["diff_releases", "drift_facts", "drift_line", "list_releases"]
 
 _COLUMNS = ("RELEASE", "AGE", "STATE", "BACK", "IMAGE", "BY", "WHAT")
 _PAGE = 20
@@ -48,7 +48,7 @@ async def list_releases(place: Place, releases: Releases, cursor: str | None) ->
     lines += [f"{len(page) - _PAGE} older ones: cursor={more}"] if more else []
     lines += await releases.notes()
     facts = {
-        **_facts(drift),
+        **drift_facts(drift),
         "releases": len(found),
         "candidates": known.back,
         **({"cursor": str(more)} if more else {}),
@@ -123,7 +123,8 @@ def _unknown(drift: Drift, name: str) -> str:
     return f"what runs is none of the releases, the newest of which is {name}; {drift.trouble}."
 
 
-def _facts(drift: Drift) -> dict[str, Any]:
+def drift_facts(drift: Drift) -> dict[str, Any]:
+    """The same for a program; empty where there is no release."""
     if drift.release is None:
         return {}
     drifted = drift.difference.count if drift.difference is not None else 0

@@ -277,7 +277,6 @@ async def test_a_plan_stores_nothing_and_tells_every_field_without_secrets(yard:
         "change ConfigMap settings: data.file: a b (new)",
         "change Deployment web: image: example/app:2 -> example/app:1",
         "change Deployment web: env[A].value: a value -> another value",
-        "change Deployment web: env[B].name: B (removed)",
         "change Deployment web: env[B].value: a value (removed)",
         "remove Ingress web",
     ]
