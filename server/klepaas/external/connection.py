@@ -26,7 +26,7 @@ from opentelemetry import context as telemetry
 from pydantic import ValidationError
 
 from klepaas import __version__
-from klepaas.errors import KlepaasError
+from klepaas.errors import KlepaasError, Unauthorized
 from klepaas.external.declaration import ExternalProvider
 from klepaas.external.failures import NotUp
 from klepaas.external.openings import Opening, opening_of
@@ -121,6 +121,8 @@ class Connection:
         self.failures = 0
         self.restarts = 0
         self.last_error: str | None = None
+        # The server does not accept our credentials: nothing that waiting helps.
+        self.unauthorized = False
 
     @property
     def retry_in_s(self) -> float | None:
@@ -248,21 +250,24 @@ class Connection:
 
     def _is_up(self) -> None:
         self._up_at = time.monotonic()
-        self.last_error = None
+        self.last_error, self.unauthorized = None, False
         self._to(ConnectionState.CONNECTED)
 
     def _ended(self, exc: Exception) -> None:
         """Remember why; a server that was well for a while is started again at once."""
         up_at, self._up_at = self._up_at, None
-        reason = _reason(exc, self._opening)
+        cause = _innermost(exc)
+        reason = _reason(cause, self._opening)
         if reason is None:
             log.info("%s is started anew with other credentials", self._provider.name)
             return
         was_well = up_at is not None and time.monotonic() - up_at > self._pace.well_after_s
         self.failures = 0 if was_well else self.failures + 1
         self.restarts += 1
-        self.last_error = one_line(reason, _REASON_CHARS)
-        log.warning("the external server %s: %s", self._provider.name, self.last_error)
+        before, self.last_error = self.last_error, one_line(reason, _REASON_CHARS)
+        self.unauthorized = _status_of(cause) in (401, 407) or isinstance(cause.__cause__ or cause, Unauthorized)
+        level = logging.INFO if before == self.last_error else logging.WARNING
+        log.log(level, "the external server %s: %s", self._provider.name, self.last_error)
 
     @contextlib.asynccontextmanager
     async def _session_of(self, scope: anyio.CancelScope) -> AsyncIterator[ClientSession]:
@@ -401,8 +406,12 @@ async def _discovered(session: ClientSession, opening: Opening, limit_s: float) 
 
 def _is_refusal(failure: Exception) -> bool:
     """Whether an HTTP failure is how an older server refuses a message that it does not know."""
+    return _status_of(failure) in (400, 404, 405, 406, 415, 422, 501)
+
+
+def _status_of(failure: BaseException) -> int | None:
     status = getattr(getattr(failure, "response", None), "status_code", None)
-    return status in (400, 404, 405, 406, 415, 422, 501)
+    return status if isinstance(status, int) else None
 
 
 @contextlib.contextmanager
@@ -415,19 +424,24 @@ def _nobodys_trace() -> Iterator[None]:
         telemetry.detach(token)
 
 
-def _reason(exc: BaseException, opening: Opening | None) -> str | None:
-    """Why a session ended, to go after the server's name; None: it was to be renewed."""
+def _innermost(exc: BaseException) -> BaseException:
+    """What is inside a task group's group."""
     while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
         exc = exc.exceptions[0]
+    return exc
+
+
+def _reason(exc: BaseException, opening: Opening | None) -> str | None:
+    """Why a session ended, to go after the server's name; None: it was to be renewed."""
     if isinstance(exc, _Renew):
         return None
-    if opening is not None and opening.ended and not isinstance(exc, NotUp):
-        return opening.why_ended
     if isinstance(exc, _Lost | KlepaasError):
         return str(exc)
-    status = getattr(getattr(exc, "response", None), "status_code", None)
-    if status is not None:
-        return f"answered {status}"
+    if _status_of(exc) is not None:
+        return f"answered {_status_of(exc)}"
+    said_no = isinstance(exc, MCPError) and exc.error.code != mt.CONNECTION_CLOSED
+    if opening is not None and opening.ended and not said_no:
+        return opening.why_ended
     if isinstance(exc, MCPError):
         return f"answered with the error {exc.error.code}: {exc.error.message[:120]}"
     return f"failed: {type(exc).__name__}"

@@ -20,7 +20,7 @@ import mcp_types as mt
 from fastmcp.tools import ToolResult
 from pydantic import ValidationError
 
-from klepaas.errors import BadRequest, Conflict, KlepaasError
+from klepaas.errors import BadRequest, Conflict, KlepaasError, Unauthorized
 from klepaas.external.classify import classify_mcp, said_in
 from klepaas.external.connection import BOOT_WAIT_S, Connection, ConnectionState, Pace
 from klepaas.external.declaration import ExternalProvider
@@ -132,6 +132,8 @@ class Guarded:
             result = await self._upstream.call(ask, safe=safe, what=f"call {offer.name}", verify=offer.rule.verify)
         except NotUp as exc:
             what = f"Cannot call {offer.name}: {self.provider.name} {exc.what}; nothing was sent"
+            if self.connection.unauthorized:
+                raise Unauthorized(what, next_step="Ask the person who runs klepaas to renew its credentials") from exc
             raise NotUp(what, next_step=exc.next_step, retry_after_s=exc.retry_after_s) from exc
         except KlepaasError as exc:
             exc.details = exc.details or self._said(seen)

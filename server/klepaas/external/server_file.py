@@ -15,7 +15,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klepaas.host import Host
 from klepaas.observability import one_line
@@ -36,20 +36,26 @@ class ServerFile:
     Args:
         path: The file. None: there is none.
         environment: What `${NAME}` stands for. None: the process's own.
+        named: Servers that are named elsewhere, in the settings' own file; a server of both is the file's.
     """
 
-    def __init__(self, path: Path | None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        environment: Mapping[str, str] | None = None,
+        named: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self.problem: str | None = None
         self.servers: list[ConfiguredServer] = []
         self.taken: set[str] = set()
-        if path is not None:
-            self._read(path, os.environ if environment is None else environment)
+        if path is not None or named:
+            self._read(path, dict(named or {}), os.environ if environment is None else environment)
 
     @classmethod
     def of(cls, host: Host) -> "ServerFile":
         """The host's own, read once."""
-        return host.service(cls, lambda _: cls(_named_file()))
+        return host.service(cls, lambda _: _of_the_settings())
 
     def get(self, name: str) -> "ConfiguredServer | None":
         """The server of this name, or None."""
@@ -69,15 +75,14 @@ class ServerFile:
         """The servers that no plugin takes."""
         return [server for server in self.servers if server.kind not in self.taken]
 
-    def _read(self, path: Path, environment: Mapping[str, str]) -> None:
+    def _read(self, path: Path | None, named: dict[str, Any], environment: Mapping[str, str]) -> None:
         from klepaas.external.server_reading import Trouble, server_of, servers_in
 
         try:
-            named = servers_in(path)
+            named |= servers_in(path) if path is not None else {}
         except Trouble as exc:
             self.problem = f"The file of KLEPAAS_MCP_CONFIG cannot be used: {exc}"
             log.warning("%s", self.problem)
-            return
         for name, said in list(named.items())[:MOST_SERVERS]:
             server = server_of(name, said, environment)
             if server is not None:
@@ -86,10 +91,11 @@ class ServerFile:
                     log.warning("the external server %s cannot be used: %s", one_line(name, 40), server.problem)
 
 
-def _named_file() -> Path | None:
+def _of_the_settings() -> ServerFile:
     from klepaas.external.settings import ExternalSettings
 
-    return ExternalSettings().mcp_config
+    settings = ExternalSettings()
+    return ServerFile(settings.mcp_config, named=settings.mcp_servers)
 
 
 def configured(host: Host, kind: str) -> "list[ConfiguredServer]":

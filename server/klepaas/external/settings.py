@@ -1,7 +1,7 @@
 """What can be set about external providers as a whole; what is said of one server stands in its `mcp.json`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ class ExternalSettings(SettingsBase):
     mcp_config: Annotated[
         Path | None, Field(description="File with further MCP servers, in the shape of an mcp.json")
     ] = None
+    mcp_servers: Annotated[
+        dict[str, Any], Field(description="Further MCP servers by name, each as in an mcp.json: a table of tables")
+    ] = Field(default_factory=dict)
     mcp_strict_trust: Annotated[
         bool, Field(description="Tools of an external server are closed until `klepaas providers trust`, new ones too")
     ] = False

@@ -11,6 +11,7 @@ from mcp_types import CallToolRequestParams
 
 from klepaas.external.entries import CALL_TOOL, OfferEntry
 from klepaas.external.externals import Externals
+from klepaas.plans import PLAN_ID
 
 __all__ = ["CalledByName", "Shown"]
 
@@ -55,14 +56,23 @@ class CalledByName(Middleware):
         """Pass a call on, under the name that it is meant for."""
         message = context.message
         if message.name == CALL_TOOL:
-            given = message.arguments or {}
-            name, arguments = given.get("name"), given.get("arguments", {})
-            if isinstance(name, str) and self._externals.get(name) is None:
-                await self._externals.first_list_of(name)
-            entry = self._externals.get(name) if isinstance(name, str) else None
-            if isinstance(entry, OfferEntry) and isinstance(arguments, dict) and not set(given) - {"name", "arguments"}:
-                message = message.model_copy(update={"name": entry.tool.name, "arguments": arguments})
-                context = context.copy(message=message)
+            message = await self._meant(message)
+            context = context.copy(message=message)
         elif self._externals.get(message.name) is None:
             await self._externals.first_list_of(message.name)
         return await call_next(context)
+
+    async def _meant(self, message: CallToolRequestParams) -> CallToolRequestParams:
+        """The call that is meant; the same message where it leads nowhere, which the tool itself then says."""
+        given = dict(message.arguments or {})
+        name, arguments, plan_id = given.pop("name", None), given.pop("arguments", {}), given.pop(PLAN_ID, None)
+        if not isinstance(name, str) or not isinstance(arguments, dict) or given:
+            return message
+        if self._externals.get(name) is None:
+            await self._externals.first_list_of(name)
+        entry = self._externals.get(name)
+        if not isinstance(entry, OfferEntry):
+            return message
+        if plan_id is not None:  # of the plan that a call of the tool itself was answered with
+            arguments = {**arguments, PLAN_ID: plan_id}
+        return message.model_copy(update={"name": entry.tool.name, "arguments": arguments})

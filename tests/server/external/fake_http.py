@@ -41,6 +41,9 @@ class HttpFake(Listening):
             self.server.record(message=message)
             await self._fail(writer, fault, message)
             return
+        if "refuse" in control:
+            await self._fail(writer, [control["refuse"], {}], message)
+            return
         session = header_of(head, b"mcp-session-id")
         legacy = control.get("era") != "modern"
         if legacy and session is not None and session.decode() not in self.sessions:

@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 import time
+from typing import Any
 
 MODERN, LEGACY = "2026-07-28", "2025-06-18"
 TOOLS = [
@@ -50,9 +51,10 @@ class Server:
         self.folder = folder
 
     @property
-    def control(self) -> dict:
+    def control(self) -> dict[str, Any]:
         try:
-            return json.loads((self.folder / "control.json").read_text())
+            control: dict[str, Any] = json.loads((self.folder / "control.json").read_text())
+            return control
         except (OSError, ValueError):
             return {}
 
@@ -60,7 +62,7 @@ class Server:
         with (self.folder / "record.jsonl").open("a") as file:
             file.write(json.dumps(said) + "\n")
 
-    def answer(self, message: dict) -> dict | None:
+    def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
         """The answer to a message; None where there is none."""
         self.record(message=message, pid=os.getpid())
         if "id" not in message:
@@ -71,7 +73,7 @@ class Server:
             error = {"code": exc.args[0], "message": exc.args[1]}
             return {"jsonrpc": "2.0", "id": message["id"], "error": error}
 
-    def _result(self, message: dict) -> dict:
+    def _result(self, message: dict[str, Any]) -> dict[str, Any]:
         control, method, params = self.control, message["method"], message.get("params", {})
         modern = control.get("era") == "modern"
         if method == "server/discover" and modern:
@@ -90,7 +92,7 @@ class Server:
             return {**more, **self._called(control.get("call", "ok"), params)}
         raise _Refused(-32601, f"Method not found: {method}")
 
-    def _called(self, how: str, params: dict) -> dict:
+    def _called(self, how: str, params: dict[str, Any]) -> dict[str, Any]:
         wait_or_hang(how)
         if how.startswith("once:"):  # fails so many times, and then is well
             left = self.folder / "left"
@@ -138,7 +140,7 @@ def wait_or_hang(how: str | None) -> None:
         time.sleep(float(how.split(":")[1]))
 
 
-def _write(out, text: str, how: str | None) -> None:
+def _write(out: Any, text: str, how: str | None) -> None:
     if how and how.startswith("big:"):
         size = int(how.split(":")[1])
         head, _, tail = text.partition("is done")

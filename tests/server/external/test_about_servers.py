@@ -1,6 +1,7 @@
 """The tools about external servers: what there is, how it is, finding the rest; `call_tool` opens nothing."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -113,6 +114,18 @@ async def test_call_tool_is_judged_as_the_tool_that_it_calls(fake: Fake, era: Er
             await up(app)
             assert (await session.call("call_tool", name="wiki_wipe", arguments={})).is_error
     assert len(fake.calls) == 1
+
+
+async def test_a_plan_confirms_a_call_through_call_tool(fake: Fake) -> None:
+    policy = ({"decision": "confirm", "confirm_without_human": True},)
+    async with about(fake, policy=policy) as app, client(app) as session:
+        await up(app)
+        said = await session.call("call_tool", name="wiki_wipe", arguments={})
+        assert fake.calls == []
+        plan_id = re.search(r"plan_id[^A-Za-z0-9_-]+([A-Za-z0-9_-]{8,})", f"{said.text} {said.facts}")
+        assert plan_id is not None
+        said = await session.call("call_tool", name="wiki_wipe", arguments={}, plan_id=plan_id[1])
+        assert said.text == "wipe is done: ok"
 
 
 async def test_a_confirmation_shows_what_would_be_sent_and_sends_nothing_before(fake: Fake) -> None:

@@ -156,3 +156,16 @@ async def test_each_request_carries_credentials_that_are_asked_for_then(
     sent = [line for head in http.heads for line in head.split("\r\n") if line.lower().startswith("authorization")]
     # The last one may be asked for in vain: nobody waits for the polite end of a session.
     assert [line.rpartition(" ")[2] for line in sent] in (given, given[:-1])
+
+
+async def test_credentials_that_are_not_accepted_are_said_to_be_just_that(
+    fake: Fake, http: HttpFake, serve: Serve
+) -> None:
+    async with serve(provider(fake, http)) as app, client(app):
+        await up(app)
+    fake.does(refuse=401)
+    async with serve(provider(fake, http)) as app, client(app) as session:
+        await until(lambda: guarded(app).connection.state is ConnectionState.DOWN)
+        said = await session.call("wiki_get_item", id="1")
+        assert (said.code, "nothing was sent" in said.text) == ("unauthorized", True)
+        assert guarded(app).connection.last_error == "answered 401"

@@ -12,6 +12,7 @@ from tests.server.external.conftest import SCRIPT, Fake, until
 from klepaas.app import create_app
 from klepaas.external import HttpServer, StdioServer
 from klepaas.external.server_file import ServerFile
+from klepaas.host import Host
 from klepaas.output.redaction import vault
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
@@ -138,6 +139,15 @@ def test_the_operators_word_counts_more_than_the_plugins(read: Read) -> None:
         (Effect.WRITE, False),
         (Effect.DESTRUCTIVE, True),
     ]
+
+
+def test_servers_may_stand_in_the_settings_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[mcp_servers.wiki]\ncommand = "wiki"\nenv = {WIKI_TOKEN = "${TOKEN}"}\n')
+    monkeypatch.setenv("KLEPAAS_CONFIG", str(config))
+    monkeypatch.setenv("TOKEN", "quite-secret-3")
+    (server,) = ServerFile.of(Host(Settings())).servers
+    assert server.transport == StdioServer(("wiki",), {"WIKI_TOKEN": "quite-secret-3"})
 
 
 def test_a_kind_belongs_to_the_plugin_that_asks_for_it(read: Read) -> None:
