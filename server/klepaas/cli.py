@@ -20,7 +20,6 @@ from klepaas.actions import FAILED, OK
 from klepaas.commands.parser import WRONG
 from klepaas.commands.tree import add_common, build
 from klepaas.configuration import toml_file
-from klepaas.configuration.registry import check_file
 from klepaas.errors import BadRequest, KlepaasError
 from klepaas.hookspecs import Command
 from klepaas.observability import configure_logging, one_line, say
@@ -78,7 +77,7 @@ def _run(argv: list[str]) -> int:
         plugins = Plugins(settings)
         # Once more: a plugin may have set up logging of its own.
         configure_logging(settings.log_level, settings.log_format)
-        check_file(plugins)
+        _check_file(plugins)
         return _command(argv, settings, plugins)
     except SystemExit as exc:  # argparse's way to end
         return _exit_code(exc)
@@ -89,6 +88,14 @@ def _run(argv: list[str]) -> int:
         return _complain(str(exc), WRONG)
     except KlepaasError as exc:
         return _complain(exc.line, WRONG if isinstance(exc, BadRequest) else FAILED)
+
+
+def _check_file(plugins: Plugins) -> None:
+    """Refuse a settings file with a key that nobody knows; without a file this costs nothing."""
+    if toml_file.read().path is not None:
+        from klepaas.configuration.registry import check_file
+
+        check_file(plugins)
 
 
 def _command(argv: list[str], settings: Settings, plugins: Plugins) -> int:

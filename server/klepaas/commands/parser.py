@@ -4,7 +4,6 @@ A wrong word ends the process with exit code 2 and one line that names the neare
 """
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -110,6 +109,8 @@ def suggestion(word: str, known: Sequence[str]) -> str:
         word: What somebody typed.
         known: What there is.
     """  # noqa: D210 -- the result begins with a blank
+    import difflib
+
     near = difflib.get_close_matches(word[:_MOST_SHOWN_CHARS], list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
 
