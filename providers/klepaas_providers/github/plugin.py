@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from klepaas.external import ExternalProvider
 from klepaas.external.server_file import configured
-from klepaas.hookspecs import DoctorCheck, Finding, hookimpl
+from klepaas.hookspecs import DoctorCheck, Finding, Level, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
 from klepaas_providers.given import is_given
@@ -31,7 +31,8 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
 
         from klepaas_providers.github.checks import look
 
-        return await anyio.to_thread.run_sync(lambda: list(look(host)), abandon_on_cancel=True)
+        found = await anyio.to_thread.run_sync(lambda: list(look(host)), abandon_on_cancel=True)
+        return found or [Finding(Level.OK, "GitHub is not configured")]
 
     yield DoctorCheck("github", check)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from klepaas.external import ExternalProvider
 from klepaas.external.server_file import configured
-from klepaas.hookspecs import Command, DoctorCheck, Finding, hookimpl
+from klepaas.hookspecs import Command, DoctorCheck, Finding, Level, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
@@ -50,7 +50,8 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
 
         from klepaas_providers.slack.checks import look
 
-        return await anyio.to_thread.run_sync(lambda: list(look(host)), abandon_on_cancel=True)
+        found = await anyio.to_thread.run_sync(lambda: list(look(host)), abandon_on_cancel=True)
+        return found or [Finding(Level.OK, "Slack is not configured")]
 
     yield DoctorCheck("slack", check)
 
