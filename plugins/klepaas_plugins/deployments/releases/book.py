@@ -302,7 +302,7 @@ class Releases:
             BadRequest: The release cannot be read, or the server refuses a change: a field that cannot be changed back.
         """
         target = await self.load(release)
-        live = await completed(self._place, await self.capture(), target)
+        live = await capture(self._place, target)
         plan = plan_restore(target, live, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
         await try_out(self._place, plan)
         return plan
@@ -340,7 +340,7 @@ class Releases:
         """
         one = before if isinstance(before, Snapshot) else await self.load(before)
         if after is None:
-            return difference(one, await completed(self._place, await self.capture(), one))
+            return difference(one, await capture(self._place, one))
         return difference(one, after if isinstance(after, Snapshot) else await self.load(after))
 
     async def changed_since(self, number: int) -> builtins.list[str]:

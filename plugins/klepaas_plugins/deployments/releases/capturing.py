@@ -34,24 +34,28 @@ _WHOLE = ("Service", "Ingress", "HorizontalPodAutoscaler", "PodDisruptionBudget"
 _BY_KIND = {kind.kind: kind for kind in KINDS}
 
 
-async def capture(place: Place) -> Snapshot:
+async def capture(place: Place, known: Snapshot | None = None) -> Snapshot:
     """Everything the application owns now, normalised; without objects where there is no such application.
 
     Args:
         place: The application.
+        known: What it owned at another moment: what still is there of that counts too, and so does what belongs to its
+            workloads, should they be gone. None: nothing is known.
 
     Raises:
         Forbidden: Its workloads may not be read.
         KlepaasError: The cluster does not answer.
     """
     roots = await _roots(place)
-    reading = _Reading(place, Scope.of(place.app_name, roots), roots)
+    there = {key_of(item) for item in roots}
+    gone = [item for item in known.workloads if key_of(item) not in there] if known is not None else []
+    reading = _Reading(place, Scope.of(place.app_name, [*roots, *gone]), roots, gone)
     await reading.look()
     own = reading.own()
     wanted = _secrets_wanted(own)
     references = await together(*(partial(_secret, place, name, optional) for name, optional in wanted.items()))
     found = [normal(item, item["kind"], item["apiVersion"]) for item in own]
-    return Snapshot(
+    seen = Snapshot(
         place.app_name,
         place.namespace,
         tuple(sorted(found, key=lambda item: (order_of(item["kind"]), name_of(item)))),
@@ -60,6 +64,7 @@ async def capture(place: Place) -> Snapshot:
         tuple(sorted(reading.unseen)),
         {key_of(item): item for item in own},
     )
+    return seen if known is None else await completed(place, seen, known)
 
 
 async def completed(place: Place, live: Snapshot, other: Snapshot) -> Snapshot:
@@ -144,6 +149,7 @@ class _Reading:
     place: Place
     scope: Scope
     roots: list[dict[str, Any]]
+    gone: list[dict[str, Any]]
     shared: dict[Key, Shared] = field(default_factory=dict)
     unseen: set[str] = field(default_factory=set)
     found: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -151,7 +157,9 @@ class _Reading:
 
     async def look(self) -> None:
         """Read what may be the application's."""
-        selector = self.scope.selector if self.roots else f"app.kubernetes.io/instance={self.place.app_name}"
+        selector = (
+            self.scope.selector if self.roots or self.gone else f"app.kubernetes.io/instance={self.place.app_name}"
+        )
         asked = [held for held in KINDS if held.kind in _WHOLE or selector is not None]
         lists = await together(
             *(partial(self._seen, held, None if held.kind in _WHOLE else selector) for held in asked)
@@ -194,13 +202,17 @@ class _Reading:
         roots = {uid(item) for item in self.roots}
         return [*self.roots, *(item for item in more if uid(item) not in roots and not is_controlled(item))]
 
+    def _served(self) -> list[dict[str, Any]]:
+        """Its workloads, and those that are gone."""
+        return [*self.workloads(), *self.gone]
+
     def _in_doubt(self) -> bool:
         """Whether there is something without anybody's labels that may serve others too."""
         pairs = (
             (item, own)
             for kind in ("ConfigMap", *_WHOLE)
             for item in self.found.get(kind, ())
-            for own in self.workloads()
+            for own in self._served()
         )
         return any(self._unlabelled(item) and _touches(item, own) for item, own in pairs)
 
@@ -209,8 +221,7 @@ class _Reading:
 
     def own(self) -> list[dict[str, Any]]:
         """The objects that are the application's own; the others that it uses are noted."""
-        workloads = self.workloads()
-        own = list(workloads)
+        own, workloads = self.workloads(), self._served()
         for held in KINDS:
             if held.kind in WORKLOADS or held.kind == "Ingress":
                 continue

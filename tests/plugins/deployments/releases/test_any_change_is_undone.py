@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from klepaas.host import Host
@@ -36,6 +36,10 @@ _SHAPE = st.fixed_dictionaries(
         "note": st.sampled_from([None, "x", "y"]),
     }
 )
+_PLAIN = {
+    "image": "example/app:1", "replicas": 0, "settings": {"mode": ""}, "variables": {}, "port": None, "scaler": None,
+    "door": False, "note": None,
+}  # fmt: skip
 _VANDALISM = st.lists(
     st.sampled_from(["Deployment", "ConfigMap", "Service", "HorizontalPodAutoscaler", "Ingress"]),
     max_size=2,
@@ -107,6 +111,8 @@ async def _there_and_back(
 @pytest.mark.timeout(600 if os.environ.get("KLEPAAS_TEST_SOAK") else 60)
 @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=_SHAPE, second=_SHAPE, vandalism=_VANDALISM, manager=st.sampled_from(["klepaas", "kubectl"]))
+# The autoscaler belongs to a workload that is gone by then.
+@example(first=_PLAIN, second={**_PLAIN, "scaler": (1, 3)}, vandalism=["Deployment"], manager="klepaas")
 def test_any_change_is_undone(
     tmp_path: Path, shapes: Any, first: Any, second: Any, vandalism: list[str], manager: str
 ) -> None:
