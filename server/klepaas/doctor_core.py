@@ -50,7 +50,7 @@ def core_findings(plugins: Plugins, host: Host) -> Iterable[tuple[str, Finding]]
 
 
 def _settings(plugins: Plugins) -> Iterable[Finding]:
-    report = check_settings(plugins, {})
+    report = check_settings(plugins, {}, only_likely=True)
     for problem in report.problems:
         level = Level.ERROR if problem.severity is Severity.ERROR else Level.WARNING
         yield Finding(level, problem.text, "Correct it; `klepaas config check` shows what is set, and from where")

@@ -28,7 +28,9 @@ __all__ = ["Problem", "Report", "Row", "Severity", "check", "check_settings", "s
 
 # Those of the command line, and of our own tests and tools.
 _NO_SETTINGS = (toml_file.VARIABLE, "KLEPAAS_UPDATE_SNAPSHOTS")
-_TEST_PREFIX = "KLEPAAS_TEST_"
+_PREFIX, _TEST_PREFIX = "KLEPAAS_", "KLEPAAS_TEST_"
+# How alike two names must be for one to be a slip of the other: other plugins have variables of that beginning too.
+_LIKELY = 0.75
 
 
 class Severity(StrEnum):
@@ -132,8 +134,14 @@ def check(plugins: Plugins, overrides: Mapping[str, Any]) -> Report:
     return report
 
 
-def check_settings(plugins: Plugins, overrides: Mapping[str, Any]) -> Report:
-    """The same, without what became of the plugins."""
+def check_settings(plugins: Plugins, overrides: Mapping[str, Any], *, only_likely: bool = False) -> Report:
+    """The same, without what became of the plugins.
+
+    Args:
+        plugins: The plugins.
+        overrides: What the command line says.
+        only_likely: Pass over variables that are nobody's and no slip either: a plugin that is not here may have them.
+    """
     report = Report(Document())
     report.document = _document(report)
     known = sections(plugins)
@@ -143,7 +151,7 @@ def check_settings(plugins: Plugins, overrides: Mapping[str, Any]) -> Report:
             for concern in settings.concerns():
                 report.warn(section.plugin, concern)
     _look_at_keys(report, known, plugins)
-    _look_at_variables(report, known)
+    _look_at_variables(report, known, only_likely)
     return report
 
 
@@ -242,15 +250,19 @@ def _look_at_keys(report: Report, known: list[Section], plugins: Plugins) -> Non
             report.error("klepaas", text)
 
 
-def _look_at_variables(report: Report, known: list[Section]) -> None:
+def _look_at_variables(report: Report, known: list[Section], only_likely: bool) -> None:
     names = set(_variables(known))
+    endings = {name.removeprefix(_PREFIX): name for name in names if name.startswith(_PREFIX)}
     for name in sorted(os.environ):
-        if not name.upper().startswith("KLEPAAS_") or name in names or not os.environ[name]:
+        if not name.upper().startswith(_PREFIX) or name in names or not os.environ[name]:
             continue
         if name in _NO_SETTINGS or name.startswith(_TEST_PREFIX):
             continue
-        near = nearest(name.upper(), names)
-        report.warn("klepaas", f"{name} is no variable of klepaas{f'; did you mean {near}?' if near else ''}")
+        near = nearest(name.upper().removeprefix(_PREFIX), endings, _LIKELY)
+        if near:
+            report.warn("klepaas", f"{name} is no variable of klepaas; did you mean {endings[near]}?")
+        elif not only_likely:
+            report.warn("klepaas", f"{name} is no variable of klepaas or of a plugin that is active")
 
 
 def _variables(known: list[Section]) -> Iterator[str]:

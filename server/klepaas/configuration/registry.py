@@ -156,12 +156,13 @@ def _unknown(values: Mapping[str, Any], tables: Mapping[str, set[str]]) -> Itera
                 yield UnknownKey(f"{name}.{field}", False, f"{name}.{near}" if near else elsewhere)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """The known name that is most like it. None: none is.
 
     Args:
         name: What somebody wrote.
         known: What there is.
+        likeness: How much they must have in common, of 1.
     """
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return found[0] if found else None
