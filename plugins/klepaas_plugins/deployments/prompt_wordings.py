@@ -39,23 +39,23 @@ ROLLBACK: Mapping[str, Wording] = {
     "en": Wording(
         "Roll an application back",
         "Show what would come back and what would not, ask, roll back, and check.",
-        {**_APP, "revision": "The revision's number, if not the one before", "reason": "Why", **_PLACE},
+        {**_APP, "release": "The release's number, if not the last verified one", "reason": "Why", **_PLACE},
     ),
     "ko": Wording(
         "애플리케이션 롤백",
         "되돌아오는 것과 그렇지 않은 것을 보여 주고, 확인을 받아 롤백한 뒤 상태를 확인합니다.",
-        {**_APP_KO, "revision": "리비전 번호(바로 이전이 아닐 때)", "reason": "이유", **_PLACE_KO},
+        {**_APP_KO, "release": "릴리스 번호(마지막 검증된 릴리스가 아닐 때)", "reason": "이유", **_PLACE_KO},
     ),
 }
 POST_MORTEM: Mapping[str, Wording] = {
     "en": Wording(
         "Write a post-mortem",
-        "Collect events, logs and revisions of an incident, and write a blameless post-mortem with a timeline.",
+        "Collect events, logs and releases of an incident, and write a blameless post-mortem with a timeline.",
         {**_APP, "what_happened": "What you know", "since": "When it began", **_PLACE},
     ),
     "ko": Wording(
         "장애 사후 분석 작성",
-        "장애의 이벤트, 로그, 리비전을 모아 타임라인이 있는 포스트모템을 작성합니다.",
+        "장애의 이벤트, 로그, 릴리스를 모아 타임라인이 있는 포스트모템을 작성합니다.",
         {**_APP_KO, "what_happened": "알고 있는 내용", "since": "시작된 시각", **_PLACE_KO},
     ),
 }

@@ -22,7 +22,7 @@ Language = Literal["en", "ko"]
 Context = Annotated[str | None, names.CONTEXT]
 Namespace = Annotated[str | None, names.NAMESPACE]
 Said = Annotated[str | None, names.TEXT]
-_NUMBER = names.Check("revision", lambda text: text.isascii() and text.isdecimal(), "a number", max_chars=9)
+_NUMBER = names.Check("release", lambda text: text.isascii() and text.isdecimal(), "a number", max_chars=9)
 _NOT_GIVEN: Mapping[str, str] = {"en": "not given", "ko": "주어지지 않음"}
 
 
@@ -67,14 +67,14 @@ async def troubleshoot(
 
 async def rollback(
     app_name: Annotated[str, names.WORKLOAD],
-    revision: Annotated[str | None, _NUMBER] = None,
+    release: Annotated[str | None, _NUMBER] = None,
     reason: Said = None,
     namespace: Namespace = None,
     context: Context = None,
     language: Language = "en",
 ) -> str:
     """Roll an application back."""
-    given = {"app_name": app_name, "revision": revision, "reason": reason, "namespace": namespace, "context": context}
+    given = {"app_name": app_name, "release": release, "reason": reason, "namespace": namespace, "context": context}
     return filled("rollback", language, given)
 
 

@@ -1,7 +1,10 @@
-"""What of applications can be read as a resource: those of a namespace, and the state of one.
+"""What of applications can be read as a resource: those of a namespace, and of one its state,
+releases and history.
 
     klepaas://applications/{context}/{namespace}
     klepaas://applications/{context}/{namespace}/{app_name}
+    klepaas://releases/{context}/{namespace}/{app_name}
+    klepaas://history/{context}/{namespace}/{app_name}
 
 Each is the same text as its tool's, so that a person can hand it to a model without a call.
 """
@@ -21,6 +24,10 @@ __all__ = ["application_resources", "completions"]
 
 APPLICATIONS = "klepaas://applications/{context}/{namespace}"
 APPLICATION = f"{APPLICATIONS}/{{app_name}}"
+RELEASES = "klepaas://releases/{context}/{namespace}/{app_name}"
+HISTORY = "klepaas://history/{context}/{namespace}/{app_name}"
+# How far back the figures of the history go.
+DAYS = 30
 # Of each kind of workload; more are in no list that a person reads.
 WORKLOADS_MAX = 500
 
@@ -43,6 +50,10 @@ def application_resources(host: Host) -> Iterable[Resource]:
     yield Resource(
         APPLICATION, reader.application, "State of an application", foreign_text=True, timeout_s=60, completions=known
     )
+    yield Resource(
+        RELEASES, reader.releases, "Releases of an application", foreign_text=True, timeout_s=60, completions=known
+    )
+    yield Resource(HISTORY, reader.history, "History of an application", foreign_text=True, completions=known)
 
 
 def completions(clusters: Clusters) -> dict[str, Completer]:
@@ -87,10 +98,29 @@ class _Reader:
     async def application(
         self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]
     ) -> Answer:
-        """How an application is: state, cause of trouble with log lines and events, endpoint, earlier revisions."""
+        """How an application is: state, cause of trouble with log lines and events, endpoint, release, drift."""
         from klepaas_plugins.deployments.place import place_of
         from klepaas_plugins.deployments.settings import RolloutSettings
         from klepaas_plugins.deployments.status import status_of
 
         place = await place_of(Clusters.of(self._host), app_name, namespace, context)
         return await status_of(place, RolloutSettings.of(self._host), self._host)
+
+    async def releases(
+        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]
+    ) -> Answer:
+        """The newest releases of an application: who, when, what, verified or failed, which runs now."""
+        from klepaas_plugins.deployments.place import place_of
+        from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
+        from klepaas_plugins.deployments.releases.listing import list_releases
+
+        place = await place_of(Clusters.of(self._host), app_name, namespace, context)
+        return await list_releases(place, Releases(place, ReleaseSettings.of(self._host)), None)
+
+    async def history(self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]) -> Answer:
+        """The last changes of an application through this server, and how the last month's went."""
+        from klepaas_plugins.deployments.past import Question, history_of
+        from klepaas_plugins.deployments.place import place_of
+
+        place = await place_of(Clusters.of(self._host), app_name, namespace, context)
+        return await history_of(self._host, Question(place, None, None, DAYS, None))

@@ -50,7 +50,7 @@ def operation_tools(host: Host) -> Iterable[Tool]:
         await operations.cancel(operation_id, current_principal())
         return await _awaited(operations, operation_id, wait_s, ctx)
 
-    yield Tool(list_operations, Effect.READ, "List operations", TOOLSET, idempotent=True)
+    yield Tool(list_operations, Effect.READ, "List operations", TOOLSET, idempotent=True, words=("진행 상황",))
     yield Tool(
         get_operation, Effect.READ, "Look at an operation", TOOLSET,
         foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0,
