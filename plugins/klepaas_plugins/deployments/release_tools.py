@@ -3,6 +3,7 @@
 They read only; going back is `rollback_deployment`'s affair.
 """
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["release_tools"]
 
+_LIST = ("releases", "versions", "rollback candidates", "릴리스 목록", "롤백 후보")
+_DIFF = ("drift", "what changed", "변경점", "차이")
+_HISTORY = ("deployment history", "statistics", "who deployed", "배포 이력", "배포 통계")
 TOOLSET = "applications"
 _TIMEOUT_S = 60.0
 
 _CURSOR = names.Check(
     "cursor", lambda text: text.isascii() and text.isdigit(), "the cursor of an answer, unchanged", max_chars=9
+)
+_MOMENT = names.Check(
+    "cursor",
+    lambda text: re.fullmatch(r"[0-9]{1,11}\.[0-9]{1,9}", text) is not None,
+    "the cursor of an answer, unchanged",
 )
 AppName = Annotated[str, names.WORKLOAD]
 Namespace = Annotated[str | None, names.NAMESPACE]
@@ -62,20 +71,49 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         place, releases = await _releases(host, app_name, namespace, context)
         return await listing.diff_releases(place, releases, before, after)
 
-    yield _tool(list_releases, "Releases of an application")
-    yield _tool(diff_releases, "Compare releases")
+    async def get_deployment_history(
+        app_name: Annotated[str | None, names.WORKLOAD, Field(description="Default: all")] = None,
+        namespace: Namespace = None,
+        days: Annotated[int, Field(ge=1, le=3650, description="For the figures")] = 30,
+        cursor: Annotated[str | None, _MOMENT] = None,
+        context: ContextName = None,
+    ) -> Answer:
+        """Past changes through this server: success rate, durations, who did what, why the failed ones failed."""
+        from klepaas_plugins.deployments.past import Question, history_of
+
+        place = await _place(host, app_name, namespace, context) if app_name is not None else None
+        before = float(cursor) if cursor is not None else None
+        return await history_of(host, Question(place, namespace, context, days, before))
+
+    yield _tool(list_releases, "Releases of an application", _LIST)
+    yield _tool(diff_releases, "Compare releases", _DIFF)
+    yield _tool(get_deployment_history, "History of deployments", _HISTORY)
+
+
+async def _place(host: "Host", app_name: str, namespace: str | None, context: str | None) -> "Place":
+    from klepaas_plugins.deployments.place import place_of
+    from klepaas_plugins.kubernetes.client import Clusters
+
+    return await place_of(Clusters.of(host), app_name, namespace, context)
 
 
 async def _releases(
     host: "Host", app_name: str, namespace: str | None, context: str | None
 ) -> "tuple[Place, Releases]":
-    from klepaas_plugins.deployments.place import place_of
     from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
-    from klepaas_plugins.kubernetes.client import Clusters
 
-    place = await place_of(Clusters.of(host), app_name, namespace, context)
+    place = await _place(host, app_name, namespace, context)
     return place, Releases(place, ReleaseSettings.of(host))
 
 
-def _tool(function: Any, title: str) -> Tool:
-    return Tool(function, Effect.READ, title, TOOLSET, foreign_text=True, idempotent=True, timeout_s=_TIMEOUT_S)
+def _tool(function: Any, title: str, words: tuple[str, ...]) -> Tool:
+    return Tool(
+        function,
+        Effect.READ,
+        title,
+        TOOLSET,
+        foreign_text=True,
+        idempotent=True,
+        timeout_s=_TIMEOUT_S,
+        words=words,
+    )

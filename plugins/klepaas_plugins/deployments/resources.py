@@ -1,5 +1,4 @@
-"""What of applications can be read as a resource: those of a namespace, and of one its state,
-releases and history.
+"""What of applications can be read as a resource: those of a namespace; of one its state, releases and history.
 
     klepaas://applications/{context}/{namespace}
     klepaas://applications/{context}/{namespace}/{app_name}
