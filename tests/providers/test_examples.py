@@ -51,6 +51,7 @@ async def variables(sides: tuple[Side, Side], tmp_path: Path) -> AsyncIterator[d
         sandbox = await stack.enter_async_context(Sandbox(TIMING))
         path = os.pathsep.join([str(programs), sysconfig.get_path("scripts"), os.environ["PATH"]])
         own = {"KUBECONFIG": str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")), "KLEPAAS_MCP_CONFIG": str(file)}
+        own |= {"KLEPAAS_ROLLOUT_MIN_HEALTHY_S": "0"}
         yield unconfigured(tmp_path, PATH=path, GITHUB_TOKEN=GITHUB_TOKEN, SLACK_BOT_TOKEN=SLACK_TOKEN, **own)
 
 

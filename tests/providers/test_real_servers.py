@@ -6,12 +6,14 @@ from pathlib import Path
 import anyio
 import mcp_types as mt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from klepaas.testing import ERAS, Era, Session, client
 
 from .conftest import Case, Serve, guarded, needs, up
 from .github_api import GitHubApi
 from .sides import CREDENTIALS, GITHUB_TOKEN, KINDS, PROGRAMS, SHOP, SLACK_TOKEN, Side, sided
+from .test_app_tokens import pem
 
 pytestmark = pytest.mark.anyio
 DEFAULT_MAX_BYTES = 6 * 1024
@@ -124,3 +126,32 @@ async def test_what_is_listed_of_both_costs_little(
 
 def _bytes(tool: mt.Tool) -> int:
     return len(tool.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+
+@only("kind", ["github"])
+async def test_a_server_is_started_again_with_the_apps_next_token(
+    side: Side, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(side.api, GitHubApi)
+    key = rsa.generate_private_key(65537, 2048)
+    side.api.trust(key)
+    side.api.token_life_s = 4.0  # so that it is used for two seconds
+    monkeypatch.delenv("KLEPAAS_GITHUB_TOKEN")
+    monkeypatch.setenv("KLEPAAS_GITHUB_HOST", side.api.url)
+    monkeypatch.setenv("KLEPAAS_GITHUB_APP_ID", "12345")
+    monkeypatch.setenv("KLEPAAS_GITHUB_APP_INSTALLATION_ID", "678")
+    monkeypatch.setenv("KLEPAAS_GITHUB_APP_PRIVATE_KEY", pem(key))
+    async with serve(side) as app, client(app) as session:
+        await up(app, "github")
+        assert not (await side.write(session)).is_error
+        with anyio.fail_after(20):
+            while len(side.api.granted) < 2:  # noqa: ASYNC110 -- time passes
+                await anyio.sleep(0.05)
+        side.api.token_life_s = 3600.0
+        with anyio.fail_after(20):
+            while (await side.read(session)).is_error:  # noqa: ASYNC110 -- until it is there again
+                await anyio.sleep(0.05)
+    used = list(dict.fromkeys(one.removeprefix("Bearer ") for one in side.api.tokens if "ghs_" in one))
+    assert used[0] == side.api.granted[0]
+    assert len(used) >= 2
+    assert set(used) <= set(side.api.granted)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AppKey", "AppTokens", "MalformedKey"]
 
-# A process gets a new token, and a start, so long before the end of its old one.
+# Another is asked for so long before the end of one.
 MARGIN_S = 300.0
 # The server's clock may be behind ours; GitHub takes at most ten minutes.
 _EARLIER_S, _SIGNATURE_LIFE_S = 60, 540

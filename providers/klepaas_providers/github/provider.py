@@ -48,14 +48,22 @@ def missing(settings: GitHubSettings) -> str | None:
     Args:
         settings: The settings.
     """
-    if settings.token is None and settings.app_id is not None:
-        wanted = {"app_installation_id": settings.app_installation_id, "app_private_key": settings.app_private_key}
-        absent = [f"KLEPAAS_GITHUB_{name.upper()}" for name, value in wanted.items() if value is None]
-        if absent:
-            return f"the GitHub App also needs {' and '.join(absent)}"
+    lacks = _app_lacks(settings) if settings.token is None and settings.app_id is not None else []
+    if lacks:
+        return f"the GitHub App also needs {' and '.join(lacks)}"
     if not settings.mcp_command and settings.remote_url is None:
         return f"nobody hosts an MCP server for {settings.host}; set KLEPAAS_GITHUB_MCP_COMMAND"
     return None
+
+
+def _app_lacks(settings: GitHubSettings) -> list[str]:
+    """The variables without which an App is none."""
+    wanted = {
+        "APP_ID": settings.app_id,
+        "APP_INSTALLATION_ID": settings.app_installation_id,
+        "APP_PRIVATE_KEY": settings.app_private_key,
+    }
+    return [f"KLEPAAS_GITHUB_{name}" for name, value in wanted.items() if value is None]
 
 
 def _declared(name: str, prefix: str, transport: StdioServer | HttpServer, problem: str | None) -> ExternalProvider:
@@ -125,7 +133,7 @@ def _supplier(host: Host, settings: GitHubSettings, name: str, given: Mapping[st
             return fixed
 
         return personal
-    if settings.app_id is None or missing(settings):
+    if _app_lacks(settings):
         return None
 
     async def of_the_app() -> Credentials:
