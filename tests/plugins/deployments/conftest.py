@@ -13,6 +13,7 @@ from fastmcp import Client
 from mcp_types import TextContent
 
 from klepaas.app import create_app
+from klepaas.host import Host
 from klepaas.settings import Mode, Settings
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
@@ -57,6 +58,7 @@ class Bench:
 
     sandbox: Sandbox
     client: Client[Any]
+    host: Host
 
     async def call(self, tool: str, **arguments: Any) -> Said:
         said: list[str] = []
@@ -91,4 +93,4 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         monkeypatch.setenv("KLEPAAS_ROLLOUT_UNSCHEDULABLE_GRACE_S", "0.1")
         app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path))
         async with Client(app.server) as client:
-            yield Bench(sandbox, client)
+            yield Bench(sandbox, client, app.host)

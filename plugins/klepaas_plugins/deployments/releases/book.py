@@ -169,13 +169,13 @@ class Releases:
             principal: On whose behalf.
 
         Returns:
-            The release. None: there is no such application yet.
+            The release. None: nothing of the application runs.
 
         Raises:
             Forbidden: It cannot be recorded, and a setting requires it.
         """
         snapshot = await self.capture()
-        if not snapshot.objects:
+        if not snapshot.workloads:
             return None
         healthy = _is_healthy(snapshot)
         state = ReleaseState.VERIFIED if healthy else ReleaseState.PENDING

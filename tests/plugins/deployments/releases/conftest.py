@@ -1,6 +1,6 @@
 """Releases of applications in the sandbox, without a server around them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,3 +129,14 @@ def shapes() -> SimpleNamespace:
         claim=claim,
         ingress=ingress,
     )
+
+
+@pytest.fixture
+def yard_of() -> Callable[[Any], Awaitable[Releases]]:
+    """The releases of an application in the cluster that a whole server is in front of."""
+
+    async def releases(bench: Any, app_name: str = "web") -> Releases:
+        cluster = await Clusters.of(bench.host).cluster(None)
+        return Releases(Place(cluster, "default", app_name, None), ReleaseSettings())
+
+    return releases
