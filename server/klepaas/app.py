@@ -22,7 +22,8 @@ from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
 from klepaas.errors import BadRequest
-from klepaas.external.collecting import Declared, collect, without_taken_names
+from klepaas.external import ExternalProvider
+from klepaas.external.collecting import collect, without_taken_names
 from klepaas.external.externals import Externals
 from klepaas.gate import Gate
 from klepaas.host import Host
@@ -73,9 +74,9 @@ class App:
     externals: Externals
 
     @property
-    def external(self) -> Sequence[Declared]:
+    def external(self) -> Sequence[ExternalProvider]:
         """Other MCP servers that plugins or the operator named."""
-        return self.externals.declared
+        return [declared.provider for declared in self.externals.declared]
 
     async def catalogue_changed(self) -> None:
         """Tell every client that wants to know that the tools are others now."""

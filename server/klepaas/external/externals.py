@@ -30,6 +30,8 @@ __all__ = ["FOLDER", "Externals"]
 log = logging.getLogger(__name__)
 
 FOLDER = "external"
+# What this finds, `call_tool` calls; without it nobody would know what to call.
+SEARCH_TOOL = "search_tools"
 # Calls of tools that nobody knows yet.
 MOST_WAITING = 16
 
@@ -89,12 +91,17 @@ class Externals:
         from klepaas.external.shown import CalledByName, Shown
 
         self._open()
+        search = catalogue.get(SEARCH_TOOL)
+        if search is not None:
+            from klepaas.external.entries import call_any
+
+            self._call_any = call_any(self._host.settings.mode, search.plugin)
+            self._enter()
         catalogue.more = self
         server.add_provider(Shown(self))
         server.middleware.insert(0, CalledByName(self))
 
     def _open(self) -> None:
-        from klepaas.external.entries import call_any
         from klepaas.external.guarded import Guarded
         from klepaas.external.settings import ExternalSettings
         from klepaas.external.trust import TrustStore
@@ -116,7 +123,6 @@ class Externals:
             )
         for guarded in self._guarded:
             guarded.settle_names([other.provider.prefix for other in self._guarded if other is not guarded])
-        self._call_any = call_any(self._host.settings.mode, self._declared[0].plugin)
         self._enter()
 
     def __iter__(self) -> "Iterator[Entry]":

@@ -19,12 +19,15 @@ from klepaas.external.guarded import Guarded
 from klepaas.hookspecs import hookimpl
 from klepaas.resilience import Policy
 from klepaas.testing import app_with
+from klepaas.testing.clients import Session
 from klepaas.tools import Effect
+from klepaas_providers.providers import plugin
 
 SCRIPT = Path(__file__).with_name("fake_server.py")
 QUICK = Pace(
     wait_min_s=0.1, wait_max_s=0.4, demand_gap_s=0.2, check_limit_s=1.0, discover_limit_s=1.0, relist_gap_s=0.05
 )
+ABOUT = ("call_tool", "list_providers", "provider_health", "search_tools")
 RULES = {
     "get_item": ToolRule(Effect.READ, listed=True),
     "save_item": ToolRule(Effect.WRITE, listed=True, verify="Look with wiki_get_item"),
@@ -125,7 +128,7 @@ def serve(tmp_path: Path) -> Serve:
 
         auto = ({"decision": "auto"},)
         settings = {"mode": mode, "policy": auto, "state_dir": tmp_path / "state"}
-        async with app_with(klepaas_external_providers, settings=settings) as app:
+        async with app_with(plugin, klepaas_external_providers, settings=settings) as app:
             yield app
 
     return run
@@ -150,6 +153,11 @@ async def up(app: App, name: str = "wiki") -> Guarded:
     server = guarded(app, name)
     await until(lambda: server.connection.state is ConnectionState.CONNECTED)
     return server
+
+
+async def listed(session: Session) -> list[str]:
+    """The tools of the servers as they are listed to a client; not those about servers."""
+    return [tool.name for tool in await session.tools() if tool.name not in ABOUT]
 
 
 async def relisted(app: App) -> None:

@@ -1,7 +1,7 @@
 """Calls of an external server's tools: they arrive, in both eras, and nothing of the caller's goes along."""
 
 import pytest
-from tests.server.external.conftest import Fake, Serve, guarded, up
+from tests.server.external.conftest import Fake, Serve, guarded, listed, up
 
 from klepaas.testing import ERAS, Era, client
 
@@ -19,7 +19,7 @@ async def test_a_server_of_either_era_serves_clients_of_either(
     fake.does(era=upstream)
     async with serve(fake.provider()) as app, client(app, era) as session:
         server = await up(app)
-        assert [tool.name for tool in await session.tools()] == ["call_tool", "wiki_get_item", "wiki_save_item"]
+        assert await listed(session) == ["wiki_get_item", "wiki_save_item"]
         said = await session.call("wiki_get_item", id="7")
         assert (said.text, said.is_error) == ("get_item is done: ok", False)
         assert (server.connection.protocol == "2026-07-28") is (upstream == "modern")

@@ -45,7 +45,7 @@ def _reasons(app: App) -> dict[str, str | None]:
 
 def test_providers_are_collected_and_nothing_is_connected(app: Callable[..., App]) -> None:
     whole = app(one=["github"], two=["slack", "wiki"])
-    assert [declared.provider.prefix for declared in whole.external] == ["github", "slack", "wiki"]
+    assert [provider.prefix for provider in whole.external] == ["github", "slack", "wiki"]
     assert _reasons(whole) == {"one": None, "two": None}
 
 
@@ -64,7 +64,7 @@ def test_a_prefix_that_is_taken_or_strange_leaves_its_plugin_out(
     app: Callable[..., App], first: list[str], second: list[str], said: str
 ) -> None:
     whole = app(one=first, two=second)
-    assert [declared.provider.prefix for declared in whole.external] == first
+    assert [provider.prefix for provider in whole.external] == first
     assert said in (_reasons(whole)["two"] or "")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.server.external.conftest import Fake, Serve, guarded, relisted, until, up
+from tests.server.external.conftest import Fake, Serve, guarded, listed, relisted, until, up
 
 from klepaas.external.connection import ConnectionState
 from klepaas.testing import client
@@ -163,7 +163,7 @@ async def test_a_server_that_does_not_come_up_holds_up_nobody(fake: Fake, serve:
         started = time.monotonic()
         async with client(app) as session:
             connected_s = time.monotonic() - started
-            assert [tool.name for tool in await session.tools()] == ["call_tool"]
+            assert await listed(session) == []
             assert (connected_s < 0.5, time.monotonic() - started - connected_s < 0.1) == (True, True)
             await until(lambda: guarded(app).connection.state is ConnectionState.DOWN)
             said, took_s = await _timed(session, "wiki_get_item", id="1")
@@ -175,11 +175,11 @@ async def test_a_server_that_does_not_come_up_holds_up_nobody(fake: Fake, serve:
 async def test_the_tools_of_a_server_that_is_down_stay_listed_also_after_a_restart(fake: Fake, serve: Serve) -> None:
     async with serve(fake.provider()) as app, client(app) as session:
         await up(app)
-        before = [tool.name for tool in await session.tools()]
+        before = await listed(session)
     fake.does(boot="exit")
     async with serve(fake.provider()) as app, client(app) as session:
         started = time.monotonic()
-        assert [tool.name for tool in await session.tools()] == before
+        assert await listed(session) == before
         assert time.monotonic() - started < 0.1
         await until(lambda: guarded(app).connection.failures > 1)
         said = await session.call("wiki_save_item", id="1")
@@ -237,10 +237,10 @@ async def test_noise_on_its_streams_disturbs_nothing(fake: Fake, serve: Serve) -
 async def test_a_list_that_is_suddenly_empty_takes_no_tool_away(fake: Fake, serve: Serve) -> None:
     async with serve(fake.provider()) as app, client(app) as session:
         server = await up(app)
-        before = [tool.name for tool in await session.tools()]
+        before = await listed(session)
         fake.does(tools=[])
         await relisted(app)
-        assert [tool.name for tool in await session.tools()] == before
+        assert await listed(session) == before
         assert server.connection.state is ConnectionState.CONNECTED
 
 

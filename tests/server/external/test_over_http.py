@@ -14,7 +14,7 @@ from fastmcp import Client
 from fastmcp.client.messages import MessageHandler
 from fastmcp.client.transports import StreamableHttpTransport
 from tests.served import served, unconfigured
-from tests.server.external.conftest import SCRIPT, Fake, Serve, relisted, until, up
+from tests.server.external.conftest import ABOUT, SCRIPT, Fake, Serve, relisted, until, up
 from tests.server.external.fake_http import HttpFake
 from tests.server.external.fake_server import TOOLS
 
@@ -95,4 +95,4 @@ async def test_clients_are_told_when_a_tool_is_closed(fake: Fake, serve: Serve) 
         fake.does(tools=[{**tool, "description": "Other."} for tool in TOOLS])
         await relisted(app)
         await until(lambda: news.heard > count)
-        assert [tool.name for tool in await raw.list_tools()] == ["call_tool"]
+        assert [tool.name for tool in await raw.list_tools()] == list(ABOUT)

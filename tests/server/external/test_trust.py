@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.server.external.conftest import Fake, Serve, guarded, relisted, until, up
+from tests.server.external.conftest import Fake, Serve, guarded, listed, relisted, until, up
 from tests.server.external.fake_server import TOOLS
 
 from klepaas.external import ToolRule
@@ -46,7 +46,7 @@ async def test_a_tool_that_changed_is_closed_and_the_others_stay_open(
         await up(app)
         fake.does(tools=changed("save_item", **drift))
         await relisted(app)
-        assert [tool.name for tool in await session.tools()] == ["call_tool", "wiki_get_item"]
+        assert await listed(session) == ["wiki_get_item"]
         for said in (
             await session.call("wiki_save_item", id="1"),
             await session.call("call_tool", name="wiki_save_item", arguments={"id": "1"}),
@@ -87,7 +87,7 @@ async def test_a_person_who_trusts_it_elsewhere_opens_it_here(fake: Fake, serve:
 async def test_strictly_even_what_is_new_waits_for_a_person(fake: Fake, serve: Serve) -> None:
     async with serve(fake.provider(strict=True)) as app, client(app) as session:
         server = await up(app)
-        assert [tool.name for tool in await session.tools()] == ["call_tool"]
+        assert await listed(session) == []
         assert (await session.call("wiki_get_item", id="1")).code == "forbidden"
         assert {offer.definition.name for offer in server.closed} == {"get_item", "save_item", "wipe"}
 
@@ -202,7 +202,7 @@ async def test_a_poisoned_description_is_data_short_and_named_as_the_servers(fak
 async def test_a_servers_own_hints_decide_nothing(fake: Fake, serve: Serve) -> None:
     async with serve(fake.provider(), mode="read-only") as app, client(app) as session:
         await up(app)
-        assert [tool.name for tool in await session.tools()] == ["call_tool", "wiki_get_item"]
+        assert await listed(session) == ["wiki_get_item"]
         for name in ("wiki_save_item", "wiki_wipe"):
             for said in (
                 await session.call(name, id="1") if name != "wiki_wipe" else await session.call(name),
