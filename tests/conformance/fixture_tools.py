@@ -1,10 +1,11 @@
-"""A plugin with the tools that the conformance suite asks for, as far as a tool of klepaas can be one.
+"""A plugin with the tools, resources and prompts that the conformance suite asks for, as far as klepaas' can be those.
 
 It is loaded for the suite's runs only, by `klepaas serve` itself, so what the suite calls passes the gate as all tools
 do. No tool asks a question of its own: those that change something are asked about by the confirmation before the gate.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import anyio
@@ -15,6 +16,8 @@ from klepaas.announcements import Announcements
 from klepaas.errors import Conflict
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
+from klepaas.prompts import Prompt, Wording
+from klepaas.resources import Resource
 from klepaas.tools import Effect, Tool
 
 
@@ -72,3 +75,42 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
         yield Tool(function, Effect.READ, title=function.__name__, toolset="conformance")
     yield Tool(test_elicitation, Effect.DESTRUCTIVE, title="test_elicitation", toolset="conformance")
     yield from map(_asking, ASKING)
+
+
+async def static_text() -> str:
+    """A text."""
+    return "This is the content of the static text resource."
+
+
+async def template_data(id: Annotated[str, names.OBJECT]) -> str:  # noqa: A002 -- the suite's name for it
+    """The data of an id."""
+    return json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
+
+
+@hookimpl
+def klepaas_resources() -> Iterable[Resource]:
+    yield Resource("test://static-text", static_text, title="Static text")
+    yield Resource("test://template/{id}/data", template_data, title="Data", mime_type="application/json")
+
+
+async def test_simple_prompt() -> str:
+    return "This is a simple prompt for testing."
+
+
+async def test_prompt_with_arguments(arg1: Annotated[str, names.TEXT], arg2: Annotated[str, names.TEXT]) -> str:
+    return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
+
+
+async def suggested(chosen: Mapping[str, str]) -> Iterable[str]:
+    return ["test", "testing"]
+
+
+@hookimpl
+def klepaas_prompts() -> Iterable[Prompt]:
+    yield Prompt(test_simple_prompt, {"en": Wording("Simple", "A simple prompt.")})
+    arguments = {"arg1": "The first", "arg2": "The second"}
+    yield Prompt(
+        test_prompt_with_arguments,
+        {"en": Wording("With arguments", "A prompt with two.", arguments)},
+        {"arg1": suggested},
+    )

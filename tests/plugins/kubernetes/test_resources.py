@@ -56,6 +56,17 @@ async def test_the_contexts_are_the_same_text_as_the_tools(app: App, era: Era) -
     assert "sandbox" in said.text
 
 
+async def test_without_a_kubeconfig_the_contexts_tell_what_to_do(
+    era: Era, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    async with app_with(plugin) as app, client(app, era) as session:
+        said = await session.read("klepaas://contexts")
+        assert not said.is_error
+        assert "KUBECONFIG" in said.text
+        assert (await session.read("klepaas://kubernetes/none/nodes/node-0")).code == "not_found"
+
+
 async def test_an_object_is_yaml_without_its_secrets(app: App, era: Era) -> None:
     async with client(app, era) as session:
         for uri in ("configmaps/settings", "secrets/opaque", "v1%2FSecret/opaque", "ConfigMap/settings"):
