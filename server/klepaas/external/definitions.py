@@ -6,6 +6,7 @@ schemas, annotations. Nothing is cleaned here: a change of an invisible characte
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ __all__ = ["Definition", "definitions_of"]
 MOST_TOOLS = 300
 # The longest of the servers we know has 9 kB.
 DEFINITION_MAX_BYTES = 48 * 1024
+# What the protocol allows, and a slash, which some use. A name stands in sentences that people act on.
+_NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 _PARTS = {
     "name": str,
     "title": str,
@@ -94,8 +97,8 @@ def definitions_of(tools: Iterable[mt.Tool]) -> tuple[dict[str, Definition], lis
         said = tool.model_dump(by_alias=True, mode="json", exclude_none=True, include=_FIELDS)
         definition = Definition.of(said)
         shown = ascii(tool.name[:64])
-        if definition is None:
-            notes.append(f"{shown} is left out: it has no name")
+        if definition is None or not _NAME.fullmatch(definition.name):
+            notes.append(f"{shown} is left out: its name is none")
         elif len(definition.canonical) > DEFINITION_MAX_BYTES:
             notes.append(f"{shown} is left out: its definition has {len(definition.canonical)} bytes")
         elif definition.name in found:

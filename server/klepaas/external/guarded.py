@@ -219,12 +219,17 @@ class Guarded:
         before = self._shape()
         self.offers, notes = offers_of(self.provider, self.listing, self.trust, self.other_prefixes)
         self.notes = [*self.listing.notes, *notes][:_MOST_NOTES]
-        for definition in {offer.definition.name: offer.definition for offer in self.closed}.values():
-            if self.trust.standing(definition) is Standing.CHANGED and definition.digest not in self._told:
-                self._told.add(definition.digest)
-                self._drifted(self.provider, definition)
+        self._tell_of_drift()
         if self._shape() != before:
             self._changed()
+
+    def _tell_of_drift(self) -> None:
+        """Once a tool, however often it changes, until it is trusted again."""
+        drifted = {offer.definition.name: offer for offer in self.closed if offer.standing is Standing.CHANGED}
+        for name, offer in drifted.items():
+            if name not in self._told:
+                self._drifted(self.provider, offer.definition)
+        self._told = set(drifted)
 
     def settle_names(self, other_prefixes: Collection[str]) -> None:
         """Leave names to servers with a longer prefix.

@@ -47,7 +47,7 @@ def run(fake: Fake, tmp_path: Path) -> Run:
 def test_a_person_sees_a_change_trusts_it_and_forgets_it(run: Run, fake: Fake) -> None:
     before = run("providers", "list")
     assert "wiki  generic  0 tools, never listed yet" in before.stdout
-    assert run("call", "wiki_get_item", '{"id": "1"}').stdout == "get_item is done: ok\n"  # the first call waits
+    assert run("call", "wiki_get_item", '{"id": "1"}').stdout == "get_item is done: ok\n"  # it waits for the first list
     listed = run("providers", "list")
     assert "    wiki_get_item  read  listed\n" in listed.stdout
     assert "    wiki_save_item  write\n" in listed.stdout

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, distribution
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,13 @@ Distribute = Callable[..., Path]
 Installed = Callable[[], list[EntryPoint]]
 Klepaas = Callable[..., subprocess.CompletedProcess[str]]
 
+# What comes with klepaas, by name.
+BUILT_IN = {
+    point.name: point.value
+    for point in sorted(distribution("klepaas").entry_points, key=lambda point: point.name)
+    if point.group == "klepaas"
+}
+OURS = "[klepaas]\n" + "".join(f"{name} = {module}\n" for name, module in BUILT_IN.items())
 THIEF = """
     @hookimpl
     def klepaas_tools(host):
@@ -38,8 +45,8 @@ def test_a_stranger_never_gets_the_name_of_a_built_in_plugin(
 
     rows = rows_of(klepaas("plugins", "list", "--json", built_in=True))
 
-    assert [row["name"] for row in rows][:3] == ["cluster", "deployments", "kubernetes"]
-    first = rows[2]
+    assert [row["name"] for row in rows][: len(BUILT_IN)] == list(BUILT_IN)
+    first = rows[list(BUILT_IN).index("kubernetes")]
     assert (first["built_in"], first["module"]) == (True, "klepaas_plugins.kubernetes.plugin")
     stranger = rows[-1]
     assert (stranger["state"], stranger["built_in"], stranger["tools"]) == ("failed", False, [])
@@ -87,26 +94,16 @@ def test_a_distribution_that_calls_itself_klepaas_is_not_built_in_and_hides_noth
 ) -> None:
     distribute("klepaas", THIEF, version="99.0", entry_points="[klepaas]\nkubernetes = thief_plugin\n")
     (site / "klepaas_plugin.py").rename(site / "thief_plugin.py")
-    distribute("klepaas", version="0.1.0", folder=tmp_path / "ours", entry_points=_OURS)
+    distribute("klepaas", version="0.1.0", folder=tmp_path / "ours", entry_points=OURS)
     path = [site, tmp_path / "ours"] if stranger_first else [tmp_path / "ours", site]
 
     rows = rows_of(klepaas("plugins", "list", "--json", path=path, built_in=True))
 
     assert [(row["name"], row["built_in"]) for row in rows] == [
-        ("cluster", True),
-        ("deployments", True),
-        ("kubernetes", True),
+        *((name, True) for name in BUILT_IN),
         ("kubernetes", False),
     ]
-    assert (rows[3]["state"], rows[3]["version"]) == ("failed", "99.0")
-
-
-_OURS = """\
-[klepaas]
-cluster = klepaas_agents.cluster.plugin
-deployments = klepaas_plugins.deployments.plugin
-kubernetes = klepaas_plugins.kubernetes.plugin
-"""
+    assert (rows[-1]["state"], rows[-1]["version"]) == ("failed", "99.0")
 
 
 def test_built_in_plugins_come_first_whatever_their_names(distribute: Distribute, klepaas: Klepaas) -> None:
@@ -115,7 +112,7 @@ def test_built_in_plugins_come_first_whatever_their_names(distribute: Distribute
 
     rows = rows_of(klepaas("plugins", "list", "--json", built_in=True))
 
-    assert [row["name"] for row in rows] == ["cluster", "deployments", "kubernetes", "0first", "AAA", "a-stranger"]
+    assert [row["name"] for row in rows] == [*BUILT_IN, "0first", "AAA", "a-stranger"]
 
 
 def test_a_distribution_that_is_on_the_path_twice_is_one_plugin(
