@@ -1,4 +1,4 @@
-"""Deploys an image, tells a Slack channel how it went, and opens an issue on GitHub where it failed: three calls at most.
+"""Deploys an image, tells a Slack channel how it went, opens an issue on GitHub where it failed: three calls at most.
 
 There is no model in it; the calls are those that a model would make. klepaas starts both servers and guards them.
 """
