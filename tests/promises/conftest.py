@@ -116,6 +116,7 @@ async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         await _until_running(sandbox, "web")
         sandbox.clear_requests()
         monkeypatch.setenv("KLEPAAS_STATE_DIR", str(tmp_path / "state"))
+        monkeypatch.setenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", "0.05")
         yield Platform(sandbox, kubeconfig, stderr, tmp_path / "state" / "audit.jsonl")
 
 

@@ -68,7 +68,12 @@ _TOUCHED = {
     "k8s_delete": "DELETE /api/v1/namespaces/default/(configmaps|pods)/web",
     "k8s_create": "POST /api/v1/namespaces/default/configmaps",
 }
-_TOUCHED_BY_OTHERS = "(PATCH|POST|PUT) /.*/namespaces/default/(deployments|services)/web(/scale)?"
+# The last two: the record of a release, whose name is made of the application's, and the note on a failed revision.
+_TOUCHED_BY_OTHERS = (
+    "(PATCH|POST|PUT) /.*/namespaces/default/(deployments|services)/web(/scale)?"
+    "|POST /api/v1/namespaces/default/secrets|(PATCH|DELETE) /api/v1/namespaces/default/secrets/klepaas[-.a-z0-9]+"
+    "|PATCH /apis/apps/v1/namespaces/default/replicasets/web-[a-z0-9]+"
+)
 
 
 def _with(tool: Tool, name: str, value: str) -> list[dict[str, Any]]:

@@ -34,7 +34,8 @@ async def test_no_tool_changes_a_cluster_of_a_read_only_server(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_every_changing_tool_does_reach_the_cluster_with_writes(platform: Platform, transport: str) -> None:
-    changing = [entry.tool for entry in create_app(Settings(mode=Mode.WRITES)).catalogue if entry.tool.effect != "read"]
+    every = [entry.tool for entry in create_app(Settings(mode=Mode.WRITES)).catalogue if entry.tool.effect != "read"]
+    changing = [tool for tool in every if tool.name != "cancel_operation"]  # what it changes is klepaas' own journal
     async with platform.client(transport, Mode.WRITES) as client:
         for tool in sorted(changing, key=lambda tool: tool.name):
             platform.sandbox.clear_requests()

@@ -210,6 +210,8 @@ def advice(cause: Cause) -> str | None:
         return "Check the image's name and tag and that the cluster may pull it"
     if cause.reason in _CONTAINER | _VOLUME and not cause.restarts:
         return "Create what the container refers to (ConfigMap, Secret, key) or correct the reference"
+    if cause.message.startswith("Liveness probe failed"):
+        return "Check what its liveness probe asks for (port, path), or why the program does not answer it"
     known = {
         "OOMKilled": "Raise resources.memory_limit or make the program use less",
         "Unschedulable": "Ask for less in resources, or add nodes",

@@ -225,11 +225,12 @@ class Deploy:
             address = f"{self.wanted.app_name}.{self.wanted.namespace}.svc:{self.wanted.port}"
             notes = [*notes, f"Reachable in the cluster at {address}"]
         before = annotation(live, REVISION) if live else None
+        needed = any(planned.needed for planned in plans)
         return Change(
             noun="Deployment",
-            done="is deployed" if lines else "already runs exactly this",
+            done="is deployed" if needed else "already runs exactly this",
             lines=lines,
             notes=[*notes, *self._kept(live, plans[0])],
-            facts={"previous_revision": int(before)} if before and lines else {},
-            stored=bool(lines),
+            facts={"previous_revision": int(before)} if before and needed else {},
+            stored=needed,
         )

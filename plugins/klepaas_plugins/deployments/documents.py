@@ -135,10 +135,11 @@ def _in_words(plans: list[Plan], revision: str | None) -> Change:
     lines = [f"Changed: {'; '.join(lines)}"] if lines else []
     made = [one.title for one in plans if one.before is None]
     lines += [f"Created: {', '.join(made)}"] if made else []
+    needed = any(one.needed for one in plans)
     return Change(
         noun="Deployment",
-        done="is deployed" if lines else "already runs exactly this",
+        done="is deployed" if needed else "already runs exactly this",
         lines=lines,
-        facts={"previous_revision": int(revision)} if revision and lines else {},
-        stored=bool(lines),
+        facts={"previous_revision": int(revision)} if revision and needed else {},
+        stored=needed,
     )

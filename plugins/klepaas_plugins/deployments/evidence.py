@@ -21,8 +21,8 @@ __all__ = ["Evidence", "Folded", "collect", "fold", "warnings_of"]
 _LIMIT_S = 5.0
 _LOG_BYTES = 16_384
 _LINE_CHARS = 200
-# A kubelet names a pod as name_namespace(uid); the name is in the event already.
 _KILLING = ("Liveness probe failed", "Startup probe failed")
+# A kubelet names a pod as name_namespace(uid); the name is in the event already.
 _POD_UID = re.compile(r"(?: in)? ?(?:pod[= ])?[^\s=]+_\S+\([0-9a-f-]{36}\)")
 
 
@@ -154,6 +154,8 @@ async def collect(cluster: Cluster, namespace: str, cause: Cause, names: Sequenc
 
     with anyio.move_on_after(_LIMIT_S):
         await together(read_log, read_events)
+    # An autoscaler often has the workload's name, and its own troubles.
+    events = [event for event in events if not event.subject.startswith("HorizontalPodAutoscaler ")]
     events.sort(key=lambda event: _rank(event, names))
     return Evidence(_in_the_probes_words(cause, events), log, events)
 

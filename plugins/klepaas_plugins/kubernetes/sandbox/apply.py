@@ -39,6 +39,7 @@ def apply_patch(
         owners[owner] = paths - {path}, time
     others = set().union(*(paths for owner, (paths, _) in owners.items() if owner != mine))
     merged = _remove(merged, before[0] - claimed, others, node)
+    merged = _remove_hollow(merged, before[0] - claimed, others | claimed, node)
     unchanged = before[0] == claimed and not conflicts
     owners[mine] = claimed, before[1] if unchanged else timestamp(now_s)
     meta = {**merged["metadata"], "managedFields": live["metadata"].get("managedFields")}
@@ -121,6 +122,19 @@ def _remove(obj: Json, gone: Paths, others: Paths, node: Node) -> Json:
         obj = _without(obj, path, node)
     for path in sorted(gone - items, key=len, reverse=True):
         if path not in held and not _is_key(path):
+            obj = _without(obj, path, node)
+    return obj
+
+
+def _remove_hollow(obj: Json, gone: Paths, owned: Paths, node: Node) -> Json:
+    """The object without the fields of which nobody owns anything any more: only defaults are left in them.
+
+    Source: structured-merge-diff, Set.EnsureNamedFieldsAreMembers, Updater.prune.
+    """
+    held = {path[:length] for path in owned for length in range(1, len(path) + 1)}
+    parents = {path[:length] for path in gone for length in range(1, len(path)) if path[length - 1][:2] == "f:"}
+    for path in sorted(parents - held, key=len):
+        if len(path) > 1:
             obj = _without(obj, path, node)
     return obj
 

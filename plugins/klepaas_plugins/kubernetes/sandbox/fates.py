@@ -3,9 +3,9 @@
 The last segment of an image's path decides first: `crash` ends in CrashLoopBackOff with exit code 1, `oom` in
 OOMKilled, `missing` in ImagePullBackOff, `unready` runs and is never ready, `slow` is ready late, `flaky` is ready and
 ends with exit code 1 a little later. An image may also say what its program is like: `listens-8080` listens on that
-port alone, `serves-healthz` answers that path alone, `needs-256Mi` ends in OOMKilled under a lower memory limit.
-Any other program runs, unless its command is `no-such-...`, a variable of it has the value `broken`, or a container
-before it in the pod has taken its port.
+port alone, `serves-healthz` answers that path alone, `needs-256mi` ends in OOMKilled under a lower memory limit. An
+image that is no valid reference ends in InvalidImageName. Any other program runs, unless its command is `no-such-...`,
+a variable of it has the value `broken`, or a container before it in the pod has taken its port.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from .quantities import quantity
 
 __all__ = ["EXITS", "Fate", "Life", "fate_of", "life_of"]
 
-Fate = Literal["run", "crash", "oom", "missing", "unready", "slow", "flaky", "killed", "unstartable"]
+Fate = Literal["run", "crash", "oom", "missing", "unready", "slow", "flaky", "killed", "unstartable", "unnamed"]
 _FAILING: tuple[Fate, ...] = ("crash", "oom", "missing", "unready", "slow", "flaky")
 EXITS: Mapping[Fate, tuple[int, str]] = {
     "crash": (1, "Error"), "oom": (137, "OOMKilled"), "flaky": (1, "Error"), "killed": (137, "Error"),
     "unstartable": (128, "StartError"),
 }  # fmt: skip
 _LISTENS, _SERVES = re.compile(r"listens-(\d+)"), re.compile(r"serves-([a-z]+)")
-_NEEDS = re.compile(r"needs-(\d+[KMG]i)")
+_NEEDS = re.compile(r"needs-(\d+[kmg]i)")
+_INVALID = (
+    'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid reference format: '
+    "repository name must be lowercase"
+)
 _BROKEN, _NO_SUCH = "broken", "no-such"
 
 
@@ -59,6 +63,8 @@ def life_of(spec: Json, container: Json, environment: Mapping[str, str], ip: str
         environment: Its variables, as far as they are known.
         ip: The pod's address.
     """
+    if not _repository(container["image"]).islower():
+        return Life("unnamed", (_INVALID.format(image=container["image"]),))
     by_image = fate_of(container["image"])
     if by_image == "crash":
         return Life("crash", ("ERROR could not connect to postgres at db:5432: connection refused", "FATAL exiting"))
@@ -67,6 +73,13 @@ def life_of(spec: Json, container: Json, environment: Mapping[str, str], ip: str
     if by_image != "run":
         return Life(by_image, _WORDS.get(by_image, ()))
     return _by_its_spec(spec, container, environment, ip)
+
+
+def _repository(image: str) -> str:
+    """An image's reference without tag and digest."""
+    name = image.partition("@")[0]
+    head, _, tag = name.rpartition(":")
+    return head if head and "/" not in tag else name
 
 
 _WORDS: Mapping[Fate, tuple[str, ...]] = {
@@ -99,7 +112,7 @@ def _by_its_spec(spec: Json, container: Json, environment: Mapping[str, str], ip
 def _starved(container: Json) -> bool:
     needs = _NEEDS.search(container["image"])
     limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-    return bool(needs and limit and quantity(str(limit)) < quantity(needs.group(1)))
+    return bool(needs and limit and quantity(str(limit)) < quantity(needs.group(1).replace("i", "").upper() + "i"))
 
 
 def _taken_port(spec: Json, container: Json) -> int | None:

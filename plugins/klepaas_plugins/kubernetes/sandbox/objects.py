@@ -115,7 +115,7 @@ class Objects:
         if resource.counts_generation:
             made["generation"] = 1  # type: ignore[assignment]
         new: Json = {**obj, "metadata": {**_without_empty(given), **made}}
-        if owned:
+        if owned and "managedFields" in meta:  # nothing is owned of an object that is its name alone
             new["metadata"]["managedFields"] = meta["managedFields"]
         if "status" in resource.subresources:
             new.pop("status", None)

@@ -18,6 +18,7 @@ from .model import Json, Timing, timestamp
 __all__ = ["Observation", "Pod", "PodEvent", "fate_of", "log_lines", "observe", "qos_class"]
 
 _BACK_OFF_LIMIT_S = 300.0
+_NEVER_DONE = (*EXITS, "missing", "unnamed")
 # How many times as long as becoming ready takes, a container runs before it is killed or falls over.
 _ALIVE: dict[Fate, int] = {"killed": 5, "flaky": 12}
 _MAX_RESTARTS = 64
@@ -127,7 +128,7 @@ def _observe_init(pod: Pod, now_s: float, timing: Timing) -> list[_Seen]:
     for container in pod.spec.get("initContainers") or ():
         if seen and not seen[-1].ready:
             seen.append(_Seen(_status(container, _waiting("PodInitializing")), [], None))
-        elif container["name"] in pod.blocked or "" in pod.blocked or pod.life(container).fate in (*EXITS, "missing"):
+        elif {container["name"], ""} & pod.blocked.keys() or pod.life(container).fate in _NEVER_DONE:
             seen.append(_observe_container(pod, container, now_s, timing))
         else:
             ended = _terminated(0, "Completed", pod.started_s, pod.started_s)
@@ -197,6 +198,10 @@ def _observe_container(pod: Pod, container: Json, now_s: float, timing: Timing) 
         return _Seen(_status(container, _waiting("ContainerCreating")), events, pulled_s)
     life = pod.life(container)
     fate = life.fate
+    if fate == "unnamed":
+        events[:] = [PodEvent("Warning", "InspectFailed", life.words[0], pulled_s, name)]
+        events.append(PodEvent("Warning", "Failed", "Error: InvalidImageName", pulled_s, name))
+        return _Seen(_status(container, _waiting("InvalidImageName", life.words[0])), events, None)
     if fate == "missing":
         return _pull_failure(container, events, pulled_s, now_s, timing)
     said = f'Successfully pulled image "{image}" in {timing.pull_s * 1000:.0f}ms'

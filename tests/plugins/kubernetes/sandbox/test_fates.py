@@ -27,8 +27,8 @@ def _main(image: str = "app:1", **more: Any) -> dict[str, Any]:
     ("container", "fate"),
     [
         (_main(command=["/bin/no-such-thing"]), "unstartable"),
-        (_main("app-needs-256Mi:1", resources={"limits": {"memory": "128Mi"}}), "oom"),
-        (_main("app-needs-256Mi:1", resources={"limits": {"memory": "256Mi"}}), "run"),
+        (_main("app-needs-256mi:1", resources={"limits": {"memory": "128Mi"}}), "oom"),
+        (_main("app-needs-256mi:1", resources={"limits": {"memory": "256Mi"}}), "run"),
         (_main("app-listens-8080:1", readinessProbe={"tcpSocket": {"port": 9090}}), "unready"),
         (_main("app-listens-8080:1", readinessProbe={"tcpSocket": {"port": 8080}}), "run"),
         (_main("app-serves-healthz:1", readinessProbe={"httpGet": {"port": 80, "path": "/nope"}}), "unready"),
