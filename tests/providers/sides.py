@@ -116,7 +116,7 @@ async def sided(kind: str, folder: Path) -> AsyncIterator[Side]:
         kind: Which server.
         folder: A place for its files.
     """
-    options = {"kind": kind.partition("_")[0], "boot_timeout_s": 10, "call_timeout_s": 1}
+    options = {"kind": kind.partition("_")[0], "boot_timeout_s": 10, "call_timeout_s": 1.5}
     if kind == "github":
         async with GitHubApi() as github:
             said = {"command": str(GITHUB), "args": ["stdio"], "env": github.environment, "klepaas": options}
