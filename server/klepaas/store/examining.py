@@ -31,9 +31,8 @@ def objection_to(path: Path) -> Finding | None:
     nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
     fits = stat.S_ISREG(nearest.lstat().st_mode) if nearest == path else nearest.is_dir()
     if not fits or not os.access(nearest, os.W_OK):
-        return Finding(
-            Level.ERROR, f"No change can be journalled, so none is made: {nearest} cannot be written", _WRITABLE
-        )
+        text = f"No change can be put on record, so none is made: {nearest} cannot be written"
+        return Finding(Level.ERROR, text, _WRITABLE)
     return None
 
 

@@ -1,0 +1,109 @@
+"""The tools about operations, through a whole server and a real client session."""
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import anyio
+import pytest
+
+from klepaas.app import App
+from klepaas.hookspecs import hookimpl
+from klepaas.operations import Interrupted, Kind, Operations, Outcome, Run, State
+from klepaas.principals import Principal, current_principal
+from klepaas.testing import ERAS, Era, app_with, client
+from klepaas_plugins.operations import plugin
+
+pytestmark = pytest.mark.anyio
+
+WRITES = {"mode": "writes"}
+each_era = pytest.mark.parametrize("era", ERAS)
+
+
+async def shelve(run: Run) -> Outcome:
+    async def put() -> dict[str, Any]:
+        return {}
+
+    await run.step("put", put)
+    await run.report(1, 2, "put; waiting")
+    await anyio.sleep(run.operation.request["for_s"])
+    return Outcome(State.SUCCEEDED, "Momo stands on the shelf", {"place": 7})
+
+
+async def tidy(run: Run, reason: Interrupted) -> Outcome:
+    return Outcome(State.CANCELLED, "Momo is back on the cart")
+
+
+@hookimpl
+def klepaas_operation_kinds() -> Iterable[Kind]:
+    yield Kind("shelve", shelve, tidy=tidy)
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    async with app_with(plugin, klepaas_operation_kinds, settings=WRITES) as found:
+        yield found
+
+
+async def shelving(app: App, for_s: float, principal: Principal | None = None) -> str:
+    asked = await Operations.of(app.host).submit(
+        "shelve", target=f"shelf {for_s}", title="Shelving Momo", request={"for_s": for_s},
+        principal=principal or current_principal(),
+    )  # fmt: skip
+    return asked.id
+
+
+@each_era
+async def test_an_operation_is_looked_at_and_waited_for(app: App, era: Era) -> None:
+    async with client(app, era=era) as session:
+        operation_id = await shelving(app, 0.3)
+        under_way = await session.call("get_operation", operation_id=operation_id)
+        ended = await session.call("get_operation", operation_id=operation_id, wait_s=20)
+        listed = await session.call("list_operations")
+    assert re.fullmatch(r"Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: done)?", under_way.text), (
+        under_way.text
+    )
+    assert ended.text.splitlines()[1] == "Momo stands on the shelf"
+    assert ended.facts == {"place": 7, "operation_id": operation_id, "state": "succeeded"}
+    assert listed.text.splitlines()[1].split("\t")[:3] == [operation_id, "succeeded", "Shelving Momo"]
+
+
+async def test_a_cancel_ends_an_operation_in_order(app: App) -> None:
+    async with client(app) as session:
+        operation_id = await shelving(app, 30)
+        ended = await session.call("cancel_operation", operation_id=operation_id)
+        again = await session.call("cancel_operation", operation_id=operation_id)
+    assert (ended.text.splitlines()[1], ended.facts["state"]) == ("Momo is back on the cart", "cancelled")
+    assert again.facts["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("tool", ["get_operation", "cancel_operation"])
+async def test_the_operation_of_somebody_else_is_not_found(app: App, tool: str) -> None:
+    async with client(app) as session:
+        operation_id = await shelving(app, 30, Principal("bert", "http"))
+        answer = await session.call(tool, operation_id=operation_id)
+        assert (await session.call("list_operations")).text == "No operations."
+    assert answer.code == "not_found"
+    assert f"There is no operation '{operation_id}'" in answer.text
+
+
+async def test_where_nothing_was_ever_done_there_is_nothing(app: App) -> None:
+    async with client(app) as session:
+        assert (await session.call("list_operations")).text == "No operations."
+        answer = await session.call("get_operation", operation_id="op-0123456789ab")
+    assert answer.code == "not_found"
+
+
+async def test_a_name_that_is_no_operation_is_refused(app: App) -> None:
+    async with client(app) as session:
+        answer = await session.call("get_operation", operation_id="../etc")
+    assert answer.code == "bad_request"
+
+
+async def test_operations_are_filtered_by_state(app: App) -> None:
+    async with client(app) as session:
+        running = await shelving(app, 30)
+        done = await shelving(app, 0)
+        await session.call("get_operation", operation_id=done, wait_s=20)
+        listed = await session.call("list_operations", state="running")
+    assert listed.facts == {"operations": [{"id": running, "state": "running"}]}
