@@ -13,7 +13,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,14 +22,13 @@ import anyio
 import mcp_types as mt
 from mcp import ClientSession
 from mcp.shared.exceptions import MCPError
-from opentelemetry import context as telemetry
-from pydantic import ValidationError
 
 from klepaas import __version__
-from klepaas.errors import KlepaasError, Unauthorized
+from klepaas.errors import Unauthorized
 from klepaas.external.declaration import ExternalProvider
 from klepaas.external.failures import NotUp
 from klepaas.external.openings import Opening, opening_of
+from klepaas.external.sessions import Lost, Renew, Session, innermost, negotiate, nobodys_trace, reason_of, status_of
 from klepaas.observability import one_line
 
 __all__ = ["BOOT_WAIT_S", "Connection", "ConnectionState", "Pace"]
@@ -40,7 +39,6 @@ log = logging.getLogger(__name__)
 BOOT_WAIT_S = 10.0
 _MOST_PAGES = 20
 _REASON_CHARS = 200
-_UNSUPPORTED_VERSION = -32022
 _CLIENT = mt.Implementation(name="klepaas", version=__version__)
 
 
@@ -85,10 +83,6 @@ class Pace:
             return 0.0
         longest = min(self.wait_max_s, self.wait_min_s * (1 << min(failures - 1, 10)))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads starts, protects nothing
-
-
-class _Lost(Exception):
-    """The session is of no more use; says why."""
 
 
 Listed = Callable[[list[mt.Tool], str], Awaitable[None]]
@@ -185,7 +179,7 @@ class Connection:
         self._in_flight += 1
         answered = False
         try:
-            with _nobodys_trace(), anyio.fail_after(limit_s):
+            with nobodys_trace(), anyio.fail_after(limit_s):
                 result = await session.call_tool(name, arguments, allow_input_required=True)
             answered = True
             return result
@@ -232,7 +226,7 @@ class Connection:
         self._tried_at = time.monotonic()
         self._next_at = None
         self._to(ConnectionState.STARTING)
-        why: Exception = _Lost(f"did not answer within {self._provider.boot_timeout_s:g} s of its start")
+        why: Exception = Lost(f"did not answer within {self._provider.boot_timeout_s:g} s of its start")
         try:
             with anyio.CancelScope(deadline=anyio.current_time() + self._provider.boot_timeout_s) as scope:
                 async with self._session_of(scope) as session:
@@ -256,8 +250,8 @@ class Connection:
     def _ended(self, exc: Exception) -> None:
         """Remember why; a server that was well for a while is started again at once."""
         up_at, self._up_at = self._up_at, None
-        cause = _innermost(exc)
-        reason = _reason(cause, self._opening)
+        cause = innermost(exc)
+        reason = reason_of(cause, self._opening)
         if reason is None:
             log.info("%s is started anew with other credentials", self._provider.name)
             return
@@ -265,7 +259,7 @@ class Connection:
         self.failures = 0 if was_well else self.failures + 1
         self.restarts += 1
         before, self.last_error = self.last_error, one_line(reason, _REASON_CHARS)
-        self.unauthorized = _status_of(cause) in (401, 407) or isinstance(cause.__cause__ or cause, Unauthorized)
+        self.unauthorized = status_of(cause) in (401, 407) or isinstance(cause.__cause__ or cause, Unauthorized)
         level = logging.INFO if before == self.last_error else logging.WARNING
         log.log(level, "the external server %s: %s", self._provider.name, self.last_error)
 
@@ -273,9 +267,9 @@ class Connection:
     async def _session_of(self, scope: anyio.CancelScope) -> AsyncIterator[ClientSession]:
         opening = self._opening = opening_of(self._provider)
         async with opening.streams() as (read, write):
-            session = _Session(read, write, message_handler=self._heard, client_info=_CLIENT)
+            session = Session(read, write, message_handler=self._heard, client_info=_CLIENT)
             async with session:
-                await _negotiate(session, opening, self._pace.discover_limit_s)
+                await negotiate(session, opening, self._pace.discover_limit_s)
                 self._session = session
                 try:
                     yield session
@@ -293,7 +287,7 @@ class Connection:
         cursor: str | None = None
         opening = self._opening
         try:
-            with _nobodys_trace():
+            with nobodys_trace():
                 for _ in range(_MOST_PAGES):
                     page = await session.list_tools(params=mt.PaginatedRequestParams(cursor=cursor))
                     tools += page.tools
@@ -315,16 +309,16 @@ class Connection:
             if not (self._suspect or self._relist or opening.ended):
                 await self._wait(opening, min(self._pace.refresh_s, opening.renew_in_s))
             if opening.ended:
-                raise _Lost(opening.why_ended)
+                raise Lost(opening.why_ended)
             if opening.renew_in_s <= 0 and self._in_flight == 0:
-                raise _Renew
+                raise Renew
             await anyio.sleep(self._pace.relist_gap_s if self._relist else 0)
             self._suspect = False
             try:
                 with anyio.fail_after(self._pace.check_limit_s):
                     await self._list(session)
             except TimeoutError as exc:
-                raise _Lost(f"does not list its tools within {self._pace.check_limit_s:g} s") from exc
+                raise Lost(f"does not list its tools within {self._pace.check_limit_s:g} s") from exc
 
     async def _wait(self, opening: Opening, limit_s: float) -> None:
         """Wait for something to do, for the end, or for the time."""
@@ -359,89 +353,3 @@ class Connection:
     async def _heard(self, message: Any) -> None:
         if isinstance(message, mt.ToolListChangedNotification):
             self.refresh()
-
-
-class _Renew(Exception):
-    """The credentials end; it is no failure."""
-
-
-class _Session(ClientSession):
-    """A session that leaves it to whoever reads an answer whether it fits the server's own schema."""
-
-    async def validate_tool_result(self, name: str, result: mt.CallToolResult) -> None:
-        """Accept it: the library would list all tools for it, and keep from us what was answered."""
-
-
-async def _negotiate(session: ClientSession, opening: Opening, discover_limit_s: float) -> None:
-    """Find out what the server speaks: 2026-07-28 where it says so, otherwise the handshake before it."""
-    try:
-        for _ in range(2):
-            if await _discovered(session, opening, discover_limit_s):
-                return
-            try:
-                await session.initialize()
-                return
-            except MCPError as exc:
-                # A slow server has taken our first question after all, and speaks the newer protocol from then on.
-                if exc.error.code != _UNSUPPORTED_VERSION:
-                    raise
-        raise _Lost("speaks no version of the protocol that klepaas speaks")
-    except MCPError as exc:
-        raise opening.failure(exc) from exc
-
-
-async def _discovered(session: ClientSession, opening: Opening, limit_s: float) -> bool:
-    try:
-        with anyio.fail_after(limit_s):
-            await session.discover()
-        return True
-    except MCPError as exc:
-        failure = opening.failure(exc)
-        if failure is not exc and not _is_refusal(failure):
-            raise failure from exc  # it was not the server that said no
-        return False
-    except (RuntimeError, ValidationError, TimeoutError):
-        return False
-
-
-def _is_refusal(failure: Exception) -> bool:
-    """Whether an HTTP failure is how an older server refuses a message that it does not know."""
-    return _status_of(failure) in (400, 404, 405, 406, 415, 422, 501)
-
-
-def _status_of(failure: BaseException) -> int | None:
-    status = getattr(getattr(failure, "response", None), "status_code", None)
-    return status if isinstance(status, int) else None
-
-
-@contextlib.contextmanager
-def _nobodys_trace() -> Iterator[None]:
-    """Send no trace context along: a caller's is the caller's own, and no business of another server."""
-    token = telemetry.attach(telemetry.Context())
-    try:
-        yield
-    finally:
-        telemetry.detach(token)
-
-
-def _innermost(exc: BaseException) -> BaseException:
-    """What is inside a task group's group."""
-    while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
-        exc = exc.exceptions[0]
-    return exc
-
-
-def _reason(exc: BaseException, opening: Opening | None) -> str | None:
-    """Why a session ended, to go after the server's name; None: it was to be renewed."""
-    if isinstance(exc, _Renew):
-        return None
-    if isinstance(exc, _Lost | KlepaasError):
-        return str(exc)
-    if _status_of(exc) is not None:
-        return f"answered {_status_of(exc)}"
-    said_no = isinstance(exc, MCPError) and exc.error.code != mt.CONNECTION_CLOSED
-    if opening is not None and opening.ended and not said_no:
-        return opening.why_ended
-    if isinstance(exc, MCPError):
-        return f"answered with the error {exc.error.code}: {exc.error.message[:120]}"
-    return f"failed: {type(exc).__name__}"
