@@ -88,8 +88,19 @@ async def _uncut(holding: Holding, work: Callable[[], Awaitable[Outcome]]) -> Ou
     with anyio.CancelScope() as scope:
         holding.scope = scope
         holding.run.check()
-        return await work()
+        try:
+            return await work()
+        except ExceptionGroup as group:
+            raise _first_of(group) from group
     raise holding.run.stops_for or AssertionError("nobody but `Holding.interrupt` cancels this")
+
+
+def _first_of(group: BaseException) -> BaseException:
+    """What an exception group of a kind's own tasks is about: why it was interrupted, else the first error."""
+    if not isinstance(group, BaseExceptionGroup):
+        return group
+    found = [_first_of(one) for one in group.exceptions]
+    return next((one for one in found if isinstance(one, Interrupted)), found[0])
 
 
 async def _tidied(kind: Kind, holding: Holding, reason: Interrupted) -> Outcome | Again:

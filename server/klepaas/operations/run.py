@@ -142,7 +142,8 @@ class Run:
             do: Has the effect; gives what later steps need, as JSON data without secrets.
             find: Looks whether the effect was had: its result, or None where it was not. It only reads. None: nobody
                 can tell, so a step that was interrupted ends the operation as "unknown".
-            visible_after_s: So long an effect may stay invisible to `find`, in seconds.
+            visible_after_s: So long an effect may stay invisible to `find` after it was meant, in seconds; a request
+                that is still on its way counts.
             limit_s: Longest time that `do` may take, in seconds.
 
         Returns:

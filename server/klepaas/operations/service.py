@@ -57,6 +57,8 @@ class Operations:
         self._timing = timing or Timing()
         self._runner: Runner | None = None
         self._runs = False
+        self._next_look_s = self._timing.look_s
+        self._troubles: dict[str, str] = {}
         self._wake: asyncio.Event | None = None
 
     @classmethod
@@ -319,30 +321,40 @@ class Operations:
         """Look for what waits, unless it is sure that nothing does; how long to wait then."""
         if not self._runs:
             return self._timing.look_s
-        path = self._store.path
-        if path is not None and not await anyio.to_thread.run_sync(any_may_wait, path):
-            if self._runner is not None:
-                self._runner.nothing_waits()
-            return self._timing.look_s
-        try:
-            return await (await self._loaded()).look()
-        except StoreUnavailable as exc:
-            log.warning("operations cannot be looked for: %s", exc.line)
-        except Exception as exc:
-            log.error("operations cannot be looked for: %s", type(exc).__name__, exc_info=exc)
+        if await self._guarded("looked for", self._look):
+            return self._next_look_s
         return _STORE_TROUBLE_S
+
+    async def _look(self) -> None:
+        path = self._store.path
+        if path is None or await anyio.to_thread.run_sync(any_may_wait, path):
+            self._next_look_s = await (await self._loaded()).look()
+            return
+        self._next_look_s = self._timing.look_s
+        if self._runner is not None:
+            self._runner.nothing_waits()
 
     async def _keep_beating(self) -> None:
         while True:
             await anyio.sleep(self._timing.heartbeat_s)
-            if self._runner is None:
-                continue
-            try:
-                await self._runner.beat()
-            except StoreUnavailable as exc:
-                log.warning("leases cannot be renewed: %s", exc.line)
-            except Exception as exc:
-                log.error("leases cannot be renewed: %s", type(exc).__name__, exc_info=exc)
+            if self._runner is not None:
+                await self._guarded("held", self._runner.beat)
+
+    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether the work went well. The same trouble is logged once: it may last for hours."""
+        try:
+            await work()
+        except StoreUnavailable as exc:
+            trouble, cause = exc.line, None
+        except Exception as exc:  # noqa: BLE001 -- these tasks must not end before the server does
+            trouble, cause = type(exc).__name__, exc
+        else:
+            self._troubles.pop(what, None)
+            return True
+        if self._troubles.get(what) != trouble:
+            self._troubles[what] = trouble
+            log.warning("operations cannot be %s: %s", what, trouble, exc_info=cause)
+        return False
 
 
 async def _imported() -> None:

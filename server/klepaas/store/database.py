@@ -71,7 +71,10 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether anything can have been stored yet; touches no network and imports no database library."""
-        return self.path is None or self.path.exists()
+        try:
+            return self.path is None or self.path.exists()
+        except OSError:  # who uses it will be told why it cannot be
+            return True
 
     async def read(self, work: "Callable[[Session], T]") -> T:
         """Run a unit of work that only reads.

@@ -222,3 +222,20 @@ async def test_progress_and_notes_are_seen_from_another_server(
             found = await onlooker.wait(asked.id, 20, report)
     assert (found.outcome, found.notes) == (Outcome(State.SUCCEEDED, "done", {"revision": 7}), {"revision": 7})
     assert "half" in told
+
+
+async def test_an_error_inside_the_tasks_of_a_kind_is_told_as_itself(warehouse: Warehouse, folder: Path) -> None:
+    async def run(run: Run) -> Outcome:
+        async def fail() -> None:
+            raise Conflict("the shelf is full")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(fail)
+        raise AssertionError("unreachable")
+
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["grouped"] = Kind("grouped", run)
+        end = await ended(operations, await submitted(operations, "grouped"))
+    assert end.outcome is not None
+    assert end.outcome.error is not None
+    assert (end.state, end.outcome.error["code"]) == (State.FAILED, "conflict")
