@@ -5,6 +5,7 @@ imported only where something is to be done.
 """
 
 import re
+import threading
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -19,6 +20,7 @@ KNOWN = tuple(sorted(found[1] for path in (_FOLDER / "versions").iterdir() if (f
 NEWEST = KNOWN[-1]
 # Any number that no other program uses for its advisory locks.
 _LOCK_KEY = 0x6B6C65706161
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def upgrade(connection: Connection, to: str = NEWEST) -> None:
@@ -58,4 +60,6 @@ def _run_alembic(connection: Connection, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, to)
+    # Alembic keeps what it works on in the module, so two stores of one process take turns.
+    with _ONE_AT_A_TIME:
+        command.upgrade(config, to)
