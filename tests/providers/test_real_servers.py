@@ -83,6 +83,16 @@ def _environment_of(pid: int | None) -> str:
     return Path(f"/proc/{pid}/environ").read_text()
 
 
+@only("kind", ["slack_go"])
+async def test_what_slacks_server_caches_is_for_its_owner_alone(case: Case) -> None:
+    folder = case.app.settings.state_dir / "slack"
+    names = {"users.json", "channels.json"}
+    with anyio.fail_after(10):
+        while not names <= {path.name for path in folder.glob("*.json")}:  # noqa: ASYNC110 -- another process writes
+            await anyio.sleep(0.02)
+    assert folder.stat().st_mode & 0o077 == 0
+
+
 @only("kind", ["github"])
 async def test_a_read_only_klepaas_starts_a_read_only_server(side: Side, serve: Serve) -> None:
     async with serve(side, mode="read-only") as app, client(app) as session:

@@ -6,6 +6,8 @@ two that others wrote and that run here.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klepaas.external import Credentials, ExternalProvider, HttpServer, StdioServer, Supplier
@@ -113,7 +115,7 @@ def _transport(host: Host, settings: SlackSettings, server: ConfiguredServer | N
             given = replace(given, env=server.env)
     if isinstance(given, StdioServer):
         return replace(
-            given, env={**_environment(host, settings), **given.env}, credentials=_tokens(settings, given.env)
+            given, env={**_environment(host, settings), **given.env}, credentials=_tokens(host, settings, given.env)
         )
     headers = {**given.headers, **(server.headers if server else {})}
     return replace(given, headers=headers, credentials=_authorization(host, settings, headers))
@@ -121,7 +123,7 @@ def _transport(host: Host, settings: SlackSettings, server: ConfiguredServer | N
 
 def _environment(host: Host, settings: SlackSettings) -> dict[str, str]:
     """What both servers that run here are told; each takes its own."""
-    folder = host.settings.state_dir / "slack"
+    folder = _folder(host)
     env = {
         **way_out(),
         "SLACK_MCP_USERS_CACHE": str(folder / "users.json"),
@@ -135,25 +137,32 @@ def _environment(host: Host, settings: SlackSettings) -> dict[str, str]:
     return env
 
 
-def _tokens(settings: SlackSettings, given: Mapping[str, str]) -> Supplier | None:
-    """What gives our tokens. None: the operator's file brings its own, or there are none."""
-    if any("TOKEN" in name for name in given):
-        return None
+def _tokens(host: Host, settings: SlackSettings, given: Mapping[str, str]) -> Supplier:
+    """What gives our tokens, none where the operator's file brings its own, and makes the place for what it caches."""
     values: dict[str, str] = {}
-    if settings.bot_token is not None:
+    if any("TOKEN" in name for name in given):
+        values = {}
+    elif settings.bot_token is not None:
         token = settings.bot_token.get_secret_value()
         values = {"SLACK_MCP_XOXB_TOKEN": token, "SLACK_BOT_TOKEN": token}
     elif settings.user_token is not None:
         token = settings.user_token.get_secret_value()
         values = {"SLACK_MCP_XOXP_TOKEN": token, "SLACK_BOT_TOKEN": token}
-    if not values:
-        return None
     fixed = Credentials(values)
 
     async def supply() -> Credentials:
+        import anyio.to_thread
+
+        # It holds the names of people and channels.
+        make = partial(_folder(host).mkdir, parents=True, exist_ok=True, mode=0o700)
+        await anyio.to_thread.run_sync(make)
         return fixed
 
     return supply
+
+
+def _folder(host: Host) -> Path:
+    return host.settings.state_dir / "slack"
 
 
 def _authorization(host: Host, settings: SlackSettings, given: Mapping[str, str]) -> Supplier | None:
