@@ -81,7 +81,8 @@ async def history_of(host: Host, question: Question) -> Answer:
     page = found[:_PAGE]
     if not page:
         return await _nothing(host, question)
-    more = f"{page[-1].started_at:.6f}" if len(found) > _PAGE else None
+    # The whole number, unrounded: what began then has been told.
+    more = repr(page[-1].started_at) if len(found) > _PAGE else None
     lines = [_headline(question, figures, now), table(_columns(question), [_row(question, item, now) for item in page])]
     lines += [f"There are older ones: cursor={more}"] if more else []
     facts = {**_figures(figures), **({"cursor": more} if more else {})}

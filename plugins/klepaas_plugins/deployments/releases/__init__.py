@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         Shared,
         Snapshot,
     )
-    from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step
+    from klepaas_plugins.deployments.releases.planning import Plan
+    from klepaas_plugins.deployments.releases.restoring import Restored, Step
     from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 
 __all__ = [
@@ -47,7 +48,8 @@ _HOMES = {
     "choosing": ("Choice",),
     "differing": ("Difference",),
     "model": ("Cause", "Release", "ReleaseState", "SecretReference", "Shared", "Snapshot"),
-    "restoring": ("Plan", "Restored", "Step"),
+    "planning": ("Plan",),
+    "restoring": ("Restored", "Step"),
     "settings": ("ReleaseSettings",),
 }
 

@@ -17,7 +17,8 @@ from klepaas_plugins.deployments.releases.choosing import Choice
 from klepaas_plugins.deployments.releases.differing import Difference, difference
 from klepaas_plugins.deployments.releases.encoding import Damaged, TooLarge
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
-from klepaas_plugins.deployments.releases.restoring import Plan, Restored, Step, carry_out, plan_restore, try_out
+from klepaas_plugins.deployments.releases.planning import Plan, plan_restore
+from klepaas_plugins.deployments.releases.restoring import Restored, Step, carry_out, try_out
 from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 from klepaas_plugins.deployments.releases.storing import Shelf, Store
 from klepaas_plugins.deployments.rollout import Phase, counts, phase

@@ -6,11 +6,11 @@ from typing import Any
 from klepaas_plugins.deployments.objects import Object, at
 from klepaas_plugins.deployments.releases.model import Snapshot, key_of, title_of
 
-__all__ = ["settle_replicas"]
+__all__ = ["left_to_autoscaler", "settle_replicas", "without_replicas"]
 
 
 def settle_replicas(
-    item: dict[str, Any], target: Snapshot, live: Snapshot, *, keep_scale: bool
+    item: dict[str, Any], target: Snapshot, live: Snapshot, expected: Snapshot | None = None, *, keep_scale: bool
 ) -> tuple[dict[str, Any], str | None]:
     """A workload with the number of pods that it is to have, and what to say of that.
 
@@ -18,6 +18,7 @@ def settle_replicas(
         item: The object as it was; one that is no scalable workload comes back as it is.
         target: The release.
         live: What is there now.
+        expected: What should be there; another number was set by somebody meanwhile. None: nothing is expected.
         keep_scale: Whether a number that was set by scaling stays.
     """
     key, there = key_of(item), live.by_key.get(key_of(item))
@@ -27,11 +28,31 @@ def settle_replicas(
     if key in target.autoscaled:
         # At 0 pods an autoscaler rests: then somebody has to give it a pod to begin with.
         return (item, None) if now == 0 else (_with(item, now), None)
-    if keep_scale and _is_scaled(live.live.get(key)):
+    planned = None if expected is None else at(expected.by_key.get(key), "spec", "replicas")
+    if (keep_scale and _is_scaled(live.live.get(key))) or planned not in (None, now):
         return _with(
             item, now
         ), f"{title_of(key)} keeps its {now} pods, as it was scaled since; the release had {then}."
     return item, None
+
+
+def left_to_autoscaler(item: dict[str, Any], there: Object) -> dict[str, Any]:
+    """An autoscaled workload with the number of pods that it has; at 0 pods an autoscaler rests and decides nothing.
+
+    Args:
+        item: The workload.
+        there: The same as it is now.
+    """
+    now, then = at(there, "spec", "replicas"), at(item, "spec", "replicas")
+    return _with(item, now) if now and then else item
+
+
+def without_replicas(item: Object) -> Object:
+    """An object without its number of pods, which is compared by `settle_replicas` alone."""
+    spec = item.get("spec")
+    if not isinstance(spec, dict) or "replicas" not in spec:
+        return item
+    return {**item, "spec": {key: value for key, value in spec.items() if key != "replicas"}}
 
 
 def _with(item: dict[str, Any], replicas: int) -> dict[str, Any]:

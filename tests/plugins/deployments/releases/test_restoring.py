@@ -231,6 +231,46 @@ async def test_the_count_of_an_autoscaler_is_left_to_it(yard: Any, shapes: Any) 
     assert (await releases.capture()).exact == first.exact
 
 
+async def test_an_autoscaler_at_work_meanwhile_is_nobodys_change(yard: Any, shapes: Any) -> None:
+    releases = await _web(yard, shapes)
+    first = await releases.ensure_baseline("alice")
+    await _next(yard, shapes)
+    expected = await releases.capture()
+    await _scale(yard, 4)
+
+    async def step(name: str, do: Any, *, find: Any = None) -> dict[str, Any]:
+        if name == "restore Deployment web":
+            await _scale(yard, 5)
+        return dict(await do())
+
+    await releases.restore(first, step, expected=expected)
+    assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 5
+    assert (await releases.capture()).exact == first.exact
+
+
+async def test_the_count_of_an_autoscaler_that_goes_is_what_it_was(yard: Any, shapes: Any) -> None:
+    await yard.apply(shapes.deployment(replicas=2))
+    releases = await yard.releases()
+    first = await releases.ensure_baseline("alice")
+    await yard.apply(shapes.autoscaler("web", "web", low=3))
+    await _scale(yard, 4)
+    await releases.restore(first)
+    assert yard.sandbox.get("HorizontalPodAutoscaler", "web") is None
+    assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 2
+
+
+async def test_a_scaling_while_a_change_failed_is_kept_in_its_rollback(yard: Any, shapes: Any) -> None:
+    await yard.apply(shapes.deployment(replicas=2))
+    releases = await yard.releases()
+    first = await releases.ensure_baseline("alice")
+    await yard.apply(shapes.deployment(image="example/app:2", replicas=3))
+    expected = await releases.capture()
+    await _scale(yard, 6)
+    restored = await releases.restore(first, expected=expected)
+    assert restored.notes == ("Deployment web keeps its 6 pods, as it was scaled since; the release had 2.",)
+    assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 6
+
+
 async def test_a_stopped_workload_with_an_autoscaler_gets_its_pods_back(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
     first = await releases.ensure_baseline("alice")

@@ -1,0 +1,187 @@
+"""What it takes to bring an application back to a release: which objects change, come back and go. Pure.
+
+Never removed are claims, Secrets, and what klepaas did not make. What somebody else changed since is not run over when
+the caller says what should be there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from klepaas.errors import Conflict
+from klepaas_plugins.deployments.changes import Change
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
+from klepaas_plugins.deployments.ownership import is_ours
+from klepaas_plugins.deployments.releases.differing import field_changes
+from klepaas_plugins.deployments.releases.kinds import NEVER_REMOVED, order_of
+from klepaas_plugins.deployments.releases.model import Key, Snapshot, key_of, title_of
+from klepaas_plugins.deployments.releases.normal import digest
+from klepaas_plugins.deployments.releases.replicas import settle_replicas, without_replicas
+
+__all__ = ["Plan", "plan_restore"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What restoring would do.
+
+    Attributes:
+        wanted: What each object becomes, in the order of restoring; made anew where it is gone.
+        seen: What each object was when the plan was made, normalised; absent where it was gone.
+        removed: The objects that go.
+        changes: The fields that change, by object.
+        notes: What is not restored, and why.
+        workloads: What runs pods in the release, by kind and name.
+        autoscaled: The workloads whose number of pods an autoscaler decides when all is done,
+        floating: and those of which one may have changed it since they were seen.
+    """
+
+    wanted: Mapping[Key, dict[str, Any]]
+    seen: Mapping[Key, dict[str, Any]]
+    removed: tuple[Key, ...]
+    changes: Mapping[Key, list[Change]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    workloads: tuple[Key, ...] = ()
+    autoscaled: frozenset[Key] = frozenset()
+    floating: frozenset[Key] = frozenset()
+
+    @property
+    def made(self) -> list[Key]:
+        """The objects that are gone and made anew."""
+        return [key for key in self.wanted if key not in self.seen]
+
+    @property
+    def count(self) -> int:
+        """How many objects it touches."""
+        return len(self.wanted) + len(self.removed)
+
+    def lines(self) -> list[str]:
+        """What it would do, a line each."""
+        lines = [f"create {title_of(key)}" for key in self.made]
+        lines += [f"change {title_of(key)}: {change.line}" for key, found in self.changes.items() for change in found]
+        return [*lines, *(f"remove {title_of(key)}" for key in self.removed)]
+
+
+def plan_restore(
+    target: Snapshot,
+    live: Snapshot,
+    *,
+    expected: Snapshot | None = None,
+    keep_scale: bool = False,
+    change_cause: str | None = None,
+) -> Plan:
+    """What it takes to go from what is to what was.
+
+    Args:
+        target: What was.
+        live: What is, just captured.
+        expected: What should be there if nobody else had changed anything since. None: whatever is there goes.
+        keep_scale: Whether a number of pods that was set since by scaling stays.
+        change_cause: What the workloads say of why they are as they are. None: what they said then.
+
+    Raises:
+        Conflict: Somebody else has changed an object since, which this would run over.
+    """
+    wanted, notes = {}, []
+    for item in target.objects:
+        key, there = key_of(item), live.by_key.get(key_of(item))
+        if key[0] in NEVER_REMOVED and there is not None:
+            continue
+        item, note = settle_replicas(item, target, live, expected, keep_scale=keep_scale)
+        notes += [note] if note else []
+        if there is None or digest(item) != digest(there):
+            wanted[key] = _caused(item, change_cause)
+            notes += _of_a_claim(key, there)
+    removed, kept = _going(target, live)
+    if expected is not None:
+        _refuse_foreign_changes([*wanted, *removed], target, live, expected)
+    seen = {key: live.by_key[key] for key in (*wanted, *removed) if key in live.by_key}
+    found = {key: field_changes(seen[key], item) for key, item in wanted.items() if key in seen}
+    workloads = tuple(key_of(item) for item in target.workloads)
+    floating = target.autoscaled | live.autoscaled
+    told = (*notes, *kept, *_beyond(target, live))
+    return Plan(wanted, seen, removed, found, told, workloads, target.autoscaled, floating)
+
+
+def _caused(item: dict[str, Any], change_cause: str | None) -> dict[str, Any]:
+    if change_cause is None or at(item, "spec", "template") is None:
+        return item
+    metadata = dict(item["metadata"])
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), CHANGE_CAUSE: change_cause}
+    return {**item, "metadata": metadata}
+
+
+def _of_a_claim(key: Key, there: Object | None) -> list[str]:
+    if key[0] in NEVER_REMOVED and there is None:
+        return [f"{title_of(key)} was gone and is made anew, empty: its data are not in a release."]
+    return []
+
+
+def _going(target: Snapshot, live: Snapshot) -> tuple[tuple[Key, ...], list[str]]:
+    """What was added since and goes, the last to serve first; and what stays, with the reason."""
+    going, notes = [], []
+    for key in live.by_key:
+        if key in target.by_key:
+            continue
+        reason = _why_it_stays(key, target, live)
+        if reason is None:
+            going.append(key)
+        else:
+            notes.append(f"{title_of(key)} was added since and stays: {reason}.")
+    # Autoscalers go before everything else (they would change what is restored): see `carry_out`.
+    return tuple(sorted(going, key=lambda key: (-order_of(key[0]), key[1]))), notes
+
+
+def _why_it_stays(key: Key, target: Snapshot, live: Snapshot) -> str | None:
+    if key[0] in NEVER_REMOVED:
+        return "it holds data"
+    if key[0] in target.unseen:
+        return "the release does not say whether it was there"
+    return None if is_ours(live.live.get(key) or {}) else "klepaas did not make it"
+
+
+def _refuse_foreign_changes(keys: list[Key], target: Snapshot, live: Snapshot, expected: Snapshot) -> None:
+    was, now, aim = expected.by_key, live.by_key, target.by_key
+    foreign = [
+        key
+        for key in keys
+        if _told(now.get(key)) not in (_told(was.get(key)), _told(aim.get(key))) and key[0] not in expected.unseen
+    ]
+    if foreign:
+        raise Conflict(
+            f"{', '.join(title_of(key) for key in foreign)} was changed by somebody else meanwhile, "
+            f"so {live.app_name} is not restored",
+            next_step="Look at the difference with diff_releases, then roll back or deploy by hand",
+        )
+
+
+def _told(item: Object | None) -> str | None:
+    """What an object says, but for why it is so, and for its number of pods: see `replicas`."""
+    if item is None:
+        return None
+    item = without_replicas(item)
+    metadata = dict(item["metadata"])
+    notes = {key: text for key, text in (metadata.pop("annotations", None) or {}).items() if key != CHANGE_CAUSE}
+    return digest({**item, "metadata": {**metadata, **({"annotations": notes} if notes else {})}})
+
+
+def _beyond(target: Snapshot, live: Snapshot) -> list[str]:
+    """What a rollback cannot restore and that has changed since."""
+    now = {item.name: item for item in live.secrets}
+    there = {(item.kind, item.name): item for item in live.shared}
+    notes = []
+    for secret in target.secrets:
+        found = now.get(secret.name)
+        if (
+            secret.uid
+            and found is not None
+            and found.readable
+            and (found.uid, found.version) != (secret.uid, secret.version)
+        ):
+            what = "changed" if found.uid else "was deleted"
+            notes.append(f"Secret {secret.name} {what} since; its values are never recorded, so it stays as it is.")
+    for item in target.shared:
+        other = there.get((item.kind, item.name))
+        if other is not None and other.digest != item.digest:
+            notes.append(f"{item.kind} {item.name} changed since and stays as it is: {item.why}.")
+    return notes
