@@ -15,6 +15,7 @@ from klepaas.testing import (
     HttpRequest,
     Latency,
     Reset,
+    Stalled,
     WrongLength,
     failing,
     nonsense,
@@ -132,3 +133,10 @@ async def test_what_met_a_fault_is_remembered_too(fake: FakeHttp, http: httpx.As
     fake.fault_next(failing())
     await http.post("/things/web")
     assert (fake.proxy.asked, fake.requests) == ([("POST", "/things/web")], [])
+
+
+async def test_an_answer_can_stall_and_go_on(fake: FakeHttp, http: httpx.AsyncClient) -> None:
+    fake.fault_next(Stalled(60, 0.05), Stalled(60))
+    assert (await http.get("/things/web")).json() == {"state": "well"}
+    with pytest.raises(httpx.ReadTimeout):
+        await http.get("/things/web", timeout=0.2)

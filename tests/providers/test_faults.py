@@ -18,6 +18,7 @@ from klepaas.testing import (
     HalfOpen,
     Latency,
     Reset,
+    Stalled,
     client,
     failing,
     nonsense,
@@ -39,6 +40,7 @@ IN_DOUBT: Mapping[str, Fault] = {
     "a gateway's page": nonsense(),
     "no answer": HalfOpen(),
     "an answer that never comes": DelayedSuccess(None),
+    "an answer that stalls": Stalled(150),
     "an answer that is cut at once": Cut(0),
     "an answer that is cut": Cut(120),
     "a connection that is reset": Reset(40),
@@ -55,7 +57,7 @@ async def test_a_change_in_doubt_is_said_to_be_and_is_not_made_again(case: Case,
     assert case.side.writes == 1
     case.side.api.fault = None
     assert not (await case.side.read(case.session)).is_error
-    assert case.side.done == (1 if isinstance(IN_DOUBT[fault], Cut | Reset | DelayedSuccess) else 0)
+    assert case.side.done == (1 if isinstance(IN_DOUBT[fault], Cut | Reset | Stalled | DelayedSuccess) else 0)
 
 
 @only("era", ERAS)
@@ -71,7 +73,7 @@ async def test_a_look_is_tried_through_a_short_outage(era: Era, side: Side, serv
 async def test_a_slow_answer_is_waited_for(case: Case) -> None:
     case.side.api.fault_next(Latency(0.3))
     assert not (await case.side.read(case.session)).is_error
-    case.side.api.fault_next(DelayedSuccess(0.3))
+    case.side.api.fault_next(Stalled(150, 0.3))
     assert not (await case.side.write(case.session)).is_error
     assert (case.side.reads, case.side.done, case.side.writes) == (1, 1, 1)
 

@@ -12,7 +12,7 @@ from klepaas.testing.clients import ERAS, Era, Said, Session, client
 from klepaas.testing.clock import FakeClock
 from klepaas.testing.declarations import assert_declared_well
 from klepaas.testing.fault_proxy import Answer as HttpAnswer
-from klepaas.testing.fault_proxy import Cut, DelayedSuccess, FaultProxy, HalfOpen, Latency, Reset, WrongLength
+from klepaas.testing.fault_proxy import Cut, DelayedSuccess, FaultProxy, HalfOpen, Latency, Reset, Stalled, WrongLength
 from klepaas.testing.http_fake import FakeHttp, HttpRequest, failing, nonsense, rate_limited
 from klepaas.testing.promises import assert_nothing_leaks, assert_read_only, assert_refuses_hostile_texts
 from klepaas.testing.snapshots import UPDATE_VARIABLE, assert_schema_snapshot, schema_of
@@ -33,6 +33,7 @@ __all__ = [
     "Reset",
     "Said",
     "Session",
+    "Stalled",
     "WrongLength",
     "app_with",
     "assert_declared_well",

@@ -30,6 +30,7 @@ __all__ = [
     "Latency",
     "Origin",
     "Reset",
+    "Stalled",
     "WrongLength",
 ]
 
@@ -65,6 +66,19 @@ class Reset:
     """
 
     after_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """The answer stops in the middle, and goes on late or never.
+
+    Attributes:
+        after_bytes: After so many bytes of it, its head included.
+        delay_s: How late, in seconds. None: never.
+    """
+
+    after_bytes: int
+    delay_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ class DelayedSuccess:
     delay_s: float | None = None
 
 
-Fault = Latency | Cut | Reset | HalfOpen | Answer | WrongLength | DelayedSuccess
+Fault = Latency | Cut | Reset | Stalled | HalfOpen | Answer | WrongLength | DelayedSuccess
 
 
 class Origin(Listening):
@@ -175,6 +189,12 @@ class FaultProxy(Listening):
                 return
             answer = await self._ask(head, body)
             if isinstance(fault, DelayedSuccess) and not await self._keep_waiting(reader, fault.delay_s):
+                return
+        if isinstance(fault, Stalled):
+            writer.write(answer[: fault.after_bytes])
+            await writer.drain()
+            answer = answer[fault.after_bytes :]
+            if not await self._keep_waiting(reader, fault.delay_s):
                 return
         await self._send(writer, answer, fault)
 
