@@ -1,0 +1,252 @@
+"""Deployments survive `kill -9` and an API server in trouble: nothing lost, nothing twice, nothing stuck.
+
+A klepaas over stdio is killed at a named point of its work (`klepaas.operations.failpoints`); another one, on the same
+store, goes on. The sandbox stands outside both. `KLEPAAS_TEST_SOAK=1` plays 200 deaths in place of 20.
+"""
+
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
+
+from klepaas.app import create_app
+from klepaas.operations import Operation, Operations, State
+from klepaas.operations.failpoints import VARIABLE
+from klepaas.settings import Mode, Settings
+from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]
+
+RESUMED_WITHIN_S = 5.0
+AT_ONCE = 4
+GOOD, NEXT, BROKEN, UNREADY = (f"example/{name}" for name in ("app:1", "app:2", "crash:3", "unready:4"))
+DEPLOYMENT, SERVICE = "apply Deployment web", "apply Service web"
+RECORD = "record the release"
+AROUND = ("before_intent", "after_intent", "before_effect", "after_effect", "before_done", "after_done")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A change, and how it must end.
+
+    Attributes:
+        name: What it is.
+        tool: The tool.
+        arguments: Its arguments, without the place.
+        steps: Its steps.
+        state: The state that the operation ends in.
+        image: What runs afterwards.
+        replicas: How many pods are wanted afterwards.
+        releases: How many releases there are afterwards.
+    """
+
+    name: str
+    tool: str
+    arguments: dict[str, Any]
+    steps: tuple[str, ...]
+    state: State
+    image: str
+    replicas: int = 2
+    releases: int = 3
+
+
+# Before each: GOOD is deployed, then NEXT, each with two pods and a port.
+WORKS = (
+    Work(
+        "deploy", "deploy_application", {"image": "example/app:5", "port": 8081},
+        (DEPLOYMENT, SERVICE, RECORD, "mark the release verified"), State.SUCCEEDED, "example/app:5",
+    ),
+    Work(
+        "deploy what breaks", "deploy_application", {"image": BROKEN},
+        (DEPLOYMENT, RECORD, "mark the release failed", "undo: restore Deployment web"), State.ROLLED_BACK, NEXT,
+    ),
+    Work(
+        "rollback", "rollback_deployment", {"release": 1},
+        ("roll back: restore Deployment web", RECORD, "mark the release verified"), State.SUCCEEDED, GOOD,
+    ),
+    Work(
+        "scale", "scale_application", {"replicas": 3}, ("scale deployment web", RECORD), State.SUCCEEDED, NEXT, 3,
+    ),
+    Work(
+        "cancel", "deploy_application", {"image": UNREADY},
+        (DEPLOYMENT, "before_tidy", "mark the release failed", "undo: restore Deployment web"), State.CANCELLED, NEXT,
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    # Slow enough for a deadline to come late, so that a cancel comes before it.
+    timing = replace(Timing.instant(), deadline_scale=0.5)
+    async with Sandbox(timing, nodes=4) as found:
+        monkeypatch.setenv("KUBECONFIG", str(found.write_kubeconfig(tmp_path / "kubeconfig")))
+        monkeypatch.setenv("KLEPAAS_K8S_READ_TIMEOUT_S", "2")
+        yield found
+
+
+@asynccontextmanager
+async def _klepaas(folder: Path) -> AsyncIterator[tuple[Client[Any], Operations]]:
+    """A klepaas in this process, on the store in a folder."""
+    app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=folder))
+    async with Client(app.server, timeout=120) as client:
+        yield client, Operations.of(app.host)
+
+
+@asynccontextmanager
+async def _doomed(folder: Path, failpoint: str) -> AsyncIterator[Client[Any]]:
+    """A klepaas in a process of its own that kills itself at a point."""
+    environment = {**os.environ, "KLEPAAS_STATE_DIR": str(folder), VARIABLE: f"{failpoint}=kill"}
+    command = ["-m", "klepaas", "serve", "--writes"]
+    transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=folder / "log")
+    client = Client(transport, timeout=60)
+    await client.__aenter__()
+    try:
+        yield client
+    finally:
+        with anyio.move_on_after(10, shield=True):
+            try:
+                await client.__aexit__(None, None, None)
+            except Exception:  # noqa: BLE001 - its server has died, as it was to
+                pass
+
+
+async def _prepare(client: Client[Any], namespace: str) -> None:
+    for image in (GOOD, NEXT):
+        arguments = {"app_name": "web", "namespace": namespace, "image": image, "replicas": 2, "port": 8080}
+        await client.call_tool("deploy_application", arguments)
+
+
+async def _die(client: Client[Any], work: Work, namespace: str) -> float:
+    """Begin the work where it kills its process; when that was."""
+    arguments = {"app_name": "web", "namespace": namespace, "wait_s": 60, **work.arguments}
+    try:
+        with anyio.fail_after(60):
+            if work.name == "cancel":
+                begun = await client.call_tool(work.tool, {**arguments, "wait_s": 0}, raise_on_error=False)
+                operation_id = (begun.structured_content or {})["operation"]
+                await client.call_tool("cancel_operation", {"operation_id": operation_id, "wait_s": 60})
+            else:
+                await client.call_tool(work.tool, arguments, raise_on_error=False)
+            await anyio.sleep(60)
+    except TimeoutError:
+        raise AssertionError(f"{work.name} did not come to the point where it dies") from None
+    except Exception:  # noqa: BLE001 - the connection broke in whatever way
+        return time.monotonic()
+    raise AssertionError("unreachable")
+
+
+async def _resumed(operations: Operations, kind: str, began_at: float) -> tuple[Operation, float]:
+    """The operation when it has ended, and how long it took to go on with it."""
+    took_s: float | None = None
+    with anyio.fail_after(90):
+        while True:
+            newest = max(await operations.find(None, limit=20), key=lambda one: one.created_at)
+            if took_s is None and (newest.attempt > 1 or newest.ended):
+                took_s = time.monotonic() - began_at
+            if newest.ended and took_s is not None:
+                return newest, took_s
+            await anyio.sleep(0.05)
+
+
+def _look(sandbox: Sandbox, namespace: str) -> tuple[str, int, int]:
+    """The image that is wanted, the pods, and the releases that are recorded."""
+    deployment = sandbox.get("Deployment", "web", namespace)
+    assert deployment is not None
+    spec = deployment["spec"]
+    releases = [
+        one for one in sandbox.list("Secret", namespace) if one["metadata"]["name"].startswith("klepaas.release")
+    ]
+    return spec["template"]["spec"]["containers"][0]["image"], spec["replicas"], len(releases)
+
+
+def _deaths(count: int) -> list[tuple[Work, str]]:
+    """Where processes die: around steps of each kind of work, the same ones in every run."""
+    chosen, found = random.Random(11), []
+    for number in range(count):
+        work = WORKS[number % len(WORKS)]
+        step = work.steps[number // len(WORKS) % len(work.steps)]
+        found.append((work, step if step == "before_tidy" else f"{chosen.choice(AROUND)}@{step}"))
+    return found
+
+
+async def test_after_kill_9_at_any_point_the_next_server_goes_on_within_5_seconds(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    count = 200 if os.environ.get("KLEPAAS_TEST_SOAK") else 20
+    limiter = anyio.CapacityLimiter(AT_ONCE)
+    wrong: list[str] = []
+
+    async def one(number: int, work: Work, where: str) -> None:
+        async with limiter:
+            namespace, folder = f"death-{number}", tmp_path / str(number)
+            folder.mkdir()
+            sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            async with _klepaas(folder) as (client, _):
+                await _prepare(client, namespace)
+            async with _doomed(folder, where) as client:
+                await _die(client, work, namespace)
+            began_at = time.monotonic()
+            async with _klepaas(folder) as (_, operations):
+                ended, took_s = await _resumed(operations, work.tool, began_at)
+            seen, wanted = _look(sandbox, namespace), (work.image, work.replicas, work.releases)
+            if ended.state is not work.state or seen != wanted or took_s > RESUMED_WITHIN_S:
+                text = ended.outcome.text[:300] if ended.outcome else ""
+                wrong.append(f"{work.name} at {where}: {ended.state}, {seen}, resumed in {took_s:.1f} s: {text}")
+
+    async with anyio.create_task_group() as group:
+        for number, (work, where) in enumerate(_deaths(count)):
+            group.start_soon(one, number, work, where)
+    assert wrong == []
+
+
+FAULTS = ("fails", "hangs", "answers late", "answers half")
+_PATHS = {"deploy": "deployments/web", "rollback": "deployments/web", "scale": "deployments/web/scale"}
+
+
+def _plant(sandbox: Sandbox, fault: str, path: str) -> None:
+    """Trouble for the next change that is sent to a path."""
+    changing = rf"{path}\?fieldManager=klepaas&fieldValidation=Strict(&force=true)?$"
+    if fault == "fails":
+        sandbox.fail("PATCH", changing, 503, times=1)
+    elif fault == "hangs":
+        sandbox.hang(changing, times=1)
+    elif fault == "answers late":
+        sandbox.slow(changing, 3.0, times=1)
+    else:
+        sandbox.halve(changing, times=1)
+
+
+async def test_an_api_server_in_trouble_makes_nothing_happen_twice_or_not_at_all(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    wrong: list[str] = []
+    limiter = anyio.CapacityLimiter(AT_ONCE)
+    works = [work for work in WORKS if work.name in _PATHS]
+
+    async def one(client: Client[Any], work: Work, fault: str) -> None:
+        async with limiter:
+            namespace = f"{work.name}-{fault.replace(' ', '-')}"
+            sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            await _prepare(client, namespace)
+            _plant(sandbox, fault, f"{namespace}/{_PATHS[work.name]}")
+            arguments = {"app_name": "web", "namespace": namespace, "wait_s": 90, **work.arguments}
+            said = await client.call_tool(work.tool, arguments, raise_on_error=False)
+            seen, wanted = _look(sandbox, namespace), (work.image, work.replicas, work.releases)
+            if said.is_error or seen != wanted:
+                wrong.append(f"{work.name} while it {fault}: {seen}: {said.content[0].text}")  # type: ignore[union-attr]
+
+    async with _klepaas(tmp_path / "state") as (client, _), anyio.create_task_group() as group:
+        for work in works:
+            for fault in FAULTS:
+                group.start_soon(one, client, work, fault)
+    assert wrong == []
