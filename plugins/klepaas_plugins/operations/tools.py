@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio
 from fastmcp import Context
@@ -28,6 +28,7 @@ OperationId = Annotated[
     str,
     names.Check("operation", lambda text: _ID.fullmatch(text) is not None, "an ID that list_operations shows", 15),
 ]
+StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
 WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for its end")]
 
 
@@ -35,17 +36,20 @@ def operation_tools(host: Host) -> Iterable[Tool]:
     """The tools, for one host."""
     operations = Operations.of(host)
 
-    async def list_operations(state: State | None = None) -> Answer:
+    async def list_operations(state: StateName | None = None) -> Answer:
         """Your operations (deployments, rollbacks, ...), those under way first."""
         from klepaas_plugins.operations.telling import listed
 
-        return listed(await operations.find(current_principal(), state=state, limit=_MOST))
+        wanted = State(state) if state else None
+        return listed(await operations.find(current_principal(), state=wanted, limit=_MOST))
 
-    async def get_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 0) -> Answer:
+    async def get_operation(operation_id: OperationId, ctx: Context, wait_s: StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
+WaitS = 0) -> Answer:
         """How far an operation is, or how it ended; with wait_s, wait for that."""
         return await _awaited(operations, operation_id, wait_s, ctx)
 
-    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 30) -> Answer:
+    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
+WaitS = 30) -> Answer:
         """Stop an operation after the step under way; it puts back what it can, and the answer says what stays."""
         await operations.cancel(operation_id, current_principal())
         return await _awaited(operations, operation_id, wait_s, ctx)

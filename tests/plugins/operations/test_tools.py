@@ -1,6 +1,7 @@
 """The tools about operations, through a whole server and a real client session."""
 
 import re
+import typing
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from klepaas.operations import Interrupted, Kind, Operations, Outcome, Run, Stat
 from klepaas.principals import Principal, current_principal
 from klepaas.testing import ERAS, Era, app_with, client
 from klepaas_plugins.operations import plugin
+from klepaas_plugins.operations.tools import StateName
 
 pytestmark = pytest.mark.anyio
 
@@ -107,3 +109,7 @@ async def test_operations_are_filtered_by_state(app: App) -> None:
         await session.call("get_operation", operation_id=done, wait_s=20)
         listed = await session.call("list_operations", state="running")
     assert listed.facts == {"operations": [{"id": running, "state": "running"}]}
+
+
+def test_every_state_can_be_asked_for() -> None:
+    assert list(typing.get_args(StateName)) == [state.value for state in State]

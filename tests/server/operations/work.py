@@ -36,10 +36,11 @@ class Work:
 
     Args:
         url: The warehouse's address.
+        limit_s: How long an answer of it is waited for, in seconds.
     """
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=CLIENT_LIMIT_S, limits=httpx.Limits(max_connections=200))
+    def __init__(self, url: str, limit_s: float = CLIENT_LIMIT_S) -> None:
+        self._client = httpx.AsyncClient(base_url=url, timeout=limit_s, limits=httpx.Limits(max_connections=200))
 
     def kinds(self) -> dict[str, Kind]:
         found = {name: Kind(name, self._run, deadline_s=60, tidy=self._tidy, retries=20) for name in STEPS}
@@ -117,7 +118,13 @@ class Work:
 
 @contextlib.asynccontextmanager
 async def at_work(
-    folder: Path, url: str, address: str | None = None, timing: Timing = QUICK, *, runs: bool = True
+    folder: Path,
+    url: str,
+    address: str | None = None,
+    timing: Timing = QUICK,
+    *,
+    runs: bool = True,
+    limit_s: float = CLIENT_LIMIT_S,
 ) -> AsyncIterator[Operations]:
     """A server's operations on a store, as one process has them.
 
@@ -127,10 +134,11 @@ async def at_work(
         address: Of a PostgreSQL database. None: SQLite.
         timing: How long leases last.
         runs: Whether it carries operations out.
+        limit_s: How long an answer of the warehouse is waited for, in seconds.
     """
     secret = SecretStr(address) if address else None
     host = Host(Settings(state_dir=folder, mode=Mode.WRITES, database_url=secret))
-    work = Work(url)
+    work = Work(url, limit_s)
     operations = Operations(Store.of(host), host, timing)
     operations.kinds = work.kinds()
     try:
@@ -150,7 +158,8 @@ async def submitted(operations: Operations, kind: str, target: str = "", **reque
 
 async def _main(*words: str) -> None:
     folder, url, address, *kinds = words
-    async with at_work(Path(folder), url, address or None, Timing()) as operations:
+    # It is to die where it was told to, on a busy machine too.
+    async with at_work(Path(folder), url, address or None, Timing(), limit_s=20) as operations:
         for kind in kinds:
             operation = await submitted(operations, kind)
             sys.stdout.write(f"submitted {operation.id}\n")
