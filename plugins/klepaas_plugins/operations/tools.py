@@ -43,13 +43,11 @@ def operation_tools(host: Host) -> Iterable[Tool]:
         wanted = State(state) if state else None
         return listed(await operations.find(current_principal(), state=wanted, limit=_MOST))
 
-    async def get_operation(operation_id: OperationId, ctx: Context, wait_s: StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
-WaitS = 0) -> Answer:
+    async def get_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 0) -> Answer:
         """How far an operation is, or how it ended; with wait_s, wait for that."""
         return await _awaited(operations, operation_id, wait_s, ctx)
 
-    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
-WaitS = 30) -> Answer:
+    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 30) -> Answer:
         """Stop an operation after the step under way; it puts back what it can, and the answer says what stays."""
         await operations.cancel(operation_id, current_principal())
         return await _awaited(operations, operation_id, wait_s, ctx)
