@@ -83,7 +83,7 @@ $(CONFORMANCE)/.installed $(EXTERNAL)/.installed: $(NODE)/.installed
 	@touch $@
 
 soak: $(INSTALLED)
-	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/server/operations $(ARGS)
+	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations $(ARGS)
 
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"

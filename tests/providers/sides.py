@@ -1,6 +1,7 @@
 """The three real servers as one kind of thing, so that a test of a fault runs with each."""
 
 import contextlib
+import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -56,11 +57,11 @@ class Side:
         """Whether it hands on failures as good results, without the words of the network."""
         return self.kind == "slack_npm"
 
-    async def write(self, session: Session) -> Said:
+    async def write(self, session: Session, text: str = "The shop is down") -> Said:
         """Change something, by one request."""
         if self.name == "github":
-            return await session.call("github_create_issue", **SHOP, title="The shop is down")
-        return await session.call("slack_post_message", channel_id=DEPLOYMENTS, text="The shop is down")
+            return await session.call("github_create_issue", **SHOP, title=text)
+        return await session.call("slack_post_message", channel_id=DEPLOYMENTS, text=text)
 
     async def read(self, session: Session) -> Said:
         """Look at something, by one request."""
@@ -91,6 +92,19 @@ class Side:
             return len(self.api.issues)
         assert isinstance(self.api, SlackApi)
         return len(self.api.messages)
+
+    def times(self, text: str) -> int:
+        """How often a change was made.
+
+        Args:
+            text: What was written.
+        """
+        made: list[dict[str, Any]] = []
+        if isinstance(self.api, GitHubApi):
+            made = self.api.issues
+        elif isinstance(self.api, SlackApi):
+            made = self.api.messages
+        return sum(text in json.dumps(one) for one in made)
 
     @property
     def verify(self) -> str:

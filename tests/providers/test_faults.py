@@ -1,6 +1,7 @@
 """Each way in which GitHub, Slack and their servers fail: what the model is told is true, and nothing is done twice."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Mapping
@@ -236,3 +237,19 @@ async def test_its_tools_stay_listed_while_a_server_is_away(era: Era, side: Side
         assert age_s is not None
         assert age_s < 60
     assert side.writes == 0
+
+
+@pytest.mark.timeout(300)
+async def test_no_change_is_made_twice_whatever_happens(case: Case) -> None:
+    changes = 200 if os.environ.get("KLEPAAS_TEST_SOAK") else 12
+    dice = random.Random(7)
+    quick = [fault for fault in IN_DOUBT.values() if not isinstance(fault, HalfOpen | Stalled | DelayedSuccess)]
+    for number in range(changes):
+        # One that works between, or the breaker would spare the API the rest.
+        assert not (await case.side.write(case.session, f"good-{number:04d}")).is_error
+        case.side.api.fault_next(dice.choice(quick))
+        said = await case.side.write(case.session, f"odd-{number:04d}")
+        assert UNKNOWN in said.text
+        assert case.side.times(f"odd-{number:04d}") <= 1
+        assert case.side.times(f"good-{number:04d}") == 1
+    assert case.side.writes == 2 * changes
