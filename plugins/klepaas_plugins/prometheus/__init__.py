@@ -1,0 +1,1 @@
+"""What Prometheus, or a server with its API, knows: queries, metrics, alerts, rules and targets. It changes nothing."""
