@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -265,7 +265,7 @@ class _Witness:
             async for event in events:
                 self._see(kind, event.object)
 
-    def _see(self, kind: str, item: dict[str, Any]) -> None:
+    def _see(self, kind: str, item: Mapping[str, Any]) -> None:
         if kind.startswith("endpointslices"):
             ready = sum(len(one["addresses"]) for one in item.get("endpoints") or () if one["conditions"].get("ready"))
             self._slices[item["metadata"]["name"]] = ready
@@ -273,15 +273,15 @@ class _Witness:
         elif self.signal_at_s is None and self._is_decisive(kind, item):
             self.signal_at_s = time.monotonic()
 
-    def _is_decisive(self, kind: str, item: dict[str, Any]) -> bool:
+    def _is_decisive(self, kind: str, item: Mapping[str, Any]) -> bool:
         status = item.get("status") or {}
         conditions = {one["type"]: one for one in status.get("conditions") or ()} if kind != "events" else {}
         if kind == "events":
             return item["metadata"]["uid"] not in self._old and item.get("reason") == "FailedMount"
         if kind == "pods":
             return _is_ill(status) or conditions.get("PodScheduled", {}).get("reason") == "Unschedulable"
-        late = conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded"
-        return late or conditions.get("ReplicaFailure", {}).get("status") == "True"
+        late: bool = conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded"
+        return late or bool(conditions.get("ReplicaFailure", {}).get("status") == "True")
 
 
 def _is_ill(status: dict[str, Any]) -> bool:

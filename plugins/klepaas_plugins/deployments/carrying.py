@@ -107,7 +107,7 @@ class Carrier:
             if gated.failure is None:
                 return await self._undecided(gated)
             failure = gated.failure
-        await self.run.note(failure=failure.as_json())
+        await self.run.note(failure=failure.as_json(), decided_at=time.time())
         return await self._undo(failure)
 
     async def leave_in_order(self, reason: Interrupted) -> Outcome:
@@ -126,7 +126,9 @@ class Carrier:
             text = f"{what}. Nothing was changed."
             return Outcome(State.CANCELLED if cancelled else State.FAILED, text, {"state": "cancelled"})
         failure = self._noted_failure() or await self._why_stopped(reason)
-        await self.run.note(failure=failure.as_json(), cancelled=bool(self.run.notes.get("cancelled")) or cancelled)
+        decided_at = self.run.notes.get("decided_at", time.time())
+        cancelled = bool(self.run.notes.get("cancelled")) or cancelled
+        await self.run.note(failure=failure.as_json(), cancelled=cancelled, decided_at=decided_at)
         return await self._undo(failure)
 
     # What was decided.
@@ -242,7 +244,8 @@ class Carrier:
             return {"release": release.number, "unrecorded": release.unrecorded}
 
         recorded = await self.run.step("record the release", do, find=_not_found)
-        await self.run.note(release=recorded["release"], unrecorded=recorded["unrecorded"])
+        applied = {"applied_at": time.time()} if state is ReleaseState.PENDING else {}
+        await self.run.note(release=recorded["release"], unrecorded=recorded["unrecorded"], **applied)
 
     async def _mark(self, state: ReleaseState, reason: str | None = None) -> Release | None:
         number = self.run.notes.get("release")

@@ -87,7 +87,8 @@ class Deployments:
         Raises:
             KlepaasError: It was refused; nothing was stored.
         """
-        return await (await self._carrier(request, run)).carry_out()
+        carrier = await self._carrier(request, run)
+        return await self._kept(request, run, carrier.place, await carrier.carry_out())
 
     async def leave_in_order(self, request: DeploymentRequest, run: "Run", reason: Interrupted) -> Outcome:
         """Tidy up after a cancel, the deadline, or too many attempts.
@@ -97,7 +98,14 @@ class Deployments:
             run: The operation.
             reason: Why it was stopped.
         """
-        return await (await self._carrier(request, run)).leave_in_order(reason)
+        carrier = await self._carrier(request, run)
+        return await self._kept(request, run, carrier.place, await carrier.leave_in_order(reason))
+
+    async def _kept(self, request: DeploymentRequest, run: "Run", place: Place, outcome: Outcome) -> Outcome:
+        from klepaas_plugins.deployments.keeping import keep
+
+        await keep(self._host, place, run, outcome, request.url)
+        return outcome
 
     async def _place(self, request: DeploymentRequest) -> Place:
         return await place_of(self._clusters, request.app_name, request.namespace, request.context)

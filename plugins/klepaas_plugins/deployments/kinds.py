@@ -118,12 +118,17 @@ class _OfCluster:
         return await place_again(self.clusters, request["place"], request["context"]) is not None
 
     async def run(self, run: "Run") -> Outcome:
-        return self._told(run, await (await self._of(run)).carry_out())
+        carrier = await self._of(run)
+        return await self._told(run, carrier.place, await carrier.carry_out())
 
     async def tidy(self, run: "Run", reason: Interrupted) -> Outcome:
-        return self._told(run, await (await self._of(run)).leave_in_order(reason))
+        carrier = await self._of(run)
+        return await self._told(run, carrier.place, await carrier.leave_in_order(reason))
 
-    def _told(self, run: "Run", outcome: Outcome) -> Outcome:
+    async def _told(self, run: "Run", place: Place, outcome: Outcome) -> Outcome:
+        from klepaas_plugins.deployments.keeping import keep
+
+        await keep(self.host, place, run, outcome)
         tell(Notifications.of(self.host), run.operation.kind, outcome)
         return outcome
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.output import Answer, table
 from klepaas_plugins.deployments.ailing import ILL, diagnose
@@ -38,6 +39,7 @@ from klepaas_plugins.deployments.standing import Standing, standing
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.deployments.verifying import evidence_names, previous_revision, serving
 from klepaas_plugins.deployments.watching import Target, look
+from klepaas_plugins.kubernetes.client import Clusters
 
 __all__ = ["status_of"]
 
@@ -67,14 +69,27 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host) -> Answ
     if len(found) > 1:
         return await _several(place, found, settings)
     workload = found[0]
-    snapshot, services, ingresses, stands = await together(
+    snapshot, services, ingresses, stands, url = await together(
         partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
         partial(_listed, place, "services"),
         partial(_listed, place, "ingresses.networking.k8s.io"),
         partial(standing, host, place),
+        partial(_address, host, place),
     )
     now = datetime.now(UTC)
-    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands).answer()
+    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands, url).answer()
+
+
+async def _address(host: Host, place: Place) -> str | None:
+    """The address that a person has set for it. None: nobody has, or it is not known here."""
+    from klepaas.store.applications import ApplicationKey, Applications
+
+    identity = await Clusters.of(host).identity(place.cluster.context)
+    try:
+        found = await Applications.of(host).address(ApplicationKey(identity, place.namespace, place.app_name))
+    except KlepaasError:
+        return None
+    return found.url if found is not None else None
 
 
 async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
@@ -105,6 +120,7 @@ class _Status:
     ingresses: Sequence[Object]
     settings: RolloutSettings
     standing: Standing
+    url: str | None = None
 
     async def answer(self) -> Answer:
         verdict, state = decide(self.snapshot), phase(self.snapshot)
@@ -156,6 +172,7 @@ class _Status:
         names = {name_of(item) for item in fronts}
         found = [_service_words(item) for item in fronts]
         found += [f"http{_tls(item)}://{host}" for item in self.ingresses for host in _hosts(item, names)]
+        found = [self.url, *found] if self.url else found
         return [f"Endpoint: {'; '.join(dict.fromkeys(found))}"] if found else []
 
     def _last_change(self) -> str:
