@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test conformance external soak lint types layers check docs wheel constraints clean
+.PHONY: help install demo test conformance external soak rollouts lint types layers check docs wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
@@ -12,6 +12,7 @@ help:
 	@echo "make conformance  run the protocol's official conformance suite and inspector"
 	@echo "make external     install the Slack servers of others, so that make test runs them too"
 	@echo "make soak         run the long tests with their full numbers"
+	@echo "make rollouts     play rollouts that fail and that go well, and print the table"
 	@echo "make check        lint, types and import layers"
 	@echo "make docs         build the documentation in build/site"
 	@echo "make wheel        build the wheel and try it in an empty environment"
