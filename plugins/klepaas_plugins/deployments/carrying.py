@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import Forbidden, KlepaasError
 from klepaas.host import Host
-from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome, State
+from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome, State, StepState
 from klepaas_plugins.deployments.applying import find
 from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
 from klepaas_plugins.deployments.outcome import Undone, Words
@@ -47,6 +47,11 @@ Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
 
 async def _not_found() -> None:
     """A look-up for what may as well be done again."""
+
+
+async def _as_it_should_be() -> dict[str, Any]:
+    """A look-up for what was just compared."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,14 @@ class Carrier:
 
         return step
 
+    async def _restore(self, release: Release, stage: str, expected: Snapshot | None = None) -> Restored:
+        """Put every object back. What an earlier attempt put back, without living to say so, is said now."""
+        restored = await self.releases.restore(release, self._step(stage), expected=expected)
+        for earlier in self.run.operation.steps:
+            if earlier.state is StepState.INTENT and earlier.name.startswith(f"{stage}: "):
+                await self.run.step(earlier.name, _not_found, find=_as_it_should_be)
+        return restored
+
     async def _gate(self) -> Gated:
         await self._record(ReleaseState.PENDING)
         noted = self.run.notes
@@ -363,7 +376,7 @@ class Carrier:
         number = self.run.notes.get("release")
         if number and release.snapshot is not None and not release.snapshot.autoscaled:
             expected = await self.releases.load(await self.releases.get(number))
-        return await self.releases.restore(release, self._step("undo"), expected=expected)
+        return await self._restore(release, "undo", expected)
 
     async def _gate_again(self, release: Release) -> Gated:
         """Whether the restored release lives, and is still what was restored: a late request may have come in."""
@@ -379,7 +392,7 @@ class Carrier:
             )  # fmt: skip
             if not gated.verified or not (await self.releases.plan(release)).count:
                 return gated
-            await self.releases.restore(release, self._step(f"undo again ({number})"))
+            await self._restore(release, f"undo again ({number})")
         return gated
 
     async def _missed_now(self, workloads: list[WorkloadName]) -> dict[str, str]:
