@@ -26,6 +26,7 @@ from klepaas.external import ExternalProvider
 from klepaas.external.collecting import collect, without_taken_names
 from klepaas.external.externals import Externals
 from klepaas.gate import Gate
+from klepaas.health import Health
 from klepaas.host import Host
 from klepaas.instructions import instructions
 from klepaas.metrics import Metrics
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     externals.declare(without_taken_names(plugins, externals.declared, [entry.tool.name for entry in catalogue]))
     notifications = _notifications(plugins, host)
     metrics = Metrics.of(host)
+    Health.of(host).collect(plugins)
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
     externals.listeners.append(announcements.changed)
@@ -138,12 +140,16 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
 def _audit(plugins: Plugins, host: Host) -> Audit:
     settings = host.settings
     sinks = [found.item for found in plugins.contributions("klepaas_audit_sinks", AuditSink, host=host)]
-    return Audit([AuditFile(settings.state_dir, settings.audit_file_max_bytes).sink(), *sinks])
+    sinks = [AuditFile(settings.state_dir, settings.audit_file_max_bytes).sink(), *sinks]
+    metrics = Metrics.of(host)
+    metrics.audit_sinks = [sink.name for sink in sinks]
+    return Audit(sinks, lambda sink, *, taken: metrics.audit.written(sink, taken=taken))
 
 
 def _notifications(plugins: Plugins, host: Host) -> Notifications:
     found = plugins.contributions("klepaas_notification_sinks", NotificationSink, host=host)
     notifications = Notifications.of(host)
+    notifications.metrics = Metrics.of(host)
     notifications.sinks = [*notifications.sinks, *(contribution.item for contribution in found)]
     return notifications
 

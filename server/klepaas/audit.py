@@ -127,10 +127,12 @@ class Audit:
 
     Args:
         sinks: Where every record goes.
+        counted: Told of each record, with the sink's name and whether it was `taken`. None: nobody counts.
     """
 
-    def __init__(self, sinks: Sequence[AuditSink]) -> None:
+    def __init__(self, sinks: Sequence[AuditSink], counted: "Callable[..., None] | None" = None) -> None:
         self._sinks = tuple(sinks)
+        self._counted = counted
 
     async def announce(self, change: Change, confirmed: str) -> None:
         """Put a change on record before it is made.
@@ -144,7 +146,7 @@ class Audit:
         """
         record = replace(_record(AuditEvent.INTENT, change), confirmed=confirmed)
         for sink in self._sinks:
-            if not await _write(sink, record):
+            if not await self._write(sink, record):
                 await self.refused(change, "not_on_record")
                 raise Unavailable(
                     f"{change.tool} was not run and nothing was changed: the audit ({sink.name}) cannot record it",
@@ -173,7 +175,13 @@ class Audit:
     async def _note(self, record: AuditRecord) -> None:
         with anyio.CancelScope(shield=True):
             for sink in self._sinks:
-                await _write(sink, record)
+                await self._write(sink, record)
+
+    async def _write(self, sink: AuditSink, record: AuditRecord) -> bool:
+        taken = await _write(sink, record)
+        if self._counted is not None:
+            self._counted(sink.name, taken=taken)
+        return taken
 
 
 def _record(event: AuditEvent, change: Change) -> AuditRecord:

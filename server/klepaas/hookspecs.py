@@ -74,12 +74,15 @@ class HealthCheck:
         check: Asks the component. It is called with a time limit and need not set its own.
         timeout_s: That limit, in seconds.
         required: Whether klepaas cannot serve at all while it is unhealthy: then `/readyz` says no.
+        probed: Whether `/readyz` asks it too, and says so where it is not ok: for what bears being asked every few
+            seconds, and costs nobody else anything. What is required is always asked.
     """
 
     component: str
     check: Callable[[], Awaitable[HealthReport]]
     timeout_s: float = 5.0
     required: bool = False
+    probed: bool = False
 
 
 class Level(StrEnum):

@@ -6,6 +6,7 @@ from fixed sets or from the configuration, never from a call; what is beyond the
 """
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from klepaas.host import Host
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client.registry import Collector
 
     from klepaas.resilience.breaker import State
     from klepaas.resilience.classify import Kind
+    from klepaas.self_metrics import AuditRecords, NotificationNumbers
 
 __all__ = ["BoundedLabel", "ExternalCalls", "HttpRequests", "Metrics", "Reads", "ToolCalls"]
 
@@ -51,7 +54,15 @@ class BoundedLabel:
 
 
 class Metrics:
-    """The numbers of one server, a service that plugins share."""
+    """The numbers of one server, a service that plugins share.
+
+    Attributes:
+        audit_sinks: Where the audit writes.
+    """
+
+    def __init__(self) -> None:
+        self.audit_sinks: Sequence[str] = ()
+        self._collectors: list[Collector] = []
 
     @classmethod
     def of(cls, host: Host) -> "Metrics":
@@ -75,7 +86,19 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+        for collector in self._collectors:
+            registry.register(collector)
         return registry
+
+    def add_collector(self, collector: "Collector") -> None:
+        """Have a collector asked at each scrape; the library is not imported for that.
+
+        Args:
+            collector: Gives what it knows when it is asked.
+        """
+        self._collectors.append(collector)
+        if "registry" in vars(self):
+            self.registry.register(collector)
 
     @cached_property
     def calls(self) -> "ToolCalls":
@@ -97,12 +120,28 @@ class Metrics:
         """The numbers of calls to upstreams."""
         return ExternalCalls(self)
 
+    @cached_property
+    def audit(self) -> "AuditRecords":
+        """The numbers of the audit."""
+        from klepaas.self_metrics import AuditRecords
+
+        return AuditRecords(self)
+
+    @cached_property
+    def notifications(self) -> "NotificationNumbers":
+        """The numbers of notifications."""
+        from klepaas.self_metrics import NotificationNumbers
+
+        return NotificationNumbers(self)
+
     def prepare(self) -> None:
         """Build every instrument, so that the first call does not pay for it and every series shows."""
         self.external.prepare()
         self.calls.prepare()
         self.reads.prepare()
         self.http.prepare()
+        self.notifications.prepare()
+        self.audit.prepare(self.audit_sinks)
 
     def exposition(self) -> tuple[bytes, str]:
         """All numbers as a scrape wants them, and the media type of that."""

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from klepaas.host import Host
+from klepaas.metrics import Metrics
 from klepaas.observability import one_line, safe_text
 
 __all__ = ["Notification", "NotificationSink", "Notifications"]
@@ -75,6 +76,8 @@ class Notifications:
 
     def __init__(self) -> None:
         self.sinks: Sequence[NotificationSink] = (NotificationSink("log", _log),)
+        self.metrics: Metrics | None = None
+        self.tasks: Sequence[asyncio.Task[None]] = ()
         self._waiting: deque[Notification] = deque()
         self._wake: asyncio.Event | None = None
         self._ending = False
@@ -94,8 +97,10 @@ class Notifications:
             log.debug("nobody is there to tell: %s", notification.kind)
         elif len(self._waiting) >= _QUEUE_MAX:
             log.warning("too many notifications wait; one is dropped: %s", notification.kind)
+            self._count("any", "dropped")
         else:
             self._waiting.append(notification.safe())
+            self._count_waiting()
             self._wake.set()
 
     @contextlib.asynccontextmanager
@@ -106,9 +111,11 @@ class Notifications:
         """
         self._wake, self._ending = asyncio.Event(), False
         task = asyncio.create_task(self._deliver_when_woken(self._wake))
+        self.tasks = [task]
         try:
             yield
         finally:
+            self.tasks = ()
             self._ending = True
             self._wake.set()
             with anyio.move_on_after(DRAIN_LIMIT_S, shield=True):
@@ -124,17 +131,32 @@ class Notifications:
                 notification = self._waiting.popleft()
                 async with anyio.create_task_group() as group:
                     for sink in self.sinks:
-                        group.start_soon(_deliver, sink, notification)
+                        group.start_soon(self._deliver, sink, notification)
+                self._count_waiting()
             if self._ending:
                 return
 
+    async def _deliver(self, sink: NotificationSink, notification: Notification) -> None:
+        self._count(sink.name, "delivered" if await _deliver(sink, notification) else "failed")
 
-async def _deliver(sink: NotificationSink, notification: Notification) -> None:
+    def _count(self, sink: str, outcome: str) -> None:
+        if self.metrics is not None:
+            self.metrics.notifications.ended(sink, outcome)
+
+    def _count_waiting(self) -> None:
+        if self.metrics is not None:
+            self.metrics.notifications.waiting(len(self._waiting))
+
+
+async def _deliver(sink: NotificationSink, notification: Notification) -> bool:
+    """Whether the sink took it."""
     try:
         with anyio.fail_after(sink.timeout_s):
             await sink.send(notification)
     except Exception as exc:  # guarded boundary: a stranger's sink
         log.warning("the notification sink %s failed: %s", sink.name, type(exc).__name__, exc_info=exc)
+        return False
+    return True
 
 
 async def _log(notification: Notification) -> None:

@@ -85,11 +85,13 @@ class HttpApp:
         return endpoint.session_manager
 
     async def _healthz(self, _request: Request) -> Response:
-        return JSONResponse({"status": "ok"}, headers=_UNCACHED)
+        if self.readiness.alive():
+            return JSONResponse({"status": "ok"}, headers=_UNCACHED)
+        return JSONResponse({"status": "broken"}, 503, headers=_UNCACHED)
 
     async def _readyz(self, _request: Request) -> Response:
         verdict = await self.readiness.verdict()
-        body: dict[str, Any] = {"status": "ready" if verdict.ready else "not ready", "reasons": verdict.reasons}
+        body: dict[str, Any] = {"status": verdict.status, "reasons": verdict.reasons}
         body["components"] = verdict.components
         return JSONResponse(body, 200 if verdict.ready else 503, headers=_UNCACHED)
 

@@ -60,6 +60,7 @@ class Operations:
         self._next_look_s = self._timing.look_s
         self._troubles: dict[str, str] = {}
         self._wake: asyncio.Event | None = None
+        self.tasks: Sequence[asyncio.Task[None]] = ()
 
     @classmethod
     def of(cls, host: Host) -> "Operations":
@@ -246,9 +247,11 @@ class Operations:
         """Carry operations out while inside."""
         self._wake, self._runs = asyncio.Event(), True
         tasks = [asyncio.create_task(self._keep_looking(self._wake)), asyncio.create_task(self._keep_beating())]
+        self.tasks = tasks
         try:
             yield
         finally:
+            self.tasks = ()
             with anyio.CancelScope(shield=True):
                 await self.stop()
                 for task in tasks:
