@@ -310,7 +310,7 @@ class Carrier:
         cancelled = bool(self.run.notes.get("cancelled"))
         reason_to_leave = self._reason_to_leave(failure, number)
         if reason_to_leave is not None:
-            return words.left(failure, reason_to_leave)
+            return words.left(failure, reason_to_leave, cancelled=cancelled)
         undone = await self._restored(await self._release(int(number or 0)))
         if undone.failure is not None:
             return words.not_rolled_back(failure, undone)

@@ -99,13 +99,18 @@ class Words:
         evidence = await collect(self.place.cluster, self.place.namespace, cause, names, log_lines=0)
         return [f"So far: {with_message(evidence.cause)}", *evidence.lines(datetime.now(UTC))]
 
-    def left(self, failure: Failure, back: str) -> Outcome:
-        """It failed and stays as it is.
+    def left(self, failure: Failure, back: str, *, cancelled: bool) -> Outcome:
+        """It failed, or was cancelled, and stays as it is.
 
         Args:
             failure: Why.
             back: What to do about it beside the failure's own advice.
+            cancelled: Whether somebody cancelled it.
         """
+        if cancelled:
+            what = f"{self.change.noun} of {self.place.text} was cancelled"
+            text = "\n".join([f"{what} and stays as it is. {back}", *self.change.lines])
+            return Outcome(State.CANCELLED, text, self._facts("cancelled"))
         what = f"{self.change.noun} of {self.place.text} failed: {failure.what}"
         return self._failed(State.FAILED, "failed", what, failure, [f"It stays as it is. {back}"])
 

@@ -139,3 +139,9 @@ async def test_a_cancelled_deployment_is_undone(bench: Any) -> None:
     assert "cancelled" in said.text
     assert "rolled back to release 1" in said.text
     assert bench.container()["image"] == "example/app:1"
+
+
+async def test_a_first_deployment_that_is_cancelled_stays_and_is_no_failure(bench: Any) -> None:
+    begun = await bench.deploy(image="example/unready:2", wait_s=0)
+    said = await bench.call("cancel_operation", operation_id=begun.facts["operation"], wait_s=30)
+    assert "was cancelled and stays as it is. There is no earlier verified release" in said.text

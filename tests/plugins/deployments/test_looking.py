@@ -17,10 +17,12 @@ async def test_the_status_of_a_healthy_application_is_short_and_whole(bench: Any
     lines = said.text.split("\n")
     assert lines[0] == "web in default is healthy: 1 of 1 pods ready, revision 2, image example/app:2."
     assert lines[1] == "Endpoint: web.default.svc:8080 (ClusterIP); https://web.example.com/"
-    assert lines[2].startswith("Last change: ")
-    assert lines[2].endswith("deploy example/app:2")
-    assert lines[3] == "Earlier revisions:"
-    assert lines[4].startswith("  1: example/app:1, ")
+    assert lines[2].startswith("Release: release 2 (verified)")
+    assert "Ingress web added" in lines[2]
+    assert lines[3].startswith("Last change: ")
+    assert lines[3].endswith("deploy example/app:2")
+    assert lines[4] == "Earlier revisions:"
+    assert lines[5].startswith("  1: example/app:1, ")
     assert "POD" not in said.text
     assert len(said.text) < 500
     assert said.facts["state"] == "healthy"
