@@ -6,6 +6,7 @@
 """
 
 from klepaas_plugins.prometheus.access import Access, checked_url
+from klepaas_plugins.prometheus.client.choosing import Objects
 from klepaas_plugins.prometheus.client.http_api import ApiAnswer, ApiRequest, HttpApi, policy_of
 from klepaas_plugins.prometheus.client.json_stream import Document, Malformed, read_document, read_list
 from klepaas_plugins.prometheus.client.models import Found, Remarks, Series, Window
@@ -22,6 +23,7 @@ __all__ = [
     "HttpApi",
     "Malformed",
     "NotTheApi",
+    "Objects",
     "PrometheusServer",
     "PrometheusServers",
     "QueryTooHeavy",

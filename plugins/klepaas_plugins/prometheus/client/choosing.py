@@ -1,4 +1,4 @@
-"""Which of many series are kept: the largest, or a stretch of them in the server's order. Memory for the kept only."""
+"""Which of many rows are kept: the largest series, a stretch of them, or the first so many; memory for those only."""
 
 import heapq
 import math
@@ -9,7 +9,7 @@ from typing import Any
 from klepaas_plugins.prometheus.client.json_stream import Malformed
 from klepaas_plugins.prometheus.client.models import Series, series_of
 
-__all__ = ["Largest", "Stretch"]
+__all__ = ["Largest", "Objects", "Stretch"]
 
 
 class _Rows:
@@ -83,6 +83,25 @@ class Stretch(_Rows):
         if self._first < self.total <= self._beyond:
             self.series.append(series)
         return self._to_the_end or self.total <= self._beyond
+
+
+class Objects:
+    """Keeps every row, each an object.
+
+    Args:
+        most: How many it wants.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.rows: list[dict[str, Any]] = []
+
+    def __call__(self, row: Any) -> bool:
+        """Take one row."""
+        if not isinstance(row, dict):
+            raise Malformed
+        self.rows.append(row)
+        return len(self.rows) < self._most
 
 
 def _largest_of(series: Series) -> float:

@@ -6,12 +6,12 @@ passed on; servers that do not know it ignore it, and the answer is read only as
 Source: prometheus.io/docs/prometheus/latest/querying/api.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from klepaas.resilience import UpstreamState
-from klepaas_plugins.prometheus.client.choosing import Largest, Stretch
+from klepaas_plugins.prometheus.client.choosing import Largest, Objects, Stretch
 from klepaas_plugins.prometheus.client.http_api import ApiAnswer, ApiRequest, HttpApi
 from klepaas_plugins.prometheus.client.json_stream import Malformed, Take, read_document
 from klepaas_plugins.prometheus.client.models import Found, Remarks, Series, Window
@@ -22,6 +22,7 @@ ANSWER_MAX_BYTES = 32 * 1024 * 1024
 # A server that knows `limit` sends no more than this; 100,000 small series still fit into what is read.
 SERIES_MAX = 100_000
 _WHAT = "query Prometheus"
+T = TypeVar("T", bound=Take)
 
 
 @dataclass(frozen=True)
@@ -103,35 +104,31 @@ class PrometheusServer:
         Raises:
             KlepaasError: It failed.
         """
-        found: list[dict[str, str]] = []
-
-        def take(row: Any) -> bool:
-            if not isinstance(row, dict):
-                raise Malformed
-            found.append(row)
-            return len(found) < most
-
         times = [("start", f"{window.start:.3f}"), ("end", f"{window.end:.3f}"), ("limit", str(most))]
-        await self.rows("POST", "/api/v1/series", [*(("match[]", one) for one in selectors), *times], take, _WHAT)
-        return found
+        params = [*(("match[]", one) for one in selectors), *times]
+        found, _ = await self.rows("POST", "/api/v1/series", params, lambda: Objects(most), _WHAT)
+        return found.rows
 
     async def rows(
-        self, method: str, path: str, params: Sequence[tuple[str, str]], take: Take, what: str
-    ) -> tuple[Remarks, bool]:
-        """Read any answer of the API row by row; the remarks, and whether there were more rows than were wanted.
+        self, method: str, path: str, params: Sequence[tuple[str, str]], taking: Callable[[], T], what: str
+    ) -> tuple[T, Remarks]:
+        """Read any answer of the API row by row.
 
         Args:
             method: GET, or POST where the API takes a form.
             path: The path, every part of it checked.
             params: The parameters.
-            take: Called with each row; must bear being called for the same rows anew. False: it has enough.
+            taking: Makes what takes the rows, anew for each attempt; it says False when it has enough.
             what: What is asked, to go after "Cannot".
+
+        Returns:
+            What took the rows, and what is to be said about the answer.
 
         Raises:
             KlepaasError: It failed.
         """
-        asked = await self._read(ApiRequest(method, path, what, params), lambda: take)
-        return asked.remarks, asked.left
+        taken, asked = await self._read(ApiRequest(method, path, what, params), taking)
+        return taken, asked.remarks
 
     async def ping(self) -> tuple[float, float | None]:
         """Ask for the least: how long it took in seconds, and how far its clock is before ours (None: unknown).
@@ -140,32 +137,34 @@ class PrometheusServer:
             KlepaasError: It failed.
         """
         request = ApiRequest("POST", "/api/v1/query", "ask Prometheus whether it is well", [("query", "1")])
-        asked = await self._read(request, lambda: lambda _row: True)
+        _, asked = await self._read(request, lambda: _anything)
         return asked.took_s, asked.remarks.skew_s
 
     async def _query(self, path: str, params: list[tuple[str, str]], keep: int, skip: int, in_order: bool) -> Found:
         limits = [("timeout", f"{self._timeout_s:g}s"), ("limit", str(SERIES_MAX))]
-        kept: list[Largest | Stretch] = []
 
-        def anew() -> Take:
-            kept.append(Stretch(skip, keep, path.endswith("query")) if in_order else Largest(keep))
-            return kept[-1]
+        def taking() -> Largest | Stretch:
+            return Stretch(skip, keep, path.endswith("query")) if in_order else Largest(keep)
 
-        asked = await self._read(ApiRequest("POST", path, _WHAT, [*params, *limits]), anew)
-        rows = kept[-1]
+        rows, asked = await self._read(ApiRequest("POST", path, _WHAT, [*params, *limits]), taking)
         series, text = _bare(rows)
         found = series or rows.series
         more = asked.left or asked.remarks.cut or rows.total >= SERIES_MAX
         return Found(found, rows.total or len(found), more, asked.remarks, text)
 
-    async def _read(self, request: ApiRequest, anew: Any) -> _Asked:
-        async def read(answer: ApiAnswer) -> _Asked:
-            document = await read_document(answer.pieces, anew(), ANSWER_MAX_BYTES)
+    async def _read(self, request: ApiRequest, taking: Callable[[], T]) -> tuple[T, _Asked]:
+        async def read(answer: ApiAnswer) -> tuple[T, _Asked]:
+            taken = taking()
+            document = await read_document(answer.pieces, taken, ANSWER_MAX_BYTES)
             if not (document.cut or document.left) and document.values.get("status") != "success":
                 raise Malformed
-            return _Asked(Remarks.of(document, answer.skew_s), document.left, answer.took_s)
+            return taken, _Asked(Remarks.of(document, answer.skew_s), document.left, answer.took_s)
 
         return await self.api.ask(request, read)
+
+
+def _anything(_row: Any) -> bool:
+    return True
 
 
 def _bare(rows: Largest | Stretch) -> tuple[list[Series], str | None]:

@@ -1,0 +1,62 @@
+"""The Prometheus plugin's hooks; the work is elsewhere. Where no server is configured there are no tools."""
+
+import os
+from collections.abc import Iterable
+
+from klepaas.configuration import toml_file
+from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, Level, hookimpl
+from klepaas.host import Host
+from klepaas.settings import SettingsBase
+from klepaas.tools import Tool
+
+__all__: list[str] = []
+
+_VARIABLES = ("KLEPAAS_PROMETHEUS_BASE_URL", "KLEPAAS_PROMETHEUS_SERVERS")
+
+
+@hookimpl
+def klepaas_tools(host: Host) -> Iterable[Tool]:
+    """The tools that ask Prometheus, where one is configured."""
+    if not _is_given():
+        return ()
+    from klepaas_plugins.prometheus.settings import PrometheusSettings
+    from klepaas_plugins.prometheus.tools import PrometheusTools
+
+    return PrometheusTools(host).tools() if PrometheusSettings().by_name else ()
+
+
+@hookimpl
+def klepaas_health_checks(host: Host) -> Iterable[HealthCheck]:
+    """Whether each server answers queries."""
+    if not _is_given():
+        return ()
+    from klepaas_plugins.prometheus.checks import health_checks
+
+    return health_checks(host)
+
+
+@hookimpl
+def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
+    """Whether access to the servers is set up well."""
+    if _is_given():
+        from klepaas_plugins.prometheus.checks import doctor_checks
+
+        return doctor_checks(host)
+
+    async def nothing() -> Iterable[Finding]:
+        return [Finding(Level.OK, "Prometheus is not configured")]
+
+    return [DoctorCheck("prometheus", nothing)]
+
+
+@hookimpl
+def klepaas_settings() -> Iterable[type[SettingsBase]]:
+    """Which servers, and how they are reached."""
+    from klepaas_plugins.prometheus.settings import PrometheusSettings
+
+    yield PrometheusSettings
+
+
+def _is_given() -> bool:
+    """Whether anything names a server: whoever uses none need not pay for reading the settings."""
+    return any(os.environ.get(name) for name in _VARIABLES) or "prometheus" in toml_file.read().values
