@@ -7,5 +7,14 @@ from klepaas.store.tables.applications import ApplicationSettingsRow, Applicatio
 from klepaas.store.tables.base import Base
 from klepaas.store.tables.history import DeploymentRow
 from klepaas.store.tables.operations import OperationRow, StepRow
+from klepaas.store.tables.outbox import ParcelRow
 
-__all__ = ["ApplicationSettingsRow", "ApplicationUrlRow", "Base", "DeploymentRow", "OperationRow", "StepRow"]
+__all__ = [
+    "ApplicationSettingsRow",
+    "ApplicationUrlRow",
+    "Base",
+    "DeploymentRow",
+    "OperationRow",
+    "ParcelRow",
+    "StepRow",
+]
