@@ -22,6 +22,7 @@ from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
 from klepaas.errors import BadRequest
+from klepaas.evidence import AlertEvidence
 from klepaas.external import ExternalProvider
 from klepaas.external.collecting import collect, without_taken_names
 from klepaas.external.externals import Externals
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     externals.declare(collect(plugins, host))
     catalogue = Catalogue(plugins, host)
     Agents.of(host).collect(plugins, host)
+    AlertEvidence.of(host).collect(plugins, host)
     operations = Operations.of(host)
     operations.collect(plugins, host)
     externals.declare(without_taken_names(plugins, externals.declared, [entry.tool.name for entry in catalogue]))

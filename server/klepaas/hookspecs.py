@@ -15,8 +15,10 @@ import pluggy
 
 from klepaas.agents import DeploymentAgent
 from klepaas.audit import AuditSink
+from klepaas.evidence import EvidenceSource
 from klepaas.external import ExternalProvider
 from klepaas.host import Host
+from klepaas.http.routes import HttpRoute
 from klepaas.notifications import NotificationSink
 from klepaas.operations.kinds import Kind
 from klepaas.prompts import Prompt
@@ -258,6 +260,27 @@ class Hooks:
 
         Returns:
             The kinds; a name that is already taken is refused together with the plugin that claims it second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_http_routes(self, host: Host) -> Iterable[HttpRoute]:
+        """Offer paths to which other programs post. Called once where the server serves HTTP, never on stdio.
+
+        Args:
+            host: The server's settings and shared services.
+
+        Returns:
+            The routes; a path that is already taken is refused together with the plugin that claims it second.
+        """
+        yield from ()
+
+    @hookspec
+    def klepaas_alert_evidence(self, host: Host) -> Iterable[EvidenceSource]:
+        """Offer what can tell, when an alert fires, how that looks on the platform. Must not touch a network.
+
+        Args:
+            host: The server's settings and shared services.
         """
         yield from ()
 

@@ -12,14 +12,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
 
 from klepaas import testing
 from klepaas.agents import Agents, DeploymentAgent, DeploymentRequest
 from klepaas.configuration.registry import sections
 from klepaas.doctor import examine
+from klepaas.evidence import AlertEvidence, AlertSubject
 from klepaas.external import StdioServer
 from klepaas.hookspecs import Command, Hooks, Level, hookimpl
+from klepaas.http.application import HttpApp
 from klepaas.notifications import Notification, Notifications
 from klepaas.operations import Kind, Operations
 from klepaas.principals import current_principal
@@ -235,6 +238,28 @@ async def test_hook_deployment_agents(example: ModuleType) -> None:
     assert ended.outcome is not None
     assert ended.outcome.text == "web runs registry.example/web:1.0, on paper"
     assert (agent.name, said[-1:], about["target"]) == ("paper", ["written down"], "paper:exercise/-/web")
+
+
+async def test_hook_http_routes(example: ModuleType) -> None:
+    async with app_with(example) as app:
+        web = HttpApp(app)
+        transport = httpx.ASGITransport(web)
+        async with web.running(), httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            token = {"Authorization": f"Bearer {example.TOKEN.get_secret_value()}"}
+            rang = await http.post("/hooks/doorbell", json={"door": "front"}, headers=token)
+            nobody = await http.post("/hooks/doorbell", json={"door": "front"})
+            nowhere = await http.post("/hooks/doorbell", json={"door": "cellar"}, headers=token)
+    assert (rang.status_code, rang.json()) == (200, {"rang": 1})
+    assert (nobody.status_code, nowhere.status_code) == (401, 400)
+    assert nowhere.json() == {"error": "The message names no door. Name the front or the back door."}
+
+
+async def test_hook_alert_evidence(example: ModuleType) -> None:
+    async with app_with(example) as app:
+        evidence = AlertEvidence.of(app.host)
+        found = await evidence.of_alert(AlertSubject("ShopIsSlow", "warning", {"team": "shop"}, since=0.0))
+        assert await evidence.of_alert(AlertSubject("Other", "", {"team": "unknown"}, since=0.0)) == []
+    assert [(one.source, one.text) for one in found] == [("on duty", "kim is on duty for shop.")]
 
 
 async def test_hook_external_providers(example: ModuleType) -> None:

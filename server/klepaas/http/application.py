@@ -17,6 +17,7 @@ from klepaas.app import App
 from klepaas.calls import ANSWER_LIMIT_S
 from klepaas.http.front import BodyLimit, Front
 from klepaas.http.readiness import Readiness
+from klepaas.http.receiving import routes_of
 
 __all__ = ["ALLOWED_HOSTS", "HttpApp"]
 
@@ -48,7 +49,9 @@ class HttpApp:
         self._asgi.debug = False  # it would answer with tracebacks
         for path, answer in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
             self._asgi.router.routes.append(Route(path, answer, methods=["GET"]))
-        self._front = Front(self._asgi, app.calls, app.metrics.http)
+        received = routes_of(app.plugins, app.host)
+        self._asgi.router.routes.extend(received)
+        self._front = Front(self._asgi, app.calls, app.metrics.http, [route.path for route in received])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

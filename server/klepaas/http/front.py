@@ -5,6 +5,7 @@ away here gets a JSON-RPC error as its body, the form that clients of `/mcp` can
 """
 
 import json
+from collections.abc import Iterable
 
 import anyio
 from starlette.datastructures import Headers
@@ -51,12 +52,15 @@ class Front:
         inner: What it stands before.
         calls: Says whether the server is stopping.
         numbers: Counts.
+        received: The paths of plugins, to which other programs post.
     """
 
-    def __init__(self, inner: ASGIApp, calls: Calls, numbers: HttpRequests) -> None:
+    def __init__(self, inner: ASGIApp, calls: Calls, numbers: HttpRequests, received: Iterable[str] = ()) -> None:
         self._inner = inner
         self._calls = calls
         self._numbers = numbers
+        self._received = frozenset(received)
+        self._paths = PATHS | self._received
         self._answering = 0
         self._answered = anyio.Event()
 
@@ -86,7 +90,7 @@ class Front:
 
         correlation = Correlation.of(Headers(scope=scope).get("traceparent"))
         scope[CORRELATION] = correlation
-        path = scope["path"] if scope["path"] in PATHS else "other"
+        path = scope["path"] if scope["path"] in self._paths else "other"
         method = scope["method"] if scope["method"] in METHODS else "other"
         is_message = method == "POST"
         self._answering += is_message
@@ -102,7 +106,8 @@ class Front:
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEADERS_MAX_BYTES:
             return rejection(431, f"The headers are longer than {HEADERS_MAX_BYTES} bytes")
-        if self._calls.stopping and scope["path"] == "/mcp" and _begins_something(scope):
+        begins = scope["path"] in self._received or (scope["path"] == "/mcp" and _begins_something(scope))
+        if self._calls.stopping and begins:
             return rejection(503, "This server is stopping", retry_after_s=5)
         return None
 

@@ -3,6 +3,7 @@
 Times are seconds since 1970. A change of a table needs a migration (`klepaas.store.migrations`).
 """
 
+from klepaas.store.tables.alerts import NotificationRow, ReportRow
 from klepaas.store.tables.applications import ApplicationSettingsRow, ApplicationUrlRow
 from klepaas.store.tables.base import Base
 from klepaas.store.tables.history import DeploymentRow
@@ -14,7 +15,9 @@ __all__ = [
     "ApplicationUrlRow",
     "Base",
     "DeploymentRow",
+    "NotificationRow",
     "OperationRow",
     "ParcelRow",
+    "ReportRow",
     "StepRow",
 ]
