@@ -9,29 +9,25 @@ operation's notes, so that no later attempt decides again. It rolls back once at
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import Forbidden, KlepaasError
 from klepaas.host import Host
-from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome, State, StepState
-from klepaas_plugins.deployments.applying import find
-from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
-from klepaas_plugins.deployments.outcome import Undone, Words
+from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome, State
+from klepaas_plugins.deployments.outcome import Words
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import Change, Planned, WorkloadName
+from klepaas_plugins.deployments.planned import Change, Planned
 from klepaas_plugins.deployments.releases import (
     Cause,
     Release,
     Releases,
     ReleaseSettings,
     ReleaseState,
-    Restored,
-    Snapshot,
-    Step,
 )
 from klepaas_plugins.deployments.rollout import missed_deadline
 from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.undoing import Undoing
 from klepaas_plugins.deployments.verifying import Failure, Gated, gate
 
 if TYPE_CHECKING:
@@ -47,11 +43,6 @@ Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
 
 async def _not_found() -> None:
     """A look-up for what may as well be done again."""
-
-
-async def _as_it_should_be() -> dict[str, Any]:
-    """A look-up for what was just compared."""
-    return {}
 
 
 @dataclass(frozen=True)
@@ -136,6 +127,10 @@ class Carrier:
         await self.run.note(failure=failure.as_json(), cancelled=cancelled, decided_at=decided_at)
         return await self._undo(failure)
 
+    @property
+    def _undoing(self) -> Undoing:
+        return Undoing(self.place, self.run, self.releases, self.settings, self.unrecorded)
+
     # What was decided.
 
     @property
@@ -195,7 +190,7 @@ class Carrier:
         names: list[str] = list(self.run.notes["effects"])
         try:
             if planned.restores is not None:
-                await self.releases.restore(planned.restores, self._step("roll back"), keep_scale=True)
+                await self._undoing.restore(planned.restores, "roll back", keep_scale=True)
             for name in names:
                 await self.run.report(done, len(names), name)
                 effect = effects[name]
@@ -206,23 +201,6 @@ class Carrier:
                 raise
             return Failure(f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code})
         return None
-
-    def _step(self, stage: str) -> Step:
-        """The operation's step, under names of a stage's own: the same object may be restored twice."""
-
-        async def step(name: str, do: Any, *, find: Any = None) -> dict[str, Any]:
-            await self.run.report(0, 0, f"{stage}: {name}")
-            return await self.run.step(f"{stage}: {name}", do, find=find)
-
-        return step
-
-    async def _restore(self, release: Release, stage: str, expected: Snapshot | None = None) -> Restored:
-        """Put every object back. What an earlier attempt put back, without living to say so, is said now."""
-        restored = await self.releases.restore(release, self._step(stage), expected=expected)
-        for earlier in self.run.operation.steps:
-            if earlier.state is StepState.INTENT and earlier.name.startswith(f"{stage}: "):
-                await self.run.step(earlier.name, _not_found, find=_as_it_should_be)
-        return restored
 
     async def _gate(self) -> Gated:
         await self._record(ReleaseState.PENDING)
@@ -311,7 +289,7 @@ class Carrier:
         reason_to_leave = self._reason_to_leave(failure, number)
         if reason_to_leave is not None:
             return words.left(failure, reason_to_leave, cancelled=cancelled)
-        undone = await self._restored(await self._release(int(number or 0)))
+        undone = await self._undoing.go_back(await self._undoing.release(int(number or 0)))
         if undone.failure is not None:
             return words.not_rolled_back(failure, undone)
         return words.rolled_back(failure, undone, cancelled=cancelled)
@@ -333,74 +311,6 @@ class Carrier:
         if "changed" not in self.run.notes:
             number, found = self.run.notes.get("back"), []
             if number is not None and self._change.stored:
-                found = await self._differences(number)
+                found = await self._undoing.differences(number)
             await self.run.note(changed=found)
         return list(self.run.notes["changed"])
-
-    async def _differences(self, number: int) -> list[str]:
-        try:
-            release = await self._release(number)
-            return (await self.releases.diff(release)).lines()[:_MOST_CHANGES]
-        except KlepaasError as exc:
-            if exc.retryable:
-                raise
-            return []
-
-    async def _release(self, number: int) -> Release:
-        """A release, with what it holds."""
-        release = await self.releases.get(number) if number else self.unrecorded[0]
-        return replace(release, snapshot=await self.releases.load(release))
-
-    async def _restored(self, release: Release) -> Undone:
-        await self.run.report(0, 0, f"rolling back to {release.text}")
-        began = time.monotonic()
-        try:
-            restored = await self._put_back(release)
-        except KlepaasError as exc:
-            if exc.retryable:
-                raise
-            return Undone(release, failure=exc.line)
-        gated = await self._gate_again(release)
-        lines = (restored.text, *restored.notes)
-        if not gated.verified:
-            why = gated.failure.what if gated.failure else "it did not come to life in time"
-            return Undone(release, lines, why)
-        live = gated.followed.snapshot.workload if gated.followed else {}
-        revision = annotation(live, REVISION)
-        took_s = time.monotonic() - began
-        return Undone(release, lines, None, int(revision) if revision else None, took_s)
-
-    async def _put_back(self, release: Release) -> Restored:
-        """Restore every object; a foreign change meanwhile is not run over."""
-        expected = None
-        number = self.run.notes.get("release")
-        if number and release.snapshot is not None and not release.snapshot.autoscaled:
-            expected = await self.releases.load(await self.releases.get(number))
-        return await self._restore(release, "undo", expected)
-
-    async def _gate_again(self, release: Release) -> Gated:
-        """Whether the restored release lives, and is still what was restored: a late request may have come in."""
-        workloads = [
-            (str(item["kind"]), name_of(item)) for item in (release.snapshot or Snapshot("", "", ())).workloads
-        ]
-        for number in range(1, _MOST_RESTORINGS + 1):
-            # The controller leaves that condition in place when a change goes back to pods that exist.
-            missed = await self._missed_now(workloads)
-            limit_s, report = self.run.seconds_left, self.run.report
-            gated = await gate(
-                self.place, workloads, self.settings, report, limit_s=limit_s, missed_before=missed
-            )  # fmt: skip
-            if not gated.verified or not (await self.releases.plan(release)).count:
-                return gated
-            await self._restore(release, f"undo again ({number})")
-        return gated
-
-    async def _missed_now(self, workloads: list[WorkloadName]) -> dict[str, str]:
-        """When the rollouts that are being left missed their deadline."""
-        found: dict[str, str] = {}
-        for kind, name in workloads:
-            live = await find(self.place.cluster, f"{kind.lower()}s.apps", name, self.place.namespace)
-            moment = missed_deadline(live) if live else None
-            if moment:
-                found[f"{kind}/{name}"] = moment
-        return found

@@ -215,14 +215,14 @@ def _cause(snapshot: Snapshot, pods: Sequence[Object]) -> Cause | None:
     if of_pods is not None and of_pods.decisive:
         return of_pods
     refused = _refused(snapshot)
-    if refused is not None:
+    if refused is not None and refused.decisive:
         return refused
     if at(snapshot.workload, "spec", "paused"):
         return Cause(snapshot.subject, "Paused", "the rollout is paused, so nothing is rolled out")
     missed = missed_deadline(snapshot.workload)
     if missed is not None and missed != snapshot.missed_before:
-        return _late(snapshot, condition(snapshot.workload, "Progressing"), of_pods)
-    return of_pods
+        return _late(snapshot, condition(snapshot.workload, "Progressing"), refused or of_pods)
+    return refused or of_pods
 
 
 def missed_deadline(workload: Object) -> str | None:

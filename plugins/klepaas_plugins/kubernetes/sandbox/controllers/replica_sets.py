@@ -95,11 +95,17 @@ class ReplicaSetController(Base):
         owned = self.owned(replica_set, PODS)
         pods = [pod for pod in owned if is_active(pod)]
         ready = [pod for pod in pods if is_ready(pod)]
+        for pod in pods:
+            if not is_ready(pod):
+                self._ready_since_s.pop(pod["metadata"]["uid"], None)
         available, again_s = self._available(replica_set, ready)
         old = replica_set.get("status", {})
-        conditions = [one for one in old.get("conditions") or [] if one["type"] != "ReplicaFailure"]
+        conditions = old.get("conditions") or []
         if failure:
+            # It stays as it is while the reason is the same, whatever name was refused last.
             conditions = set_condition(conditions, "ReplicaFailure", True, "FailedCreate", failure)
+        else:
+            conditions = [one for one in conditions if one["type"] != "ReplicaFailure"]
         status = {
             "replicas": len(pods),
             "fullyLabeledReplicas": len(pods),

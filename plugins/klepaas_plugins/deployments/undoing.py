@@ -1,0 +1,173 @@
+"""Going back to a release, as a part of an operation: every object put back, and seen to live again.
+
+What goes back, when, and what is said of it is decided in `carrying`; this does it, in steps of the operation, and also
+tells what the change has changed.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from klepaas.errors import KlepaasError
+from klepaas.operations import StepState
+from klepaas_plugins.deployments.applying import find
+from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
+from klepaas_plugins.deployments.outcome import Undone
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import WorkloadName
+from klepaas_plugins.deployments.releases import Release, Releases, Restored, Snapshot, Step
+from klepaas_plugins.deployments.rollout import missed_deadline
+from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.deployments.verifying import Gated, gate
+
+if TYPE_CHECKING:
+    from klepaas.operations import Run
+
+__all__ = ["Undoing"]
+
+_MOST_CHANGES, _MOST_RESTORINGS = 12, 3
+
+
+async def _not_there() -> None:
+    """A step that an earlier attempt has begun has nothing left to do."""
+
+
+async def _as_it_should_be() -> dict[str, Any]:
+    """A look-up for what was just compared."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """The way back of one operation.
+
+    Attributes:
+        place: Where the application is.
+        run: The operation's attempt.
+        releases: The application's releases.
+        settings: How a rollout is judged.
+        unrecorded: What was there before and could not be recorded; this process alone knows it.
+    """
+
+    place: Place
+    run: "Run"
+    releases: Releases
+    settings: RolloutSettings
+    unrecorded: list[Release] = field(default_factory=list)
+
+    async def restore(
+        self, release: Release, stage: str, *, expected: Snapshot | None = None, keep_scale: bool = False
+    ) -> Restored:
+        """Put every object back. What an earlier attempt put back, without living to say so, is said now.
+
+        Args:
+            release: The release.
+            stage: What the steps' names begin with: the same object may be restored twice.
+            expected: What should be there if nobody else had changed anything. None: whatever is there goes.
+            keep_scale: Whether a number of pods that was set since by scaling stays.
+
+        Raises:
+            KlepaasError: It is refused, or somebody else changed something; what was restored stays so.
+        """
+        restored = await self.releases.restore(
+            release, self._step(stage), expected=expected, keep_scale=keep_scale
+        )  # fmt: skip
+        for earlier in self.run.operation.steps:
+            if earlier.state is StepState.INTENT and earlier.name.startswith(f"{stage}: "):
+                await self.run.step(earlier.name, _not_there, find=_as_it_should_be)
+        return restored
+
+    async def release(self, number: int) -> Release:
+        """A release, with what it holds.
+
+        Args:
+            number: Its number; 0: what could not be recorded.
+        """
+        release = await self.releases.get(number) if number else self.unrecorded[0]
+        return replace(release, snapshot=await self.releases.load(release))
+
+    async def differences(self, number: int) -> list[str]:
+        """What differs now from a release, one line each; nothing where that cannot be read.
+
+        Args:
+            number: Its number; 0: what could not be recorded.
+        """
+        try:
+            release = await self.release(number)
+            return (await self.releases.diff(release)).lines()[:_MOST_CHANGES]
+        except KlepaasError as exc:
+            if exc.retryable:
+                raise
+            return []
+
+    async def go_back(self, release: Release) -> Undone:
+        """Restore a release and see that it lives.
+
+        Args:
+            release: The release, with what it holds.
+
+        Raises:
+            KlepaasError: The cluster is in trouble; it is to be tried again.
+            Interrupted: It must stop here.
+        """
+        await self.run.report(0, 0, f"rolling back to {release.text}")
+        began = time.monotonic()
+        try:
+            restored = await self._put_back(release)
+        except KlepaasError as exc:
+            if exc.retryable:
+                raise
+            return Undone(release, failure=exc.line)
+        gated = await self._gate_again(release)
+        lines = (restored.text, *restored.notes)
+        if not gated.verified:
+            why = gated.failure.what if gated.failure else "it did not come to life in time"
+            return Undone(release, lines, why)
+        live = gated.followed.snapshot.workload if gated.followed else {}
+        revision = annotation(live, REVISION)
+        took_s = time.monotonic() - began
+        return Undone(release, lines, None, int(revision) if revision else None, took_s)
+
+    async def _put_back(self, release: Release) -> Restored:
+        """Restore every object; a foreign change meanwhile is not run over."""
+        expected = None
+        number = self.run.notes.get("release")
+        if number and release.snapshot is not None and not release.snapshot.autoscaled:
+            expected = await self.releases.load(await self.releases.get(number))
+        return await self.restore(release, "undo", expected=expected)
+
+    async def _gate_again(self, release: Release) -> Gated:
+        """Whether the restored release lives, and is still what was restored: a late request may have come in."""
+        workloads = [
+            (str(item["kind"]), name_of(item)) for item in (release.snapshot or Snapshot("", "", ())).workloads
+        ]
+        for number in range(1, _MOST_RESTORINGS + 1):
+            # The controller leaves that condition in place when a change goes back to pods that exist.
+            missed = await self._missed_now(workloads)
+            limit_s, report = self.run.seconds_left, self.run.report
+            gated = await gate(
+                self.place, workloads, self.settings, report, limit_s=limit_s, missed_before=missed
+            )  # fmt: skip
+            if not gated.verified or not (await self.releases.plan(release)).count:
+                return gated
+            await self.restore(release, f"undo again ({number})")
+        return gated
+
+    async def _missed_now(self, workloads: list[WorkloadName]) -> dict[str, str]:
+        """When the rollouts that are being left missed their deadline."""
+        found: dict[str, str] = {}
+        for kind, name in workloads:
+            live = await find(self.place.cluster, f"{kind.lower()}s.apps", name, self.place.namespace)
+            moment = missed_deadline(live) if live else None
+            if moment:
+                found[f"{kind}/{name}"] = moment
+        return found
+
+    def _step(self, stage: str) -> Step:
+        """The operation's step, under names of a stage's own: the same object may be restored twice."""
+
+        async def step(name: str, do: Any, *, find: Any = None) -> dict[str, Any]:
+            await self.run.report(0, 0, f"{stage}: {name}")
+            return await self.run.step(f"{stage}: {name}", do, find=find)
+
+        return step
