@@ -144,7 +144,7 @@ class Outbox:
         Raises:
             StoreUnavailable: That is not written: it will be delivered again.
         """
-        values = {"state": ParcelState.DELIVERED.value, "payload": {}, "error": None}
+        values: dict[str, Any] = {"state": ParcelState.DELIVERED.value, "payload": {}, "error": None}
         await self._store.write(lambda session: _settle(session, parcel, holder, values, ended=True))
 
     async def failed(self, parcel: Parcel, holder: str, error: str) -> None:
