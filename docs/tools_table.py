@@ -40,12 +40,13 @@ TAIL = """
 - **Running commands** (`k8s_exec`) exists only with `KLEPAAS_K8S_EXEC=true`. No shell reads the words. Output and time
   are bounded. It needs Kubernetes 1.30 or later.
 """
-PLUGINS = ("kubernetes", "deployments", "operations")
+PLUGINS = ("kubernetes", "deployments", "operations", "health", "prometheus")
 
 
 def page() -> str:
     """The whole page."""
     os.environ["KLEPAAS_K8S_EXEC"] = "true"
+    os.environ["KLEPAAS_PROMETHEUS_BASE_URL"] = "http://127.0.0.1:9"
     from klepaas.app import create_app
     from klepaas.settings import Mode, Settings
 

@@ -157,7 +157,18 @@ class Health:
             for check in checks.values()
             if wanted is None or check.required or check.component in required or wanted(check)
         ]
-        chosen += [_unknown(name) for name in required if name not in checks]
+        return await self._ask([*chosen, *(_unknown(name) for name in required if name not in checks)], max_age_s)
+
+    async def look_at(self, components: Sequence[str], max_age_s: float = CACHE_S) -> list[ComponentHealth]:
+        """Ask these components and no others.
+
+        Args:
+            components: Their names; one that no plugin names is left out.
+            max_age_s: What was found so lately is not asked again, in seconds.
+        """
+        return await self._ask([check for check in self._checks() if check.component in components], max_age_s)
+
+    async def _ask(self, chosen: Sequence[HealthCheck], max_age_s: float) -> list[ComponentHealth]:
         found: dict[str, ComponentHealth] = {}
 
         async def ask(check: HealthCheck) -> None:
@@ -192,6 +203,20 @@ class Health:
         """
         kept = self._kept.values() if component is None else [self._kept[component]] if component in self._kept else []
         return sorted((change for one in kept for change in one.changes), key=lambda change: change.at, reverse=True)
+
+    def missing_plugins(self) -> list[str]:
+        """What is to be said of plugins without which klepaas cannot do its work: those that are not active."""
+        from klepaas.plugins import PluginState
+
+        wanted = dict.fromkeys(self._host.settings.required_plugins, "is not installed")
+        for plugin in self._plugins.all if self._plugins else ():
+            is_required = plugin.name in wanted or (plugin.built_in and plugin.state is PluginState.FAILED)
+            if plugin.state is PluginState.ACTIVE:
+                wanted.pop(plugin.name, None)
+            elif is_required:
+                # Why it failed may quote anything: `klepaas doctor` says it to the person who runs the server.
+                wanted[plugin.name] = f"is {plugin.state.value}"
+        return [f"plugin {one_line(name, 64)} {state}" for name, state in wanted.items()]
 
     async def aclose(self) -> None:
         """Tell checks that still hang to end."""

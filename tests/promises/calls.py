@@ -33,6 +33,7 @@ SAMPLES: dict[str, Any] = {
     "sort_by": "-AGE",
     "wait_s": 5,
     "operation_id": "op-0123456789ab",
+    "component": "disk",
     # The application of these tests was made by somebody else.
     "take_ownership": True,
     "idempotency_key": "release-42",

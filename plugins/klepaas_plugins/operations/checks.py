@@ -1,13 +1,18 @@
 """How the store and the operations in it are: for `/readyz` and for `klepaas doctor`."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
 from klepaas.operations import Operations
+from klepaas.settings import Mode
 from klepaas.store import Store
+
+if TYPE_CHECKING:
+    from klepaas.operations import Operation
 
 __all__ = ["doctor_checks", "health_checks"]
 
@@ -16,7 +21,7 @@ _STUCK_AFTER_S = 60.0
 
 
 def health_checks(host: Host) -> Iterable[HealthCheck]:
-    """The check of the component "store"."""
+    """The checks of the components "store" and "journal"."""
     store, operations = Store.of(host), Operations.of(host)
 
     async def check() -> HealthReport:
@@ -31,7 +36,19 @@ def health_checks(host: Host) -> Iterable[HealthCheck]:
         status = HealthStatus.OK if took_s < _SLOW_S else HealthStatus.DEGRADED
         return HealthReport(status, f"it answered in {took_s * 1000:.0f} ms")
 
-    yield HealthCheck("store", check)
+    async def journal() -> HealthReport:
+        if not store.exists:
+            return HealthReport(HealthStatus.OK, "no operation yet")
+        found, left = await _left(operations)
+        if left:
+            names = ", ".join(f"{operation.id} ({operation.title})" for operation in left[:3])
+            return HealthReport(HealthStatus.DEGRADED, f"{len(left)} wait for a server to carry them out: {names}")
+        return HealthReport(HealthStatus.OK, f"{len(found)} under way")
+
+    # Where nothing is changed, nothing is to be put on record, and no probe loads the database library.
+    writes = host.settings.mode is Mode.WRITES
+    yield HealthCheck("store", check, required=writes, probed=writes)
+    yield HealthCheck("journal", journal, probed=writes)
 
 
 def doctor_checks(host: Host) -> Iterable[DoctorCheck]:
@@ -44,9 +61,7 @@ def doctor_checks(host: Host) -> Iterable[DoctorCheck]:
     async def attended() -> Iterable[Finding]:
         if not store.exists:
             return [Finding(Level.OK, "no operation yet")]
-        found = [operation for operation in await operations.find(None, limit=100) if not operation.ended]
-        now = time.time()
-        left = [operation for operation in found if now - (operation.unattended_since or now) > _STUCK_AFTER_S]
+        found, left = await _left(operations)
         if not left:
             return [Finding(Level.OK, f"{len(found)} under way")]
         names = ", ".join(f"{operation.id} ({operation.title})" for operation in left[:5])
@@ -55,3 +70,10 @@ def doctor_checks(host: Host) -> Iterable[DoctorCheck]:
 
     yield DoctorCheck("store", whole)
     yield DoctorCheck("operations", attended)
+
+
+async def _left(operations: Operations) -> "tuple[Sequence[Operation], Sequence[Operation]]":
+    """Operations that are under way, and those of them that nobody has carried out for a while."""
+    found = [operation for operation in await operations.find(None, limit=100) if not operation.ended]
+    now = time.time()
+    return found, [one for one in found if now - (one.unattended_since or now) > _STUCK_AFTER_S]

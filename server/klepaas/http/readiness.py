@@ -14,7 +14,6 @@ from klepaas.hookspecs import HealthCheck, HealthStatus
 from klepaas.notifications import Notifications
 from klepaas.observability import one_line
 from klepaas.operations import Operations
-from klepaas.plugins import PluginState
 from klepaas.resilience import Upstreams
 from klepaas.resilience.breaker import State
 from klepaas.resilience.clock import Clock, SystemClock
@@ -76,7 +75,7 @@ class Readiness:
         components = self._lately() | {one.component: one.status.value for one in asked}
         if closed := self._closed():  # it may have been asked to stop meanwhile
             return Verdict([closed])
-        return Verdict([*self._missing_plugins(), *_unhealthy(asked)], components)
+        return Verdict([*self._health.missing_plugins(), *_unhealthy(asked)], components)
 
     def alive(self) -> bool:
         """Whether nothing is broken that only a new process would repair: the tasks that run as long as the server."""
@@ -87,17 +86,6 @@ class Readiness:
         if self._app.calls.stopping:
             return "stopping"
         return None if self.started else "not started yet"
-
-    def _missing_plugins(self) -> Iterable[str]:
-        wanted = dict.fromkeys(self._app.settings.required_plugins, "is not installed")
-        for plugin in self._app.plugins.all:
-            is_required = plugin.name in wanted or (plugin.built_in and plugin.state is PluginState.FAILED)
-            if plugin.state is PluginState.ACTIVE:
-                wanted.pop(plugin.name, None)
-            elif is_required:
-                # Why it failed may quote anything: `klepaas doctor` says it to the person who runs the server.
-                wanted[plugin.name] = f"is {plugin.state.value}"
-        return [f"plugin {one_line(name, 64)} {state}" for name, state in wanted.items()]
 
     def _lately(self) -> dict[str, str]:
         """How components are that are not asked now: the worse of what was seen and what their breakers say."""

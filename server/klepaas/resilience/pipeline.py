@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
+from klepaas.clocks import Clocks
 from klepaas.resilience.answers import Asked, error_kind, one_line
 from klepaas.resilience.breaker import Breaker, State, Ticket
 from klepaas.resilience.classify import CONTACT, RETURNED, Classifier, Kind, Observation, Verdict, classify
@@ -81,6 +82,7 @@ class Upstream:
         classify: Judges what each attempt brought.
         clock: The time it goes by. None: the machine's.
         observer: Whoever counts. None: nobody.
+        clocks: Whoever compares clocks. None: nobody.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class Upstream:
         classify: Classifier = classify,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        clocks: Clocks | None = None,
     ) -> None:
         self.name = name
+        self._clocks = clocks
         self.policy = policy or Policy()
         self._classify = classify
         self._clock: Clock = clock or SystemClock()
@@ -161,6 +165,16 @@ class Upstream:
             last_error=self._last_error,
             since_s=self._clock.wall() - breaker.state_age_s,
         )
+
+    def told_the_time(self, date: str | None, took_s: float) -> None:
+        """The upstream said what time it is; its client tells that.
+
+        Args:
+            date: The `Date` of an answer. None: it has none.
+            took_s: How long the answer took, in seconds.
+        """
+        if self._clocks is not None:
+            self._clocks.read(self.name, date, took_s)
 
     @property
     def wait_s(self) -> float:

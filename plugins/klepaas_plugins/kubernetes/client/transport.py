@@ -226,7 +226,9 @@ class Transport:
             raise self._trouble(request.act, exc) from exc
 
     async def _sent(self, request: Request, read_s: float, live: Live) -> httpx.Response:
+        began_at = anyio.current_time()
         response = await live.client.send(self._built(live.client, live.connection, request, read_s), stream=True)
+        self._upstream.told_the_time(response.headers.get("Date"), anyio.current_time() - began_at)
         if response.is_success:
             return response
         raise await self._refusal(request.act, response)

@@ -132,6 +132,7 @@ class HttpApi:
             if not response.is_success:
                 raise await self._refusal(request, response)
             took_s = time.monotonic() - began_at
+            self._upstream.told_the_time(response.headers.get("Date"), took_s)
             skew_s = _skew_of(response.headers.get("Date"), took_s)
             return await read(ApiAnswer(response.status_code, response.aiter_bytes(), skew_s, took_s))
         except Malformed as exc:

@@ -1,0 +1,45 @@
+"""The hooks of the health plugin; `klepaas.health` asks the components, and what they are, their plugins know."""
+
+from collections.abc import Iterable
+
+from klepaas.hookspecs import HealthCheck, hookimpl
+from klepaas.host import Host
+from klepaas.settings import SettingsBase
+from klepaas.tools import Tool
+
+__all__: list[str] = []
+
+
+@hookimpl
+def klepaas_tools(host: Host) -> Iterable[Tool]:
+    """The tools that ask after components."""
+    from klepaas_plugins.health.tools import health_tools
+
+    return health_tools(host)
+
+
+@hookimpl
+def klepaas_health_checks(host: Host) -> Iterable[HealthCheck]:
+    """The machine on which klepaas runs."""
+    from klepaas_plugins.health.checks import health_checks
+
+    return health_checks(host)
+
+
+@hookimpl
+def klepaas_settings() -> Iterable[type[SettingsBase]]:
+    """How often components are asked, and what counts as ill."""
+    from klepaas_plugins.health.settings import HealthSettings
+
+    yield HealthSettings
+
+
+@hookimpl
+def klepaas_start(host: Host) -> None:
+    """Begin to ask from time to time, where that is set."""
+    from klepaas_plugins.health.settings import HealthSettings
+
+    if HealthSettings.of(host).interval_s is not None:
+        from klepaas_plugins.health.watching import Watch
+
+        Watch.of(host).begin()

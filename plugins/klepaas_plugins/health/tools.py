@@ -1,0 +1,60 @@
+"""The tools of the health toolset: their parameters as a model sees them, and nothing else."""
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Annotated
+
+from klepaas import names
+from klepaas.errors import NotFound
+from klepaas.health import Health
+from klepaas.host import Host
+from klepaas.output import Answer
+from klepaas.tools import Effect, Tool
+
+__all__ = ["health_tools"]
+
+TOOLSET = "health"
+_WORDS = ("is everything well", "시스템 상태", "점검")
+_COMPONENT = names.Check(
+    "component",
+    lambda text: re.fullmatch(r"[^\x00-\x1f\x7f-\x9f]+", text) is not None,
+    "a component that check_system_health shows",
+)
+
+
+def health_tools(host: Host) -> Iterable[Tool]:
+    """The tools, for one host.
+
+    Args:
+        host: The server's settings and shared services.
+    """
+    health = Health.of(host)
+
+    async def check_system_health() -> Answer:
+        """Ask every component (clusters, providers, monitoring, store, disk, clock) how it is, unhealthy first."""
+        from klepaas_plugins.health.telling import all_of_them
+
+        found = await health.look()
+        up_s = time.time() - health.began_at
+        return all_of_them(found, health.missing_plugins(), up_s, host.settings.mode.value)
+
+    async def check_component_health(component: Annotated[str, _COMPONENT]) -> Answer:
+        """Ask one component how it is, with its history."""
+        from klepaas_plugins.health.telling import one_of_them
+
+        found = await health.look_at([component])
+        if not found:
+            known = ", ".join(health.names()[:20])
+            raise NotFound(f"There is no component {component[:60]!a}", next_step=f"There are: {known}")
+        return one_of_them(found[0], health.looks(component), health.changes(component))
+
+    async def get_health_metrics() -> Answer:
+        """Figures since klepaas started: calls, failures, latency, operations, upstreams, components."""
+        from klepaas_plugins.health.figures import figures
+
+        return figures(host, time.time() - health.began_at)
+
+    yield Tool(check_system_health, Effect.READ, "Health of the system", TOOLSET, foreign_text=True, words=_WORDS)
+    yield Tool(check_component_health, Effect.READ, "Health of a component", TOOLSET, foreign_text=True)
+    yield Tool(get_health_metrics, Effect.READ, "Figures of klepaas", TOOLSET)
