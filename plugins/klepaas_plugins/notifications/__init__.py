@@ -1,0 +1,1 @@
+"""Notifications that leave klepaas: to Slack, by e-mail, and to a webhook that checks a signature."""
