@@ -20,8 +20,10 @@ def tell(notifications: Notifications, kind: str, outcome: Outcome) -> None:
         kind: The operation's kind.
         outcome: How it ended.
     """
-    facts = dict(outcome.facts)
-    title = str((outcome.error or {}).get("what") or outcome.text.partition("\n")[0])
+    facts, error = dict(outcome.facts), outcome.error or {}
+    # Whoever reads rate limits and refused credentials may sit in another channel.
+    facts |= {"code": error["code"]} if "code" in error else {}
+    title = str(error.get("what") or outcome.text.partition("\n")[0])
     if outcome.state is State.SUCCEEDED and kind in _NEWS and facts.get("state") == "healthy":
         notifications.send(Notification(_NEWS[kind], title, outcome.text, facts))
     elif outcome.state in (State.FAILED, State.ROLLED_BACK) and "state" in facts:
