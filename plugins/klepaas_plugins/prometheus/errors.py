@@ -77,7 +77,8 @@ def error_for(what: str, server: str, status: int, body: bytes, retry_after_s: f
     if status == 403:
         return Forbidden(f"Cannot {what}: {reason}", next_step="Give the credentials that right")
     if status == 429:
-        return RateLimited(f"Cannot {what}: {server} limits our rate", next_step="Wait", retry_after_s=retry_after_s)
+        step = "Wait, then retry" if retry_after_s is None else f"Retry in {retry_after_s:g} s"
+        return RateLimited(f"Cannot {what}: {server} limits our rate", next_step=step, retry_after_s=retry_after_s)
     if status == 409:
         return Conflict(f"Cannot {what}: {reason}")
     if status == 404:

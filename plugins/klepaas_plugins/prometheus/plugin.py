@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from klepaas.configuration import toml_file
+from klepaas.evidence import EvidenceSource
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, Level, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
@@ -47,6 +48,16 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
         return [Finding(Level.OK, "Prometheus is not configured")]
 
     return [DoctorCheck("prometheus", nothing)]
+
+
+@hookimpl
+def klepaas_alert_evidence(host: Host) -> Iterable[EvidenceSource]:
+    """The key series of what an alert names."""
+    if not _is_given():
+        return ()
+    from klepaas_plugins.prometheus.alert_evidence import evidence_sources
+
+    return evidence_sources(host)
 
 
 @hookimpl

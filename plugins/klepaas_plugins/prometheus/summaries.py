@@ -14,7 +14,6 @@ from klepaas_plugins.prometheus.client.models import Window
 __all__ = ["Change", "Summary", "best_split", "line_through", "summarise"]
 
 Point = tuple[float, float]
-MOST_CHANGES = 2
 _SEGMENT_MIN = 3
 # A step leaves little of the spread around the two means, a slope leaves a quarter of it.
 _LEFT_OF_SPREAD = 0.2
@@ -154,33 +153,48 @@ def _trend(points: Sequence[Point]) -> float | None:
 
 
 def _changes(points: Sequence[Point]) -> tuple[Change, ...]:
-    size = max((abs(value) for _, value in points), default=0.0)
-    if not math.isfinite(size * size * max(1, len(points))):
-        return ()
-    cuts = [0, len(points)]
-    while len(cuts) < MOST_CHANGES + 2:
-        steps = ((begin, _step_in(points[begin:end], size)) for begin, end in pairwise(cuts))
-        found = [(step[0], begin + step[1]) for begin, step in steps if step is not None]
-        if not found:
-            break
-        cuts = sorted([*cuts, max(found)[1]])
-    levels = [_mean([value for _, value in points[begin:end]]) for begin, end in pairwise(cuts) if begin < end]
-    return tuple(Change(points[cut][0], levels[number], levels[number + 1]) for number, cut in enumerate(cuts[1:-1]))
-
-
-def _step_in(points: Sequence[Point], size: float) -> tuple[float, int] | None:
-    """How large the one step in a segment is, and where. None: there is none."""
-    if len(points) < 2 * _SEGMENT_MIN or points[0][0] == points[-1][0]:
-        return None
+    """The steps that explain the values: one, or two where two leave far less than one."""
     values = [value for _, value in points]
-    if min(values) == max(values):
-        return None
+    size = max((abs(value) for value in values), default=0.0)
+    if len(points) < 2 * _SEGMENT_MIN or min(values) == max(values) or not math.isfinite(size * size * len(points)):
+        return ()
+    total, line = _squares(values), line_through(points)[1]
+    one = _cuts(values, [])
+    two = _cuts(values, one)
+    for cuts, others in ((two, one), (one, [])):
+        left = _left(values, cuts)
+        explains = left <= _LEFT_OF_SPREAD * total and left <= _LEFT_OF_LINE * line
+        # A second step is worth telling only if the first leaves most of the spread that is there without it.
+        if cuts != others and explains and left <= _LEFT_OF_SPREAD * _left(values, others):
+            changes = _told(points, cuts)
+            if all(abs(change.after - change.before) >= _STEP_MIN * size for change in changes):
+                return changes
+    return ()
+
+
+def _cuts(values: Sequence[float], cuts: Sequence[int]) -> list[int]:
+    """These cuts and the best further one; the same where no segment is long enough for another."""
+    found: list[tuple[float, int]] = []
+    for begin, end in pairwise([0, *cuts, len(values)]):
+        part = values[begin:end]
+        if len(part) >= 2 * _SEGMENT_MIN:
+            at, left = best_split(part)
+            found.append((_squares(part) - left, begin + at))
+    return sorted([*cuts, max(found)[1]]) if found else list(cuts)
+
+
+def _left(values: Sequence[float], cuts: Sequence[int]) -> float:
+    return math.fsum(_squares(values[begin:end]) for begin, end in pairwise([0, *cuts, len(values)]))
+
+
+def _squares(values: Sequence[float]) -> float:
     mean = _mean(values)
-    total = math.fsum((value - mean) ** 2 for value in values)
-    at, left = best_split(values)
-    step = abs(_mean(values[at:]) - _mean(values[:at]))
-    clear = left <= _LEFT_OF_SPREAD * total and left <= _LEFT_OF_LINE * line_through(points)[1]
-    return (step, at) if clear and step >= _STEP_MIN * size else None
+    return math.fsum((value - mean) ** 2 for value in values)
+
+
+def _told(points: Sequence[Point], cuts: Sequence[int]) -> tuple[Change, ...]:
+    levels = [_mean([value for _, value in points[begin:end]]) for begin, end in pairwise([0, *cuts, len(points)])]
+    return tuple(Change(points[cut][0], *levels[place : place + 2]) for place, cut in enumerate(cuts))
 
 
 def _last_time(window: Window) -> float:

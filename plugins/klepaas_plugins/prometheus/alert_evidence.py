@@ -1,0 +1,69 @@
+"""What Prometheus can tell when an alert fires: the ready-made questions about what its labels name, the last hour.
+
+The alert's own expression is not asked again: whoever posts an alert must not choose what is queried.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+
+import anyio
+
+from klepaas import names
+from klepaas.errors import BadRequest, KlepaasError, NotFound
+from klepaas.evidence import AlertSubject, EvidenceSource
+from klepaas.host import Host
+from klepaas_plugins.prometheus.asking import Asking, answer_query
+from klepaas_plugins.prometheus.client import PrometheusServers
+from klepaas_plugins.prometheus.questions import Place, Question
+
+__all__ = ["evidence_sources"]
+
+_OF_PODS: tuple[Question, ...] = ("cpu", "memory", "restarts", "errors", "latency")
+_OF_NODES: tuple[Question, ...] = ("cpu", "memory", "disk", "saturation")
+_APPLICATION = ("deployment", "statefulset", "daemonset", "app_kubernetes_io_name", "app", "service")
+_RANGE_S, _SERIES = 3600.0, 5
+
+
+def evidence_sources(host: Host) -> Iterable[EvidenceSource]:
+    """The source "key series"; none where no server is the default one.
+
+    Args:
+        host: The server's settings and shared services.
+    """
+    yield EvidenceSource("key series", partial(_collect, host), timeout_s=15.0)
+
+
+async def _collect(host: Host, alert: AlertSubject) -> str | None:
+    servers = PrometheusServers.of(host)
+    place = _place(alert)
+    if place is None or not servers.names:
+        return None
+    server = servers.get()
+    told: dict[Question, str] = {}
+    failed: list[KlepaasError] = []
+
+    async def ask(question: Question) -> None:
+        try:
+            asking = Asking(server, None, question, place, _RANGE_S, None, None, _SERIES)
+            told[question] = (await answer_query(asking)).text
+        except (NotFound, BadRequest):  # there is no such metric
+            return
+        except KlepaasError as exc:
+            failed.append(exc)
+
+    questions = _OF_PODS if place.node is None else _OF_NODES
+    async with anyio.create_task_group() as group:
+        for question in questions:
+            group.start_soon(ask, question)
+    if failed and not told:
+        raise failed[0]
+    return "\n".join(told[one] for one in questions if one in told) or None
+
+
+def _place(alert: AlertSubject) -> Place | None:
+    namespace = alert.named("namespace", names.NAMESPACE)
+    app = next((found for name in _APPLICATION if (found := alert.named(name, names.WORKLOAD))), None)
+    if namespace is not None:
+        return Place(app, namespace)
+    node = alert.named("node", names.OBJECT)
+    return Place(node=node) if node is not None else None
