@@ -15,6 +15,7 @@ import anyio
 
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
+from klepaas.names import Check
 from klepaas.observability import one_line, safe_text
 from klepaas.output.budget import fit
 from klepaas.parameters import DeclarationError
@@ -48,6 +49,22 @@ class AlertSubject:
     labels: Mapping[str, str]
     since: float
     context: str | None = None
+
+    def named(self, label: str, check: Check) -> str | None:
+        """What a label names. None: nothing, or nothing that could be such a name.
+
+        An exporter's own namespace and pod stand in `namespace` and `pod` where Prometheus has renamed those that the
+        metric is about to `exported_...`, so these come first.
+
+        Args:
+            label: The label.
+            check: What it must be, before it may become part of a request.
+        """
+        for key in (f"exported_{label}", label):
+            value = self.labels.get(key, "")
+            if value and len(value) <= check.max_chars and check.accepts(value):
+                return value
+        return None
 
 
 @dataclass(frozen=True)

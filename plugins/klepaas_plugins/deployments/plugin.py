@@ -5,13 +5,21 @@ Health and doctor checks of the cluster are the kubernetes plugin's affair.
 
 from collections.abc import Iterable
 
+from klepaas.evidence import EvidenceSource
 from klepaas.hookspecs import Prompt, Resource, hookimpl
 from klepaas.host import Host
 from klepaas.operations import Kind
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
-__all__ = ["klepaas_operation_kinds", "klepaas_prompts", "klepaas_resources", "klepaas_settings", "klepaas_tools"]
+__all__ = [
+    "klepaas_alert_evidence",
+    "klepaas_operation_kinds",
+    "klepaas_prompts",
+    "klepaas_resources",
+    "klepaas_settings",
+    "klepaas_tools",
+]
 
 
 @hookimpl
@@ -46,6 +54,14 @@ def klepaas_prompts(host: Host) -> Iterable[Prompt]:
     from klepaas_plugins.deployments.prompts import application_prompts
 
     return application_prompts(host)
+
+
+@hookimpl
+def klepaas_alert_evidence(host: Host) -> Iterable[EvidenceSource]:
+    """The rollout of the application that an alert names."""
+    from klepaas_plugins.deployments.alert_evidence import evidence_sources
+
+    return evidence_sources(host)
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 
+from klepaas.evidence import EvidenceSource
 from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
@@ -42,6 +43,14 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
     from klepaas_plugins.kubernetes.checks import doctor_checks
 
     return doctor_checks(Clusters.of(host))
+
+
+@hookimpl
+def klepaas_alert_evidence(host: Host) -> Iterable[EvidenceSource]:
+    """The pods that an alert names, with their logs and events."""
+    from klepaas_plugins.kubernetes.alert_evidence import evidence_sources
+
+    return evidence_sources(Clusters.of(host))
 
 
 @hookimpl

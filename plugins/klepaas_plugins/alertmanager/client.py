@@ -1,0 +1,371 @@
+"""The public way to Alertmanager: what can be asked of one server, and all servers that are configured.
+
+Reads are bounded and read row by row; what comes back is somebody else's and is not shown from here.
+
+Source: Alertmanager's api/v2/openapi.yaml.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from klepaas.errors import BadRequest, NotFound
+from klepaas.host import Host
+from klepaas.resilience import Upstreams, UpstreamState
+from klepaas_plugins.alertmanager.matchers import Matcher
+from klepaas_plugins.alertmanager.settings import AlertmanagerSettings
+from klepaas_plugins.prometheus.client import (
+    ApiAnswer,
+    ApiRequest,
+    HttpApi,
+    Malformed,
+    judge,
+    policy_of,
+    read_document,
+    read_list,
+)
+
+__all__ = ["Alert", "AlertmanagerServer", "Alertmanagers", "Group", "Rows", "Silence", "seconds_of"]
+
+ANSWER_MAX_BYTES = 16 * 1024 * 1024
+MOST_ROWS = 5000
+_TEXT_MAX_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert.
+
+    Attributes:
+        labels: Its labels.
+        annotations: What it says of itself.
+        since: Since when it fires, in seconds since 1970. None: not told.
+        state: "active", "suppressed" or "unprocessed".
+        silenced_by: The silences that hide it.
+        inhibited_by: The alerts that hide it.
+        receivers: Whom it is told to.
+    """
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    since: float | None
+    state: str
+    silenced_by: Sequence[str] = ()
+    inhibited_by: Sequence[str] = ()
+    receivers: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.labels.get("alertname", "?")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Alerts that are told together.
+
+    Attributes:
+        labels: What they have in common.
+        receiver: Whom they are told to.
+        alerts: They.
+    """
+
+    labels: Mapping[str, str]
+    receiver: str
+    alerts: Sequence[Alert]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence.
+
+    Attributes:
+        id: Its ID.
+        state: "active", "pending" or "expired".
+        matchers: What it hides.
+        starts_at: From when, in seconds since 1970. None: not told.
+        ends_at: Until when.
+        created_by: Who made it.
+        comment: Why.
+    """
+
+    id: str
+    state: str
+    matchers: Sequence[Matcher]
+    starts_at: float | None
+    ends_at: float | None
+    created_by: str
+    comment: str
+
+
+@dataclass
+class Rows:
+    """The rows of an answer.
+
+    Attributes:
+        items: They.
+        more: Whether there are more than were read.
+    """
+
+    items: list[Any] = field(default_factory=list)
+    more: bool = False
+
+    def take(self, row: Any) -> bool:
+        """Take one row; False: these are enough."""
+        if not isinstance(row, dict):
+            raise Malformed
+        if len(self.items) >= MOST_ROWS:
+            self.more = True
+            return False
+        self.items.append(row)
+        return True
+
+
+class AlertmanagerServer:
+    """Asks one server.
+
+    Args:
+        api: How it is reached.
+    """
+
+    def __init__(self, api: HttpApi) -> None:
+        self.api = api
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.api.name
+
+    @property
+    def state(self) -> UpstreamState:
+        """How it has been lately."""
+        return self.api.state
+
+    async def alerts(self, matchers: Sequence[Matcher] = ()) -> Rows:
+        """The alerts of now, silenced and inhibited ones too.
+
+        Args:
+            matchers: Only those that all of these fit.
+
+        Raises:
+            KlepaasError: It failed.
+        """
+        rows = await self._rows("/api/v2/alerts", "list the alerts", matchers)
+        return Rows([_alert(row) for row in rows.items], rows.more)
+
+    async def groups(self, matchers: Sequence[Matcher] = ()) -> Rows:
+        """The groups in which alerts are told.
+
+        Args:
+            matchers: Only alerts that all of these fit.
+
+        Raises:
+            KlepaasError: It failed.
+        """
+        rows = await self._rows("/api/v2/alerts/groups", "list the groups of alerts", matchers)
+        return Rows([_group(row) for row in rows.items], rows.more)
+
+    async def silences(self, matchers: Sequence[Matcher] = ()) -> Rows:
+        """The silences, those that have expired lately too.
+
+        Args:
+            matchers: Only those that have these among their own.
+
+        Raises:
+            KlepaasError: It failed.
+        """
+        rows = await self._rows("/api/v2/silences", "list the silences", matchers)
+        return Rows([_silence(row) for row in rows.items], rows.more)
+
+    async def silence(self, silence_id: str) -> Silence:
+        """One silence.
+
+        Args:
+            silence_id: A UUID.
+
+        Raises:
+            NotFound: There is none of that ID.
+        """
+        what = f"read the silence {silence_id}"
+        try:
+            return _silence(await self._object(ApiRequest("GET", f"/api/v2/silence/{silence_id}", what)))
+        except NotFound as exc:
+            raise NotFound(
+                f"There is no silence {silence_id}", next_step="list_alerts(what=silences) shows them"
+            ) from exc
+
+    async def create(self, body: Mapping[str, Any]) -> str:
+        """Make a silence; its ID.
+
+        Args:
+            body: It, as the API takes it.
+
+        Raises:
+            BadRequest: The server does not accept it; the error holds its message.
+            KlepaasError: It failed.
+        """
+        verify = "look with list_alerts(what=silences) whether it is there"
+        request = ApiRequest("POST", "/api/v2/silences", "silence", body=dict(body), changes=True, verify=verify)
+        found = (await self._object(request)).get("silenceID")
+        return str(found)[:100] if found else "?"
+
+    async def expire(self, silence_id: str) -> None:
+        """End a silence.
+
+        Args:
+            silence_id: A UUID.
+
+        Raises:
+            KlepaasError: It failed.
+        """
+        verify = "look with list_alerts(what=silences) whether it is still active"
+        what = f"expire the silence {silence_id}"
+
+        async def read(_answer: ApiAnswer) -> None:
+            return None
+
+        path = f"/api/v2/silence/{silence_id}"
+        await self.api.ask(ApiRequest("DELETE", path, what, changes=True, verify=verify), read)
+
+    async def ping(self) -> tuple[str, float | None]:
+        """Its version, and how far its clock is before ours, in seconds.
+
+        Raises:
+            KlepaasError: It does not answer.
+        """
+
+        async def read(answer: ApiAnswer) -> tuple[Any, float | None]:
+            return (await read_document(answer.pieces, _any, ANSWER_MAX_BYTES)).values, answer.skew_s
+
+        values, skew_s = await self.api.ask(ApiRequest("GET", "/api/v2/status", "ask Alertmanager"), read)
+        version = values.get("versionInfo")
+        return str(version.get("version", "?"))[:40] if isinstance(version, dict) else "?", skew_s
+
+    async def _rows(self, path: str, what: str, matchers: Sequence[Matcher]) -> Rows:
+        async def read(answer: ApiAnswer) -> Rows:
+            rows = Rows()
+            document = await read_list(answer.pieces, rows.take, ANSWER_MAX_BYTES)
+            rows.more = rows.more or document.cut
+            return rows
+
+        return await self.api.ask(ApiRequest("GET", path, what, [("filter", one.text) for one in matchers]), read)
+
+    async def _object(self, request: ApiRequest) -> dict[str, Any]:
+        async def read(answer: ApiAnswer) -> dict[str, Any]:
+            return (await read_document(answer.pieces, _any, ANSWER_MAX_BYTES)).values
+
+        return await self.api.ask(request, read)
+
+
+class Alertmanagers:
+    """The servers of one klepaas.
+
+    Args:
+        settings: Which there are.
+        upstreams: Where each has its pipeline, `alertmanager/<name>`.
+    """
+
+    def __init__(self, settings: AlertmanagerSettings, upstreams: Upstreams) -> None:
+        self.settings = settings
+        policy = policy_of(settings.timeout_s)
+        self._servers = {
+            name: AlertmanagerServer(
+                HttpApi(f"alertmanager/{name}", access, upstreams.get(f"alertmanager/{name}", policy, judge))
+            )
+            for name, access in settings.by_name.items()
+        }
+
+    @classmethod
+    def of(cls, host: Host) -> "Alertmanagers":
+        """The host's own."""
+        return host.service(cls, lambda host: cls(AlertmanagerSettings(), Upstreams.of(host)))
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called, the default one first; empty where none is configured."""
+        return list(self._servers)
+
+    def get(self, name: str | None = None) -> AlertmanagerServer:
+        """A server.
+
+        Args:
+            name: Its name. None: the default one, or the only one.
+
+        Raises:
+            NotFound: There is none of that name, or none at all.
+            BadRequest: There are several, and none is the default.
+        """
+        known = ", ".join(self._servers)
+        if name is None:
+            if not self._servers:
+                raise NotFound("No Alertmanager is configured", next_step="Set KLEPAAS_ALERTMANAGER_URL")
+            if len(self._servers) > 1 and self.settings.url is None:
+                raise BadRequest("There are several Alertmanagers", next_step=f"Name one as server: {known}")
+            name = next(iter(self._servers))
+        if name not in self._servers:
+            raise NotFound(f"There is no Alertmanager {name}", next_step=f"There are: {known}")
+        return self._servers[name]
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for server in self._servers.values():
+            await server.api.aclose()
+
+
+def seconds_of(moment: Any) -> float | None:
+    """A time of the API in seconds since 1970. None: it is none, or the year 1, which stands for none."""
+    try:
+        found = datetime.fromisoformat(str(moment)[:40])
+    except ValueError:
+        return None
+    return None if found.year < 1970 else (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    status = row.get("status")
+    status = status if isinstance(status, dict) else {}
+    receivers = row.get("receivers")
+    named = [one.get("name") for one in receivers if isinstance(one, dict)] if isinstance(receivers, list) else []
+    return Alert(
+        _texts(row.get("labels")),
+        _texts(row.get("annotations")),
+        seconds_of(row.get("startsAt")),
+        str(status.get("state") or "active")[:40],
+        _list(status.get("silencedBy")),
+        _list(status.get("inhibitedBy")),
+        _list(named),
+    )
+
+
+def _group(row: Mapping[str, Any]) -> Group:
+    receiver, alerts = row.get("receiver"), row.get("alerts")
+    name = receiver.get("name") if isinstance(receiver, dict) else None
+    there = [_alert(one) for one in alerts if isinstance(one, dict)] if isinstance(alerts, list) else []
+    return Group(_texts(row.get("labels")), str(name or "?")[:200], there)
+
+
+def _silence(row: Mapping[str, Any]) -> Silence:
+    status, matchers = row.get("status"), row.get("matchers")
+    return Silence(
+        str(row.get("id") or "?")[:100],
+        str(status.get("state") if isinstance(status, dict) else "?")[:40],
+        [Matcher.of(one) for one in matchers] if isinstance(matchers, list) else [],
+        seconds_of(row.get("startsAt")),
+        seconds_of(row.get("endsAt")),
+        str(row.get("createdBy") or "")[:200],
+        str(row.get("comment") or "")[:_TEXT_MAX_CHARS],
+    )
+
+
+def _texts(value: Any) -> dict[str, str]:
+    found = value if isinstance(value, dict) else {}
+    return {str(name)[:200]: str(text)[:_TEXT_MAX_CHARS] for name, text in found.items()}
+
+
+def _list(value: Any) -> list[str]:
+    return [str(one)[:200] for one in value[:100]] if isinstance(value, list) else []
+
+
+def _any(_row: Any) -> bool:
+    return True

@@ -1,0 +1,109 @@
+"""Making and ending silences: what a silence may be, what it would hide, and what it hides then.
+
+Whether a person has to confirm it is the gate's affair; who asked stands in the silence as its creator.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from klepaas.errors import Conflict
+from klepaas.observability import one_line, safe_text
+from klepaas.output import Answer
+from klepaas.principals import current_principal
+from klepaas.tools import Target
+from klepaas_plugins.alertmanager.client import AlertmanagerServer
+from klepaas_plugins.alertmanager.matchers import Matcher, specific
+
+__all__ = ["DURATION_MAX_MIN", "create", "end", "preview_creation", "preview_end", "targets_of"]
+
+# A week: what is to be hidden for longer is a rule that should be changed.
+DURATION_MAX_MIN = 7 * 24 * 60
+_MOST_NAMED = 10
+
+
+async def create(server: AlertmanagerServer, texts: Sequence[str], duration_min: int, comment: str) -> Answer:
+    """Make a silence that begins now.
+
+    Args:
+        server: Where.
+        texts: Its matchers.
+        duration_min: For how long, in minutes.
+        comment: Why.
+
+    Raises:
+        BadRequest: The matchers name nothing, or the server does not accept them.
+    """
+    matchers = specific(texts)
+    hidden = await _hidden(server, matchers)
+    now = datetime.now(UTC)
+    ends_at = now + timedelta(minutes=duration_min)
+    body: dict[str, Any] = {
+        "matchers": [one.body for one in matchers],
+        "startsAt": now.isoformat(),
+        "endsAt": ends_at.isoformat(),
+        "createdBy": one_line(f"{current_principal().text}, through klepaas", 200),
+        "comment": safe_text(comment),
+    }
+    silence_id = await server.create(body)
+    until = ends_at.strftime("%Y-%m-%d %H:%M UTC")
+    text = f"Silenced {_words(matchers)} in {server.name} until {until}: silence {silence_id}. {hidden}"
+    return Answer(text, {"silence_id": silence_id, "ends_at": ends_at.isoformat(timespec="seconds")})
+
+
+async def preview_creation(server: AlertmanagerServer, texts: Sequence[str], duration_min: int) -> str:
+    """What a silence would hide.
+
+    Raises:
+        BadRequest: The matchers name nothing, or the server does not accept them.
+    """
+    matchers = specific(texts)
+    hidden = await _hidden(server, matchers)
+    return f"Silence {_words(matchers)} in {server.name} for {duration_min} minutes. {hidden}"
+
+
+async def end(server: AlertmanagerServer, silence_id: str) -> Answer:
+    """End a silence now.
+
+    Raises:
+        NotFound: There is none of that ID.
+        Conflict: It has ended already.
+    """
+    silence = await server.silence(silence_id)
+    if silence.state == "expired":
+        raise Conflict(f"The silence {silence_id} has expired already")
+    await server.expire(silence_id)
+    text = (
+        f"The silence {silence_id} ({_words(silence.matchers)}) in {server.name} has ended; its alerts are told again."
+    )
+    return Answer(text, {"silence_id": silence_id, "state": "expired"})
+
+
+async def preview_end(server: AlertmanagerServer, silence_id: str) -> str:
+    """What would be told again.
+
+    Raises:
+        NotFound: There is none of that ID.
+    """
+    silence = await server.silence(silence_id)
+    return f"End the silence of {_words(silence.matchers)} in {server.name}, made by {silence.created_by}."
+
+
+def targets_of(server: str, arguments: Mapping[str, Any]) -> Sequence[Target]:
+    """What a call changes."""
+    name = arguments.get("silence_id") or ", ".join(arguments.get("matchers") or [])
+    return (Target(context=server, kind="silence", name=str(name)[:400]),)
+
+
+async def _hidden(server: AlertmanagerServer, matchers: Sequence[Matcher]) -> str:
+    """The alerts of now that a silence hides, in one sentence."""
+    rows = await server.alerts(matchers)
+    if not rows.items:
+        return "No alert of now fits it."
+    named = list(dict.fromkeys(one_line(one.name, 100) for one in rows.items))
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    return f"It fits {len(rows.items)} of the alerts of now: {', '.join(sorted(named)[:_MOST_NAMED])}{more}."
+
+
+def _words(matchers: Sequence[Matcher]) -> str:
+    return ", ".join(one.text for one in matchers)
