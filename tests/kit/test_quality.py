@@ -31,6 +31,10 @@ each_rule = pytest.mark.parametrize("rule", RULES)
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
     """klepaas with its own plugins, as it is after an installation; nothing of it is started."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    # Some tools are there only when their server is configured; nobody asks it here.
+    monkeypatch.setenv("KLEPAAS_PROMETHEUS_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("KLEPAAS_ALERTMANAGER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("KLEPAAS_ALERTMANAGER_WEBHOOK_TOKEN", "a-token-for-the-tests")
     return create_app(Settings(external_plugins=False, strict_plugins=True, disabled_plugins=(), state_dir=tmp_path))
 
 

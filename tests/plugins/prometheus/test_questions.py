@@ -1,4 +1,4 @@
-"""The ready-made questions: whose pods are whose, which metric answers, and that Prometheus accepts every expression."""
+"""The ready-made questions: whose pods are whose, which metric answers; and Prometheus accepts every expression."""
 
 from collections.abc import Iterator
 from pathlib import Path
