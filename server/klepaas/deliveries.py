@@ -29,6 +29,8 @@ MOST_ATTEMPTS = 12
 MOST_AGE_S = 24 * 3600.0
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 900.0
+# A lease outlives the delivery by this much.
+LEASE_MARGIN_S = 30.0
 # The start of a server has better things to do.
 FIRST_LOOK_S = 3.0
 LOOK_S = 30.0
@@ -136,7 +138,7 @@ class Couriers:
         if not self.outbox.exists:
             return LOOK_S
         try:
-            parcel, wait_s = await self.outbox.take(sink.name, self._holder)
+            parcel, wait_s = await self.outbox.take(sink.name, self._holder, sink.timeout_s + LEASE_MARGIN_S)
             if parcel is None:
                 self._settled(None, "", (await self.outbox.census()).waiting)
                 return max(0.05, LOOK_S if wait_s is None else wait_s)

@@ -21,7 +21,6 @@ __all__ = ["Census", "Outbox", "OutboxFull", "Parcel", "ParcelState", "Standing"
 
 MOST_WAITING = 1000
 MOST_ENDED = 500
-LEASE_S = 60.0
 
 
 class OutboxFull(Exception):
@@ -123,12 +122,13 @@ class Outbox:
         """
         return await self._store.write(lambda session: _keep(session, notification_id, kind, dict(payload), sinks))
 
-    async def take(self, sink: str, holder: str) -> tuple[Parcel | None, float | None]:
+    async def take(self, sink: str, holder: str, lease_s: float) -> tuple[Parcel | None, float | None]:
         """Lease the next parcel of a sink.
 
         Args:
             sink: The sink.
             holder: Who delivers.
+            lease_s: For how long, in seconds; longer than the delivery may take.
 
         Returns:
             The parcel, None where none is due; and then in how many seconds the next will be, None where none waits.
@@ -136,7 +136,7 @@ class Outbox:
         Raises:
             StoreUnavailable: It cannot be written.
         """
-        return await self._store.write(lambda session: _take(session, sink, holder))
+        return await self._store.write(lambda session: _take(session, sink, holder, lease_s))
 
     async def delivered(self, parcel: Parcel, holder: str) -> None:
         """A parcel arrived.
@@ -246,7 +246,7 @@ def _waiting(session: "Session") -> int:
     return session.scalar(counted) or 0
 
 
-def _take(session: "Session", sink: str, holder: str) -> tuple[Parcel | None, float | None]:
+def _take(session: "Session", sink: str, holder: str, lease_s: float) -> tuple[Parcel | None, float | None]:
     from sqlalchemy import func, select, update
 
     from klepaas.store.tables import ParcelRow
@@ -266,7 +266,7 @@ def _take(session: "Session", sink: str, holder: str) -> tuple[Parcel | None, fl
     taken = session.execute(
         update(ParcelRow)
         .where(ParcelRow.id == row.id, ParcelRow.epoch == row.epoch, *waits)
-        .values(epoch=row.epoch + 1, held_by=holder, lease_until=now + LEASE_S)
+        .values(epoch=row.epoch + 1, held_by=holder, lease_until=now + lease_s)
         .returning(ParcelRow.epoch)
         .execution_options(synchronize_session=False)
     ).scalar_one_or_none()
