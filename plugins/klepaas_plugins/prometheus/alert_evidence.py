@@ -45,11 +45,14 @@ async def _collect(host: Host, alert: AlertSubject) -> str | None:
     async def ask(question: Question) -> None:
         try:
             asking = Asking(server, None, question, place, _RANGE_S, None, None, _SERIES)
-            told[question] = (await answer_query(asking)).text
+            answer = await answer_query(asking)
         except (NotFound, BadRequest):  # there is no such metric
             return
         except KlepaasError as exc:
             failed.append(exc)
+        else:
+            if (answer.facts or {}).get("series"):
+                told[question] = answer.text
 
     questions = _OF_PODS if place.node is None else _OF_NODES
     async with anyio.create_task_group() as group:
