@@ -105,7 +105,7 @@ def _connected(settings: NotificationSettings) -> smtplib.SMTP:
 
 
 def _refused(code: int, what: str) -> KlepaasError:
-    """A code of 4xx is for now, one of 5xx for good."""
+    """A code of 4xx is for now, one of 5xx for good; the server has taken nothing in either case."""
     if 400 <= code < 500:
-        return Unavailable(f"The mail server refuses {what} for now ({code})")
+        return NotSent(f"The mail server refuses {what} for now ({code})")
     return BadRequest(f"The mail server refuses {what} ({code})")
