@@ -4,6 +4,7 @@ How a server is asked is the client's affair, how series are shown `shown`'s, ra
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from klepaas.errors import BadRequest
@@ -11,7 +12,7 @@ from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas_plugins.prometheus.client import PrometheusServer, Window
 from klepaas_plugins.prometheus.figures import POINTS_MAX, clock, duration, step_for, window_text
-from klepaas_plugins.prometheus.questions import Place, Question, candidates, chosen, selectors
+from klepaas_plugins.prometheus.questions import Candidate, Chosen, Place, Question, candidates, chosen, selectors
 from klepaas_plugins.prometheus.shown import now_table, remarks_lines, summary_table
 
 __all__ = ["Asking", "answer_query", "window_of"]
@@ -19,8 +20,8 @@ __all__ = ["Asking", "answer_query", "window_of"]
 ANSWER_BYTES = 10_000
 RATE_WINDOW_S = 300.0
 QUESTION_RANGE_S = 3600.0
-# Series looked at to see which metrics there are; each candidate has few label sets that tell.
-_LOOKED_AT = 2000
+# Series looked at to see how a metric names what is asked about.
+_LOOKED_AT = 200
 # Whoever writes these wants the server's order.
 _ORDERED = ("sort", "topk", "bottomk", "limitk")
 
@@ -98,8 +99,7 @@ async def answer_query(asking: Asking) -> Answer:
 async def _answer_question(asking: Asking, question: Question) -> Answer:
     window = window_of(asking.range_s or QUESTION_RANGE_S, asking.end, asking.step_s)
     ways = candidates(question, asking.place)
-    there = await asking.server.series(selectors(ways), window, _LOOKED_AT)
-    found = chosen(ways, there)
+    found = await _first_of(ways, asking.server, window)
     if found is None:
         metrics = ", ".join(dict.fromkeys(one.expression.metric for one in ways))
         text = f"No data on {question} of {asking.place.text}: there are no series of it in {metrics}"
@@ -114,6 +114,18 @@ async def _answer_question(asking: Asking, question: Question) -> Answer:
         return await _now(asked, query, [f"{title}, {duration(window.range_s)}", f"query: {query}"])
     head = [f"{title}, {window_text(window.end, window.range_s, window.step_s)}", f"query: {query}"]
     return await _over(asking, query, window, head)
+
+
+async def _first_of(ways: Sequence[Candidate], server: PrometheusServer, window: Window) -> Chosen | None:
+    """The best candidate of which there are series. None: there is none.
+
+    One after the other: asked for together, a metric with many series would hide the others.
+    """
+    for one in ways:
+        found = chosen([one], await server.series(selectors([one]), window, _LOOKED_AT))
+        if found is not None:
+            return found
+    return None
 
 
 async def _now(asking: Asking, query: str, head: list[str]) -> Answer:

@@ -16,7 +16,7 @@ from typing import Literal
 from klepaas.errors import BadRequest
 from klepaas_plugins.prometheus.expressions import OF_NODES, OF_PODS, Expression, Labels
 
-__all__ = ["Candidate", "Place", "Question", "candidates", "chosen", "selectors"]
+__all__ = ["Candidate", "Chosen", "Place", "Question", "candidates", "chosen", "selectors"]
 
 Question = Literal["cpu", "memory", "disk", "network", "restarts", "saturation", "errors", "latency"]
 # As a node: all of them.
@@ -94,6 +94,9 @@ class Candidate:
         return text.replace("WINDOW", window).replace("RANGE", whole).replace(",}", "}").replace("{}", "")
 
 
+Chosen = tuple[Candidate, _Way]
+
+
 def candidates(question: Question, place: Place) -> list[Candidate]:
     """The ways to answer, the best first.
 
@@ -114,11 +117,14 @@ def candidates(question: Question, place: Place) -> list[Candidate]:
 
 def selectors(ways: Sequence[Candidate]) -> list[str]:
     """What to look for, to see which of them can answer."""
-    every = (f"{one.expression.metric}{{{_text(way)}}}".replace("{}", "") for one in ways for way in one.ways)
-    return list(dict.fromkeys(every))
+    return [
+        f"{one.expression.metric}{{{_text(way)}{_has(one)}}}".replace("{,", "{").replace("{}", "")
+        for one in ways
+        for way in one.ways
+    ]
 
 
-def chosen(ways: Sequence[Candidate], there: Sequence[Mapping[str, str]]) -> tuple[Candidate, _Way] | None:
+def chosen(ways: Sequence[Candidate], there: Sequence[Mapping[str, str]]) -> Chosen | None:
     """The best candidate of which there are series, and how the place stands in its labels. None: there is none.
 
     Args:
@@ -166,3 +172,8 @@ def _of_node(node: str) -> list[_Matcher]:
 
 def _text(way: _Way) -> str:
     return ",".join(matcher.text for matcher in way)
+
+
+def _has(one: Candidate) -> str:
+    """That its series have the label that it needs."""
+    return f',{one.expression.label}!=""' if one.expression.label else ""
