@@ -34,7 +34,7 @@ class Upstreams:
     @classmethod
     def of(cls, host: Host) -> "Upstreams":
         """The host's own."""
-        return host.service(cls, lambda host: cls(Metrics.of(host).external, clocks=Clocks.of(host)))
+        return host.service(cls, lambda host: cls(_observer(host), clocks=Clocks.of(host)))
 
     def get(self, name: str, policy: Policy | None = None, classify: Classifier = classify) -> Upstream:
         """The upstream of this name, made on first use.
