@@ -1,6 +1,7 @@
-"""One look at a cluster or a namespace: what is ill and why, before anything else.
+"""One look at a cluster or a namespace: what is ill and why, before anything else; then what fires, runs and changed.
 
-Namespaces of the system count as numbers; they are listed only where something is ill in them.
+Namespaces of the system count as numbers; they are listed only where something is ill in them. The answer has a budget
+of its own, below 1,500 tokens, since it is what people ask first and most.
 """
 
 from collections.abc import Sequence
@@ -10,27 +11,26 @@ from functools import partial
 from typing import Any
 
 from klepaas.errors import Forbidden
+from klepaas.host import Host
 from klepaas.output import Answer
-from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.budget import fit
+from klepaas_plugins.deployments import lately
 from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
 from klepaas_plugins.deployments.applications import Workload, workloads
 from klepaas_plugins.deployments.causes import pod_cause
 from klepaas_plugins.deployments.evidence import Folded, fold
 from klepaas_plugins.deployments.objects import (
-    CHANGE_CAUSE,
     Object,
     age,
-    annotation,
     at,
     condition,
     counted,
-    images,
     items,
     name_of,
     namespace_of,
     one_line,
-    when,
 )
+from klepaas_plugins.deployments.sections import Section, within
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.kubernetes.client import Cluster
@@ -41,15 +41,18 @@ _MOST_ILL = 10
 _MOST_PODS = 10
 _MOST_EVENTS = 6
 _MOST_CHANGES = 5
+# 1,500 tokens at three bytes each, less what the facts take.
+OVERVIEW_BYTES = 4_200
 _PAGE = 500
 _SYSTEM = ("kube-", "openshift-", "gke-", "gmp-", "cattle-", "calico-", "tigera-", "istio-system", "cert-manager")
 _NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
 
 
-async def overview(cluster: Cluster, namespace: str | None, settings: RolloutSettings) -> Answer:
+async def overview(host: Host, cluster: Cluster, namespace: str | None, settings: RolloutSettings) -> Answer:
     """The answer of get_overview.
 
     Args:
+        host: The server's settings and shared services.
         cluster: The cluster.
         namespace: Only this namespace. None: all of them, or the default one where not all may be listed.
         settings: How a rollout is judged.
@@ -66,16 +69,20 @@ async def overview(cluster: Cluster, namespace: str | None, settings: RolloutSet
         namespace = cluster.default_namespace
         notes.append(f"These credentials may not list all namespaces; this is {namespace} alone.")
         found = await workloads(cluster, namespace)
-    nodes, pods, events = await together(
+    nodes, pods, events, firing, (under_way, counts) = await together(
         partial(_listed, cluster, "nodes", None, None),
         partial(_listed, cluster, "pods", namespace, _NOT_RUNNING),
         partial(_listed, cluster, "events", namespace, "type=Warning"),
+        partial(lately.alerts, host, namespace),
+        partial(lately.operations, host, cluster.context, namespace),
     )
     now = datetime.now(UTC)
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))
-    lines = [*page.head(), *notes, *page.ill(), *page.waiting(), *page.warnings(), *page.recent()]
-    return Answer(fit("\n".join(lines), LIST_BYTES, "Name a namespace to see more of it"), page.facts())
+    recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES)
+    sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
+    text = within([*page.head(), *notes], sections, OVERVIEW_BYTES)
+    return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"), {**page.facts(), **counts})
 
 
 async def _listed(
@@ -106,10 +113,15 @@ class _Overview:
     pods: Sequence[Object]
     events: Sequence[Folded]
 
+    @property
+    def own(self) -> list[Workload]:
+        """The workloads that are not the system's, or those of the namespace that was asked for."""
+        return [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
+
     def head(self) -> list[str]:
         """Where this is, the nodes, and the numbers."""
         where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
-        own = [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
+        own = self.own
         count = len({(item.namespace, item.application) for item in own})
         system = len(self.found) - len(own)
         extra = f" and {counted(system, 'system workload')}" if system else ""
@@ -130,18 +142,17 @@ class _Overview:
             text += f"; {name_of(node)} is not: {one_line(str(condition(node, 'Ready').get('message') or ''), 100)}"
         return [f"{text}; cordoned: {', '.join(cordoned[:5])}" if cordoned else text]
 
-    def ill(self) -> list[str]:
+    def ill(self) -> Section:
         """The workloads that are not healthy, each with its cause in a few words."""
         found = [one for one in self.found if one.phase in ILL]
         lines = [
-            f"  {self._place(one.workload.namespace)}{one.workload.application}{_kind(one.workload)}: {one.words}; "
+            f"{self._place(one.workload.namespace)}{one.workload.application}{_kind(one.workload)}: {one.words}; "
             f"{one.workload.ready} ready"
             for one in found[:_MOST_ILL]
         ]
-        more = [f"  and {len(found) - _MOST_ILL} more: list_applications"] if len(found) > _MOST_ILL else []
-        return ["Not healthy:", *lines, *more] if lines else []
+        return Section("Not healthy", lines, "list_applications", len(found))
 
-    def waiting(self) -> list[str]:
+    def waiting(self) -> Section:
         """Pods that do not run and belong to no workload that was named above."""
         named = {(one.workload.namespace, one.workload.name) for one in self.found if one.phase in ILL}
         found = [pod for pod in self.pods if not any(_belongs(pod, *workload) for workload in named)]
@@ -150,28 +161,15 @@ class _Overview:
             cause = pod_cause(pod)
             words = cause.reason if cause else str(at(pod, "status", "phase"))
             age_text = age(at(pod, "metadata", "creationTimestamp"), self.now)
-            lines.append(f"  {self._place(namespace_of(pod))}{name_of(pod)}: {words}, {age_text} old")
-        more = [f"  and {len(found) - _MOST_PODS} more"] if len(found) > _MOST_PODS else []
-        return ["Other pods that do not run:", *lines, *more] if lines else []
+            lines.append(f"{self._place(namespace_of(pod))}{name_of(pod)}: {words}, {age_text} old")
+        return Section("Other pods that do not run", lines, "k8s_get pods", len(found))
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> Section:
         """The newest warnings."""
         everywhere = self.namespace is None
         shown = self.events[:_MOST_EVENTS]
-        lines = [f"  {item.line(self.now, with_namespace=everywhere, max_chars=120)}" for item in shown]
-        return ["Newest warnings:", *lines] if lines else []
-
-    def recent(self) -> list[str]:
-        """The newest changes of applications."""
-        own = [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
-        found = [(_changed(item), item) for item in own]
-        dated = sorted(((moment, item) for moment, item in found if moment), key=lambda pair: pair[0], reverse=True)
-        lines = []
-        for moment, item in dated[:_MOST_CHANGES]:
-            cause = annotation(item.item, CHANGE_CAUSE)
-            what = one_line(cause, 120) if cause else ", ".join(images(item.item))
-            lines.append(f"  {self._place(item.namespace)}{item.name}: {age(moment, self.now)} ago, {what}")
-        return ["Recent changes:", *lines] if lines else []
+        lines = [item.line(self.now, with_namespace=everywhere, max_chars=120) for item in shown]
+        return Section("Newest warnings", lines, "k8s_events", len(self.events))
 
     def facts(self) -> dict[str, Any]:
         """The numbers for a program."""
@@ -196,8 +194,3 @@ def _belongs(pod: Object, namespace: str, workload: str) -> bool:
         return False
     owners = [str(owner.get("name")) for owner in at(pod, "metadata", "ownerReferences") or ()]
     return any(name == workload or name.rpartition("-")[0] == workload for name in owners)
-
-
-def _changed(item: Workload) -> datetime | None:
-    moment = condition(item.item, "Progressing").get("lastUpdateTime")
-    return when(moment or at(item.item, "metadata", "creationTimestamp"))

@@ -279,8 +279,8 @@ def _reading(desk: Desk) -> Iterable[Tool]:
         return await listing.list_applications(cluster, where, desk.settings.unschedulable_grace_s)
 
     async def get_overview(namespace: Namespace = None, context: ContextName = None) -> Answer:
-        """What runs in the cluster and what is wrong: nodes, unhealthy applications with causes, warnings, changes."""
-        return await overview(await desk.clusters.cluster(context), namespace, desk.settings)
+        """What runs and what is wrong: nodes, unhealthy applications with causes, alerts, operations, changes."""
+        return await overview(desk.host, await desk.clusters.cluster(context), namespace, desk.settings)
 
     yield _reading_tool(get_deployment_status, "Status of an application", _STATUS)
     yield _reading_tool(list_applications, "List applications", _LIST)

@@ -99,7 +99,7 @@ async def test_the_overview_tells_what_is_ill_and_why_in_one_short_answer(bench:
     assert "Recent changes:" in said.text
     assert "deploy example/app:1" in said.text
     assert len(said.text) < 1500
-    assert said.facts == {"applications": 2, "unhealthy": 1, "nodes": 2, "nodes_ready": 2}
+    assert said.facts == {"applications": 2, "unhealthy": 1, "nodes": 2, "nodes_ready": 2, "operations_failed": 1}
 
 
 async def test_the_overview_falls_back_to_one_namespace(bench: Any) -> None:
