@@ -93,7 +93,8 @@ class Receiving:
             found = await store.get(number)
             return found if found and found.report and found.report.state != "pending" else None
 
-        return await eventually(settled)
+        found: Stored = await eventually(settled)
+        return found
 
     async def stored(self) -> list[Stored]:
         """Everything that was stored."""

@@ -1,6 +1,7 @@
-"""The real Alertmanager and Prometheus, with alerts that fire, group, are silenced and resolve; klepaas receives them."""
+"""The real Alertmanager and Prometheus, with alerts that fire, group, are silenced and resolve, told to klepaas."""
 
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -135,64 +136,79 @@ async def test_a_silence_hides_what_it_fits_and_its_end_shows_it_again(stack: St
     assert "silenced by" not in shown.text
 
 
-@pytest.mark.parametrize(
-    ("matchers", "words"),
-    [
-        ([], "needs a matcher"),
-        (['alertname=~".+"'], "needs a matcher"),
-        (['severity!=""', "alertname!~x"], "needs a matcher"),
-        (['alertname=""'], "needs a matcher"),
-        (["alertname=A", 'pod=~"("'], "alertmanager/default says"),
-    ],
-)
-async def test_a_silence_that_would_hide_everything_or_makes_no_sense_is_not_made(
-    stack: Stack, matchers: list[str], words: str
-) -> None:
-    said = await stack.session.call("silence_alerts", matchers=matchers, duration_min=5, comment="x")
-    silences = await stack.session.call("list_alerts", what="silences")
-    assert (said.code, words in said.text, "\n" in said.text) == ("bad_request", True, False), said.text
-    assert silences.text == "No silences in alertmanager/default."
-
-
-@pytest.mark.parametrize("duration_min", [0, -5, WEEK_MIN + 1])
-async def test_a_silence_has_an_end_within_a_week(stack: Stack, duration_min: int) -> None:
-    said = await stack.session.call("silence_alerts", matchers=["alertname=A"], duration_min=duration_min, comment="x")
-    assert said.is_error
+async def test_a_silence_that_would_hide_everything_or_never_ends_is_not_made(stack: Stack) -> None:
+    nothing_named: list[list[str]] = [[], ['alertname=~".+"'], ['severity!=""', "alertname!~x"], ['alertname=""']]
+    for matchers in nothing_named:
+        said = await stack.session.call("silence_alerts", matchers=matchers, duration_min=5, comment="x")
+        assert (said.code, "needs a matcher" in said.text, "\n" in said.text) == ("bad_request", True, False)
+    wrong = await stack.session.call(
+        "silence_alerts", matchers=["alertname=A", 'pod=~"("'], duration_min=5, comment="x"
+    )
+    assert (wrong.code, "alertmanager/default says" in wrong.text) == ("bad_request", True), wrong.text
+    for duration_min in (0, -5, WEEK_MIN + 1):
+        said = await stack.session.call(
+            "silence_alerts", matchers=["alertname=A"], duration_min=duration_min, comment="x"
+        )
+        assert said.is_error
     assert (await stack.session.call("list_alerts", what="silences")).facts == {"silences": []}
 
 
-async def test_an_alert_of_prometheus_freezes_what_is_there_and_resolves(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclass
+class Shop:
+    """What Prometheus scrapes: a shop that is up or not, and a container of it."""
+
+    page: FakeHttp
+
+    def is_up(self, up: bool) -> None:
+        memory = 'container_memory_working_set_bytes{namespace="default",pod="shop-5c4c7d9b8f-x2x4z",container="shop"}'
+        text = f"shop_up {int(up)}\n{memory} 123e6\n"
+        self.page.answer("GET", "/metrics", text.encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, real: MonitoringServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    """A shop that is up, watched by a real Prometheus, which klepaas knows, and which tells the real Alertmanager."""
     needs("prometheus")
-    deployed = await stack.session.call(
-        "deploy_application", app_name="shop", image="example/crash:1", namespace="default", wait=True
-    )
-    assert deployed.is_error
+    rule = {
+        "alert": "ShopDown",
+        "expr": "shop_up == 0",
+        "labels": {"severity": "critical", "namespace": "default", "deployment": "shop"},
+        "annotations": {"summary": "The shop is down: {{ $value }}"},
+    }
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
     async with FakeHttp() as page:
-        page.answer("GET", "/metrics", b"shop_up 0\n", headers={"Content-Type": "text/plain; version=0.0.4"})
-        rule = {
-            "alert": "ShopDown",
-            "expr": "shop_up == 0",
-            "labels": {"severity": "critical", "namespace": "default", "deployment": "shop"},
-            "annotations": {"summary": "The shop is down since {{ $value }}"},
-        }
-        folder = tmp_path / "prometheus"
-        folder.mkdir()
-        port = int(page.url.rpartition(":")[2])
+        found = Shop(page)
+        found.is_up(True)
+        jobs = [scrape("shop", int(page.url.rpartition(":")[2]))]
         rules = [{"name": "shop", "rules": [rule]}]
-        with prometheus(
-            folder, scrape_configs=[scrape("shop", port)], rule_groups=rules, alertmanager_url=stack.alertmanager.url
-        ):
-            (stored,) = await stack.stored(1)
-            said = await stack.report(stored.id)
-            page.answer("GET", "/metrics", b"shop_up 1\n", headers={"Content-Type": "text/plain; version=0.0.4"})
-            (resolved,) = await stack.stored(1, "resolved")
+        with prometheus(folder, scrape_configs=jobs, rule_groups=rules, alertmanager_url=real.url) as server:
+            monkeypatch.setenv("KLEPAAS_PROMETHEUS_BASE_URL", server.url)
+            yield found
+
+
+async def test_an_alert_of_prometheus_freezes_what_is_there_and_resolves(shop: Shop, stack: Stack) -> None:
+    deployed = await stack.session.call("deploy_application", app_name="shop", image="example/crash:1", wait_s=20)
+    assert "exit code" in deployed.text, deployed.text
+    metric = "container_memory_working_set_bytes"
+
+    async def scraped() -> bool:
+        return metric in (await stack.session.call("list_metrics", search="memory")).text
+
+    await eventually(scraped)
+    shop.is_up(False)
+    (stored,) = await stack.stored(1)
+    said = await stack.report(stored.id)
+    shop.is_up(True)
+    (resolved,) = await stack.stored(1, "resolved")
     later = await stack.session.call("get_notifications", notification_id=stored.id)
     assert said.text.startswith("ShopDown (critical) is firing")
-    assert "== rollout\nshop in default has failed" in said.text
+    assert "== rollout\nshop in default" in said.text
     assert "== pods\nPod shop-" in said.text
     assert "last log lines" in said.text
+    assert "== key series\n" in said.text
+    assert "123" in said.text.partition("== key series")[2]
+    assert re.search(r"== .*\(failed\)", said.text) is None, said.text
     assert resolved.id == stored.id
     assert later.text.startswith("ShopDown (critical) is resolved")
     # What was frozen stays as it was, whatever the cluster has become.

@@ -52,7 +52,7 @@ def klepaas_alert_evidence() -> Iterable[EvidenceSource]:
     yield EvidenceSource("hangs", hangs, timeout_s=0.1)
     yield EvidenceSource("fails", fails)
     yield EvidenceSource("breaks", breaks)
-    yield EvidenceSource("nothing", knows_nothing)  # type: ignore[arg-type]
+    yield EvidenceSource("nothing", knows_nothing)
 
 
 async def nothing_is_stored(it: Receiving) -> bool:
