@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import Forbidden, KlepaasError
 from klepaas.host import Host
-from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome, State
-from klepaas_plugins.deployments.outcome import Words
+from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome
+from klepaas_plugins.deployments.outcome import Words, nothing_done
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
 from klepaas_plugins.deployments.releases import (
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Carrier"]
 
-_MOST_CHANGES, _MOST_RESTORINGS = 12, 3
+# How the steps of a rollback that was asked for are called.
+_BACK = "roll back: "
 
 # Gets what an earlier attempt has chosen; empty in the first one.
 Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
@@ -117,10 +118,8 @@ class Carrier:
             Interrupted: It must stop here.
         """
         cancelled = isinstance(reason, OperationCancelled)
-        if "change" not in self.run.notes:
-            what = f"{self.run.operation.title} was stopped: {reason}"
-            text = f"{what}. Nothing was changed."
-            return Outcome(State.CANCELLED if cancelled else State.FAILED, text, {"state": "cancelled"})
+        if "change" not in self.run.notes or (self._change.stored and not self.run.begun):
+            return nothing_done(self.place, self.run.operation, reason)
         failure = self._noted_failure() or await self._why_stopped(reason)
         decided_at = self.run.notes.get("decided_at", time.time())
         cancelled = bool(self.run.notes.get("cancelled")) or cancelled
@@ -142,7 +141,18 @@ class Carrier:
         return None if noted is None else Failure(**noted)
 
     def _words(self, changed: list[str] | None = None) -> Words:
-        return Words(self.place, self._change, self.run.operation.id, changed or ())
+        return Words(self.place, self._change, self.run.operation.id, changed or (), self._reached())
+
+    def _reached(self) -> list[str]:
+        """What was changed and what was not, where it was stopped on the way."""
+        effects, begun = list(self.run.notes["effects"]), self.run.begun
+        missing = [name for name in effects if name not in begun]
+        if not missing and not self.run.notes.get("cancelled"):
+            return []
+        done = [name for name in effects if name in begun]
+        done += sorted(name.removeprefix(_BACK) for name in begun if name.startswith(_BACK))
+        lines = [f"Done before it was stopped: {', '.join(done) or 'nothing'}"]
+        return [*lines, f"Not done: {', '.join(missing)}"] if missing else lines
 
     # The change itself.
 
@@ -190,14 +200,14 @@ class Carrier:
         names: list[str] = list(self.run.notes["effects"])
         try:
             if planned.restores is not None:
-                await self._undoing.restore(planned.restores, "roll back", keep_scale=True)
+                await self._undoing.restore(planned.restores, _BACK.rstrip(": "), keep_scale=True)
             for name in names:
                 await self.run.report(done, len(names), name)
                 effect = effects[name]
                 await self.run.step(name, effect.do, find=effect.find)
                 done += 1
         except KlepaasError as exc:
-            if exc.retryable or (not done and planned.restores is None):
+            if exc.retryable or not self.run.begun:
                 raise
             return Failure(f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code})
         return None

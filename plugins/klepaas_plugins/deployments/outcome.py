@@ -6,10 +6,10 @@ Only words: what is decided is `carrying`'s affair, what was seen `verifying`'s.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import Conflict, KlepaasError
-from klepaas.operations import Outcome, State
+from klepaas.operations import Interrupted, OperationCancelled, Outcome, State
 from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.objects import REVISION, annotation, images
 from klepaas_plugins.deployments.place import Place
@@ -18,7 +18,10 @@ from klepaas_plugins.deployments.releases.model import Release
 from klepaas_plugins.deployments.rollout import phase
 from klepaas_plugins.deployments.verifying import Failure, Gated, evidence_names, with_message
 
-__all__ = ["Undone", "Words"]
+if TYPE_CHECKING:
+    from klepaas.operations import Operation
+
+__all__ = ["Undone", "Words", "nothing_done"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,14 @@ class Words:
         change: The change.
         operation_id: The operation.
         changed: What differs from the last verified release, the most telling first, one line each.
+        reached: How far it came before it stopped, one line each; empty where all of it was applied.
     """
 
     place: Place
     change: Change
     operation_id: str
     changed: Sequence[str] = ()
+    reached: Sequence[str] = ()
 
     def verified(self, gated: Gated, release: Release | None, notes: Sequence[str]) -> Outcome:
         """It lives."""
@@ -109,7 +114,7 @@ class Words:
         """
         if cancelled:
             what = f"{self.change.noun} of {self.place.text} was cancelled"
-            text = "\n".join([f"{what} and stays as it is. {back}", *self.change.lines])
+            text = "\n".join([f"{what} and stays as it is. {back}", *(self.reached or self.change.lines)])
             return Outcome(State.CANCELLED, text, self._facts("cancelled"))
         what = f"{self.change.noun} of {self.place.text} failed: {failure.what}"
         return self._failed(State.FAILED, "failed", what, failure, [f"It stays as it is. {back}"])
@@ -127,7 +132,9 @@ class Words:
         }
         if cancelled:
             return Outcome(
-                State.CANCELLED, "\n".join([f"{what}.", *undone.lines]), {**self._facts("cancelled"), **facts}
+                State.CANCELLED,
+                "\n".join([f"{what}.", *self.reached, *undone.lines]),
+                {**self._facts("cancelled"), **facts},
             )
         return self._failed(State.ROLLED_BACK, "rolled back", what, failure, undone.lines, facts)
 
@@ -147,10 +154,6 @@ class Words:
         ]
         return self._failed(State.FAILED, "failed", what, failure, lines, {"rollback_failed": True})
 
-    def nothing_done(self, state: State, what: str) -> Outcome:
-        """It ended before anything was changed."""
-        return Outcome(state, f"{what}. Nothing was changed.", self._facts(str(state)))
-
     def _facts(self, state: str) -> dict[str, Any]:
         return {
             "app": self.place.app_name,
@@ -169,10 +172,33 @@ class Words:
         facts: Mapping[str, Any] | None = None,
     ) -> Outcome:
         changed = [f"Changed: {'; '.join(self.changed)}"] if self.changed else list(self.change.lines)
-        details = [*failure.details, *changed, *lines]
+        details = [*failure.details, *self.reached, *changed, *lines]
         found = {**self._facts(shown), **failure.facts, **(facts or {})}
         error = Conflict(what, next_step=failure.advice, details="\n".join(details))
         return Outcome(state, error.text, found, _as_json(error))
+
+
+def nothing_done(place: Place, operation: "Operation", reason: Interrupted) -> Outcome:
+    """It was stopped before its first effect.
+
+    Args:
+        place: Where the application is.
+        operation: The operation.
+        reason: Why it was stopped.
+    """
+    cancelled = isinstance(reason, OperationCancelled)
+    what = f"{operation.title} was stopped: {reason}. Nothing was changed"
+    state = State.CANCELLED if cancelled else State.FAILED
+    facts = {
+        "app": place.app_name,
+        "namespace": place.namespace,
+        "state": str(state),
+        "operation": operation.id,
+    }
+    if cancelled:
+        return Outcome(state, f"{what}.", facts)
+    error = Conflict(what, next_step="Call it again")
+    return Outcome(state, error.text, facts, _as_json(error))
 
 
 def _as_json(error: KlepaasError) -> dict[str, Any]:

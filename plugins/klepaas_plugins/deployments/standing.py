@@ -4,18 +4,25 @@ For the answer about its state. It only reads, and what may not be read is left 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.operations import Operation, Operations
+from klepaas_plugins.deployments.objects import one_line
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import together
 
+if TYPE_CHECKING:
+    from klepaas_plugins.deployments.releases import Drift, Release
+
 __all__ = ["Standing", "standing"]
+
+_REASON_CHARS = 160
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,12 @@ class Standing:
     Attributes:
         lines: One fact a line.
         facts: The same for a program.
+        went_back: That a change was undone and nothing was changed since, in a few words. None: so it is not.
     """
 
     lines: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    went_back: str | None = None
 
 
 async def standing(host: Host, place: Place) -> Standing:
@@ -40,7 +49,8 @@ async def standing(host: Host, place: Place) -> Standing:
     """
     found = await together(partial(_known, _release, host, place), partial(_known, _change, host, place))
     lines = tuple(line for one in found for line in one.lines)
-    return Standing(lines, {key: value for one in found for key, value in one.facts.items()})
+    facts = {key: value for one in found for key, value in one.facts.items()}
+    return Standing(lines, facts, next((one.went_back for one in found if one.went_back), None))
 
 
 async def _known(read: Any, host: Host, place: Place) -> Standing:
@@ -56,9 +66,22 @@ async def _release(host: Host, place: Place) -> Standing:
     from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
     from klepaas_plugins.deployments.releases.listing import drift_facts, drift_line
 
-    drift = await Releases(place, ReleaseSettings.of(host)).drift()
+    releases = Releases(place, ReleaseSettings.of(host))
+    live, listed = await together(releases.capture, releases.list)
+    drift = await releases.compared(live, listed)
     line = drift_line(drift)
-    return Standing((f"Release: {line}",) if line else (), drift_facts(drift))
+    went_back = _went_back(listed, drift, by_itself=RolloutSettings.of(host).auto_rollback)
+    return Standing((f"Release: {line}",) if line else (), drift_facts(drift), went_back)
+
+
+def _went_back(listed: "Sequence[Release]", drift: "Drift", *, by_itself: bool) -> str | None:
+    """That the newest release failed and an earlier one runs again; each other way back is a release itself."""
+    newest, runs = listed[0] if listed else None, drift.release if drift.is_current else None
+    if newest is None or runs is None or newest.state != "failed" or runs.number >= newest.number:
+        return None
+    why = one_line(newest.reason or "it failed", _REASON_CHARS)
+    how = "automatically " if by_itself else ""
+    return f"rolled back {how}to release {runs.number}, because release {newest.number} failed: {why}"
 
 
 async def _change(host: Host, place: Place) -> Standing:

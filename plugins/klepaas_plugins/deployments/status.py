@@ -181,7 +181,8 @@ class _Status:
         moment = condition(workload, "Progressing").get("lastUpdateTime") or at(
             workload, "metadata", "creationTimestamp"
         )
-        return f"Last change: {age(moment, self.now)} ago" + (f", {one_line(cause, 200)}" if cause else "")
+        what = self.standing.went_back or (one_line(cause, 200) if cause else "")
+        return f"Last change: {age(moment, self.now)} ago" + (f", {what}" if what else "")
 
     def _revisions(self) -> list[str]:
         if self.snapshot.kind != "Deployment":

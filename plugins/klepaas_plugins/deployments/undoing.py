@@ -132,7 +132,7 @@ class Undoing:
         """Restore every object; a foreign change meanwhile is not run over."""
         expected = None
         number = self.run.notes.get("release")
-        if number and release.snapshot is not None and not release.snapshot.autoscaled:
+        if number and release.snapshot is not None:
             expected = await self.releases.load(await self.releases.get(number))
         return await self.restore(release, "undo", expected=expected)
 

@@ -105,12 +105,18 @@ class Run:
         # Steps that an earlier attempt may have sent: what became of them is found out before anything is cut short.
         self._unsettled = {step.name for step in operation.steps if step.state is StepState.INTENT}
         self._unsettled_until = time.monotonic() + _UNSETTLED_LIMIT_S
+        self._begun = {step.name for step in operation.steps if step.state is not StepState.FAILED}
         self._in_step = self._in_pause = False
 
     @property
     def seconds_left(self) -> float:
         """Seconds until the deadline; never below 0."""
         return max(0.0, self._ends_at - time.monotonic())
+
+    @property
+    def begun(self) -> frozenset[str]:
+        """The steps that were made, or may have been, in this attempt or an earlier one."""
+        return frozenset(self._begun)
 
     def check(self) -> None:
         """Whether the work may go on.
@@ -264,6 +270,7 @@ class Run:
         intent = await self._pages.intend(name, again=again)
         if intent.cancel_requested and not self.tidying and intent.is_new:
             raise OperationCancelled("somebody asked to cancel it")
+        self._begun.add(name)
         if intent.is_new:
             await failpoints.reach("after_intent", name)
         return intent
@@ -295,6 +302,8 @@ class Run:
         # What has happened is worth more than a quick end; the store sets its own limit.
         with anyio.CancelScope(shield=True):
             await self._pages.settle(name, state, result)
+        if state is StepState.FAILED:
+            self._begun.discard(name)
 
     async def _found(
         self, name: str, find: Find | None, invisible_s: float, failure: KlepaasError | None

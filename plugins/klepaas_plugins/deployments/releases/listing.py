@@ -15,7 +15,7 @@ from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.releases.book import Drift, Releases
 from klepaas_plugins.deployments.releases.choosing import candidates
-from klepaas_plugins.deployments.releases.model import Release, ReleaseState
+from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
 
 __all__ = ["diff_releases", "drift_facts", "drift_line", "list_releases"]
 
@@ -92,7 +92,19 @@ class _Known:
 
     def _what(self, item: Release) -> str:
         same = f" (as release {item.restored_from})" if item.restored_from else ""
-        return f"{item.cause}: {one_line(item.title, _WHAT_CHARS)}{same}"
+        return f"{_in_words(item)}{same}"
+
+
+def _in_words(item: Release) -> str:
+    """What made a release, without what the other columns say."""
+    cause, title = str(item.cause), " ".join(item.title.split())
+    if f"{title} ".startswith(f"{cause} "):
+        return one_line(title.replace(f" {item.image}", "", 1), _WHAT_CHARS)
+    # What was deployed before tells how that came to be, and not what was done to it since.
+    older = f"{Cause.DEPLOY} " if item.cause is not Cause.FOUND else title
+    if not title or title == item.image or title.startswith(older):
+        return cause
+    return one_line(f"{cause}: {title}", _WHAT_CHARS)
 
 
 def _headline(place: Place, drift: Drift, live: str) -> str:

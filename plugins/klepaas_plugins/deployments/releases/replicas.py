@@ -28,7 +28,9 @@ def settle_replicas(
     if key in target.autoscaled:
         # At 0 pods an autoscaler rests: then somebody has to give it a pod to begin with.
         return (item, None) if now == 0 else (_with(item, now), None)
-    planned = None if expected is None else at(expected.by_key.get(key), "spec", "replicas")
+    # A number that an autoscaler has set, which goes now, is nobody's wish.
+    is_known = expected is not None and key not in expected.autoscaled
+    planned = at(expected.by_key.get(key), "spec", "replicas") if expected is not None and is_known else None
     if (keep_scale and _is_scaled(live.live.get(key))) or planned not in (None, now):
         return _with(
             item, now
