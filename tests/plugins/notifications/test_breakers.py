@@ -1,4 +1,4 @@
-"""A breaker is told once when it opens and once when it closes, however it flaps, and never of what carries the news."""
+"""A breaker is told once when it opens and once when it closes, however it flaps; what carries the news is not."""
 
 import pytest
 
