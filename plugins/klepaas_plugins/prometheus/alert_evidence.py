@@ -5,6 +5,7 @@ The alert's own expression is not asked again: whoever posts an alert must not c
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -12,14 +13,14 @@ from klepaas import names
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.host import Host
-from klepaas_plugins.prometheus.asking import Asking, answer_query
-from klepaas_plugins.prometheus.client import PrometheusServers
-from klepaas_plugins.prometheus.questions import Place, Question
+
+if TYPE_CHECKING:
+    from klepaas_plugins.prometheus.questions import Place, Question
 
 __all__ = ["evidence_sources"]
 
-_OF_PODS: tuple[Question, ...] = ("cpu", "memory", "restarts", "errors", "latency")
-_OF_NODES: tuple[Question, ...] = ("cpu", "memory", "disk", "saturation")
+_OF_PODS: "tuple[Question, ...]" = ("cpu", "memory", "restarts", "errors", "latency")
+_OF_NODES: "tuple[Question, ...]" = ("cpu", "memory", "disk", "saturation")
 _APPLICATION = ("deployment", "statefulset", "daemonset", "app_kubernetes_io_name", "app", "service")
 _RANGE_S, _SERIES = 3600.0, 5
 
@@ -34,6 +35,10 @@ def evidence_sources(host: Host) -> Iterable[EvidenceSource]:
 
 
 async def _collect(host: Host, alert: AlertSubject) -> str | None:
+    # Here and not above: a start need not wait for the HTTP client.
+    from klepaas_plugins.prometheus.asking import Asking, answer_query
+    from klepaas_plugins.prometheus.client import PrometheusServers
+
     servers = PrometheusServers.of(host)
     place = _place(alert)
     if place is None or not servers.names:
@@ -63,7 +68,9 @@ async def _collect(host: Host, alert: AlertSubject) -> str | None:
     return "\n".join(told[one] for one in questions if one in told) or None
 
 
-def _place(alert: AlertSubject) -> Place | None:
+def _place(alert: AlertSubject) -> "Place | None":
+    from klepaas_plugins.prometheus.questions import Place
+
     namespace = alert.named("namespace", names.NAMESPACE)
     app = next((found for name in _APPLICATION if (found := alert.named(name, names.WORKLOAD))), None)
     if namespace is not None:

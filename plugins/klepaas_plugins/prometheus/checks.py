@@ -12,9 +12,8 @@ from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
 from klepaas_plugins.prometheus.access import Access
-from klepaas_plugins.prometheus.client import PrometheusServer, PrometheusServers
+from klepaas_plugins.prometheus.figures import SKEW_MIN_S, skew_text
 from klepaas_plugins.prometheus.settings import PrometheusSettings
-from klepaas_plugins.prometheus.shown import SKEW_MIN_S, skew_text
 
 __all__ = ["doctor_checks", "health_checks"]
 
@@ -23,11 +22,15 @@ SLOW_S = 1.0
 
 def health_checks(host: Host) -> list[HealthCheck]:
     """One check a server."""
-    servers = PrometheusServers.of(host)
-    return [HealthCheck(f"prometheus/{name}", partial(_health, servers.get(name))) for name in servers.names]
+    names = PrometheusSettings().by_name
+    return [HealthCheck(f"prometheus/{name}", partial(_health, host, name)) for name in names]
 
 
-async def _health(server: PrometheusServer) -> HealthReport:
+async def _health(host: Host, name: str) -> HealthReport:
+    # Here and not above: a start need not wait for the HTTP client.
+    from klepaas_plugins.prometheus.client import PrometheusServers
+
+    server = PrometheusServers.of(host).get(name)
     state = server.state
     if state.retry_in_s is not None:
         reason = f"it failed {state.failures} times in a row and is left alone for {state.retry_in_s:.0f} s"

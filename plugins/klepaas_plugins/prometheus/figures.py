@@ -5,10 +5,22 @@ from datetime import UTC, datetime
 
 from klepaas.errors import BadRequest
 
-__all__ = ["POINTS_MAX", "clock", "duration", "number", "step_for", "time_of", "window_text"]
+__all__ = [
+    "POINTS_MAX",
+    "SKEW_MIN_S",
+    "clock",
+    "duration",
+    "number",
+    "skew_text",
+    "step_for",
+    "time_of",
+    "window_text",
+]
 
 POINTS_WANTED = 120
 POINTS_MAX = 11_000
+# Below this, a difference of clocks is not worth a word, in seconds.
+SKEW_MIN_S = 5.0
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 604800)
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -72,6 +84,12 @@ def duration(seconds: float) -> str:
         if amount:
             parts.append(f"{amount}{unit}")
     return "".join(parts[:2]) or f"{max(0.0, seconds) * 1000:.0f}ms"
+
+
+def skew_text(skew_s: float) -> str:
+    """How the clocks differ, in words."""
+    where = "ahead of" if skew_s > 0 else "behind"
+    return f"the server's clock is {duration(abs(skew_s))} {where} klepaas'"
 
 
 def window_text(end: float, range_s: float, step_s: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from klepaas.output import table
 from klepaas_plugins.prometheus.client.models import Found, Remarks, Series, Window
-from klepaas_plugins.prometheus.figures import clock, duration, number
+from klepaas_plugins.prometheus.figures import SKEW_MIN_S, clock, number, skew_text
 from klepaas_plugins.prometheus.summaries import Summary, summarise
 
 __all__ = [
@@ -19,14 +19,12 @@ __all__ = [
     "now_table",
     "remarks_lines",
     "series_name",
-    "skew_text",
     "summary_table",
 ]
 
 _COLUMNS = ["LAST", "MIN", "MAX", "MEAN", "TREND", "NOTES"]
 # Counters by the naming rules of Prometheus.
 _COUNTERS = ("_total", "_count", "_sum", "_bucket")
-SKEW_MIN_S = 5.0
 
 
 def now_table(found: Found) -> list[str]:
@@ -108,12 +106,6 @@ def about(remarks: Remarks) -> list[str]:
     if remarks.skew_s is not None and abs(remarks.skew_s) >= SKEW_MIN_S:
         lines.append(f"[{skew_text(remarks.skew_s)}: times here are not the server's]")
     return lines
-
-
-def skew_text(skew_s: float) -> str:
-    """How the clocks differ, in words."""
-    where = "ahead of" if skew_s > 0 else "behind"
-    return f"the server's clock is {duration(abs(skew_s))} {where} klepaas'"
 
 
 def _above(common: Mapping[str, str]) -> list[str]:

@@ -9,17 +9,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 import anyio
 import anyio.to_thread
-import httpx
 
 from klepaas.resilience import Policy, Upstream, UpstreamState, parse_retry_after
 from klepaas_plugins.prometheus.access import Access
 from klepaas_plugins.prometheus.client.json_stream import Malformed
 from klepaas_plugins.prometheus.errors import NotTheApi, error_for
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["ApiAnswer", "ApiRequest", "HttpApi", "policy_of"]
 
@@ -145,7 +147,10 @@ class HttpApi:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
 
-    async def _opened(self) -> httpx.AsyncClient:
+    async def _opened(self) -> "httpx.AsyncClient":
+        # Here and not above: a start need not wait for it.
+        import httpx
+
         self._opening = self._opening or anyio.Lock()
         async with self._opening:
             if self._client is None:
@@ -154,7 +159,7 @@ class HttpApi:
                 self._client = httpx.AsyncClient(verify=tls, trust_env=False, timeout=limits)
             return self._client
 
-    async def _built(self, client: httpx.AsyncClient, request: ApiRequest) -> httpx.Request:
+    async def _built(self, client: "httpx.AsyncClient", request: ApiRequest) -> "httpx.Request":
         headers = await anyio.to_thread.run_sync(self.access.request_headers)
         # A packed answer would have to be unpacked before anybody knows how long it is.
         headers = {**headers, "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -169,7 +174,7 @@ class HttpApi:
             url = f"{url}?{urlencode(request.params)}"
         return client.build_request(request.method, url, content=content, headers=headers)
 
-    async def _refusal(self, request: ApiRequest, response: httpx.Response) -> Exception:
+    async def _refusal(self, request: ApiRequest, response: "httpx.Response") -> Exception:
         body = b""
         async for piece in response.aiter_bytes():
             body += piece[:ERROR_MAX_BYTES]
