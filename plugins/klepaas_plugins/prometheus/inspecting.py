@@ -18,7 +18,9 @@ from klepaas_plugins.prometheus.client import Objects, PrometheusServer, Remarks
 from klepaas_plugins.prometheus.figures import duration, number
 from klepaas_plugins.prometheus.shown import about, labels_text
 
-__all__ = ["Inspected", "Inspection", "answer_inspection"]
+__all__ = ["Inspected", "Inspection", "alert_rows", "answer_inspection", "mapping", "moment"]
+
+_ALERTS: tuple[str, Sequence[tuple[str, str]], str] = ("/api/v1/alerts", (), "list the alerts")
 
 Inspected = Literal["alerts", "rules", "targets"]
 ANSWER_BYTES = 8_000
@@ -66,8 +68,20 @@ async def answer_inspection(asked: Inspection) -> Answer:
     return await (_rules(asked) if asked.what == "rules" else _targets(asked))
 
 
+async def alert_rows(server: PrometheusServer) -> list[Mapping[str, Any]]:
+    """The alerts of a server, pending ones too, as its API gives them.
+
+    Args:
+        server: The server.
+
+    Raises:
+        KlepaasError: The server cannot be asked.
+    """
+    return (await _rows(server, *_ALERTS))[0]
+
+
 async def _alerts(asked: Inspection) -> Answer:
-    rows, remarks = await _rows(asked.server, "/api/v1/alerts", (), "list the alerts")
+    rows, remarks = await _rows(asked.server, *_ALERTS)
     lines = [_alert(row) for row in rows]
     states = Counter(str(row.get("state")) for row in rows)
     head = f"{states['firing']} firing, {states['pending']} pending"
@@ -75,8 +89,8 @@ async def _alerts(asked: Inspection) -> Answer:
 
 
 def _alert(row: Mapping[str, Any]) -> _Line:
-    labels, notes = _mapping(row, "labels"), _mapping(row, "annotations")
-    state, at = str(row.get("state", "")), _at(row.get("activeAt"))
+    labels, notes = mapping(row, "labels"), mapping(row, "annotations")
+    state, at = str(row.get("state", "")), moment(row.get("activeAt"))
     rest = {name: value for name, value in labels.items() if name != "alertname"}
     said = _short(notes.get("summary") or notes.get("description") or notes.get("message") or "")
     cells = [str(labels.get("alertname", "")), state, _since(at), _value(row.get("value")), labels_text(rest), said]
@@ -97,9 +111,9 @@ async def _rules(asked: Inspection) -> Answer:
 def _rule(rule: Mapping[str, Any]) -> _Line:
     state, error = str(rule.get("state") or "records"), _short(str(rule.get("lastError") or ""))
     alerts = [alert for alert in rule.get("alerts") or () if isinstance(alert, Mapping)]
-    known = [at for at in (_at(alert.get("activeAt")) for alert in alerts) if at is not None]
+    known = [at for at in (moment(alert.get("activeAt")) for alert in alerts) if at is not None]
     lasts = float(rule.get("duration") or 0)
-    severity = str(_mapping(rule, "labels").get("severity", ""))
+    severity = str(mapping(rule, "labels").get("severity", ""))
     since = _since(min(known)) if known else ""
     cells = [str(rule.get("name", "")), state, since, duration(lasts) if lasts else "", severity]
     return _Line((not error, _STATES.get(state, 3), cells[0]), [*cells, _short(str(rule.get("query") or "")), error])
@@ -109,7 +123,7 @@ async def _targets(asked: Inspection) -> Answer:
     rows, remarks = await _rows(asked.server, "/api/v1/targets", [("state", "active")], "list the targets")
     health = Counter(str(row.get("health")) for row in rows)
     head = ", ".join(f"{count} {state}" for state, count in sorted(health.items())) or "no targets"
-    up = Counter(str(_mapping(row, "labels").get("job")) for row in rows if row.get("health") == "up")
+    up = Counter(str(mapping(row, "labels").get("job")) for row in rows if row.get("health") == "up")
     if asked.search is None:
         # What is well is told by its job alone.
         rows = [row for row in rows if row.get("health") != "up"]
@@ -120,9 +134,9 @@ async def _targets(asked: Inspection) -> Answer:
 
 
 def _target(row: Mapping[str, Any]) -> _Line:
-    labels, health = _mapping(row, "labels"), str(row.get("health", ""))
+    labels, health = mapping(row, "labels"), str(row.get("health", ""))
     took = row.get("lastScrapeDuration")
-    cells = [str(labels.get("job", "")), str(labels.get("instance", "")), health, _since(_at(row.get("lastScrape")))]
+    cells = [str(labels.get("job", "")), str(labels.get("instance", "")), health, _since(moment(row.get("lastScrape")))]
     cells += [f"{number(float(took))}s" if isinstance(took, int | float) else ""]
     return _Line((health != "down", *cells[:2]), [*cells, _short(str(row.get("lastError") or ""))])
 
@@ -150,12 +164,13 @@ async def _rows(
     return list(objects.rows), remarks
 
 
-def _mapping(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def mapping(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A mapping in a row; an empty one where there is none."""
     found = row.get(key)
     return found if isinstance(found, Mapping) else {}
 
 
-def _at(text: Any) -> float | None:
+def moment(text: Any) -> float | None:
     """A time as Go writes it, with nine digits; the year 1 stands for never."""
     if not isinstance(text, str) or text.startswith("0001"):
         return None

@@ -23,7 +23,13 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.prometheus.settings import PrometheusSettings
     from klepaas_plugins.prometheus.tools import PrometheusTools
 
-    return PrometheusTools(host).tools() if PrometheusSettings().by_name else ()
+    names = [*PrometheusSettings().by_name]
+    if not names:
+        return ()
+    from klepaas_plugins.prometheus.firing import contribute
+
+    contribute(host, names)
+    return PrometheusTools(host).tools()
 
 
 @hookimpl
