@@ -1,4 +1,4 @@
-"""An agent on the same machine: starts klepaas over stdio and deploys, looks, breaks, reads why and rolls back.
+"""An agent on the same machine: starts klepaas over stdio, deploys, deploys what breaks, reads why, and looks again.
 
 There is no model in it; the calls are those that a model would make. klepaas inherits KUBECONFIG and everything else.
 """
@@ -40,7 +40,7 @@ class Agent:
 
 
 async def work(agent: Agent, app: str, good: str, next_one: str) -> bool:
-    """Deploy one image, then the next; where that fails, go back.
+    """Deploy one image, then the next; where that fails, klepaas goes back by itself.
 
     Returns:
         Whether the application is healthy at the end.
@@ -50,8 +50,9 @@ async def work(agent: Agent, app: str, good: str, next_one: str) -> bool:
         return False
     second = await agent.call("deploy_application", app_name=app, image=next_one, wait_s=60)
     if second.is_error:
-        # The answer has named the container, the exit code and the last log lines already.
-        await agent.call("rollback_deployment", app_name=app, wait_s=60)
+        # The answer has named the container, the exit code and the last log lines already, and where it went back to.
+        error = (second.structured_content or {}).get("error", {})
+        print(f"{app} is {error.get('state')}, so nothing has to be undone here", end="\n\n")
     status = await agent.call("get_deployment_status", app_name=app)
     return (status.structured_content or {}).get("state") == "healthy"
 

@@ -59,12 +59,13 @@ def image_of(sandbox: Sandbox, app: str = "shop") -> str:
     return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-async def test_the_stdio_agent_rolls_back_what_crashes(
+async def test_the_stdio_agent_reads_why_it_crashed_and_finds_it_rolled_back(
     example: Example, sandbox: Sandbox, variables: dict[str, str]
 ) -> None:
     result = await agent(example("stdio-agent") / "stdio_agent.py", variables)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "CrashLoopBackOff" in result.stdout
+    assert "could not connect to postgres" in result.stdout
+    assert "shop is rolled back, so nothing has to be undone here" in result.stdout
     assert result.stdout.endswith("shop is healthy at the end\n")
     assert image_of(sandbox) == GOOD
 
@@ -98,7 +99,7 @@ async def _break_the_shop(variables: dict[str, str]) -> None:
     transport = StdioTransport(sys.executable, ["-m", "klepaas", "serve", "--writes"], env=variables, keep_alive=False)
     async with Client(transport) as client:
         for image in (GOOD, CRASHING):
-            wishes = {"app_name": "shop", "image": image, "wait_s": 30}
+            wishes = {"app_name": "shop", "image": image, "wait_s": 30, "auto_rollback": False}
             await client.call_tool("deploy_application", wishes, raise_on_error=False)
 
 

@@ -34,7 +34,8 @@ def test_nothing_of_klepaas_is_here_that_should_be_gone() -> None:
 
     for package in (klepaas, klepaas_agents, klepaas_plugins, klepaas_providers):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
+            # What Alembic runs as a script works only while it does.
+            if not module.name.endswith(("__main__", ".migrations.env")):
                 importlib.import_module(module.name)
     assert [item.text for item in overdue(klepaas.__version__)] == []
 

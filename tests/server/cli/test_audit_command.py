@@ -137,7 +137,10 @@ def test_a_line_says_when_who_what_and_how_it_ended(audit: Here, state: Path) ->
     ],
 )
 def test_filters_choose(words: list[str], found: list[str], audit: Here, state: Path) -> None:
-    other: dict[str, Any] = {"principal": {"name": "lee"}, "targets": [{"namespace": "shop", "kind": "application", "name": "api"}]}
+    other: dict[str, Any] = {
+        "principal": {"name": "lee"},
+        "targets": [{"namespace": "shop", "kind": "application", "name": "api"}],
+    }
     refused = record("c", "refused", minutes=120, outcome="frozen", tool="k8s_delete")
     write(state, record("a"), done("a"), record("b", minutes=60, **other), refused)
 

@@ -324,5 +324,8 @@ def test_the_catalogue_is_the_only_one_who_makes_tools_of_fastmcp() -> None:
     """A second way to register a tool would be a way round its checks."""
     server = pathlib.Path(names.__file__).parent
     second_way = re.compile(r"(?<!Resource\.)from_function\(|@\w+\.tool\b|\.add_tool\(|\.mount\(|add_provider\(")
-    found = [path.name for path in sorted(server.rglob("*.py")) if second_way.search(path.read_text())]
-    assert found == [f"{Catalogue.__module__.rpartition('.')[2]}.py"]
+    found = [
+        str(path.relative_to(server)) for path in sorted(server.rglob("*.py")) if second_way.search(path.read_text())
+    ]
+    # The tools of external servers come and go; each has an entry that the gate finds (tests/server/external).
+    assert found == [f"{Catalogue.__module__.rpartition('.')[2]}.py", "external/externals.py"]
