@@ -39,6 +39,14 @@ SAMPLES: dict[str, Any] = {
     "idempotency_key": "release-42",
     "commit": "0123abc",
     "url": "https://shop.example",
+    "silence_id": "7d8b5b0e-2d0f-4a3c-9e39-0f4d3a1c2b10",
+    "matchers": ["alertname=ShopDown"],
+    "duration_min": 30,
+    "comment": "known, see 42",
+    "notification_id": 1,
+    "server": "default",
+    "upstream": "kubernetes/prod",
+    "message": "it does not answer",
     "manifests": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: default}\ndata: {host: db}\n",
 }
 # What a tool needs that the samples above do not fit.

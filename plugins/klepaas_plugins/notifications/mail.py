@@ -17,7 +17,7 @@ from klepaas.errors import BadRequest, KlepaasError, Unauthorized, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notification, NotificationSink
 from klepaas.resilience import NotSent, Policy, Upstreams
-from klepaas_plugins.notifications.settings import NotificationSettings
+from klepaas_plugins.notifications.settings import NotificationSettings, SmtpSecurity
 from klepaas_plugins.notifications.wording import Dialect, Wording
 
 __all__ = ["mail_sink"]
@@ -92,10 +92,10 @@ def _hand_over(settings: NotificationSettings, message: EmailMessage) -> None:
 def _connected(settings: NotificationSettings) -> smtplib.SMTP:
     host, port = settings.smtp_host or "", settings.smtp_port
     context = ssl.create_default_context(cafile=str(settings.smtp_ca_file) if settings.smtp_ca_file else None)
-    if settings.smtp_security == "tls":
+    if settings.smtp_security is SmtpSecurity.TLS:
         return smtplib.SMTP_SSL(host, port, timeout=_ANSWER_TIMEOUT_S, context=context)
     server = smtplib.SMTP(host, port, timeout=_ANSWER_TIMEOUT_S)
-    if settings.smtp_security == "starttls":
+    if settings.smtp_security is SmtpSecurity.STARTTLS:
         try:
             server.starttls(context=context)
         except BaseException:

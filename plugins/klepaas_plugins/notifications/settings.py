@@ -5,8 +5,9 @@ Nothing here is read from a tool's arguments: no caller can name an address, a c
 
 import re
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -14,12 +15,27 @@ from pydantic_settings import SettingsConfigDict
 from klepaas.settings import SettingsBase
 from klepaas_plugins.notifications.addresses import is_loopback_name, objection_to
 
-__all__ = ["NotificationSettings", "SlackWebhook"]
+__all__ = ["Language", "NotificationSettings", "SlackWebhook", "SmtpSecurity"]
 
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}|#[\w-]{1,80}")
 _MAIL = re.compile(r"[^\s@<>,;:\"\\]{1,64}@[A-Za-z0-9.-]{1,253}")
 _ROUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SHORTEST_SECRET = 16
+
+
+class Language(StrEnum):
+    """In which language people are told."""
+
+    EN = "en"
+    KO = "ko"
+
+
+class SmtpSecurity(StrEnum):
+    """How the way to the mail server is protected."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
 
 
 class NotificationSettings(SettingsBase):
@@ -28,7 +44,7 @@ class NotificationSettings(SettingsBase):
     model_config = SettingsConfigDict(env_prefix="KLEPAAS_NOTIFICATIONS_")
     table = "notifications"
 
-    language: Annotated[Literal["en", "ko"], Field(description="en, or ko: the language of the messages")] = "en"
+    language: Annotated[Language, Field(description="en, or ko: the language of the messages")] = Language.EN
     templates_dir: Annotated[
         Path | None, Field(description="Folder with templates of your own, such as `deployment_failed.txt`")
     ] = None
@@ -47,9 +63,9 @@ class NotificationSettings(SettingsBase):
     webhook_allow_private: Annotated[bool, Field(description="Whether the webhook may be in a private network")] = False
     smtp_host: Annotated[str | None, Field(description="Mail server; without one there is no e-mail")] = None
     smtp_port: Annotated[int, Field(ge=1, le=65535, description="Its port")] = 587
-    smtp_security: Annotated[
-        Literal["starttls", "tls", "none"], Field(description="starttls, tls from the start, or none")
-    ] = "starttls"
+    smtp_security: Annotated[SmtpSecurity, Field(description="starttls, tls from the start, or none")] = (
+        SmtpSecurity.STARTTLS
+    )
     smtp_username: Annotated[str | None, Field(description="For the login")] = None
     smtp_password: Annotated[SecretStr | None, Field(description="For the login")] = None
     smtp_ca_file: Annotated[Path | None, Field(description="The authority of its certificate; else the system's")] = (
@@ -94,7 +110,11 @@ class NotificationSettings(SettingsBase):
                 raise ValueError(f"webhook_url needs a webhook_secret of {_SHORTEST_SECRET} characters or more")
         if self.smtp_host is not None and (self.email_from is None or not self.email_to):
             raise ValueError("smtp_host needs email_from and email_to")
-        if self.smtp_security == "none" and self.smtp_password and not is_loopback_name(self.smtp_host or ""):
+        if (
+            self.smtp_security is SmtpSecurity.NONE
+            and self.smtp_password
+            and not is_loopback_name(self.smtp_host or "")
+        ):
             raise ValueError("smtp_security: a password is not sent without TLS")
         return self
 
@@ -102,7 +122,7 @@ class NotificationSettings(SettingsBase):
         """What is allowed and still looks wrong."""
         if self.slack_channels and "default" not in self.slack_channels:
             yield "slack_channels has no default: what fits no other key is not sent to Slack"
-        if self.smtp_host and self.smtp_security == "none" and not is_loopback_name(self.smtp_host):
+        if self.smtp_host and self.smtp_security is SmtpSecurity.NONE and not is_loopback_name(self.smtp_host):
             yield "smtp_security is none: notifications cross the network in the clear"
         if (self.smtp_username is None) != (self.smtp_password is None):
             yield "smtp_username and smtp_password belong together"
