@@ -27,7 +27,6 @@ from klepaas.external import ExternalProvider
 from klepaas.external.collecting import collect, without_taken_names
 from klepaas.external.externals import Externals
 from klepaas.gate import Gate
-from klepaas.health import Health
 from klepaas.host import Host
 from klepaas.instructions import instructions
 from klepaas.metrics import Metrics
@@ -108,7 +107,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     externals.declare(without_taken_names(plugins, externals.declared, [entry.tool.name for entry in catalogue]))
     notifications = _notifications(plugins, host)
     metrics = Metrics.of(host)
-    Health.of(host).collect(plugins)
+    host.service(Plugins, lambda _: plugins)  # for whoever asks plugins later: `klepaas.health`
     calls, announcements = Calls(catalogue, settings, metrics), Announcements()
     plugins.listeners.append(announcements.changed)
     externals.listeners.append(announcements.changed)

@@ -4,9 +4,8 @@ Clients of upstreams tell it what they saw in the `Date` of an answer; it compar
 nobody and sets no clock.
 """
 
-import statistics
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from klepaas.host import Host
 
@@ -21,8 +20,7 @@ _PAUSE_S = 20.0
 _MOST_UPSTREAMS = 200
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What one upstream's clock says.
 
     Attributes:
@@ -85,5 +83,7 @@ class Clocks:
 
     def ours_is_ahead_s(self) -> float | None:
         """How far our clock is before those of most upstreams, in seconds. None: nobody has told the time."""
+        import statistics
+
         seen = self.lately()
         return -statistics.median(one.ahead_s for one in seen) if seen else None

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -20,11 +19,9 @@ from klepaas.hookspecs import HealthCheck, HealthReport, HealthStatus
 from klepaas.host import Host
 from klepaas.metrics import Metrics
 from klepaas.observability import one_line
+from klepaas.plugins import PluginError, Plugins, PluginState
 from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.self_metrics import ComponentStates
-
-if TYPE_CHECKING:
-    from klepaas.plugins import Plugins
 
 __all__ = ["Change", "ComponentHealth", "Health", "Look"]
 
@@ -120,23 +117,13 @@ class Health:
         self.listeners: list[Callable[[Change], None]] = []
         self._host = host
         self._clock = clock or SystemClock()
-        self._plugins: Plugins | None = None
         self._kept: dict[str, _Kept] = {}
-        self.began_at = self._clock.wall()
         Metrics.of(host).add_collector(ComponentStates(self.seen, self._clock))
 
     @classmethod
     def of(cls, host: Host) -> "Health":
         """The host's own."""
         return host.service(cls, cls)
-
-    def collect(self, plugins: "Plugins") -> None:
-        """Name the plugins whose components are asked; they are asked for them at each look.
-
-        Args:
-            plugins: The plugins.
-        """
-        self._plugins = plugins
 
     async def look(
         self, wanted: Callable[[HealthCheck], bool] | None = None, max_age_s: float = CACHE_S
@@ -206,10 +193,8 @@ class Health:
 
     def missing_plugins(self) -> list[str]:
         """What is to be said of plugins without which klepaas cannot do its work: those that are not active."""
-        from klepaas.plugins import PluginState
-
         wanted = dict.fromkeys(self._host.settings.required_plugins, "is not installed")
-        for plugin in self._plugins.all if self._plugins else ():
+        for plugin in self._plugins.all:
             is_required = plugin.name in wanted or (plugin.built_in and plugin.state is PluginState.FAILED)
             if plugin.state is PluginState.ACTIVE:
                 wanted.pop(plugin.name, None)
@@ -224,12 +209,12 @@ class Health:
             if kept.hanging is not None:
                 kept.hanging.cancel()
 
+    @property
+    def _plugins(self) -> Plugins:
+        return self._host.service(Plugins, lambda host: Plugins(host.settings))
+
     def _checks(self) -> Iterable[HealthCheck]:
         """The components that plugins name now; of two with one name the first counts."""
-        from klepaas.plugins import PluginError, PluginState
-
-        if self._plugins is None:
-            return []
         try:
             found = list(self._plugins.contributions("klepaas_health_checks", HealthCheck, host=self._host))
         except PluginError as exc:  # strict plugins end a start, not a server that runs

@@ -5,6 +5,7 @@ call of a plugin's code and guarded like one.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -35,10 +36,14 @@ class Host:
 
     Args:
         settings: The settings it runs with.
+
+    Attributes:
+        began_at: When it was put together, in seconds since 1970.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.began_at = time.time()
         self._services: dict[type[Any], Any] = {}
 
     def service(self, kind: type[S], build: Callable[["Host"], S]) -> S:

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from klepaas.configuration import toml_file
-from klepaas.firing import FiringAlert, FiringAlerts
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, Level, hookimpl
 from klepaas.host import Host
 from klepaas.http.routes import HttpRoute
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
+
+if TYPE_CHECKING:
+    from klepaas.firing import FiringAlert
 
 __all__: list[str] = []
 
@@ -93,8 +96,9 @@ def klepaas_settings() -> Iterable[type[SettingsBase]]:
 
 def _contribute(host: Host, name: str) -> None:
     """Let the overview know of this server's alerts."""
+    from klepaas.firing import FiringAlerts
 
-    async def ask() -> Iterable[FiringAlert]:
+    async def ask() -> "Iterable[FiringAlert]":
         from klepaas_plugins.alertmanager.client import Alertmanagers
         from klepaas_plugins.alertmanager.shown import firing_of
 

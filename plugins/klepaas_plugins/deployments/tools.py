@@ -19,7 +19,6 @@ from klepaas.operations import Operations
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.deployments import kinds, listing
-from klepaas_plugins.deployments.overview import overview
 from klepaas_plugins.deployments.place import Place, place_of
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.status import status_of
@@ -280,6 +279,8 @@ def _reading(desk: Desk) -> Iterable[Tool]:
 
     async def get_overview(namespace: Namespace = None, context: ContextName = None) -> Answer:
         """What runs and what is wrong: nodes, unhealthy applications with causes, alerts, operations, changes."""
+        from klepaas_plugins.deployments.overview import overview
+
         return await overview(desk.host, await desk.clusters.cluster(context), namespace, desk.settings)
 
     yield _reading_tool(get_deployment_status, "Status of an application", _STATUS)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from klepaas import names
 from klepaas.errors import NotFound
-from klepaas.health import Health
 from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.tools import Effect, Tool
@@ -29,20 +28,23 @@ def health_tools(host: Host) -> Iterable[Tool]:
     Args:
         host: The server's settings and shared services.
     """
-    health = Health.of(host)
 
     async def check_system_health() -> Answer:
         """Ask every component (clusters, providers, monitoring, store, disk, clock) how it is, unhealthy first."""
+        from klepaas.health import Health
         from klepaas_plugins.health.telling import all_of_them
 
+        health = Health.of(host)
         found = await health.look()
-        up_s = time.time() - health.began_at
+        up_s = time.time() - host.began_at
         return all_of_them(found, health.missing_plugins(), up_s, host.settings.mode.value)
 
     async def check_component_health(component: Annotated[str, _COMPONENT]) -> Answer:
         """Ask one component how it is, with its history."""
+        from klepaas.health import Health
         from klepaas_plugins.health.telling import one_of_them
 
+        health = Health.of(host)
         found = await health.look_at([component])
         if not found:
             known = ", ".join(health.names()[:20])
@@ -53,7 +55,7 @@ def health_tools(host: Host) -> Iterable[Tool]:
         """Figures since klepaas started: calls, failures, latency, operations, upstreams, components."""
         from klepaas_plugins.health.figures import figures
 
-        return figures(host, time.time() - health.began_at)
+        return figures(host, time.time() - host.began_at)
 
     yield Tool(check_system_health, Effect.READ, "Health of the system", TOOLSET, foreign_text=True, words=_WORDS)
     yield Tool(check_component_health, Effect.READ, "Health of a component", TOOLSET, foreign_text=True)

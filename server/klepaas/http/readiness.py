@@ -61,10 +61,7 @@ class Readiness:
     def __init__(self, app: App, clock: Clock | None = None) -> None:
         self._app = app
         self._clock = clock or SystemClock()
-        self._health = Health.of(app.host)
-        if clock is not None:
-            self._health = Health(app.host, clock)
-            self._health.collect(app.plugins)
+        self._health = Health.of(app.host) if clock is None else Health(app.host, clock)
         self.started = False
 
     async def verdict(self) -> Verdict:

@@ -16,11 +16,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
-from klepaas.clocks import Clocks
 from klepaas.resilience.answers import Asked, error_kind, one_line
 from klepaas.resilience.breaker import Breaker, State, Ticket
 from klepaas.resilience.classify import CONTACT, RETURNED, Classifier, Kind, Observation, Verdict, classify
@@ -29,6 +28,9 @@ from klepaas.resilience.observer import Observer, Unobserved
 from klepaas.resilience.policy import Policy
 from klepaas.resilience.rate_limit import NotBefore
 from klepaas.resilience.retry import Budget, Outcome, retried
+
+if TYPE_CHECKING:
+    from klepaas.clocks import Clocks
 
 __all__ = ["Stream", "Upstream", "UpstreamState"]
 
@@ -92,7 +94,7 @@ class Upstream:
         classify: Classifier = classify,
         clock: Clock | None = None,
         observer: Observer | None = None,
-        clocks: Clocks | None = None,
+        clocks: "Clocks | None" = None,
     ) -> None:
         self.name = name
         self._clocks = clocks

@@ -32,9 +32,7 @@ async def asking(clock: FakeClock | None = None, **checks: Check) -> AsyncIterat
         return [HealthCheck(name, check, timeout_s=0.2) for name, check in checks.items()]
 
     async with app_with(klepaas_health_checks) as app:
-        health = Health(app.host, clock)
-        health.collect(app.plugins)
-        yield health
+        yield Health(app.host, clock)
 
 
 async def well() -> HealthReport:
