@@ -103,7 +103,7 @@ QUIET_HOOK = """
 """
 DOCUMENTED = {name: hook for name, hook in vars(Hooks).items() if name.startswith("klepaas_")}
 # Asked by a command and by the HTTP transport, not while a server is put together.
-ASKED_ELSEWHERE = {"klepaas_commands", "klepaas_settings", "klepaas_http_routes"}
+ASKED_ELSEWHERE = {"klepaas_commands", "klepaas_http_routes"}
 
 
 def parameters_of(hook: str) -> list[str]:
