@@ -40,13 +40,14 @@ TAIL = """
 - **Running commands** (`k8s_exec`) exists only with `KLEPAAS_K8S_EXEC=true`. No shell reads the words. Output and time
   are bounded. It needs Kubernetes 1.30 or later.
 """
-PLUGINS = ("kubernetes", "deployments", "operations", "health", "prometheus")
+PLUGINS = ("kubernetes", "deployments", "operations", "health", "prometheus", "alertmanager")
 
 
 def page() -> str:
     """The whole page."""
     os.environ["KLEPAAS_K8S_EXEC"] = "true"
-    os.environ["KLEPAAS_PROMETHEUS_BASE_URL"] = "http://127.0.0.1:9"
+    os.environ["KLEPAAS_PROMETHEUS_BASE_URL"] = os.environ["KLEPAAS_ALERTMANAGER_URL"] = "http://127.0.0.1:9"
+    os.environ["KLEPAAS_ALERTMANAGER_WEBHOOK_TOKEN"] = "a-token-for-the-table"
     from klepaas.app import create_app
     from klepaas.settings import Mode, Settings
 
