@@ -29,6 +29,8 @@ MOST_ATTEMPTS = 12
 MOST_AGE_S = 24 * 3600.0
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 900.0
+# More is not believed of a sink that asks for a pause.
+LONGEST_PAUSE_S = 3600.0
 # A lease outlives the delivery by this much.
 LEASE_MARGIN_S = 30.0
 # The start of a server has better things to do.
@@ -62,15 +64,15 @@ def judge(error: Exception, attempts: int) -> Verdict:
         error: What the sink raised.
         attempts: How many there were before.
     """
-    asked_s = error.retry_after_s if isinstance(error, KlepaasError) else None
+    asked_s = min(LONGEST_PAUSE_S, (error.retry_after_s if isinstance(error, KlepaasError) else None) or 0.0)
     if isinstance(error, BadRequest):
         return Verdict(give_up=True)
     if isinstance(error, RateLimited | CircuitOpen | Overloaded):
-        return Verdict(wait_s=max(0.05, asked_s or FIRST_WAIT_S), counts=False, for_all=isinstance(error, RateLimited))
+        return Verdict(wait_s=max(0.05, asked_s or FIRST_WAIT_S), counts=False, for_all=True)
     if attempts + 1 >= MOST_ATTEMPTS:
         return Verdict(give_up=True)
     backoff_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempts)
-    return Verdict(wait_s=max(asked_s or 0.0, backoff_s * random.uniform(0.75, 1.25)))  # noqa: S311 -- spreads load
+    return Verdict(wait_s=max(asked_s, backoff_s * random.uniform(0.75, 1.25)))  # noqa: S311 -- spreads load
 
 
 class Couriers:

@@ -10,7 +10,7 @@ from klepaas.hookspecs import Finding, HealthReport, HealthStatus, Level
 from klepaas.host import Host
 from klepaas.notifications import Notifications
 from klepaas.store.outbox import Census, Outbox
-from klepaas_plugins.notifications.settings import NotificationSettings, SlackWebhook
+from klepaas_plugins.notifications.settings import NotificationSettings, slack_webhook
 from klepaas_plugins.notifications.wording import Wording
 
 __all__ = ["health", "look"]
@@ -41,7 +41,7 @@ async def look(host: Host) -> list[Finding]:
 def _of_settings(host: Host, settings: NotificationSettings) -> Iterator[str]:
     has_server = any(declared.provider.kind == "slack" for declared in Externals.of(host).declared)
     if settings.slack_channels and not has_server:
-        instead = "; the incoming webhook is used, which has one channel" if SlackWebhook().webhook_url else ""
+        instead = "; the incoming webhook is used, which has one channel" if slack_webhook() else ""
         yield f"KLEPAAS_NOTIFICATIONS_SLACK_CHANNELS is set and there is no Slack MCP server{instead}"
     if settings.webhook_secret and not settings.webhook_url:
         yield "KLEPAAS_NOTIFICATIONS_WEBHOOK_SECRET is set without a URL"

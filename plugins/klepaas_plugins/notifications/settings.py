@@ -7,15 +7,18 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from klepaas.configuration import toml_file
+from klepaas.configuration.places import find, settings_of
+from klepaas.output.redaction import vault
 from klepaas.settings import SettingsBase
 from klepaas_plugins.notifications.addresses import is_loopback_name, objection_to
 
-__all__ = ["Language", "NotificationSettings", "SlackWebhook", "SmtpSecurity"]
+__all__ = ["Language", "NotificationSettings", "SmtpSecurity", "slack_webhook"]
 
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}|#[\w-]{1,80}")
 _MAIL = re.compile(r"[^\s@<>,;:\"\\]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -62,7 +65,7 @@ class NotificationSettings(SettingsBase):
     ] = None
     webhook_allow_private: Annotated[bool, Field(description="Whether the webhook may be in a private network")] = False
     smtp_host: Annotated[str | None, Field(description="Mail server; without one there is no e-mail")] = None
-    smtp_port: Annotated[int, Field(ge=1, le=65535, description="Its port")] = 587
+    smtp_port: Annotated[int, Field(ge=1, le=65535, description="Port of the mail server")] = 587
     smtp_security: Annotated[SmtpSecurity, Field(description="starttls, tls from the start, or none")] = (
         SmtpSecurity.STARTTLS
     )
@@ -128,18 +131,23 @@ class NotificationSettings(SettingsBase):
             yield "smtp_username and smtp_password belong together"
 
 
-class SlackWebhook(SettingsBase):
-    """The incoming webhook, a setting of the Slack provider that this plugin reads too; so no hook names this class."""
+class _OfSlack(BaseModel):
+    """A setting of the Slack provider, whose class no plugin can import; here it is only looked up."""
 
     model_config = SettingsConfigDict(env_prefix="KLEPAAS_SLACK_")
-    table = "slack"
+    table: ClassVar[str] = "slack"
 
-    webhook_url: SecretStr | None = None
+    webhook_url: Annotated[SecretStr | None, Field(description="An incoming webhook")] = None
 
-    @field_validator("webhook_url")
-    @classmethod
-    def _is_https(cls, value: SecretStr | None) -> SecretStr | None:
-        wrong = objection_to(value.get_secret_value()) if value is not None else None
-        if wrong:
-            raise ValueError(wrong)
-        return value
+
+def slack_webhook() -> SecretStr | None:
+    """The incoming webhook, which the Slack provider's settings describe. None: there is none, or it is none.
+
+    What is wrong with it, the provider says.
+    """
+    found = find(settings_of(_OfSlack)[0], toml_file.read())
+    value = "" if found is None else str(found.value)
+    if not value or objection_to(value):
+        return None
+    vault.keep(value)
+    return SecretStr(value)

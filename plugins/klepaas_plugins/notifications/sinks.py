@@ -52,9 +52,9 @@ def sinks(host: Host) -> Iterable[NotificationSink]:
 
 def _slack(host: Host, channels: dict[str, str], wording: "Wording") -> Iterable[NotificationSink]:
     from klepaas_plugins.notifications import slack
-    from klepaas_plugins.notifications.settings import SlackWebhook
+    from klepaas_plugins.notifications.settings import slack_webhook
 
-    webhook = SlackWebhook().webhook_url
+    webhook = slack_webhook()
     if channels and slack.has_server(host):
         yield slack.server_sink(host, channels, wording)
     elif webhook is not None:
