@@ -1,10 +1,12 @@
 """The tools say what became of an alert, and reach nobody that the operator did not name."""
 
 import re
+import sys
 from pathlib import Path
 
+import anyio
 import pytest
-from tests.plugins.notifications.conftest import Place
+from tests.plugins.notifications.conftest import SIGNING_SECRET, Place
 
 from klepaas.app import App
 from klepaas.hookspecs import HealthStatus, Level
@@ -99,3 +101,18 @@ async def test_doctor_and_health_say_what_is_wrong(
     assert "test.txt: there is no 'nobody'" in found
     assert "no Slack MCP server; the incoming webhook is used" in found
     assert "1 notifications were given up" in found
+
+
+async def test_the_command_tries_each_place_and_says_what_became_of_it(
+    slack: Place, hook: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "none")
+    command = [sys.executable, "-m", "klepaas", "notifications", "test"]
+    with anyio.fail_after(50):
+        good = await anyio.run_process(command, check=False)
+        slack.fault = failing(503)
+        bad = await anyio.run_process([*command, "--sink", "webhook"], check=False)
+    assert (good.returncode, good.stdout) == (0, b"slack: delivered\nwebhook: delivered\n")
+    assert bad.returncode == 1
+    assert bad.stdout.startswith(b"webhook: NOT delivered: ")
+    assert SIGNING_SECRET.encode() not in bad.stdout + bad.stderr
