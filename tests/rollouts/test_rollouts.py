@@ -25,7 +25,8 @@ async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KUBECONFIG", "")
     monkeypatch.setenv("KLEPAAS_ROLLOUT_UNSCHEDULABLE_GRACE_S", "0.5")
-    monkeypatch.setenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", "0.5")
+    # The sandbox's programs that fall over do so within a few hundredths of a second.
+    monkeypatch.setenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", "0.5" if request.param == "cluster" else "0.25")
     kubeconfig = os.environ.get("KLEPAAS_TEST_KUBECONFIG")
     if request.param == "cluster" and not kubeconfig:
         pytest.skip("KLEPAAS_TEST_KUBECONFIG names no cluster: the rollouts were NOT played on a real one")
