@@ -299,7 +299,7 @@ def test_the_page_about_testing_names_everything_that_the_kit_offers() -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_example_on_the_first_page_about_plugins_answers(era: Era) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (DOCS / "plugins.md").read_text(), re.MULTILINE | re.DOTALL)
+    code, *_ = re.findall(r"^```python\n(.*?)^```$", (DOCS / "plugins.md").read_text(), re.MULTILINE | re.DOTALL)
     module = ModuleType("klepaas_hello.plugin")
     exec(compile(code, "docs/plugins.md", "exec"), module.__dict__)
     async with app_with(module) as app, client(app, era) as session:

@@ -3,11 +3,9 @@
 It asks the cluster that the alert names, and changes nothing.
 """
 
-from collections.abc import Iterable
-
 from klepaas import names
 from klepaas.errors import NotFound
-from klepaas.evidence import AlertSubject, EvidenceSource
+from klepaas.evidence import AlertSubject
 from klepaas.host import Host
 from klepaas_plugins.deployments.applications import application_of
 from klepaas_plugins.deployments.place import place_of
@@ -15,7 +13,7 @@ from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.status import status_of
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 
-__all__ = ["evidence_sources"]
+__all__ = ["rollout_of"]
 
 # The workload itself before the application that it belongs to; an exporter's own name is in none of them.
 _NAMES = (
@@ -25,27 +23,25 @@ _NAMES = (
 )
 
 
-def evidence_sources(host: Host) -> Iterable[EvidenceSource]:
-    """The source "rollout".
+async def rollout_of(host: Host, alert: AlertSubject) -> str | None:
+    """How the application that an alert names stands. None: it names none.
 
     Args:
         host: The server's settings and shared services.
+        alert: The alert.
+
+    Raises:
+        KlepaasError: That cannot be read.
     """
-
-    async def collect(alert: AlertSubject) -> str | None:
-        namespace = alert.named("namespace", names.NAMESPACE)
-        if namespace is None:
-            return None
-        clusters = Clusters.of(host)
-        app = _application(alert)
-        if app is None:
-            app = await _of_pod(await clusters.cluster(alert.context), namespace, alert)
-        if app is None:
-            return None
-        place = await place_of(clusters, app, namespace, alert.context)
-        return (await status_of(place, RolloutSettings.of(host), host)).text
-
-    yield EvidenceSource("rollout", collect)
+    namespace = alert.named("namespace", names.NAMESPACE)
+    if namespace is None:
+        return None
+    clusters = Clusters.of(host)
+    app = _application(alert) or await _of_pod(await clusters.cluster(alert.context), namespace, alert)
+    if app is None:
+        return None
+    place = await place_of(clusters, app, namespace, alert.context)
+    return (await status_of(place, RolloutSettings.of(host), host)).text
 
 
 def _application(alert: AlertSubject) -> str | None:

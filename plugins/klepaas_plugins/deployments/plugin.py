@@ -5,7 +5,7 @@ Health and doctor checks of the cluster are the kubernetes plugin's affair.
 
 from collections.abc import Iterable
 
-from klepaas.evidence import EvidenceSource
+from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import Prompt, Resource, hookimpl
 from klepaas.host import Host
 from klepaas.operations import Kind
@@ -59,9 +59,13 @@ def klepaas_prompts(host: Host) -> Iterable[Prompt]:
 @hookimpl
 def klepaas_alert_evidence(host: Host) -> Iterable[EvidenceSource]:
     """The rollout of the application that an alert names."""
-    from klepaas_plugins.deployments.alert_evidence import evidence_sources
 
-    return evidence_sources(host)
+    async def collect(alert: AlertSubject) -> str | None:
+        from klepaas_plugins.deployments.alert_evidence import rollout_of
+
+        return await rollout_of(host, alert)
+
+    return [EvidenceSource("rollout", collect)]
 
 
 @hookimpl

@@ -3,7 +3,7 @@
 It finds no causes and knows no rollouts: the deployments plugin does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,35 +11,34 @@ import anyio
 
 from klepaas import names
 from klepaas.errors import KlepaasError
-from klepaas.evidence import AlertSubject, EvidenceSource
+from klepaas.evidence import AlertSubject
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 from klepaas_plugins.kubernetes.podchoice import choose
 
-__all__ = ["evidence_sources"]
+__all__ = ["pods_of"]
 
 _WORKLOADS = ("deployment", "statefulset", "daemonset")
 _PODS, _LINES, _EVENTS = 3, 40, 8
 _LOG_BYTES = 64 * 1024
 _LINE_CHARS = 300
-_TIMEOUT_S = 10.0
 
 
-def evidence_sources(clusters: Clusters) -> Iterable[EvidenceSource]:
-    """The source "pods".
+async def pods_of(clusters: Clusters, alert: AlertSubject) -> str | None:
+    """The pods that an alert names. None: it names none.
 
     Args:
         clusters: The clusters there are.
+        alert: The alert.
+
+    Raises:
+        KlepaasError: They cannot be read.
     """
-
-    async def collect(alert: AlertSubject) -> str | None:
-        namespace, wanted = alert.named("namespace", names.NAMESPACE), _wanted(alert)
-        if namespace is None or wanted is None:
-            return None
-        cluster = await clusters.cluster(alert.context)
-        pods = (await choose(cluster, namespace, wanted)).pods[:_PODS]
-        return await _told(cluster, namespace, pods, alert.named("container", names.CONTAINER))
-
-    yield EvidenceSource("pods", collect, timeout_s=_TIMEOUT_S)
+    namespace, wanted = alert.named("namespace", names.NAMESPACE), _wanted(alert)
+    if namespace is None or wanted is None:
+        return None
+    cluster = await clusters.cluster(alert.context)
+    pods = (await choose(cluster, namespace, wanted)).pods[:_PODS]
+    return await _told(cluster, namespace, pods, alert.named("container", names.CONTAINER))
 
 
 def _wanted(alert: AlertSubject) -> str | None:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterable
 
-from klepaas.evidence import EvidenceSource
+from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
@@ -48,9 +48,13 @@ def klepaas_doctor_checks(host: Host) -> Iterable[DoctorCheck]:
 @hookimpl
 def klepaas_alert_evidence(host: Host) -> Iterable[EvidenceSource]:
     """The pods that an alert names, with their logs and events."""
-    from klepaas_plugins.kubernetes.alert_evidence import evidence_sources
 
-    return evidence_sources(Clusters.of(host))
+    async def collect(alert: AlertSubject) -> str | None:
+        from klepaas_plugins.kubernetes.alert_evidence import pods_of
+
+        return await pods_of(Clusters.of(host), alert)
+
+    return [EvidenceSource("pods", collect)]
 
 
 @hookimpl

@@ -1,44 +1,37 @@
 """What Prometheus can tell when an alert fires: the ready-made questions about what its labels name, the last hour.
 
-The alert's own expression is not asked again: whoever posts an alert must not choose what is queried.
+The alert's own expression is not asked again: whoever posts an alert must not choose what is queried. It is loaded with
+the first alert, not with the start.
 """
-
-from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 
 from klepaas import names
 from klepaas.errors import BadRequest, KlepaasError, NotFound
-from klepaas.evidence import AlertSubject, EvidenceSource
+from klepaas.evidence import AlertSubject
 from klepaas.host import Host
+from klepaas_plugins.prometheus.asking import Asking, answer_query
+from klepaas_plugins.prometheus.client import PrometheusServers
+from klepaas_plugins.prometheus.questions import Place, Question
 
-if TYPE_CHECKING:
-    from klepaas_plugins.prometheus.questions import Place, Question
+__all__ = ["key_series_of"]
 
-__all__ = ["evidence_sources"]
-
-_OF_PODS: "tuple[Question, ...]" = ("cpu", "memory", "restarts", "errors", "latency")
-_OF_NODES: "tuple[Question, ...]" = ("cpu", "memory", "disk", "saturation")
+_OF_PODS: tuple[Question, ...] = ("cpu", "memory", "restarts", "errors", "latency")
+_OF_NODES: tuple[Question, ...] = ("cpu", "memory", "disk", "saturation")
 _APPLICATION = ("deployment", "statefulset", "daemonset", "app_kubernetes_io_name", "app", "service")
 _RANGE_S, _SERIES = 3600.0, 5
 
 
-def evidence_sources(host: Host) -> Iterable[EvidenceSource]:
-    """The source "key series"; none where no server is the default one.
+async def key_series_of(host: Host, alert: AlertSubject) -> str | None:
+    """The key series of what an alert names. None: it names nothing, or there is no Prometheus.
 
     Args:
         host: The server's settings and shared services.
+        alert: The alert.
+
+    Raises:
+        KlepaasError: Not one question could be asked.
     """
-    yield EvidenceSource("key series", partial(_collect, host), timeout_s=15.0)
-
-
-async def _collect(host: Host, alert: AlertSubject) -> str | None:
-    # Here and not above: a start need not wait for the HTTP client.
-    from klepaas_plugins.prometheus.asking import Asking, answer_query
-    from klepaas_plugins.prometheus.client import PrometheusServers
-
     servers = PrometheusServers.of(host)
     place = _place(alert)
     if place is None or not servers.names:
@@ -68,9 +61,7 @@ async def _collect(host: Host, alert: AlertSubject) -> str | None:
     return "\n".join(told[one] for one in questions if one in told) or None
 
 
-def _place(alert: AlertSubject) -> "Place | None":
-    from klepaas_plugins.prometheus.questions import Place
-
+def _place(alert: AlertSubject) -> Place | None:
     namespace = alert.named("namespace", names.NAMESPACE)
     app = next((found for name in _APPLICATION if (found := alert.named(name, names.WORKLOAD))), None)
     if namespace is not None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 
 from klepaas.configuration import toml_file
-from klepaas.evidence import EvidenceSource
+from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, Level, hookimpl
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
@@ -61,9 +61,13 @@ def klepaas_alert_evidence(host: Host) -> Iterable[EvidenceSource]:
     """The key series of what an alert names."""
     if not _is_given():
         return ()
-    from klepaas_plugins.prometheus.alert_evidence import evidence_sources
 
-    return evidence_sources(host)
+    async def collect(alert: AlertSubject) -> str | None:
+        from klepaas_plugins.prometheus.alert_evidence import key_series_of
+
+        return await key_series_of(host, alert)
+
+    return [EvidenceSource("key series", collect, timeout_s=15.0)]
 
 
 @hookimpl
