@@ -177,6 +177,11 @@ def _replicas(objects: Objects) -> None:
     del objects["HorizontalPodAutoscaler"]
 
 
+def _patient(objects: Objects) -> None:
+    """A deadline that fits a container which takes 20 s to be ready on a cluster."""
+    objects["Deployment"]["spec"]["progressDeadlineSeconds"] = 120
+
+
 def _service_type(objects: Objects) -> None:
     objects["Service"]["spec"]["ports"].append({"name": "admin", "port": 81, "targetPort": 8081})
     objects["Service"]["spec"]["ports"][0]["name"] = "web"
@@ -365,7 +370,7 @@ GOOD = (
     Scenario("another variable", lambda objects: _main(objects)["env"][1].update(value="2")),
     Scenario("another configuration", _data("slow")),
     Scenario("more memory", _with("resources.limits.memory", "512Mi")),
-    Scenario("slow to be ready", _image("registry.example/slow:2")),
+    Scenario("slow to be ready", _both(_image("registry.example/slow:2"), _patient)),
     Scenario("one more container", _beside(_SIDE)),
     Scenario(
         "an init container", _beside({"name": "migrate", "image": "registry.example/migrate:1"}, "initContainers")
