@@ -75,7 +75,7 @@ def test_every_alert_is_tested_and_explained() -> None:
 def test_the_dashboard_hangs_together() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    places = set()
+    places: set[tuple[int, int]] = set()
     for panel in panels:
         spot = panel["gridPos"]
         assert spot["x"] + spot["w"] <= 24
