@@ -24,10 +24,10 @@ from klepaas.host import Host
 from klepaas.metrics import Metrics
 from klepaas.observability import one_line, safe_text
 from klepaas.store.errors import StoreUnavailable
-from klepaas.store.outbox import Outbox, OutboxFull, ParcelState
 
 if TYPE_CHECKING:
     from klepaas.deliveries import Couriers
+    from klepaas.store.outbox import Outbox, ParcelState
 
 __all__ = ["Delivery", "Notification", "NotificationSink", "Notifications", "attempt", "reason"]
 
@@ -121,7 +121,7 @@ class Delivery:
     """
 
     sink: str
-    state: ParcelState
+    state: "ParcelState"
     error: str | None = None
 
 
@@ -129,10 +129,10 @@ class Notifications:
     """The notifications of one server.
 
     Args:
-        outbox: Where those for durable sinks are kept. None: they are not.
+        outbox: Gives what keeps those for durable sinks, when there is such a sink. None: they are not kept.
     """
 
-    def __init__(self, outbox: Outbox | None = None) -> None:
+    def __init__(self, outbox: "Callable[[], Outbox] | None" = None) -> None:
         self.sinks: Sequence[NotificationSink] = (NotificationSink("log", _log),)
         self.metrics: Metrics | None = None
         self.tasks: Sequence[asyncio.Task[None]] = ()
@@ -146,7 +146,7 @@ class Notifications:
     @classmethod
     def of(cls, host: Host) -> "Notifications":
         """The host's own."""
-        return host.service(cls, lambda host: cls(Outbox.of(host)))
+        return host.service(cls, lambda host: cls(lambda: _outbox(host)))
 
     @property
     def durable(self) -> Sequence[NotificationSink]:
@@ -179,6 +179,8 @@ class Notifications:
         Returns:
             How it is at each sink; without a running server or a store, after one attempt.
         """
+        from klepaas.store.outbox import ParcelState
+
         safe, sinks = notification.safe(), self.durable
         couriers = self._couriers
         if couriers is None or not await self._is_kept(couriers, safe, sinks):
@@ -198,6 +200,8 @@ class Notifications:
             notification: What happened; it is cleaned and redacted here.
             sinks: The sinks.
         """
+        from klepaas.store.outbox import ParcelState
+
         found: dict[str, Delivery] = {}
 
         async def one(sink: NotificationSink) -> None:
@@ -239,7 +243,7 @@ class Notifications:
         if self._outbox is not None and self.durable:
             from klepaas.deliveries import Couriers  # most servers have no such sink
 
-            self._couriers = Couriers(self._outbox, self.durable, self._settled)
+            self._couriers = Couriers(self._outbox(), self.durable, self._settled)
 
     async def _stop_couriers(self) -> None:
         couriers, self._couriers = self._couriers, None
@@ -278,6 +282,8 @@ class Notifications:
         self, couriers: "Couriers", notification: Notification, sinks: Sequence[NotificationSink]
     ) -> bool:
         """Commit it for the couriers; whether that could be done."""
+        from klepaas.store.outbox import OutboxFull
+
         try:
             payload, names = notification.to_json(), [sink.name for sink in sinks]
             self._kept = await couriers.outbox.keep(notification.id, notification.kind, payload, names)
@@ -302,6 +308,12 @@ class Notifications:
     def _count_waiting(self) -> None:
         if self.metrics is not None:
             self.metrics.notifications.waiting(len(self._waiting) + self._kept)
+
+
+def _outbox(host: Host) -> "Outbox":
+    from klepaas.store.outbox import Outbox  # only where there is a durable sink
+
+    return Outbox.of(host)
 
 
 async def attempt(sink: NotificationSink, notification: Notification) -> Exception | None:
