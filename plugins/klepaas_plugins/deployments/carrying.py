@@ -95,8 +95,7 @@ class Carrier:
         failure = self._noted_failure()
         if failure is not None:
             return await self._undo(failure)
-        begun = await self._begin()
-        failure = await self._apply(begun)
+        failure = await self._begin_and_apply()
         if failure is None:
             gated = await self._gate()
             if gated.verified:
@@ -155,6 +154,17 @@ class Carrier:
         return [*lines, f"Not done: {', '.join(missing)}"] if missing else lines
 
     # The change itself.
+
+    async def _begin_and_apply(self) -> Failure | None:
+        """Every effect; why it failed half-way, where it did."""
+        try:
+            begun = await self._begin()
+        except KlepaasError as exc:
+            # What an earlier attempt has begun must not be left half done.
+            if exc.retryable or not self.run.begun:
+                raise
+            return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code})
+        return await self._apply(begun)
 
     async def _begin(self) -> Planned:
         """The plan; what it says is noted before the first effect."""
@@ -257,13 +267,21 @@ class Carrier:
         async def do() -> None:
             await self.releases.mark(release, state, reason)
 
-        await self.run.step(f"mark the release {state}", do, find=_not_found)
+        try:
+            await self.run.step(f"mark the release {state}", do, find=_not_found)
+        except KlepaasError as exc:
+            # How the change went is one thing, and that its record does not say so another.
+            if exc.retryable:
+                raise
+            await self.run.note(unmarked=exc.what)
         return release
 
     async def _verified(self, gated: Gated) -> Outcome:
         release = await self._mark(ReleaseState.VERIFIED)
         unrecorded = self.run.notes.get("unrecorded")
         notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
+        unmarked = self.run.notes.get("unmarked")
+        notes += [f"This release could not be marked as verified: {unmarked}"] if unmarked else []
         return self._words().verified(gated, release, notes)
 
     async def _undecided(self, gated: Gated) -> Outcome:

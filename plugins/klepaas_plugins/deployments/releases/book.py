@@ -121,7 +121,7 @@ class Releases:
         )
         try:
             return await self._store.add(release, snapshot)
-        except (Forbidden, TooLarge, BadRequest) as exc:
+        except (Forbidden, TooLarge, BadRequest, Conflict) as exc:
             if self._settings.required:
                 raise Forbidden(
                     f"The release of {self._place.text} cannot be recorded, and KLEPAAS_RELEASES_REQUIRED asks for it: "
