@@ -207,6 +207,7 @@ async def test_nothing_is_there_without_settings(asking: Asking) -> None:
 
 
 def test_settings_that_cannot_be_are_named() -> None:
+    wrong: dict[str, Any]
     for wrong in (
         {"url": "ftp://x"},
         {"url": "http://u:p@x"},
