@@ -27,6 +27,9 @@ from klepaas.testing import (
     Said,
     Session,
     app_with,
+    assert_nothing_leaks,
+    assert_read_only,
+    assert_refuses_hostile_texts,
     client,
     failing,
     nonsense,
@@ -184,6 +187,21 @@ async def test_a_server_that_only_reads_changes_nothing(asking: Asking, fake: Fa
     assert names == ["get_notifications", "list_alerts"]
     assert [one.code for one in said] == ["forbidden"] * 3
     assert fake.requests == []
+
+
+SAMPLES = {"silence_id": ID, "matchers": ["alertname=A"], "comment": "known", "server": "default", "duration_min": 5}
+
+
+@pytest.mark.parametrize("mode", ["read-only", "writes"])
+async def test_the_walks_over_all_tools_hold_here(asking: Asking, fake: FakeHttp, mode: str) -> None:
+    fake.answer("GET", ALERTS, [row()])
+    fake.answer("GET", SILENCES, [])
+    fake.answer("GET", f"{ALERTS}/groups", [])
+    async with asking(mode=mode, url=fake.url, bearer_token="canary-of-a-token-1", webhook_token="x" * 16) as (app, _):
+        if mode == "read-only":
+            await assert_read_only(app, fake, samples=SAMPLES)
+        await assert_refuses_hostile_texts(app, fake, samples=SAMPLES)
+        await assert_nothing_leaks(app, ["canary-of-a-token-1"], fake=fake, samples=SAMPLES)
 
 
 async def test_several_servers_are_told_apart(asking: Asking, fake: FakeHttp) -> None:
