@@ -1,7 +1,9 @@
 """Deployments survive `kill -9` and an API server in trouble: nothing lost, nothing twice, nothing stuck.
 
-A klepaas over stdio is killed at a named point of its work (`klepaas.operations.failpoints`); another one, on the same
-store, goes on. The sandbox stands outside both. `KLEPAAS_TEST_SOAK=1` plays 200 deaths in place of 20.
+A klepaas over stdio is killed at a named point of its work (`klepaas.operations.failpoints`). Another one goes on: one
+that ran beside it on the same store all the time, or one that is started then, in turns; and in turns the API server is
+in trouble from the death on. The sandbox stands outside them. `KLEPAAS_TEST_SOAK=1` plays 200 deaths in place of 20;
+`test_crashes_and_faults` plays more points than processes can be started for.
 """
 
 import os
@@ -32,6 +34,8 @@ AT_ONCE = 4
 GOOD, NEXT, BROKEN, UNREADY = (f"example/{name}" for name in ("app:1", "app:2", "crash:3", "unready:4"))
 DEPLOYMENT, SERVICE = "apply Deployment web", "apply Service web"
 RECORD = "record the release"
+ALONE = ("after_submit", "after_claim", "before_outcome", "after_outcome")
+AFTERWARDS = (None, "fails", "hangs", "answers late")
 AROUND = ("before_intent", "after_intent", "before_effect", "after_effect", "before_done", "after_done")
 
 
@@ -173,51 +177,98 @@ def _look(sandbox: Sandbox, namespace: str) -> tuple[str, int, int]:
     return spec["template"]["spec"]["containers"][0]["image"], spec["replicas"], len(releases)
 
 
-def _deaths(count: int) -> list[tuple[Work, str]]:
-    """Where processes die: around steps of each kind of work, the same ones in every run."""
+@dataclass(frozen=True)
+class Death:
+    """Where a process dies, and what comes then.
+
+    Attributes:
+        work: What it was doing.
+        where: The failpoint.
+        beside: Whether the server that goes on ran beside it.
+        fault: What the API server does then. None: it is well.
+    """
+
+    work: Work
+    where: str
+    beside: bool
+    fault: str | None
+
+    @property
+    def name(self) -> str:
+        follower = "a server beside it" if self.beside else "the next server"
+        return f"{self.work.name} at {self.where}, then {follower}, the API {self.fault or 'is well'}"
+
+
+def _deaths(count: int) -> list[Death]:
+    """The same ones in every run: each kind of work in turn, each of its steps, and the points that are in none."""
     chosen, found = random.Random(11), []
     for number in range(count):
-        work = WORKS[number % len(WORKS)]
-        step = work.steps[number // len(WORKS) % len(work.steps)]
-        found.append((work, step if step == "before_tidy" else f"{chosen.choice(AROUND)}@{step}"))
+        work, turn = WORKS[number % len(WORKS)], number // len(WORKS)
+        places = (*work.steps, *ALONE)
+        # The steps and the points without one take turns, the steps first.
+        place = work.steps[turn // 2 % len(work.steps)] if turn % 2 == 0 else chosen.choice(places)
+        is_point = place in ALONE or place == "before_tidy"
+        where = place if is_point else f"{chosen.choice(AROUND)}@{place}"
+        found.append(Death(work, where, number % 2 == 0, AFTERWARDS[number % len(AFTERWARDS)]))
     return found
 
 
-async def test_after_kill_9_at_any_point_the_next_server_goes_on_within_5_seconds(
+def _trouble(sandbox: Sandbox, fault: str | None, namespace: str) -> None:
+    """What the API server does to an application from now on, for a while."""
+    if fault == "fails":
+        sandbox.fail("*", f"/{namespace}/", 503, times=3)
+    elif fault == "hangs":
+        sandbox.hang(f"/{namespace}/", times=1)
+    elif fault == "answers late":
+        sandbox.slow(f"/{namespace}/", 0.5, times=4)
+
+
+async def test_after_kill_9_at_any_point_another_server_goes_on_within_5_seconds(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     count = 200 if os.environ.get("KLEPAAS_TEST_SOAK") else 20
     limiter = anyio.CapacityLimiter(AT_ONCE)
     wrong: list[str] = []
 
-    async def one(number: int, work: Work, where: str) -> None:
+    async def go_on(death: Death, operations: Operations, namespace: str, began_at: float) -> None:
+        try:
+            if death.work.name == "cancel":  # it may have died before that was asked
+                await operations.cancel((await _newest(operations)).id, None)
+            ended, took_s = await _resumed(operations, began_at)
+        except TimeoutError:
+            there = await operations.get((await _newest(operations)).id, None)
+            wrong.append(f"{death.name} is stuck: {there}")
+            return
+        work = death.work
+        seen, wanted = _look(sandbox, namespace), (work.image, work.replicas, work.releases)
+        if ended.state is not work.state or seen != wanted or took_s > RESUMED_WITHIN_S:
+            text = ended.outcome.text[:300] if ended.outcome else ""
+            wrong.append(f"{death.name}: {ended.state}, {seen}, resumed in {took_s:.1f} s: {text}")
+
+    async def one(number: int, death: Death) -> None:
         async with limiter:
             namespace, folder = f"death-{number}", tmp_path / str(number)
             folder.mkdir()
             sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-            async with _klepaas(folder) as (client, _):
+            async with _klepaas(folder) as (client, operations):
                 await _prepare(client, namespace)
-            async with _doomed(folder, where) as client:
-                await _die(client, work, namespace)
+                if death.beside:
+                    async with _doomed(folder, death.where) as client:
+                        died_at = await _die(client, death.work, namespace)
+                        _trouble(sandbox, death.fault, namespace)
+                        await go_on(death, operations, namespace, died_at)
+                    return
+            async with _doomed(folder, death.where) as client:
+                await _die(client, death.work, namespace)
+            _trouble(sandbox, death.fault, namespace)
             began_at = time.monotonic()
             async with _klepaas(folder) as (_, operations):
-                try:
-                    if work.name == "cancel":  # it may have died before that was asked
-                        await operations.cancel((await _newest(operations)).id, None)
-                    ended, took_s = await _resumed(operations, began_at)
-                except TimeoutError:
-                    there = await operations.get((await _newest(operations)).id, None)
-                    wrong.append(f"{work.name} at {where} is stuck: {there}")
-                    return
-            seen, wanted = _look(sandbox, namespace), (work.image, work.replicas, work.releases)
-            if ended.state is not work.state or seen != wanted or took_s > RESUMED_WITHIN_S:
-                text = ended.outcome.text[:300] if ended.outcome else ""
-                wrong.append(f"{work.name} at {where}: {ended.state}, {seen}, resumed in {took_s:.1f} s: {text}")
+                await go_on(death, operations, namespace, began_at)
 
     async with anyio.create_task_group() as group:
-        for number, (work, where) in enumerate(_deaths(count)):
-            group.start_soon(one, number, work, where)
-    assert wrong == []
+        for number, death in enumerate(_deaths(count)):
+            group.start_soon(one, number, death)
+    assert not wrong, "\n".join(wrong)
 
 
 FAULTS = ("fails", "hangs", "answers late", "answers half")

@@ -106,7 +106,8 @@ def matrix() -> list[Case]:
 
 def sampled(count: int) -> list[Case]:
     """The same cases in every run; those first that show a point, a fault with a kind, or a step not shown yet."""
-    chosen, rest = [], matrix()
+    chosen: list[Case] = []
+    rest = matrix()
     random.Random(6).shuffle(rest)
     shown: set[Any] = set()
     while rest and len(chosen) < count:
