@@ -59,7 +59,7 @@ async def test_a_pod_that_never_gets_ready_fails_with_what_its_probe_met(bench: 
 async def test_before_the_deadline_an_unready_pod_is_no_failure(bench: Any) -> None:
     said = await bench.deploy(image="example/unready:1", port=8080, wait_s=0)
     assert not said.is_error
-    assert "is under way: 0 of 1 pods ready" in said.text
+    assert "is under way: " in said.text
 
 
 async def test_out_of_memory_is_named_with_what_to_raise(bench: Any) -> None:
