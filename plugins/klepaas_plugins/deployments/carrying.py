@@ -17,7 +17,7 @@ from klepaas.host import Host
 from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome
 from klepaas_plugins.deployments.outcome import Words, nothing_done
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.planned import CANCELLED, Change, Planned
 from klepaas_plugins.deployments.releases import (
     Cause,
     Release,
@@ -296,7 +296,7 @@ class Carrier:
     async def _why_stopped(self, reason: Interrupted) -> Failure:
         """What was wrong when it was stopped."""
         if isinstance(reason, OperationCancelled):
-            return Failure("it was cancelled", facts={"reason": "cancelled"})
+            return Failure(CANCELLED, facts={"reason": "cancelled"})
         workloads = [(kind, name) for kind, name in self.run.notes["workloads"]]
         seen = await gate(
             self.place, workloads, self.settings, self.run.report, limit_s=0, missed_before=self.run.notes["missed"]

@@ -11,8 +11,10 @@ from typing import Any
 from klepaas_plugins.deployments.objects import Object
 from klepaas_plugins.deployments.releases.model import Release
 
-__all__ = ["Change", "Effect", "Planned", "WorkloadName"]
+__all__ = ["CANCELLED", "Change", "Effect", "Planned", "WorkloadName"]
 
+# Why a cancelled change's release counts as failed.
+CANCELLED = "it was cancelled"
 WorkloadName = tuple[str, str]
 
 

@@ -14,6 +14,7 @@ from klepaas.host import Host
 from klepaas.operations import Operation, Operations
 from klepaas_plugins.deployments.objects import one_line
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import CANCELLED
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import together
 
@@ -79,9 +80,11 @@ def _went_back(listed: "Sequence[Release]", drift: "Drift", *, by_itself: bool) 
     newest, runs = listed[0] if listed else None, drift.release if drift.is_current else None
     if newest is None or runs is None or newest.state != "failed" or runs.number >= newest.number:
         return None
-    why = one_line(newest.reason or "it failed", _REASON_CHARS)
-    how = "automatically " if by_itself else ""
-    return f"rolled back {how}to release {runs.number}, because release {newest.number} failed: {why}"
+    why = one_line(newest.reason or "", _REASON_CHARS)
+    back = f"rolled back {'automatically ' if by_itself else ''}to release {runs.number}, because"
+    if why == CANCELLED:
+        return f"{back} release {newest.number} was cancelled"
+    return f"{back} release {newest.number} failed{f': {why}' if why else ''}"
 
 
 async def _change(host: Host, place: Place) -> Standing:

@@ -52,6 +52,8 @@ async def test_what_is_cancelled_half_way_says_what_was_changed_and_what_was_not
     assert bench.container()["image"] == "example/app:1"
     there = await bench.call("get_operation", operation_id=said.facts["operation"])
     assert f"Not done: {SERVICE}" in there.text
+    status = await bench.call("get_deployment_status", app_name="web")
+    assert "rolled back automatically to release 1, because release 2 was cancelled" in status.text
 
 
 @pytest.mark.parametrize("status", [403, 409, 422])
