@@ -187,7 +187,7 @@ def test_text_without_control_characters_is_not_quoted_when_it_is_refused(check:
         (names.CONTEXT, "arn:aws:eks:ap-northeast-2:123456789012:cluster/prod"),
         (names.CONTEXT, "user@cluster.example"),
         *((names.IMAGE, value) for value in ("nginx", "nginx:1.27", "registry.example:5000/team/web:1.2", "a/b")),
-        (names.IMAGE, "ghcr.io/org/app_x/web-y@sha256:" + "0" * 64),
+        (names.IMAGE, "registry.example/org/app_x/web-y@sha256:" + "0" * 64),
         (names.IMAGE, "registry.example/web:1.0@sha256:" + "a" * 64),
         *((names.LABEL_SELECTOR, value) for value in ("", "app=web,tier!=cache", "env in (prod, dev)", "!canary")),
         (names.LABEL_SELECTOR, "app.kubernetes.io/name=web"),
