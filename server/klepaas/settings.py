@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -256,7 +257,8 @@ def _place(field: str, title: str | None) -> str:
         field: The field's name, or the variable where the class names one of its own.
         title: The class's name. None: any class that has the field.
     """
-    for kind in kinds_of(BaseSettings):
+    # Ours first: FastMCP's own class has our name and some of our fields.
+    for kind in chain(kinds_of(SettingsBase), kinds_of(BaseSettings)):
         if field in kind.model_fields and title in (None, kind.__name__):
             return _place_of(next(setting for setting in settings_of(kind) if setting.field == field))
     return field
