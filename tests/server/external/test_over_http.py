@@ -31,6 +31,15 @@ CANARIES = {
 }
 
 
+async def both_are_up(url: str) -> None:
+    """The server answers before its upstreams do; a client may keep a list, so each look is a new one's."""
+    while True:
+        async with Client(StreamableHttpTransport(url), timeout=20) as raw:
+            if {"near_get_item", "far_get_item"} <= {tool.name for tool in await raw.list_tools()}:
+                return
+        await anyio.sleep(0.1)
+
+
 async def test_two_servers_two_eras_and_no_header_of_a_caller(fake: Fake, tmp_path: Path) -> None:
     far = Fake(tmp_path / "far")
     async with HttpFake(far.folder) as http:
@@ -61,16 +70,8 @@ async def test_two_servers_two_eras_and_no_header_of_a_caller(fake: Fake, tmp_pa
                         assert result.content[0].text == "get_item is done: ok"
                     said[mode] = sorted(tool.name for tool in await raw.list_tools())
 
-            async def both_are_up() -> None:
-                # The server answers before its upstreams do; a client may keep a list, so each look is a new one's.
-                while True:
-                    async with Client(StreamableHttpTransport(server.url), timeout=20) as raw:
-                        if {"near_get_item", "far_get_item"} <= {tool.name for tool in await raw.list_tools()}:
-                            return
-                    await anyio.sleep(0.1)
-
             with anyio.fail_after(30):
-                await both_are_up()
+                await both_are_up(server.url)
             async with anyio.create_task_group() as group:
                 group.start_soon(ask, "legacy")
                 group.start_soon(ask, "auto")

@@ -119,6 +119,10 @@ class Releases:
             exact=snapshot.exact,
             snapshot=snapshot,
         )
+        return await self._added(release, snapshot)
+
+    async def _added(self, release: Release, snapshot: Snapshot) -> Release:
+        """The release as it is stored, or with why it is not."""
         try:
             return await self._store.add(release, snapshot)
         except (Forbidden, TooLarge, BadRequest, Conflict) as exc:
