@@ -54,13 +54,13 @@ def _end(number: int, _frame: object) -> None:
 
 
 async def _serve_stdio(app: "App") -> None:
-    from klepaas.app import serve_stdio
+    from klepaas.protocol.stdio import serve_stdio
 
     failure: PluginError | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(_leave_on_signal, app)
         try:
-            await serve_stdio(app)
+            await serve_stdio(app.server)
         except PluginError as exc:  # kept out of the group, which would wrap it
             failure = exc
         group.cancel_scope.cancel()

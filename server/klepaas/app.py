@@ -34,11 +34,12 @@ from klepaas.notifications import Notifications, NotificationSink
 from klepaas.offers import Offers
 from klepaas.operations import Operations
 from klepaas.plugins import Plugins
+from klepaas.protocol.discovery import list_every_version
 from klepaas.reading import Reading
 from klepaas.settings import Mode, Settings
 from klepaas.upstream_states import upstream_states
 
-__all__ = ["App", "create_app", "loopback_address", "serve_stdio"]
+__all__ = ["App", "create_app", "loopback_address"]
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     externals.offer(server, catalogue)
     _suggest(server, calls, reading)
     _spare_the_list_before_each_call(server)
+    list_every_version(server)
     announcements.serve(server)
     return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, externals)
 
@@ -204,11 +206,6 @@ def _spare_the_list_before_each_call(server: FastMCP[Any]) -> None:
     lowlevel = server._mcp_server
     if getattr(lowlevel, "get_tool_input_schema", None) is None:
         lowlevel.get_tool_input_schema = lambda _name: None
-
-
-async def serve_stdio(app: App) -> None:
-    """Serve one client on standard input and output until it closes them."""
-    await app.server.run_stdio_async(show_banner=False)
 
 
 def loopback_address(text: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
-from .conftest import META, SERVE, Server
+from .conftest import HANDSHAKE, META, SERVE, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,27 @@ async def test_a_raw_client_without_handshake_lists_the_tools(serve: Serve) -> N
         assert "k8s_get" in [tool["name"] for tool in tools]
         await server.close_stdin()
         assert await server.ended(within_s=2) == 0
+
+
+@pytest.mark.parametrize("order", ["probe first", "handshake first"])
+async def test_a_client_that_did_not_wait_for_a_slow_start_gets_its_probe_and_its_handshake(
+    serve: Serve, order: str
+) -> None:
+    async with serve() as server:
+        frames: list[dict[str, Any]] = [
+            {"id": 1, "method": "server/discover", "params": {"_meta": META}},
+            {"id": 2, "method": "initialize", "params": HANDSHAKE},
+        ]
+        for frame in frames if order == "probe first" else frames[::-1]:
+            await server.send(**frame)
+        await server.send(method="notifications/initialized")
+        await server.send(id=3, method="tools/list")
+        answers = {message["id"]: message for message in [await server.receive() for _ in range(3)]}
+        assert "2025-11-25" in answers[1]["result"]["supportedVersions"]
+        assert answers[2]["result"]["protocolVersion"] == "2025-11-25"
+        assert "k8s_get" in [tool["name"] for tool in answers[3]["result"]["tools"]]
+        await server.close_stdin()
+        assert await server.ended(within_s=10) == 0
 
 
 async def test_fastmcps_client_lists_the_tools_and_is_refused_a_change(

@@ -1,0 +1,31 @@
+"""Serves one client on standard input and output."""
+
+from typing import Any
+
+from fastmcp import FastMCP
+from mcp.server.stdio import stdio_server
+
+from klepaas.protocol.versions import serve_each_version
+
+__all__ = ["serve_stdio"]
+
+
+async def serve_stdio(server: FastMCP[Any]) -> None:
+    """Serve one client until it closes standard input.
+
+    As `FastMCP.run_stdio_async`, but a client may use several protocol versions on one connection.
+
+    Args:
+        server: What answers.
+
+    Raises:
+        PluginError: A plugin failed to start and plugins are strict.
+    """
+    from fastmcp.server.context import reset_transport, set_transport
+
+    token = set_transport("stdio")
+    try:
+        async with server._lifespan_manager(), stdio_server() as (incoming, outgoing):
+            await serve_each_version(server, incoming, outgoing)
+    finally:
+        reset_transport(token)
