@@ -55,11 +55,21 @@ def shown(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any, places: Places, name: str) -> Any:
     if isinstance(value, str):
+        if places.text is not None and places.text.is_assignment:
+            return _assignment(value)
         hidden = is_secret_name(name) or (places.text is not None and not places.text.quotable)
         return MARK if value and hidden else one_line(value, _TEXT_MAX_CHARS)
     if isinstance(value, dict):
-        inner = places.value or Places()
-        return {one_line(str(key), 253): _shown(item, inner, str(key)) for key, item in value.items()}
+        fields, other = places.fields or {}, places.value or Places()
+        return {
+            one_line(str(key), 253): _shown(item, fields.get(key) or other, str(key)) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_shown(item, places.item or Places(), name) for item in value]
     return value
+
+
+def _assignment(text: str) -> str:
+    """NAME=value with the value hidden, as a map's values are."""
+    name, sign, value = text.partition("=")
+    return one_line(name, 253) + sign + (MARK if value else "")

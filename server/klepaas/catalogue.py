@@ -5,7 +5,7 @@ It decides nothing about a call (`klepaas.gate` does); it makes sure that each n
 
 import functools
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from mcp_types import ToolAnnotations
 from klepaas.docstrings import read_docstring
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
+from klepaas.normalization import normalize
 from klepaas.output import Answer
 from klepaas.plugins import Plugin, Plugins, PluginState
 from klepaas.tools import Effect, Tool
@@ -50,6 +51,22 @@ class Entry:
         if function is None:
             return None
         return _LeanTool.from_function(_answering(function), name=self.tool.name, output_schema=None)
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON schema of all its parameters."""
+        return self.mcp.parameters
+
+    def normalize(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call in one form; see `klepaas.normalization`.
+
+        Args:
+            arguments: What the caller sent.
+
+        Raises:
+            BadRequest: A map stands for a list of NAME=value, and something in it is neither.
+        """
+        return normalize(self.schema, self.tool.parameters, arguments)
 
     @property
     def active(self) -> bool:
@@ -203,9 +220,30 @@ def _resolved(run: Callable[..., Any], function: Callable[..., Any]) -> Callable
 def _shortened(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema in fewer bytes: "this or null, by default null" is said by leaving the parameter out.
 
-    Only of whole parameters: deeper down a null may mean something, such as "remove this variable".
+    Only of whole parameters: deeper down a null may mean something. What is defined once and referred to, as objects
+    with named fields are, stands in its place: not every client resolves references.
     """
-    return {**schema, "properties": {name: _optional(item) for name, item in schema.get("properties", {}).items()}}
+    definitions = schema.get("$defs", {})
+    properties = {name: _optional(_inlined(item, definitions)) for name, item in schema.get("properties", {}).items()}
+    return {**{key: value for key, value in schema.items() if key != "$defs"}, "properties": properties}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema with what it refers to in its place."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    referred = definitions.get(str(schema.get("$ref", "")).removeprefix("#/$defs/"))
+    if referred is None:
+        return {key: _inlined(value, definitions) for key, value in schema.items()}
+    beside = {key: value for key, value in schema.items() if key != "$ref"}
+    return _closed({**_inlined(referred, definitions), **beside})
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """An object with named fields takes no others: a caller's spelling mistake is an error, not a loss."""
+    return {**schema, "additionalProperties": False} if "properties" in schema else schema
 
 
 def _optional(parameter: dict[str, Any]) -> dict[str, Any]:

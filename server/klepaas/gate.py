@@ -223,9 +223,10 @@ class Gate(Middleware):
         return entry
 
     def _check(self, entry: Entry, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-        """The tool's own arguments, each text checked, and the id of the plan that is confirmed, where one is."""
+        """The tool's own arguments in one form, each text checked, and the id of the plan that is confirmed, if any."""
         try:
             own, plan_id = self._plans.taken_off(entry.tool, arguments)
+            own = entry.normalize(own)
             entry.tool.verify(own)
         except BadRequest:
             self._refused("bad_arguments")

@@ -23,6 +23,7 @@ __all__ = [
     "CONTAINER",
     "CONTEXT",
     "COUNTED_TEXT",
+    "ENVIRONMENT_ASSIGNMENT",
     "ENVIRONMENT_VARIABLE",
     "FIELD_SELECTOR",
     "HTTP_PATH",
@@ -49,6 +50,7 @@ _IMAGE = re.compile(
     r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[a-f0-9]{64})?"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_NAME_MAX_CHARS = 253
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 _HTTP_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 # Control characters of both sets, and halves of characters, which no UTF-8 document can hold.
@@ -67,6 +69,8 @@ class Check:
         rule: The rule in words, for the message.
         max_chars: Longest accepted text, in characters.
         quotable: Whether an error may quote the value. Free text may be a secret.
+        is_assignment: Whether the text is NAME=value. A list of such also takes a map, and a record of one hides the
+            value alone.
     """
 
     noun: str
@@ -74,6 +78,7 @@ class Check:
     rule: str
     max_chars: int = 253
     quotable: bool = True
+    is_assignment: bool = False
 
     def check(self, value: str, parameter: str) -> None:
         """Refuse a value that breaks the rule.
@@ -109,6 +114,11 @@ def _is_text(value: str) -> bool:
     return _CONTROL.search(value) is None
 
 
+def _is_assignment(value: str) -> bool:
+    name, _, text = value.partition("=")
+    return len(name) <= _NAME_MAX_CHARS and _VARIABLE.fullmatch(name) is not None and _is_text(text)
+
+
 OBJECT = Check("object name", _is_object_name, "letters, digits, '-', '.' or ':' with a letter or digit at both ends")
 WORKLOAD = Check(
     "application name", _matches(_LABEL), "lower-case letters, digits and '-', at most 63 characters", max_chars=63
@@ -129,3 +139,11 @@ HTTP_PATH = Check("HTTP path", _matches(_HTTP_PATH), "a path such as /healthz", 
 TEXT = Check("text", _is_text, "text without control characters", max_chars=4000, quotable=False)
 ANNOTATION_VALUE = TEXT
 COUNTED_TEXT = Check("value", _is_text, "text without control characters", max_chars=32768, quotable=False)
+ENVIRONMENT_ASSIGNMENT = Check(
+    "environment variable",
+    _is_assignment,
+    "NAME=value, or NAME alone to remove it; a name is letters, digits, '_', '.' or '-', not beginning with a digit",
+    max_chars=COUNTED_TEXT.max_chars + _NAME_MAX_CHARS + 1,
+    quotable=False,
+    is_assignment=True,
+)

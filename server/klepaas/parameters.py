@@ -1,9 +1,10 @@
 """Which types a tool's parameter may have, and where text may stand in each.
 
-The types are an allow-list: text with a check, numbers, truth values, choices (`Literal`, `Enum`), and lists and
-mappings of these. Whatever else could turn a caller's text into something (`Path`, `bytes`, `Any`, models, validators
-that rewrite, aliases) would go round the checks, and is refused at the declaration. Values of a wrong type are not
-found here: the tool's schema refuses them.
+The types are an allow-list: text with a check, numbers, truth values, choices (`Literal`, `Enum`), lists and mappings
+of these, and objects with named fields (`typing_extensions.TypedDict`). Clients that hold their model to a schema lose
+what is in a mapping, since no schema names its keys: prefer an object, or a list of NAME=value. Whatever else could
+turn a caller's text into something (`Path`, `bytes`, `Any`, models, validators that rewrite, aliases) would go round
+the checks, and is refused at the declaration. Values of a wrong type are not found here: the schema refuses them.
 """
 
 import enum
@@ -35,12 +36,14 @@ class Places:
         item: For the items where it is a list. None: it is none.
         key: For the keys where it is a mapping. None: they can only spell numbers or choices.
         value: For the values where it is a mapping. None: it is none.
+        fields: For each named field where it is an object. None: it is none.
     """
 
     text: Check | None = None
     item: "Places | None" = None
     key: Check | None = None
     value: "Places | None" = None
+    fields: "Mapping[str, Places] | None" = None
 
     def verify(self, value: Any, parameter: str) -> None:
         """Check every text in a value.
@@ -58,12 +61,23 @@ class Places:
         elif isinstance(value, list):
             for item in value:
                 (self.item or Places()).verify(item, parameter)
+        elif isinstance(value, dict) and self.fields is not None:
+            self._verify_fields(value, self.fields, parameter)
         elif isinstance(value, dict):
             for key, item in value.items():
                 Places(self.key).verify(key, f"a key of {parameter}")
                 (self.value or Places()).verify(item, parameter)
         elif not isinstance(value, _WITHOUT_TEXT):
             raise BadRequest(f"{parameter} is a {type(value).__name__}, which is not JSON")
+
+    @staticmethod
+    def _verify_fields(value: Mapping[str, Any], fields: "Mapping[str, Places]", parameter: str) -> None:
+        for name, item in value.items():
+            if name not in fields:
+                raise BadRequest(
+                    f"{parameter} has no field {name[:40]!a}", next_step=f"Its fields are {', '.join(fields)}"
+                )
+            fields[name].verify(item, f"{parameter}.{name}")
 
 
 def places_of(function: Callable[..., Any]) -> dict[str, Places]:
@@ -100,6 +114,8 @@ def _places(annotation: Any, check: Check | None, where: str) -> Places:
         return Places(item=_places(arguments[0], check, where))
     if origin in (dict, Mapping) and arguments:
         return Places(key=_places(arguments[0], check, where).text, value=_places(arguments[1], check, where))
+    if _is_typed_dict(annotation):
+        return Places(fields=_fields(annotation, where))
     if annotation is str and check is not None:
         return Places(text=check)
     if annotation in _WITHOUT_TEXT or origin is typing.Literal or _is_enum(annotation):
@@ -110,6 +126,17 @@ def _places(annotation: Any, check: Check | None, where: str) -> Places:
             "Annotated[str, names.OBJECT]"
         )
     raise DeclarationError(f"{where} is a {annotation!r}; use text with a check, a number, bool, Literal, list or dict")
+
+
+def _fields(annotation: type, where: str) -> dict[str, Places]:
+    """The places of an object's named fields; none of them is text without a check."""
+    hints = typing.get_type_hints(annotation, include_extras=True)
+    return {name: _places(hint, None, f"field {name!r} of {where}") for name, hint in hints.items()}
+
+
+def _is_typed_dict(annotation: Any) -> bool:
+    # Of typing or typing_extensions: each knows only its own.
+    return isinstance(annotation, type) and issubclass(annotation, dict) and hasattr(annotation, "__required_keys__")
 
 
 def _only_check(metadata: Iterable[Any], where: str) -> Check | None:
@@ -133,7 +160,7 @@ def _merged(options: Iterable[Places], where: str) -> Places:
     """The places of a union: each place has at most one check, or it would not be clear which one counts."""
     merged: dict[str, Any] = {}
     for option in options:
-        for slot in ("text", "item", "key", "value"):
+        for slot in ("text", "item", "key", "value", "fields"):
             places = getattr(option, slot)
             if places is not None and merged.setdefault(slot, places) != places:
                 raise DeclarationError(f"{where} has two checks in one place")

@@ -55,6 +55,8 @@ class Plans:
         if PLAN_ID not in own or not self._counts(tool):
             return own, None
         plan_id = own.pop(PLAN_ID)
+        if plan_id == "":  # so strict clients send what is not given
+            plan_id = None
         if plan_id is not None and not isinstance(plan_id, str):
             raise BadRequest(f"{PLAN_ID} is not a text")
         return own, plan_id

@@ -18,7 +18,7 @@ SAMPLES: dict[str, Any] = {
     "label_selector": "app.kubernetes.io/name=web",
     "field_selector": "metadata.name=web",
     "health_path": "/healthz",
-    "env_vars": {"LOG_LEVEL": "debug"},
+    "env_vars": ["LOG_LEVEL=debug"],
     "resources": {"cpu": "100m"},
     "cursor": "eyJ2IjoxfQ",
     "uid": "0b0d8b4c-7f5e-4f6e-8d55-5d0d3a0f7a11",

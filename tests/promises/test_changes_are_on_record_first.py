@@ -75,18 +75,34 @@ async def test_what_a_person_declines_never_reaches_the_cluster(platform: Platfo
     assert {row["event"] for row in _recorded(platform)[recorded:]} == {"refused"}
 
 
+def _variables_with_secrets(canaries: Canaries) -> Iterator[Any]:
+    """The variables of an application in every form that is read, and in forms that are refused."""
+    for form in ("list", "map", "text of a list", "text of a map"):
+        secret = canaries.new
+        variables = {"DB_PASSWORD": secret(), "GREETING": secret(), "URL": f"mysql://root:{secret()}@db/x"}
+        assignments = [f"{name}={value}" for name, value in variables.items()]
+        value: Any = assignments if form.endswith("list") else variables
+        yield json.dumps(value) if form.startswith("text") else value
+    yield [f"NOT A NAME={canaries.new()}"]
+    yield [f"PASSWORD: {canaries.new()}"]
+    yield [f"TWICE={canaries.new()}", f"TWICE={canaries.new()}"]
+    yield [{"name": "DB_PASSWORD", "value": canaries.new()}]
+    yield {"DB_PASSWORD": {"value": canaries.new()}}
+    yield {"DB_PASSWORD": [canaries.new()]}
+    yield f"DB_PASSWORD={canaries.new()}"
+    yield f'["DB_PASSWORD={canaries.new()}"'
+
+
 def _calls_with_secrets(canaries: Canaries) -> Iterator[tuple[str, dict[str, Any]]]:
     secret = canaries.new
-    yield (
-        "deploy_application",
-        {
-            "app_name": "leaky",
-            "image": "registry.example/leaky:3.0",
-            "take_ownership": True,
-            "env_vars": {"DB_PASSWORD": secret(), "GREETING": secret(), "URL": f"mysql://root:{secret()}@db/x"},
-            "wait_s": 5,
-        },
-    )
+    leaky = {
+        "app_name": "leaky",
+        "image": "registry.example/leaky:3.0",
+        "take_ownership": True,
+        "wait_s": 5,
+    }
+    for variables in _variables_with_secrets(canaries):
+        yield "deploy_application", {**leaky, "env_vars": variables}
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -101,6 +117,7 @@ async def test_no_planted_secret_is_recorded_or_shown_to_the_person_who_confirms
     canaries = Canaries()
     plant(platform.sandbox, canaries)
     read: list[str] = []
+    said: list[str] = []
 
     async def confirm(message: str, *_: Any) -> dict[str, bool]:
         read.append(message)
@@ -111,7 +128,8 @@ async def test_no_planted_secret_is_recorded_or_shown_to_the_person_who_confirms
     async with Client(app.server, elicitation_handler=confirm) as client:
         for tool, arguments in _calls_with_secrets(canaries):
             if tool in known:
-                await client.call_tool(tool, arguments, raise_on_error=False)
-    assert len(read) >= 1
+                answer = await client.call_tool(tool, arguments, raise_on_error=False)
+                said.append(str(answer.content))
+    assert len(read) >= 4
     assert any("leaky" in message for message in read)
-    assert list(canaries.found_in("\n".join([*read, platform.audit.read_text()]))) == []
+    assert list(canaries.found_in("\n".join([*read, *said, platform.audit.read_text()]))) == []

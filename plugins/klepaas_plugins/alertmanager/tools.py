@@ -66,14 +66,14 @@ class AlertTools:
     async def list_alerts(
         self,
         what: Literal["alerts", "groups", "silences"] = "alerts",
-        matchers: Examples = [],  # noqa: B006 -- it is only read
+        matchers: Examples | None = None,
         server: Server = None,
     ) -> Answer:
         """Alertmanager's alerts, their groups, or silences."""
         from klepaas_plugins.alertmanager import shown
         from klepaas_plugins.alertmanager.matchers import parse
 
-        asked, wanted = self._server(server), parse(matchers)
+        asked, wanted = self._server(server), parse(matchers or [])
         if what == "groups":
             return shown.groups_answer(asked.name, await asked.groups(wanted))
         if what == "silences":

@@ -7,13 +7,15 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastmcp import Context
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from klepaas import names
 from klepaas.agents import Agents, DeploymentRequest
+from klepaas.errors import BadRequest
 from klepaas.host import Host
 from klepaas.operations import Operations
 from klepaas.output import Answer
@@ -39,11 +41,6 @@ WAIT_MAX_S = 600
 # Beyond the longest wait: looking, and putting the operation on record.
 _TIMEOUT_S = WAIT_MAX_S + 60.0
 
-_RESOURCE = names.Check(
-    "resource",
-    lambda text: text in ("cpu", "memory", "cpu_limit", "memory_limit"),
-    "cpu, memory, cpu_limit or memory_limit",
-)
 _COMMIT = names.Check(
     "commit", lambda text: bool(re.fullmatch(r"[0-9a-fA-F]{7,64}", text)), "7 to 64 hexadecimal digits", max_chars=64
 )
@@ -62,11 +59,20 @@ _URL = names.Check(
 AppName = Annotated[str, names.WORKLOAD]
 Namespace = Annotated[str | None, names.NAMESPACE]
 ContextName = Annotated[str | None, names.CONTEXT]
-Variables = dict[Annotated[str, names.ENVIRONMENT_VARIABLE], Annotated[str | None, names.COUNTED_TEXT]]
-Resources = dict[Annotated[str, _RESOURCE], Annotated[str, names.QUANTITY]]
+Variables = list[Annotated[str, names.ENVIRONMENT_ASSIGNMENT]]
+Quantity = Annotated[str, names.QUANTITY]
 WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for the end; 0: none")]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
 Key = Annotated[str | None, _KEY]
+
+
+class Resources(TypedDict, total=False):
+    """What a container requests, and its limits."""
+
+    cpu: Annotated[Quantity, Field(description="Requested: 250m")]
+    memory: Annotated[Quantity, Field(description="Requested: 128Mi")]
+    cpu_limit: Quantity
+    memory_limit: Quantity
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,36 @@ def _request(
     **_how: Any,
 ) -> DeploymentRequest:
     """What a call of deploy_application wants, without how it wants to be answered."""
-    wanted = (replicas, port, env_vars or {}, resources or {}, health_path, take_ownership)
-    return DeploymentRequest(app_name, image, context, namespace, *wanted, manifests, auto_rollback, url)
+    return DeploymentRequest(
+        app_name=app_name,
+        image=image,
+        context=context,
+        namespace=namespace,
+        replicas=replicas,
+        port=port,
+        env_vars=_variables(env_vars or []),
+        resources=cast("dict[str, str]", resources or {}),
+        health_path=health_path,
+        take_ownership=take_ownership,
+        manifests=manifests,
+        auto_rollback=auto_rollback,
+        url=url,
+    )
+
+
+def _variables(assignments: Iterable[str]) -> dict[str, str | None]:
+    """The variables to set, by name; None removes one.
+
+    Raises:
+        BadRequest: One is named twice.
+    """
+    found: dict[str, str | None] = {}
+    for text in assignments:
+        name, sign, value = text.partition("=")
+        if name in found:
+            raise BadRequest(f"env_vars names {name} twice", next_step="Name each variable once")
+        found[name] = value if sign else None
+    return found
 
 
 def _deploy(desk: Desk) -> Tool:
@@ -162,8 +196,8 @@ def _deploy(desk: Desk) -> Tool:
         namespace: Namespace = None,
         replicas: Annotated[int | None, Field(ge=0, le=1000)] = None,
         port: Annotated[int | None, Field(ge=1, le=65535, description="Port the container listens on")] = None,
-        env_vars: Annotated[Variables | None, Field(description="Merged; null removes one")] = None,
-        resources: Annotated[Resources | None, Field(description="cpu, memory, cpu_limit, memory_limit")] = None,
+        env_vars: Annotated[Variables | None, Field(description="NAME=value, merged; a bare NAME removes it")] = None,
+        resources: Resources | None = None,
         health_path: Annotated[str | None, names.HTTP_PATH, Field(description="HTTP path for readiness")] = None,
         url: Annotated[str | None, _URL, Field(description="Address people use for it")] = None,
         wait_s: WaitS = 120,

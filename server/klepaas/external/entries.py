@@ -16,6 +16,7 @@ from klepaas.external.guarded import Guarded
 from klepaas.external.offers import Offer
 from klepaas.external.schema_tool import SchemaTool
 from klepaas.external.trust import Standing
+from klepaas.normalization import normalize
 from klepaas.plugins import Plugin
 from klepaas.settings import Mode
 from klepaas.tools import Effect, Target
@@ -72,6 +73,19 @@ class OfferEntry(Entry):
     """A server's tool in the catalogue."""
 
     offer: Offer
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON schema of all its parameters; the list may show fewer."""
+        return self.offer.schema
+
+    def normalize(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call in one form; a null that the server's own schema names stays.
+
+        Args:
+            arguments: What the caller sent.
+        """
+        return normalize(self.schema, self.tool.parameters, arguments, keep_null=True)
 
     @property
     def trial(self) -> Any:
@@ -174,11 +188,9 @@ def call_any(mode: Mode, plugin: Plugin) -> CallAnyEntry:
         plugin: Who answers for it.
     """
     effect = Effect.READ if mode is Mode.READ_ONLY else Effect.DESTRUCTIVE
-    schema = {
-        "type": "object",
-        "properties": {"name": {"type": "string"}, "arguments": {"type": "object", "properties": {}}},
-        "required": ["name"],
-    }
+    # As text, since a client that holds its model to a schema would leave an object without named fields empty.
+    properties = {"name": {"type": "string"}, "arguments": {"type": "string", "description": "A JSON object"}}
+    schema = {"type": "object", "properties": properties, "required": ["name"]}
 
     async def nowhere(arguments: dict[str, Any]) -> ToolResult:
         raise NotFound(

@@ -11,6 +11,7 @@ from mcp_types import CallToolRequestParams
 
 from klepaas.external.entries import CALL_TOOL, OfferEntry
 from klepaas.external.externals import Externals
+from klepaas.normalization import read_json
 from klepaas.plans import PLAN_ID
 
 __all__ = ["CalledByName", "Shown"]
@@ -65,7 +66,10 @@ class CalledByName(Middleware):
     async def _meant(self, message: CallToolRequestParams) -> CallToolRequestParams:
         """The call that is meant; the same message where it leads nowhere, which the tool itself then says."""
         given = dict(message.arguments or {})
-        name, arguments, plan_id = given.pop("name", None), given.pop("arguments", {}), given.pop(PLAN_ID, None)
+        name, arguments, plan_id = given.pop("name", None), given.pop("arguments", None), given.pop(PLAN_ID, None)
+        if isinstance(arguments, str):
+            arguments = read_json(arguments) if arguments.strip() else {}
+        arguments = {} if arguments is None else arguments
         if not isinstance(name, str) or not isinstance(arguments, dict) or given:
             return message
         if self._externals.get(name) is None:

@@ -86,6 +86,9 @@ def _texts(places: Places | None) -> Iterator[tuple[Check, Callable[[str], Any]]
         yield places.key, lambda text: {text: value}
     for check, wrap in _texts(places.item):
         yield check, partial(_in_a_list, wrap)
+    for name, field in (places.fields or {}).items():
+        for check, wrap in _texts(field):
+            yield check, partial(_in_a_mapping, name, wrap)
     key = _text(places.key) if places.key else "a"
     for check, wrap in _texts(places.value):
         yield check, partial(_in_a_mapping, key, wrap)

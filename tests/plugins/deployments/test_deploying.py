@@ -85,6 +85,58 @@ async def test_the_same_deployment_again_changes_nothing(bench: Any) -> None:
     assert not [request for request in bench.sandbox.requests if mutating(request)]
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        ["A=1", "EMPTY=", "URL=postgres://db/x?a=b&c=d", "OLD"],
+        {"A": "1", "EMPTY": "", "URL": "postgres://db/x?a=b&c=d", "OLD": None},
+        {"A": 1, "EMPTY": "", "URL": "postgres://db/x?a=b&c=d", "OLD": None},
+        '["A=1", "EMPTY=", "URL=postgres://db/x?a=b&c=d", "OLD"]',
+        '{"A": "1", "EMPTY": "", "URL": "postgres://db/x?a=b&c=d", "OLD": null}',
+    ],
+    ids=["list", "map", "number", "text of a list", "text of a map"],
+)
+async def test_variables_are_a_list_of_assignments_or_a_map_and_the_text_of_either_is_read(
+    bench: Any, variables: Any
+) -> None:
+    await bench.deploy(env_vars=["OLD=1", "KEPT=2"])
+    said = await bench.deploy(env_vars=variables)
+    assert not said.is_error, said.text
+    assert bench.env() == {"KEPT": "2", "A": "1", "EMPTY": "", "URL": "postgres://db/x?a=b&c=d"}
+
+
+async def test_a_variable_that_is_named_twice_is_refused(bench: Any) -> None:
+    said = await bench.deploy(env_vars=["A=1", "B=2", "A=3"])
+    assert said.is_error
+    assert "env_vars names A twice" in said.text
+    assert bench.sandbox.get("Deployment", "web") is None
+
+
+@pytest.mark.parametrize("variables", [["A B=1"], ["=1"], [""], {"A=B": "1"}, {"A": ["1"]}], ids=str)
+async def test_what_is_no_variable_is_refused_with_the_form_that_is_meant(bench: Any, variables: Any) -> None:
+    said = await bench.deploy(env_vars=variables)
+    assert said.is_error
+    assert "env_vars" in said.text
+    assert "NAME=value" in said.text or "is not a valid environment variable name" in said.text
+
+
+@pytest.mark.parametrize("absent", [None, ""], ids=["null", "empty"])
+async def test_a_field_of_the_resources_that_a_strict_client_must_send_and_has_no_value_for_is_not_given(
+    bench: Any, absent: str | None
+) -> None:
+    wanted = {"cpu": "100m", "memory": absent, "cpu_limit": absent, "memory_limit": "64Mi"}
+    said = await bench.deploy(resources=wanted)
+    assert not said.is_error, said.text
+    assert bench.container()["resources"] == {"requests": {"cpu": "100m"}, "limits": {"memory": "64Mi"}}
+
+
+async def test_a_resource_that_is_none_of_the_four_is_refused_with_those_there_are(bench: Any) -> None:
+    said = await bench.deploy(resources={"gpu": "1"})
+    assert said.is_error
+    assert "resources has no field 'gpu'" in said.text
+    assert "cpu, memory, cpu_limit, memory_limit" in said.text
+
+
 async def test_a_variable_is_removed_by_null(bench: Any) -> None:
     await bench.deploy(env_vars={"A": "1", "B": "2"})
     assert not (await bench.deploy(env_vars={"A": None})).is_error

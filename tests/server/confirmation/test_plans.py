@@ -92,10 +92,25 @@ async def test_a_plan_belongs_to_its_tool_and_arguments(meet: Meet, world: Modul
             plan_id = await _plan(client, name="web")
             result = await _call(client, tool, **other, plan_id=plan_id)
             assert result.structured_content["error"]["code"] == "forbidden", (tool, other)
-        for wrong in ("", "x", "\x00", plan_id[:-1], plan_id + "x"):
+        for wrong in ("x", "\x00", plan_id[:-1], plan_id + "x"):
             assert (await _call(client, "delete", name="web", plan_id=wrong)).is_error
         assert (await _call(client, "delete", name="web", plan_id=["a"])).is_error
     assert world.done == []
+
+
+@pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
+async def test_a_plan_id_that_a_strict_client_sends_for_not_given_is_none(
+    meet: Meet, world: ModuleType, nothing: str | None
+) -> None:
+    async with meet(None, ALLOWED) as client:
+        first = await _call(client, "delete", name="web", plan_id=nothing)
+        assert "Nothing was changed yet" in first.content[0].text
+        assert world.done == []
+        plan_id = await _plan(client, name="web")
+        # The same wish in another form is what was shown.
+        second = await _call(client, "delete", name="web", context=nothing, plan_id=plan_id)
+    assert not second.is_error, second.content[0].text
+    assert world.done == ["deleted web"]
 
 
 async def test_a_plan_that_would_do_something_else_now_is_shown_anew(meet: Meet, world: ModuleType) -> None:

@@ -153,6 +153,9 @@ def _texts(places: Places | None) -> Iterator[tuple[str, Any]]:
         yield "key", lambda text: {text: None}
     for path, wrap in _texts(places.item):
         yield f"item.{path}", lambda text, wrap=wrap: [wrap(text)]
+    for name, field in (places.fields or {}).items():
+        for path, wrap in _texts(field):
+            yield f"field.{path}", lambda text, name=name, wrap=wrap: {name: wrap(text)}
     for path, wrap in _texts(places.value):
         yield f"value.{path}", lambda text, wrap=wrap: {"a": wrap(text)}
 
@@ -168,6 +171,12 @@ def _compare(schema: dict[str, Any], places: Places, where: str) -> None:
         elif kind == "array":
             assert places.item is not None, where
             _compare(option["items"], places.item, where)
+        elif kind == "object" and "properties" in option:
+            assert option["additionalProperties"] is False, where
+            assert places.fields is not None, where
+            assert list(places.fields) == list(option["properties"]), where
+            for name, field in places.fields.items():
+                _compare(option["properties"][name], field, f"{name} of {where}")
         elif kind == "object":
             assert places.value is not None, where
             assert isinstance(option["additionalProperties"], dict), where
