@@ -88,8 +88,8 @@ async def operations(host: Host, context: str | None, namespace: str | None) -> 
     running = [one for one in found if not one.ended]
     bad = [one for one in found if one.state in _ENDED_BADLY and now - (one.ended_at or 0.0) < _LATELY_S]
     sections = [
-        Section("Under way", [_running(one) for one in running[:_MOST]], "list_operations", len(running)),
-        Section("Ended badly in the last day", [_ended(one) for one in bad[:_MOST]], "list_operations", len(bad)),
+        Section("Under way", [_running(one) for one in running[:_MOST]], "get_operation", len(running)),
+        Section("Ended badly in the last day", [_ended(one) for one in bad[:_MOST]], "get_operation", len(bad)),
     ]
     counts = {"operations_running": len(running), "operations_failed": len(bad)}
     return sections, {name: count for name, count in counts.items() if count}

@@ -9,6 +9,7 @@ from fastmcp import Context
 from pydantic import Field
 
 from klepaas import names
+from klepaas.errors import BadRequest
 from klepaas.host import Host
 from klepaas.operations import Operations, State
 from klepaas.output import Answer
@@ -26,36 +27,38 @@ _MOST = 20
 _ID = re.compile(r"op-[0-9a-z]{12}")
 OperationId = Annotated[
     str,
-    names.Check("operation", lambda text: _ID.fullmatch(text) is not None, "an ID that list_operations shows", 15),
+    names.Check("operation", lambda text: _ID.fullmatch(text) is not None, "an ID that get_operation shows", 15),
 ]
 StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
 WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for its end")]
+_WITH_AN_ID = "operation_id and state exclude each other: a state filters the list, an operation_id asks for one"
 
 
 def operation_tools(host: Host) -> Iterable[Tool]:
     """The tools, for one host."""
     operations = Operations.of(host)
 
-    async def list_operations(state: StateName | None = None) -> Answer:
-        """Your operations (deployments, rollbacks, ...), those under way first."""
+    async def get_operation(
+        ctx: Context, operation_id: OperationId | None = None, wait_s: WaitS = 0, state: StateName | None = None
+    ) -> Answer:
+        """How far an operation (deployment, rollback, ...) is, or how it ended; without operation_id, list yours."""
+        if operation_id is not None:
+            if state is not None:
+                raise BadRequest(_WITH_AN_ID, next_step="Leave out state")
+            return await _await_operation(operations, operation_id, wait_s, ctx)
         from klepaas_plugins.operations.telling import listed
 
         wanted = State(state) if state else None
         return listed(await operations.find(current_principal(), state=wanted, limit=_MOST))
 
-    async def get_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 0) -> Answer:
-        """How far an operation is, or how it ended; with wait_s, wait for that."""
-        return await _awaited(operations, operation_id, wait_s, ctx)
-
     async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 30) -> Answer:
         """Stop an operation after the step under way; it puts back what it can, and the answer says what stays."""
         await operations.cancel(operation_id, current_principal())
-        return await _awaited(operations, operation_id, wait_s, ctx)
+        return await _await_operation(operations, operation_id, wait_s, ctx)
 
-    yield Tool(list_operations, Effect.READ, "List operations", TOOLSET, idempotent=True, words=("진행 상황",))
     yield Tool(
-        get_operation, Effect.READ, "Look at an operation", TOOLSET,
-        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0,
+        get_operation, Effect.READ, "Look at operations", TOOLSET,
+        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, words=("진행 상황",),
     )  # fmt: skip
     yield Tool(
         cancel_operation, Effect.WRITE, "Cancel an operation", TOOLSET,
@@ -67,7 +70,7 @@ async def _targets(arguments: Mapping[str, Any]) -> Sequence[Target]:
     return (Target(kind="operation", name=arguments["operation_id"]),)
 
 
-async def _awaited(operations: Operations, operation_id: str, wait_s: int, ctx: Context) -> Answer:
+async def _await_operation(operations: Operations, operation_id: str, wait_s: int, ctx: Context) -> Answer:
     from klepaas_plugins.operations.telling import told
 
     found = await operations.get(operation_id, current_principal())

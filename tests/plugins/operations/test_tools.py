@@ -61,7 +61,7 @@ async def test_an_operation_is_looked_at_and_waited_for(app: App, era: Era) -> N
         operation_id = await shelving(app, 0.3)
         under_way = await session.call("get_operation", operation_id=operation_id)
         ended = await session.call("get_operation", operation_id=operation_id, wait_s=20)
-        listed = await session.call("list_operations")
+        listed = await session.call("get_operation")
     assert re.fullmatch(
         r"Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: (done|under way))?", under_way.text
     ), under_way.text
@@ -84,14 +84,14 @@ async def test_the_operation_of_somebody_else_is_not_found(app: App, tool: str) 
     async with client(app) as session:
         operation_id = await shelving(app, 30, Principal("bert", "http"))
         answer = await session.call(tool, operation_id=operation_id)
-        assert (await session.call("list_operations")).text == "No operations."
+        assert (await session.call("get_operation")).text == "No operations."
     assert answer.code == "not_found"
     assert f"There is no operation '{operation_id}'" in answer.text
 
 
 async def test_where_nothing_was_ever_done_there_is_nothing(app: App) -> None:
     async with client(app) as session:
-        assert (await session.call("list_operations")).text == "No operations."
+        assert (await session.call("get_operation")).text == "No operations."
         answer = await session.call("get_operation", operation_id="op-0123456789ab")
     assert answer.code == "not_found"
 
@@ -102,13 +102,22 @@ async def test_a_name_that_is_no_operation_is_refused(app: App) -> None:
     assert answer.code == "bad_request"
 
 
+async def test_one_tool_reads_operations_and_one_cancels_them(app: App) -> None:
+    async with client(app) as session:
+        named = [tool.name for tool in await session.tools() if "operation" in tool.name]
+    assert sorted(named) == ["cancel_operation", "get_operation"]
+
+
 async def test_operations_are_filtered_by_state(app: App) -> None:
     async with client(app) as session:
         running = await shelving(app, 30)
         done = await shelving(app, 0)
         await session.call("get_operation", operation_id=done, wait_s=20)
-        listed = await session.call("list_operations", state="running")
-    assert listed.facts == {"operations": [{"id": running, "state": "running"}]}
+        listed = await session.call("get_operation", state="running")
+        both = await session.call("get_operation", state="running", operation_id=running)
+    assert [line.split("\t")[:2] for line in listed.text.splitlines()[1:]] == [[running, "running"]]
+    assert both.is_error
+    assert "Leave out state" in both.text
 
 
 def test_every_state_can_be_asked_for() -> None:
