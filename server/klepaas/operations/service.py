@@ -372,6 +372,7 @@ def _import() -> None:
 def _found(operation: "Operation | None", operation_id: str) -> "Operation":
     if operation is None:
         raise NotFound(
-            f"There is no operation {operation_id[:40]!a}", next_step="get_operation without an operation_id lists those there are"
+            f"There is no operation {operation_id[:40]!a}",
+            next_step="get_operation without an operation_id lists those there are",
         )
     return operation
