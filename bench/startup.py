@@ -3,7 +3,8 @@
     python bench/startup.py [ROUNDS]
 
 Each round starts a process, speaks raw JSON-RPC over stdio, and measures until `tools/list` is answered. The cluster
-that klepaas is configured with is a black hole: the start must not wait for it.
+that klepaas is configured with is a black hole: the start must not wait for it. A first round that is not counted
+writes the bytecode, which an installed package has.
 """
 
 import json
@@ -34,9 +35,11 @@ def main(rounds: int) -> None:
         commands = {"empty FastMCP": ["-c", EMPTY], "klepaas": ["-m", "klepaas", "serve"]}
         times: dict[str, list[float]] = {name: [] for name in commands}
         listed: dict[str, int] = {}
-        for _ in range(rounds):
+        for counted in [False, *[True] * rounds]:
             for name, command in commands.items():
                 duration_ms, size_bytes = start_to_tools(command, kubeconfig)
+                if not counted:
+                    continue
                 times[name].append(duration_ms)
                 listed[name] = size_bytes
     for name, values in times.items():
@@ -46,7 +49,7 @@ def main(rounds: int) -> None:
         )
         print(f"   tools/list {listed[name]} bytes")
     medians = {name: statistics.median(values) for name, values in times.items()}
-    print(f"difference of the medians: {medians['klepaas'] - medians['empty FastMCP']:+.0f} ms (goal: at most +100)")
+    print(f"difference of the medians: {medians['klepaas'] - medians['empty FastMCP']:+.0f} ms (goal: at most +60)")
     print(f"difference of the minima:  {min(times['klepaas']) - min(times['empty FastMCP']):+.0f} ms")
 
 
@@ -81,6 +84,7 @@ def pointing_at(port: int) -> dict[str, Any]:
 def start_to_tools(command: list[str], kubeconfig: Path) -> tuple[float, int]:
     """Milliseconds from the start of the process to the answer of `tools/list`, and that answer's size in bytes."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, *command],
