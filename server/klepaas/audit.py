@@ -71,6 +71,7 @@ class AuditRecord:
         confirmed: How the change was let through: "auto", "person" or "without_human". None: it was not.
         outcome: "ok", "error", "cancelled", or why it was refused, in one word. None: not known yet.
         code: The error's code. None: there was none.
+        note: What the outcome's word does not say, one sentence. None: nothing.
     """
 
     event: AuditEvent
@@ -80,6 +81,7 @@ class AuditRecord:
     confirmed: str | None = None
     outcome: str | None = None
     code: str | None = None
+    note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON data; what is not known is left out."""
@@ -99,6 +101,7 @@ class AuditRecord:
             "confirmed": self.confirmed,
             "outcome": self.outcome,
             "code": self.code,
+            "note": self.note,
         }
         return _known(fields)
 
@@ -163,14 +166,15 @@ class Audit:
         """
         await self._note(replace(_record(AuditEvent.OUTCOME, change), outcome=outcome, code=code))
 
-    async def refused(self, change: Change, reason: str) -> None:
+    async def refused(self, change: Change, reason: str, note: str | None = None) -> None:
         """Note that a change was asked for and not made.
 
         Args:
             change: The change.
             reason: Why, in one word.
+            note: What the word does not say, one sentence. None: nothing.
         """
-        await self._note(replace(_record(AuditEvent.REFUSED, change), outcome=reason))
+        await self._note(replace(_record(AuditEvent.REFUSED, change), outcome=reason, note=note))
 
     async def _note(self, record: AuditRecord) -> None:
         with anyio.CancelScope(shield=True):

@@ -66,6 +66,9 @@ class Change:
         first: Its first record.
         outcome: How it ended: "ok", "error", "cancelled", why it was refused, or "unfinished".
         code: The error's code. None: there was none, or it is not known.
+        ended: When. None: it has not, or it is not known.
+        confirmed: How it was let through. None: it was not.
+        note: What the outcome's word does not say. None: nothing.
     """
 
     first: dict[str, Any]
@@ -73,12 +76,14 @@ class Change:
     code: str | None = None
     ended: str | None = None
     confirmed: str | None = None
+    note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The change as JSON data."""
         kept = ("time", "change", "correlation_id", "principal", "tool", "effect", "targets", "arguments")
         fields = {name: self.first[name] for name in kept if name in self.first}
-        ending = {"confirmed": self.confirmed, "outcome": self.outcome, "code": self.code, "ended": self.ended}
+        words = {"confirmed": self.confirmed, "outcome": self.outcome, "note": self.note}
+        ending = {**words, "code": self.code, "ended": self.ended}
         return fields | {name: value for name, value in ending.items() if value is not None}
 
 
@@ -200,7 +205,7 @@ def changes_of(lines: Iterable[Line]) -> list[Change]:
             if record["event"] != AuditEvent.INTENT:
                 refused = record["event"] == AuditEvent.REFUSED
                 change.outcome = f"refused: {record.get('outcome')}" if refused else str(record.get("outcome"))
-                change.code, change.ended = record.get("code"), record["time"]
+                change.code, change.ended, change.note = record.get("code"), record["time"], record.get("note")
     return list(changes.values())
 
 

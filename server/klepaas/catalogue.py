@@ -170,7 +170,7 @@ def _to_mcp(tool: Tool) -> McpTool:
         description=said.description,
         annotations=ToolAnnotations(
             read_only_hint=tool.effect is Effect.READ,
-            destructive_hint=tool.effect is not Effect.READ and tool.effect is not Effect.WRITE,
+            destructive_hint=tool.at_worst is Effect.DESTRUCTIVE,
             idempotent_hint=tool.idempotent or tool.effect is Effect.READ,
             open_world_hint=tool.open_world,
         ),

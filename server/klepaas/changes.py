@@ -92,7 +92,7 @@ class Changes:
         try:
             how = await self._let_through(call, change, targets)
         except NotConfirmed as exc:
-            await self._audit.refused(change, exc.reason)
+            await self._audit.refused(change, exc.reason, exc.note)
             raise
         return how if isinstance(how, ToolResult) else await self._make(call, change, how)
 

@@ -21,6 +21,7 @@ from fastmcp.tools.base import InputRequiredToolResult
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from klepaas.asking_clients import where_to_confirm
 from klepaas.errors import Conflict
 from klepaas.handles import Handles, Shown
 from klepaas.limits import slot_set_aside
@@ -162,8 +163,7 @@ class Confirmations:
                 "cannot_ask",
                 f"{request.title} needs a person's confirmation, and this client cannot ask for one; "
                 "nothing was changed",
-                "Use a client that can ask a person (MCP elicitation), or have the person who runs klepaas set the "
-                "policy to auto for this target",
+                where_to_confirm(request.change.principal.client, request.change.tool),
                 f"What would change:\n{indented(preview.text)}",
             )
         if request.plan_id is None:

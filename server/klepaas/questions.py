@@ -12,6 +12,7 @@ import mcp_types as mt
 from fastmcp import Context
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from klepaas.asking_clients import after_a_no
 from klepaas.audit import Change
 from klepaas.errors import Forbidden
 from klepaas.output.budget import fit
@@ -26,9 +27,11 @@ SCHEMA: dict[str, Any] = {
     "required": [FIELD],
 }
 _REFUSALS = {
-    "decline": "the person declined",
-    "cancel": "the person did not answer the question",
-    "failed": "the client could not ask the person",
+    # Several clients answer by themselves where nobody sits in front of them, so a no is not a person's word.
+    "decline": "the client declined, perhaps without asking anybody",
+    "cancel": "the client declined, perhaps without asking anybody",
+    "no": "the question was answered, but not with a yes",
+    "failed": "the client could not ask a person",
     "timed_out": "nobody answered in time",
     "used": "the answer was used before, came too late, or belongs to another call or caller",
 }
@@ -42,11 +45,16 @@ class NotConfirmed(Forbidden):
         what: What happened, one sentence without the final full stop.
         next_step: What to do next.
         details: What would change.
+
+    Attributes:
+        reason: Why, in one word.
+        note: What the word does not say, for the audit. None: nothing.
     """
 
     def __init__(self, reason: str, what: str, next_step: str | None = None, details: str | None = None) -> None:
         super().__init__(what, next_step=next_step, details=details)
         self.reason = reason
+        self.note = _REFUSALS.get(reason)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Request:
         return NotConfirmed(
             reason,
             f"{self.change.tool} was not run and nothing was changed: {_REFUSALS[reason]}",
-            "Ask the person what they want before you call it again",
+            after_a_no(self.change.principal.client, self.change.tool, reason),
         )
 
 
@@ -111,7 +119,7 @@ def action_of(answer: Any) -> str:
     if not isinstance(answer, mt.ElicitResult):
         return "cancel"
     if answer.action == "accept":
-        return "accept" if (answer.content or {}).get(FIELD) is True else "decline"
+        return "accept" if (answer.content or {}).get(FIELD) is True else "no"
     return answer.action
 
 

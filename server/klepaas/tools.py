@@ -33,6 +33,14 @@ class Effect(StrEnum):
     DESTRUCTIVE = "destructive"
 
 
+# A call that only reads has no worse case.
+_AT_LEAST: Mapping[Effect | None, tuple[Effect, ...]] = {
+    Effect.READ: (Effect.READ,),
+    Effect.WRITE: (Effect.WRITE, Effect.DESTRUCTIVE),
+    Effect.DESTRUCTIVE: (Effect.DESTRUCTIVE,),
+}
+
+
 @dataclass(frozen=True)
 class Target:
     """One thing that a call changes; what is None is not known, or there is none.
@@ -72,6 +80,9 @@ class Tool:
             annotation (for a mapping, one in the annotation of its keys and one in that of its values); returns the
             answer's text, or a `klepaas.output.Answer`.
         effect: What a call may do. None is accepted here and refused at every call.
+        worst: What a call can do at its worst, where its content decides: objects that a manifest or an earlier release
+            names, a number of pods that may be 0. Clients are told this one in the tool's hints, since some run a write
+            without asking anybody; the gate goes by `effect`. None: the same as `effect`.
         title: A short name for people.
         toolset: The group under which people choose tools.
         foreign_text: Whether the answer holds text that somebody outside wrote (logs, annotations, messages).
@@ -102,6 +113,7 @@ class Tool:
     targets: Callable[[Mapping[str, Any]], Awaitable[Sequence[Target]]] | None = None
     preview: Callable[..., Awaitable[Any]] | None = None
     words: tuple[str, ...] = ()
+    worst: Effect | None = None
     parameters: Mapping[str, Places] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +124,8 @@ class Tool:
             raise DeclarationError(f"{name}() is not an async function")
         if self.effect is not None and not isinstance(self.effect, Effect):
             raise DeclarationError(f"the effect of {name} is {self.effect!r}, not one of klepaas.tools.Effect")
+        if self.worst is not None and self.worst not in _AT_LEAST.get(self.effect, ()):
+            raise DeclarationError(f"the worst of {name} is {self.worst!r}, which is less than its effect")
         if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
             raise DeclarationError(f"timeout_s of {name} is {self.timeout_s!r}, not a number of seconds above 0")
         object.__setattr__(self, "parameters", places_of(self.function))
@@ -134,6 +148,11 @@ class Tool:
     def name(self) -> str:
         """The name clients call."""
         return self.function.__name__
+
+    @property
+    def at_worst(self) -> Effect:
+        """What a call can do at its worst; what declares nothing is destructive."""
+        return self.worst or self.effect or Effect.DESTRUCTIVE
 
     def changes(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a call with these arguments may change something: any but a dry run, unless the tool only reads."""

@@ -266,7 +266,9 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         return await desk.change(kinds.RESTART, f"Restarting {app_name}", place, (ctx, wait_s, idempotency_key))
 
     yield _changing_tool(scale_application, "Scale an application", desk.targets, idempotent=True, words=_SCALE)
-    yield _changing_tool(restart_application, "Restart an application", desk.targets, words=_RESTART)
+    yield _changing_tool(
+        restart_application, "Restart an application", desk.targets, words=_RESTART, worst=Effect.WRITE
+    )
 
 
 def _rollback(desk: Desk) -> Tool:
@@ -323,7 +325,13 @@ def _reading(desk: Desk) -> Iterable[Tool]:
 
 
 def _changing_tool(
-    function: Any, title: str, targets: Any, *, idempotent: bool = False, words: tuple[str, ...] = ()
+    function: Any,
+    title: str,
+    targets: Any,
+    *,
+    idempotent: bool = False,
+    words: tuple[str, ...] = (),
+    worst: Effect = Effect.DESTRUCTIVE,
 ) -> Tool:
     return Tool(
         function,
@@ -335,6 +343,7 @@ def _changing_tool(
         timeout_s=_TIMEOUT_S,
         targets=targets,
         words=words,
+        worst=worst,  # 0 pods stop it; manifests and an earlier release take objects away
     )
 
 

@@ -272,8 +272,10 @@ class KubernetesTools:
 
 def _changing(function: Any, effect: Effect, title: str, targets: Any, *, idempotent: bool = False) -> Tool:
     return Tool(
-        function, effect, title, TOOLSET, foreign_text=True, idempotent=idempotent, timeout_s=120.0, targets=targets
-    )
+        function, effect, title, TOOLSET,
+        foreign_text=True, idempotent=idempotent, timeout_s=120.0, targets=targets,
+        worst=Effect.DESTRUCTIVE,  # a manifest may take the owner, the rights or the pods from something
+    )  # fmt: skip
 
 
 def _place(

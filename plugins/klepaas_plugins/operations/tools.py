@@ -63,6 +63,7 @@ def operation_tools(host: Host) -> Iterable[Tool]:
     yield Tool(
         cancel_operation, Effect.WRITE, "Cancel an operation", TOOLSET,
         foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, targets=_targets,
+        worst=Effect.DESTRUCTIVE,  # putting an earlier release back takes away what came since
     )  # fmt: skip
 
 

@@ -144,7 +144,8 @@ def _fits(change: Change, arguments: argparse.Namespace) -> bool:
 def _in_words(change: Change) -> str:
     first = change.first
     targets = ", ".join(_target(target) for target in first.get("targets", ())) or "-"
-    ending = change.outcome + (f" ({change.code})" if change.code else "")
+    why = change.note or change.code
+    ending = change.outcome + (f" ({why})" if why else "")
     let = f", confirmed by {change.confirmed.replace('_', ' ')}" if change.confirmed not in (None, "auto") else ""
     who = first["principal"].get("name", "-")
     return "  ".join(one_line(str(part)) for part in (_utc(first["time"]), who, first["tool"], targets, ending + let))

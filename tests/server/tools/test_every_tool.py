@@ -59,14 +59,26 @@ def test_it_declares_what_it_does(entry: Entry) -> None:
 
 
 @each_tool
-def test_its_hints_say_what_its_effect_says(entry: Entry) -> None:
+def test_its_hints_say_what_it_can_do_at_its_worst(entry: Entry) -> None:
     hints = entry.mcp.annotations
     assert hints is not None
     effect = entry.tool.effect
     assert hints.read_only_hint is (effect is Effect.READ)
-    assert hints.destructive_hint is (effect is Effect.DESTRUCTIVE)
+    assert hints.destructive_hint is (entry.tool.at_worst is Effect.DESTRUCTIVE)
+    # A free manifest can take objects, rights and owners away; no pods at all is an application that is gone.
+    fields = entry.mcp.parameters["properties"]
+    free = {"manifest", "manifests", "command"} & set(fields) or fields.get("replicas", {}).get("minimum") == 0
+    if free and effect is not Effect.READ:
+        assert hints.destructive_hint is True
     assert hints.idempotent_hint is (effect is Effect.READ or entry.tool.idempotent)
     assert hints.open_world_hint is entry.tool.open_world
+
+
+def test_what_goes_back_to_something_earlier_is_hinted_as_destructive() -> None:
+    """Whoever puts a former state back takes away what came since."""
+    back = {"rollback_deployment", "cancel_operation"}
+    hints = {entry.tool.name: entry.mcp.annotations for entry in entries()}
+    assert all(hints[name].destructive_hint for name in back)  # type: ignore[union-attr]
 
 
 @each_tool
