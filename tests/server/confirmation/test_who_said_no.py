@@ -39,7 +39,7 @@ async def _refusal(app: App, era: Any, name: str, person: Person | None) -> str:
         with anyio.fail_after(20):
             result = await client.call_tool("delete", {"name": "web"}, raise_on_error=False)
     assert result.is_error
-    text = result.content[0].text  # type: ignore[union-attr]
+    text = result.content[0].text
     assert "nothing was changed" in text
     return str(text)
 
@@ -70,9 +70,9 @@ async def test_audit_show_says_that_perhaps_nobody_was_asked(
     await _refusal(klepaas(), era, "codex-mcp-client", Person("decline"))
     monkeypatch.setenv("KLEPAAS_STATE_DIR", str(tmp_path / "state"))
 
-    assert await anyio.to_thread.run_sync(cli.run, ["audit", "show"]) == 0  # type: ignore[attr-defined]
+    assert await anyio.to_thread.run_sync(cli.run, ["audit", "show"]) == 0
     assert f"refused: decline ({BY_ITSELF})" in capsys.readouterr().out
-    assert await anyio.to_thread.run_sync(cli.run, ["audit", "show", "--json"]) == 0  # type: ignore[attr-defined]
+    assert await anyio.to_thread.run_sync(cli.run, ["audit", "show", "--json"]) == 0
     assert BY_ITSELF in json.dumps(json.loads(capsys.readouterr().out))
 
 
