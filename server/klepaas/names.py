@@ -44,7 +44,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*([-.][A-Za-z0-9]+)*(/v[0-9][a-z0-9]*)?(/[A-Za-z][A-Za-z0-9]*)?")
 _CONTEXT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/=+-]*")
-_SELECTOR = re.compile(r"[A-Za-z0-9_./=!<>(), :\-]*")
+_SELECTOR = re.compile(r"[A-Za-z0-9_./=!<>(), :\-]+")
 _IMAGE = re.compile(
     r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
     r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[a-f0-9]{64})?"

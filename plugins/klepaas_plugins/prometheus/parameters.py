@@ -17,7 +17,13 @@ CURSOR = names.Check(
 PROMQL = names.Check(
     "query", lambda text: bool(text.strip()) and names.TEXT.accepts(text), "PromQL", 4000, quotable=False
 )
-SEARCH = names.Check("search", names.TEXT.accepts, "words without control characters", 200, quotable=False)
+SEARCH = names.Check(
+    "search",
+    lambda text: bool(text.strip()) and names.TEXT.accepts(text),
+    "words without control characters",
+    200,
+    quotable=False,
+)
 METRIC = names.Check("metric", lambda text: _NAME.fullmatch(text) is not None, "a metric's name", 200)
 TIME = names.Check("time", lambda text: _TIME.fullmatch(text) is not None, "a time such as 2026-01-31T09:00:00Z", 40)
 LABEL = names.Check("label", lambda text: _LABEL.fullmatch(text) is not None, "a label's name", 100)

@@ -189,7 +189,7 @@ def test_text_without_control_characters_is_not_quoted_when_it_is_refused(check:
         *((names.IMAGE, value) for value in ("nginx", "nginx:1.27", "registry.example:5000/team/web:1.2", "a/b")),
         (names.IMAGE, "registry.example/org/app_x/web-y@sha256:" + "0" * 64),
         (names.IMAGE, "registry.example/web:1.0@sha256:" + "a" * 64),
-        *((names.LABEL_SELECTOR, value) for value in ("", "app=web,tier!=cache", "env in (prod, dev)", "!canary")),
+        *((names.LABEL_SELECTOR, value) for value in ("app=web,tier!=cache", "env in (prod, dev)", "!canary")),
         (names.LABEL_SELECTOR, "app.kubernetes.io/name=web"),
         (names.FIELD_SELECTOR, "status.phase!=Running,metadata.name=web"),
         *((names.ENVIRONMENT_VARIABLE, value) for value in ("A", "_x", "DB_PASSWORD", "spring.datasource.url")),
