@@ -33,6 +33,7 @@ from klepaas.metrics import Metrics
 from klepaas.notifications import Notifications, NotificationSink
 from klepaas.offers import Offers
 from klepaas.operations import Operations
+from klepaas.output.quoting import quote
 from klepaas.plugins import Plugins
 from klepaas.protocol.discovery import list_every_version
 from klepaas.reading import Reading
@@ -220,12 +221,12 @@ def loopback_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
-        raise BadRequest(f"{text[:60]!a} is not HOST:PORT", next_step="For example 127.0.0.1:8000")
+        raise BadRequest(f"{quote(text, 60)} is not HOST:PORT", next_step="For example 127.0.0.1:8000")
     address = "127.0.0.1" if host == "localhost" else host
     try:
         is_loopback = ipaddress.ip_address(address).is_loopback
     except ValueError as exc:
-        shown = ascii(host[:60])
+        shown = quote(host, 60)
         raise BadRequest(f"{shown} is not an IP address or localhost", next_step="For example 127.0.0.1:8000") from exc
     if not is_loopback:
         raise BadRequest(

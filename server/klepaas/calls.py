@@ -29,6 +29,7 @@ from klepaas.correlation import Correlation, correlated
 from klepaas.errors import KlepaasError, RateLimited, Unavailable
 from klepaas.limits import Rate, Slots
 from klepaas.metrics import NO_TOOL, Metrics
+from klepaas.output.quoting import quote
 from klepaas.settings import Settings
 from klepaas.way_out import refuse, to_protocol_error
 
@@ -183,7 +184,7 @@ class Calls(Middleware):
                 return await self._in_a_slot(context, call_next)
         finally:
             self._discard(scope)
-        text = f"The server was stopped before {context.message.name[:64]!a} answered; what it began may be done"
+        text = f"The server was stopped before {quote(context.message.name)} answered; what it began may be done"
         return self._answer(Unavailable(text, next_step="Look at the state of things before you call it again"))
 
     def _discard(self, scope: anyio.CancelScope) -> None:

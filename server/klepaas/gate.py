@@ -29,6 +29,7 @@ from klepaas.audit import Audit
 from klepaas.catalogue import Catalogue, Entry
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
+from klepaas.output.quoting import quote
 from klepaas.plans import Plans
 from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
@@ -100,11 +101,11 @@ class Gate(Middleware):
                 result = await self._answer(context, call_next)
             return let_out(result, self._settings.answer_max_bytes)
         except KlepaasError as exc:
-            log.info("call of %.64a refused or failed: %s", name, exc.code)
+            log.info("call of %s refused or failed: %s", quote(name), exc.code)
             return self._refusal(exc)
         except (Exception, SystemExit) as exc:  # guarded boundary: tools are strangers' code
             reference = uuid.uuid4().hex[:12]
-            log.error("call of %.64a failed unexpectedly, reference %s: %s", name, reference, trail(exc))
+            log.error("call of %s failed unexpectedly, reference %s: %s", quote(name), reference, trail(exc))
             # What an exception says may quote anything, so it needs a person who asks for it.
             log.debug("reference %s in full", reference, exc_info=exc)
             return self._refusal(unexpected(name, reference))
@@ -240,7 +241,7 @@ class Gate(Middleware):
         listed = [entry.tool.name for entry in self._catalogue if self._listed(entry.tool.name)]
         near = difflib.get_close_matches(name[:64], listed)
         return NotFound(
-            f"There is no tool {name[:64]!a}", next_step=f"Did you mean {', '.join(near)}?" if near else None
+            f"There is no tool {quote(name)}", next_step=f"Did you mean {', '.join(near)}?" if near else None
         )
 
     async def _run(

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from klepaas.errors import BadRequest
+from klepaas.output.quoting import quote
 
 __all__ = [
     "ANNOTATION_VALUE",
@@ -38,6 +39,7 @@ __all__ = [
     "Check",
 ]
 
+_QUOTED_MAX_CHARS = 40
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Most objects are RFC 1123 subdomains; RBAC objects may hold ":" and upper case (system:node, Admin). Each segment of
 # the pattern begins and ends with a letter or digit, so ".", ".." and "-n" cannot match.
@@ -93,13 +95,8 @@ class Check:
         if len(value) > self.max_chars:
             raise BadRequest(f"{parameter} has {len(value)} characters; a {self.noun} has at most {self.max_chars}")
         if _NO_TEXT.search(value) is not None or not self.accepts(value):
-            shown = f"{parameter}={_shown(value)}" if self.quotable else parameter
+            shown = f"{parameter}={quote(value, _QUOTED_MAX_CHARS)}" if self.quotable else parameter
             raise BadRequest(f"{shown} is not a valid {self.noun}", next_step=f"Use {self.rule}")
-
-
-def _shown(value: str) -> str:
-    """The value as an error may quote it: short, printable, unambiguous."""
-    return ascii(value if len(value) <= 40 else value[:40] + "...")
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.names import Check
+from klepaas.output.quoting import quote
 
 __all__ = ["DeclarationError", "Places", "places_of"]
 
@@ -75,7 +76,7 @@ class Places:
         for name, item in value.items():
             if name not in fields:
                 raise BadRequest(
-                    f"{parameter} has no field {name[:40]!a}", next_step=f"Its fields are {', '.join(fields)}"
+                    f"{parameter} has no field {quote(name, 40)}", next_step=f"Its fields are {', '.join(fields)}"
                 )
             fields[name].verify(item, f"{parameter}.{name}")
 

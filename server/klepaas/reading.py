@@ -24,6 +24,7 @@ from klepaas.errors import KlepaasError, TimedOut
 from klepaas.failures import explained, trail, unexpected
 from klepaas.offers import Offers
 from klepaas.output import Answer
+from klepaas.output.quoting import quote
 from klepaas.principals import acting, current_principal, principal_of
 from klepaas.prompts import LANGUAGE
 from klepaas.variables import Variable, verify
@@ -65,7 +66,7 @@ class Reading:
         """
         found = self.offers.find(uri)
         if found is None:
-            raise NotFoundError(f"There is no resource {uri[:_QUOTED_MAX_CHARS]!a}")
+            raise NotFoundError(f"There is no resource {quote(uri, _QUOTED_MAX_CHARS)}")
         resource, values = found
 
         async def read() -> str:
@@ -92,7 +93,7 @@ class Reading:
         """
         found = self.offers.prompts.get(name)
         if found is None:
-            raise NotFoundError(f"There is no prompt {name[:_QUOTED_MAX_CHARS]!a}")
+            raise NotFoundError(f"There is no prompt {quote(name, _QUOTED_MAX_CHARS)}")
         prompt, language = found[0].item, found[1]
 
         async def write() -> str:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from klepaas.errors import BadRequest
+from klepaas.output.quoting import quote
 from klepaas.parameters import DeclarationError, Places, places_of
 
 __all__ = ["DRY_RUN", "DeclarationError", "Effect", "Target", "Tool"]
@@ -171,7 +172,7 @@ class Tool:
         for name, value in arguments.items():
             places = self.parameters.get(name)
             if places is None:
-                raise BadRequest(f"{self.name} has no parameter {name[:40]!a}", next_step=self._known_parameters())
+                raise BadRequest(f"{self.name} has no parameter {quote(name, 40)}", next_step=self._known_parameters())
             places.verify(value, name)
 
     def _known_parameters(self) -> str:

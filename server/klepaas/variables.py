@@ -14,6 +14,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.names import Check
+from klepaas.output.quoting import quote
 from klepaas.parameters import DeclarationError, Places, places_of
 
 __all__ = ["Variable", "variables_of", "verify"]
@@ -78,7 +79,7 @@ def verify(variables: Mapping[str, Variable], given: Mapping[str, object], of_wh
     strange = next((name for name in given if name not in variables), None)
     if strange is not None:
         known = f"It takes {', '.join(variables)}" if variables else "It takes none"
-        raise BadRequest(f"{of_what} has no argument {strange[:40]!a}", next_step=known)
+        raise BadRequest(f"{of_what} has no argument {quote(strange, 40)}", next_step=known)
     missing = [variable.name for variable in variables.values() if variable.required and variable.name not in given]
     if missing:
         raise BadRequest(f"{of_what} needs {', '.join(missing)}")

@@ -40,7 +40,8 @@ class Place:
         named = {"app_name": self.app_name, "namespace": self.namespace, **arguments}
         if self.context is not None:
             named["context"] = self.context
-        return f"{tool}({', '.join(f'{name}={json.dumps(value)}' for name, value in named.items())})"
+        words = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in named.items()]
+        return f"{tool}({', '.join(words)})"
 
 
 async def place_of(clusters: Clusters, app_name: str, namespace: str | None, context: str | None) -> Place:

@@ -36,7 +36,8 @@ class Call:
         """
         added = {} if self.tool == "k8s_contexts" else _fitting(self.tool, place)
         named = {**self.arguments, **added}
-        return f"{self.tool}({', '.join(f'{name}={json.dumps(value)}' for name, value in named.items())})"
+        words = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in named.items()]
+        return f"{self.tool}({', '.join(words)})"
 
 
 @dataclass(frozen=True)

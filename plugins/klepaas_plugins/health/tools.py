@@ -9,6 +9,7 @@ from klepaas import names
 from klepaas.errors import NotFound
 from klepaas.host import Host
 from klepaas.output import Answer
+from klepaas.output.quoting import quote
 from klepaas.tools import Effect, Tool
 
 __all__ = ["health_tools"]
@@ -48,7 +49,7 @@ def health_tools(host: Host) -> Iterable[Tool]:
         found = await health.look_at([component])
         if not found:
             known = ", ".join(health.names()[:20])
-            raise NotFound(f"There is no component {component[:60]!a}", next_step=f"There are: {known}")
+            raise NotFound(f"There is no component {quote(component, 60)}", next_step=f"There are: {known}")
         return one_of_them(found[0], health.looks(component), health.changes(component))
 
     async def get_health_metrics() -> Answer:

@@ -17,6 +17,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.names import Check
+from klepaas.output.quoting import quote
 from klepaas_plugins.kubernetes.fieldwalk import Step, walk
 
 __all__ = ["COLUMNS", "FieldPath", "columns_of", "path_of"]
@@ -208,6 +209,6 @@ def _literal(text: str | None) -> Any:
 
 def _wrong(whole: str, at: int, why: str) -> BadRequest:
     return BadRequest(
-        f"The path {whole[:80]!a} is not valid near character {at + 1}: {why}",
+        f"The path {quote(whole, 80)} is not valid near character {at + 1}: {why}",
         next_step="Use paths such as .metadata.name or .spec.containers[*].image",
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from klepaas.errors import BadRequest
 from klepaas.output import table
+from klepaas.output.quoting import quote
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
@@ -164,7 +165,7 @@ def _sorting_value(question: Question, headings: Sequence[str], cells: Sequence[
         if heading.upper() == wanted and at < len(cells):
             return cells[at]
     known = ", ".join(heading.upper() for heading in headings if heading)
-    raise BadRequest(f"There is no column {order.by[:40]!a} to sort by", next_step=f"Use {known}, or a path")
+    raise BadRequest(f"There is no column {quote(order.by, 40)} to sort by", next_step=f"Use {known}, or a path")
 
 
 def _value(found: Sequence[Any]) -> str:

@@ -16,6 +16,7 @@ from klepaas.external.externals import FOLDER, Externals
 from klepaas.external.guarded import Guarded
 from klepaas.external.trust import Standing, TrustStore
 from klepaas.observability import safe_text
+from klepaas.output.quoting import quote
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
 from klepaas_providers.providers.standing import age
@@ -34,7 +35,7 @@ def show(*, as_json: bool) -> int:
     externals, _ = _externals()
     rows = [_row(server) for server in externals.servers]
     if as_json:
-        _print(json.dumps({"providers": rows}, indent=2))
+        _print(json.dumps({"providers": rows}, ensure_ascii=False, indent=2))
         return OK
     if not rows:
         _print("no external MCP server is configured")
@@ -64,7 +65,7 @@ def trust(name: str, tool: str | None, *, yes: bool) -> int:
         if server.trust.standing(definition) is not Standing.TRUSTED and tool in (None, definition.name)
     ]
     if not waiting:
-        _print(f"nothing of {name} waits to be trusted" if tool is None else f"{tool[:64]!a} of {name} does not wait")
+        _print(f"nothing of {name} waits to be trusted" if tool is None else f"{quote(tool)} of {name} does not wait")
         return OK
     for definition in waiting:
         _print("\n".join(_difference(server, definition)))
@@ -100,7 +101,7 @@ def _server(name: str) -> tuple[Guarded, TrustStore]:
     server = externals.server(name)
     if server is None:
         known = ", ".join(one.provider.name for one in externals.servers)
-        raise NotFound(f"There is no provider {name[:64]!a}", next_step=f"There are: {known}" if known else None)
+        raise NotFound(f"There is no provider {quote(name)}", next_step=f"There are: {known}" if known else None)
     return server, TrustStore(folder, server.provider.key)
 
 
@@ -109,7 +110,7 @@ def _difference(server: Guarded, definition: Definition) -> list[str]:
     before = server.trust.definitions.get(definition.name)
     old = before.pretty.splitlines() if before else []
     lines = difflib.unified_diff(old, definition.pretty.splitlines(), "trusted", "now", lineterm="", n=2)
-    return [f"== {definition.name[:64]!a} of {server.provider.name}", *(safe_text(line[:2000]) for line in lines)]
+    return [f"== {quote(definition.name)} of {server.provider.name}", *(safe_text(line[:2000]) for line in lines)]
 
 
 def _row(server: Guarded) -> dict[str, object]:

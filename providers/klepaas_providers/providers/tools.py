@@ -12,6 +12,7 @@ from klepaas.external.offers import Offer
 from klepaas.names import CONTEXT, TEXT, Check
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.quoting import quote
 from klepaas.tools import Effect, Tool
 from klepaas_providers.providers.standing import COLUMNS, facts_of, lines_of, row_of
 
@@ -71,7 +72,7 @@ class ProviderTools:
         server = self._externals.server(name)
         if server is None:
             known = ", ".join(one.provider.name for one in self._externals.servers)
-            raise NotFound(f"There is no provider {name[:64]!a}", next_step=f"There are: {known}")
+            raise NotFound(f"There is no provider {quote(name)}", next_step=f"There are: {known}")
         return server
 
 

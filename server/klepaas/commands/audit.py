@@ -69,7 +69,7 @@ def export(arguments: argparse.Namespace, settings: Settings, _: Plugins) -> int
         if line.record is None:
             damaged += 1
         else:
-            sys.stdout.write(json.dumps(line.record) + "\n")
+            sys.stdout.write(json.dumps(line.record, ensure_ascii=False) + "\n")
     if damaged:
         say(f"klepaas: {damaged} damaged lines are left out; `klepaas audit verify` names them", "error")
     return FAILED if damaged else OK

@@ -17,6 +17,7 @@ from klepaas.external.offers import Offer
 from klepaas.external.schema_tool import SchemaTool
 from klepaas.external.trust import Standing
 from klepaas.normalization import normalize
+from klepaas.output.quoting import quote
 from klepaas.plugins import Plugin
 from klepaas.settings import Mode
 from klepaas.tools import Effect, Target
@@ -64,7 +65,7 @@ class _Shown:
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         lines = [f"{name}: {value}" for name, value in shown(self._tool, arguments).items()] or ["no arguments"]
         offer = self._offer
-        head = f"{offer.title}: {offer.definition.name[:100]!a} of the MCP server {offer.provider.name}"
+        head = f"{offer.title}: {quote(offer.definition.name, 100)} of the MCP server {offer.provider.name}"
         return ToolResult(content="\n".join([f"{head}, with", *lines]))
 
 
@@ -194,7 +195,7 @@ def call_any(mode: Mode, plugin: Plugin) -> CallAnyEntry:
 
     async def nowhere(arguments: dict[str, Any]) -> ToolResult:
         raise NotFound(
-            f"There is no external tool {str(arguments.get('name'))[:64]!a}", next_step="search_tools finds them"
+            f"There is no external tool {quote(str(arguments.get('name')))}", next_step="search_tools finds them"
         )
 
     listed = _PassedOn(

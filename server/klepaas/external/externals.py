@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from klepaas.errors import KlepaasError, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notification, Notifications
+from klepaas.output.quoting import quote
 from klepaas.output.redaction import vault
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class Externals:
         self._entries = entries
 
     def _drifted(self, provider: "ExternalProvider", definition: "Definition") -> None:
-        shown = ascii(definition.name[:64])
+        shown = quote(definition.name)
         log.warning("%s of the external server %s is defined otherwise now; it is closed", shown, provider.name)
         Notifications.of(self._host).send(
             Notification(

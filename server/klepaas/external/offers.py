@@ -15,6 +15,7 @@ from klepaas.external.declaration import ExternalProvider, ToolRule
 from klepaas.external.definitions import Definition
 from klepaas.external.trust import Listing, Standing, Trust
 from klepaas.external.wording import LONG_DESCRIPTION_MAX_CHARS, LONG_PARAMETER_MAX_CHARS, said_by, schema_of
+from klepaas.output.quoting import quote
 from klepaas.tools import Target
 
 __all__ = ["Offer", "offers_of", "unruled"]
@@ -109,9 +110,9 @@ def offers_of(
         for rule in _rules(provider, name, notes):
             shown = _shown_name(provider.prefix, rule.name or name)
             if shown is None or any(shown.startswith(other) for other in longer):
-                notes.append(f"{name[:64]!a} is left out: it cannot be named within {provider.prefix}_")
+                notes.append(f"{quote(name)} is left out: it cannot be named within {provider.prefix}_")
             elif shown in found:
-                notes.append(f"{name[:64]!a} is left out: {found[shown].definition.name} is called {shown} already")
+                notes.append(f"{quote(name)} is left out: {found[shown].definition.name} is called {shown} already")
             else:
                 found[shown] = Offer(shown, provider, definition, rule, trust.standing(definition))
     return found, notes
@@ -131,8 +132,8 @@ def _rules(provider: ExternalProvider, name: str, notes: list[str]) -> Iterator[
     try:
         yield from provider.rules_for(name)
     except Exception as exc:  # a plugin's code
-        log.warning("the rules of %s for %a failed: %s", provider.name, name[:64], type(exc).__name__, exc_info=exc)
-        notes.append(f"{name[:64]!a} has no rules: they failed with {type(exc).__name__}")
+        log.warning("the rules of %s for %s failed: %s", provider.name, quote(name), type(exc).__name__, exc_info=exc)
+        notes.append(f"{quote(name)} has no rules: they failed with {type(exc).__name__}")
 
 
 def _shown_name(prefix: str, name: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.names import COUNTED_TEXT, Check
+from klepaas.output.quoting import quote
 from klepaas.parameters import Places
 from klepaas.tools import Effect, Target, Tool
 
@@ -108,7 +109,7 @@ class SchemaTool(Tool):
             if name not in self.parameters:
                 near = difflib.get_close_matches(name[:40], list(self.parameters), n=1)
                 hint = f"Did you mean {near[0]}?" if near else self._known_parameters()
-                raise BadRequest(f"{self.name} has no parameter {name[:40]!a}", next_step=hint)
+                raise BadRequest(f"{self.name} has no parameter {quote(name, 40)}", next_step=hint)
         missing = [name for name in self._required if name not in arguments]
         if missing:
             raise BadRequest(f"{self.name} was called without {', '.join(missing)}")

@@ -17,6 +17,7 @@ from klepaas.external.configured import ConfiguredServer
 from klepaas.external.declaration import PREFIX, PREFIX_MAX_CHARS, HttpServer, StdioServer
 from klepaas.external.server_options import ServerOptions
 from klepaas.observability import one_line
+from klepaas.output.quoting import quote
 from klepaas.output.redaction import is_secret_name, looks_secret, redact_text, vault
 
 __all__ = ["Trouble", "server_of", "servers_in"]
@@ -70,7 +71,7 @@ def server_of(name: str, said: Any, environment: Mapping[str, str]) -> Configure
         said: What the file says of it.
         environment: What `${NAME}` stands for.
     """
-    shown = name if _NAME.fullmatch(name) else one_line(ascii(name), 40)
+    shown = name if _NAME.fullmatch(name) else quote(name, 40)
     prefix = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     if not PREFIX.fullmatch(prefix) or len(prefix) > PREFIX_MAX_CHARS:
         prefix = "mcp"

@@ -19,6 +19,7 @@ from klepaas.host import Host
 from klepaas.operations.kinds import Kind, State
 from klepaas.operations.timing import Timing
 from klepaas.operations.waiting import any_may_wait
+from klepaas.output.quoting import quote
 from klepaas.principals import Principal
 from klepaas.store import Store, StoreUnavailable
 
@@ -116,7 +117,7 @@ class Operations:
             Unavailable: This server does not carry operations out.
         """
         if kind not in self.kinds:
-            raise BadRequest(f"There is no kind of operation {kind[:64]!a}")
+            raise BadRequest(f"There is no kind of operation {quote(kind)}")
         if not self._runs:
             raise Unavailable(f"{title} was not begun: this server does not carry operations out")
         runner = await self._loaded()
@@ -372,7 +373,7 @@ def _import() -> None:
 def _found(operation: "Operation | None", operation_id: str) -> "Operation":
     if operation is None:
         raise NotFound(
-            f"There is no operation {operation_id[:40]!a}",
+            f"There is no operation {quote(operation_id, 40)}",
             next_step="get_operation without an operation_id lists those there are",
         )
     return operation

@@ -10,7 +10,7 @@ Source: Unicode, general categories Cc, Cf, Co, Cs and Zl, Zp; ECMA-48 for termi
 import re
 import unicodedata
 
-__all__ = ["clean"]
+__all__ = ["HIDDEN", "clean"]
 
 # CSI, OSC (to BEL, ST or the line's end) and the two-character escapes, in their 7-bit and 8-bit forms.
 _TERMINAL = re.compile(
@@ -22,7 +22,7 @@ _TERMINAL = re.compile(
 _SUSPECT = re.compile("[^\t\n\r -~가-힣]")
 # Letters, marks and symbols that show nothing, and so can carry hidden data: fillers, variation selectors, and code
 # points that are nothing yet but are displayed as nothing.
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0e\uffa0\ufff0-\ufff8"
     "\ufdd0-\ufdef\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -40,7 +40,7 @@ def clean(text: str) -> str:
     if _SUSPECT.search(text) is None and "\r" not in text:
         return text
     text = _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _HIDDEN.sub("", text)
+    text = HIDDEN.sub("", text)
     return _SUSPECT.sub(_visible, text)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from klepaas import __version__
 from klepaas.errors import BadRequest
+from klepaas.output.quoting import quote
 
 __all__ = ["NAME_RULE", "create"]
 
@@ -62,7 +63,7 @@ def create(name: str, into: Path) -> Path:
         BadRequest: The name is no name for a plugin, or the folder is there already or cannot be made.
     """
     if not _NAME.fullmatch(name):
-        raise BadRequest(f"{name[:40]!a} is no name for a plugin", next_step=f"Use {NAME_RULE}")
+        raise BadRequest(f"{quote(name, 40)} is no name for a plugin", next_step=f"Use {NAME_RULE}")
     folder = into / f"klepaas-{name}"
     if folder.exists() or folder.is_symlink():
         raise BadRequest(f"{folder} is there already", next_step="Choose another name, or another folder with --into")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from klepaas.app import App
 from klepaas.catalogue import Entry
 from klepaas.errors import BadRequest
+from klepaas.output.quoting import quote
 from klepaas.testing.expecting import expect
 from klepaas.testing.samples import CONTROL, text_places
 from klepaas.tools import Effect
@@ -107,7 +108,7 @@ def _of_its_texts(entry: Entry) -> Iterator[str]:
                 entry.tool.verify({place.parameter: place.value_with(text)})
             except BadRequest:
                 continue
-            yield f"the check of {place.parameter} lets {text[:12]!a} pass, which no text may hold"
+            yield f"the check of {place.parameter} lets {quote(text, 12)} pass, which no text may hold"
 
 
 def _fits(text: str, limits: tuple[int, int]) -> bool:

@@ -15,6 +15,7 @@ from klepaas.app import App
 from klepaas.catalogue import Entry
 from klepaas.doctor import examine
 from klepaas.observability import safe_text
+from klepaas.output.quoting import quote
 from klepaas.output.redaction import Vault
 from klepaas.testing.clients import Said, Session, client
 from klepaas.testing.expecting import expect
@@ -105,12 +106,12 @@ async def _try_hostile_texts(session: Session, entry: Entry, fake: FakeHttp, sam
         for text in HOSTILE:
             fake.forget()
             said = await _call_with(session, name, {**arguments, place.parameter: place.value_with(text)})
-            about = f"{name} with {place.parameter}={text[:40]!a}"
+            about = f"{name} with {place.parameter}={quote(text, 40)}"
             if said is not None:
                 expect(said.code != "internal", f"{about} failed unexpectedly: {said.text}")
             for request in fake.requests:
                 objection = _objection(request, usual)
-                expect(objection is None, f"{about} asked for {request.method} {request.path!a}: {objection}")
+                expect(objection is None, f"{about} asked for {request.method} {quote(request.path, 300)}: {objection}")
 
 
 async def _call_with(session: Session, name: str, arguments: dict[str, Any]) -> Said | None:
@@ -125,7 +126,7 @@ def _objection(request: HttpRequest, usual: set[_Shape]) -> str | None:
     for segment in request.path.split("/")[1:]:
         decoded = unquote(segment)
         if decoded in ("", ".", "..") or any(char in decoded for char in "/\\") or not decoded.isprintable():
-            return f"its path holds {decoded!a}"
+            return f"its path holds {quote(decoded, 300)}"
     # A text that is left out on purpose may leave out its parameter; nothing may be added.
     shape = _Shape.of(request)
     for one in usual:
