@@ -181,12 +181,21 @@ async def test_wrong_arguments_name_the_parameter_and_quote_no_value(
     assert plugin.calls == []
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "%2e%2e", "a/b", "x" * 254, "a\x00", "-n", " ", "a\n", "a%00"])
+@pytest.mark.parametrize("name", [".", "..", "../x", "%2e%2e", "a/b", "x" * 254, "a\x00", "-n", " ", "a\n", "a%00"])
 async def test_a_hostile_name_never_reaches_the_tool(client: Client[Any], plugin: Any, name: str) -> None:
     async with client:
         await _refused(client, "read_it", "bad_request", {"name": name})
         await _refused(client, "pick", "bad_request", {"count": 1, "name": name})
     assert plugin.calls == []
+
+
+async def test_an_empty_name_is_refused_where_one_is_required_and_not_given_where_it_is_not(
+    client: Client[Any], plugin: Any
+) -> None:
+    async with client:
+        await _refused(client, "fail", "bad_request", {"code": ""})
+        assert plugin.calls == []
+        assert "read web" in str(await client.call_tool("read_it", {"name": ""}))
 
 
 async def test_an_argument_that_fastmcp_injects_cannot_be_given(client: Client[Any]) -> None:
