@@ -14,6 +14,7 @@ from mcp import MCPError
 from klepaas import cli
 from klepaas.app import create_app
 from klepaas.commands.tree import build
+from klepaas.configuration import toml_file
 from klepaas.configuration.check import check_settings
 from klepaas.configuration.places import settings_of
 from klepaas.configuration.registry import sections
@@ -81,6 +82,9 @@ def test_the_walk_over_the_sources_finds_each_way_of_escaping() -> None:
 def nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("KLEPAAS_STATE_DIR", str(tmp_path / "state"))
+    # `--config` sets it for the process; so it is unset again afterwards.
+    monkeypatch.setenv(toml_file.VARIABLE, "")
+    monkeypatch.delenv(toml_file.VARIABLE)
 
 
 def _text(result: Any) -> str:
