@@ -35,6 +35,7 @@ from klepaas.offers import Offers
 from klepaas.operations import Operations
 from klepaas.output.quoting import quote
 from klepaas.plugins import Plugins
+from klepaas.progress import Progress
 from klepaas.protocol.discovery import list_every_version
 from klepaas.reading import Reading
 from klepaas.settings import Mode, Settings
@@ -134,6 +135,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         dereference_schemas=False,
     )
     externals.offer(server, catalogue)
+    server.middleware.insert(0, Progress())
     _suggest(server, calls, reading)
     _spare_the_list_before_each_call(server)
     list_every_version(server)

@@ -11,6 +11,7 @@ words of a model. Everything that is not a clear yes changes nothing.
 Source: MCP 2026-07-28, "Multi Round-Trip Requests", "Elicitation"; 2025-11-25, "Elicitation".
 """
 
+import contextlib
 from enum import StrEnum
 
 import anyio
@@ -33,8 +34,6 @@ __all__ = ["PLAN_TTL_S", "Confirmations", "How"]
 PLAN_TTL_S = 600.0
 # How often something else may turn out to change before klepaas gives up asking.
 _ROUNDS = 3
-# Clients end a call that is silent for too long.
-_PROGRESS_EVERY_S = 10.0
 
 
 class How(StrEnum):
@@ -104,13 +103,10 @@ class Confirmations:
         except anyio.WouldBlock:
             raise Conflict("Too many other calls wait for a person", next_step="Answer those first") from None
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._report, request.context)
-                action = await self._answer(request.context, message)
-                group.cancel_scope.cancel()
+            await self._report(request.context)
+            return await self._answer(request.context, message)
         finally:
             self._waiting.release()
-        return action
 
     async def _answer(self, context: Context, message: str) -> str:
         with self._clock.move_on_after(self._timeout_s):
@@ -123,14 +119,9 @@ class Confirmations:
         return "timed_out"
 
     async def _report(self, context: Context) -> None:
-        waited_s = 0.0
-        while True:
-            try:
-                await context.report_progress(waited_s, self._timeout_s, "Waiting for a person to confirm the change")
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                return
-            await self._clock.sleep(_PROGRESS_EVERY_S)
-            waited_s += _PROGRESS_EVERY_S
+        """Say what the call waits for; `klepaas.progress` says it again while it does."""
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            await context.report_progress(0, self._timeout_s, "Waiting for a person to confirm the change")
 
     async def _over_two_calls(self, request: Request) -> How | ToolResult:
         context, change = request.context, request.change

@@ -5,15 +5,20 @@ A caller that leaves changes nothing: the operation is the server's. What it ans
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 from fastmcp import Context
 
 from klepaas.errors import Conflict
-from klepaas.operations import Operations, State
+from klepaas.operations import Location, Operations, State
+from klepaas.operations.advice import how_to_go_on
 from klepaas.output import Answer
 from klepaas.principals import current_principal
+from klepaas.progress import default_wait_s
+
+if TYPE_CHECKING:
+    from klepaas.operations import Operation
 
 __all__ = ["Asking", "OperationFailed"]
 
@@ -55,16 +60,18 @@ class Asking:
     Attributes:
         operations: Carries operations out.
         context: FastMCP's, for progress.
-        wait_s: Longest wait for the end, in seconds.
+        wait_s: Longest wait for the end, in seconds. None: as long as this client may be kept waiting.
         idempotency_key: The caller's. None: it has none.
     """
 
     operations: Operations
     context: Context
-    wait_s: float
+    wait_s: float | None
     idempotency_key: str | None = None
 
-    async def carried_out(self, kind: str, target: str, title: str, request: Mapping[str, Any]) -> Answer:
+    async def carried_out(
+        self, kind: str, target: str, title: str, request: Mapping[str, Any], location: Location
+    ) -> Answer:
         """Have it done, and answer how it went or how far it is.
 
         Args:
@@ -72,6 +79,7 @@ class Asking:
             target: What it works on.
             title: What it does, in a few words.
             request: What is asked for.
+            location: Where it works, by the names that people use.
 
         Raises:
             KlepaasError: It was refused, or failed.
@@ -83,6 +91,7 @@ class Asking:
             request=request,
             principal=current_principal(),
             idempotency_key=self.idempotency_key,
+            location=location,
         )
         heard: list[str] = []
 
@@ -90,16 +99,11 @@ class Asking:
             heard.append(line)
             await self._report(done, total, line)
 
-        operation = await self.operations.wait(begun.id, max(self.wait_s, _SHORTEST_WAIT_S), report)
+        wait_s = default_wait_s() if self.wait_s is None else max(self.wait_s, _SHORTEST_WAIT_S)
+        operation = await self.operations.wait(begun.id, wait_s, report)
         if operation.outcome is not None:
             return _answer(operation.outcome.text, operation.outcome.facts, operation.outcome.error, operation.state)
-        # The journal hears of progress a little later.
-        line = f": {heard[-1]}" if heard else ""
-        text = (
-            f"{operation.title} is under way{line}.\n"
-            f'It goes on by itself; get_operation(operation_id="{operation.id}", wait_s=60) waits for its end.'
-        )
-        return Answer(text, {"operation": operation.id, "state": str(operation.state)})
+        return unfinished(operation, heard[-1] if heard else operation.line)
 
     async def _report(self, done: float, total: float, line: str) -> None:
         # A client that no longer listens must not end the wait.
@@ -107,6 +111,17 @@ class Asking:
             await self.context.report_progress(done, total or None, line)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             return
+
+
+def unfinished(operation: "Operation", line: str) -> Answer:
+    """The answer of a call that did not wait for the end: the operation's id first, and how to go on.
+
+    Args:
+        operation: What is under way.
+        line: How far it is; "" where that is not known.
+    """
+    head = f"{operation.id}: {operation.title} is under way{f': {line}' if line else ''}."
+    return Answer(f"{head}\n{how_to_go_on(operation.id)}", {"operation": operation.id, "state": str(operation.state)})
 
 
 def _answer(text: str, facts: Mapping[str, Any], error: Mapping[str, Any] | None, state: State) -> Answer:

@@ -17,8 +17,9 @@ from klepaas import names
 from klepaas.agents import Agents, DeploymentRequest
 from klepaas.errors import BadRequest
 from klepaas.host import Host
-from klepaas.operations import Operations
+from klepaas.operations import Location, Operations
 from klepaas.output import Answer
+from klepaas.progress import DEFAULT_WAIT_S
 from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.deployments import kinds, listing
 from klepaas_plugins.deployments.place import Place, place_of
@@ -61,7 +62,9 @@ Namespace = Annotated[str | None, names.NAMESPACE]
 ContextName = Annotated[str | None, names.CONTEXT]
 Variables = list[Annotated[str, names.ENVIRONMENT_ASSIGNMENT]]
 Quantity = Annotated[str, names.QUANTITY]
-WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for the end; 0: none")]
+WaitS = Annotated[
+    int | None, Field(ge=0, le=WAIT_MAX_S, description=f"Seconds to wait for the end; default {DEFAULT_WAIT_S:g}")
+]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
 Key = Annotated[str | None, _KEY]
 
@@ -106,7 +109,7 @@ class Desk:
         return await self.agents.choose(request).targets(request)
 
     async def change(
-        self, kind: str, title: str, place: Place, how: tuple[Context, int, str | None], **wanted: Any
+        self, kind: str, title: str, place: Place, how: tuple[Context, int | None, str | None], **wanted: Any
     ) -> Answer:
         """Have an application in a cluster changed.
 
@@ -114,19 +117,27 @@ class Desk:
             kind: The kind of operation.
             title: What it does, in a few words.
             place: The application.
-            how: FastMCP's context, the seconds to wait, and the caller's idempotency key.
+            how: FastMCP's context, the seconds to wait (None: the default), and the caller's idempotency key.
             wanted: What is wanted.
         """
         target = await kinds.target_text(self.clusters, place)
-        return await self.carried_out(kind, target, title, {"place": target, "context": place.context, **wanted}, how)
+        request = {"place": target, "context": place.context, **wanted}
+        return await self.carried_out(kind, target, title, request, how, place.target)
 
     async def carried_out(
-        self, kind: str, target: str, title: str, request: Mapping[str, Any], how: tuple[Context, int, str | None]
+        self,
+        kind: str,
+        target: str,
+        title: str,
+        request: Mapping[str, Any],
+        how: tuple[Context, int | None, str | None],
+        where: Target,
     ) -> Answer:
         """Have an operation carried out; see `change`."""
         from klepaas_plugins.deployments.asking import Asking
 
-        return await Asking(Operations.of(self.host), *how).carried_out(kind, target, title, request)
+        location = Location(where.context, where.namespace)
+        return await Asking(Operations.of(self.host), *how).carried_out(kind, target, title, request, location)
 
 
 def application_tools(host: Host) -> Iterable[Tool]:
@@ -200,7 +211,7 @@ def _deploy(desk: Desk) -> Tool:
         resources: Resources | None = None,
         health_path: Annotated[str | None, names.HTTP_PATH, Field(description="HTTP path for readiness")] = None,
         url: Annotated[str | None, _URL, Field(description="Address people use for it")] = None,
-        wait_s: WaitS = 120,
+        wait_s: WaitS = None,
         dry_run: DryRun = False,
         take_ownership: Annotated[bool, Field(description="Take over fields other managers own")] = False,
         auto_rollback: Annotated[bool | None, Field(description="false leaves a failure in place")] = None,
@@ -221,7 +232,8 @@ def _deploy(desk: Desk) -> Tool:
         place = await agent.place(request)
         kept = {"agent": agent.name, "place": place, "wanted": request.as_json()}
         title = f"Deploying {image or 'manifests'} as {app_name}"
-        return await desk.carried_out(kinds.DEPLOY, place, title, kept, (ctx, wait_s, idempotency_key))
+        where = next(iter(await agent.targets(request)), Target())
+        return await desk.carried_out(kinds.DEPLOY, place, title, kept, (ctx, wait_s, idempotency_key), where)
 
     return _changing_tool(deploy_application, "Deploy an application", desk.deployed, idempotent=True, words=_DEPLOY)
 
@@ -234,7 +246,7 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         replicas: Annotated[int, Field(ge=0, le=1000)],
         ctx: Context,
         namespace: Namespace = None,
-        wait_s: WaitS = 120,
+        wait_s: WaitS = None,
         dry_run: DryRun = False,
         idempotency_key: Key = None,
         context: ContextName = None,
@@ -252,7 +264,7 @@ def _changing(desk: Desk) -> Iterable[Tool]:
         app_name: AppName,
         ctx: Context,
         namespace: Namespace = None,
-        wait_s: WaitS = 120,
+        wait_s: WaitS = None,
         dry_run: DryRun = False,
         idempotency_key: Key = None,
         context: ContextName = None,
@@ -280,7 +292,7 @@ def _rollback(desk: Desk) -> Tool:
         commit: Annotated[str | None, _COMMIT] = None,
         revision: Annotated[int | None, Field(ge=1, description="Only the pod template of this revision")] = None,
         namespace: Namespace = None,
-        wait_s: WaitS = 120,
+        wait_s: WaitS = None,
         dry_run: DryRun = False,
         idempotency_key: Key = None,
         context: ContextName = None,

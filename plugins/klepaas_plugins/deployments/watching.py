@@ -24,6 +24,8 @@ from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
 __all__ = ["Followed", "Report", "Target", "follow", "look"]
 
 _RETRY_S, _LOOK_AGAIN_S = 0.5, 1.0
+# While it has to stay complete, how long it has is told so often.
+_TELL_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,12 @@ class _Seen:
         return Followed(snapshot, verdict, trouble, healthy_s, settled)
 
     def next_look_s(self) -> float | None:
-        """Seconds until the time alone can change the decision. None: only an event can."""
+        """Seconds until the time alone changes the decision or what is told of it. None: only an event can."""
         now_s = anyio.current_time()
         left = [since_s + self.grace_s + 0.01 - now_s for since_s in self.waiting.values()]
         if self.complete_since_s is not None:
             left.append(self.complete_since_s + self.hold_s + 0.01 - now_s)
+            left.append(_TELL_EVERY_S)
         return min((rest_s for rest_s in left if rest_s > 0), default=None)
 
 
@@ -181,7 +184,7 @@ class _Announcer:
         ill = cause is not None and cause.reason != "not ready"
         text = f"{verdict.progress}; {cause.text}" if cause and ill else verdict.progress
         if verdict.done and not followed.settled:
-            text += f"; it must stay so for {self._hold_s:g} s"
+            text += f"; healthy for {followed.healthy_s:.0f} of {self._hold_s:g} s"
         if text != self._told:
             self._told = text
             await self._report(float(verdict.recent), float(verdict.counts.desired), text)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from klepaas.operations import Operation, State, StepState
+from klepaas.operations.advice import how_to_go_on
 from klepaas.output import Answer, table
 
 __all__ = ["listed", "told"]
@@ -21,11 +22,19 @@ def listed(operations: Sequence[Operation]) -> Answer:
         return Answer("No operations.", {"operations": []})
     now = time.time()
     rows = [
-        [operation.id, _state(operation, now), operation.title, _age(now - operation.created_at), operation.line]
+        [
+            operation.id,
+            _state(operation, now),
+            operation.title,
+            operation.location.namespace or "-",
+            operation.location.context or "-",
+            _age(now - operation.created_at),
+            "" if operation.ended else operation.line,
+        ]
         for operation in operations
     ]
     facts = [{"id": operation.id, "state": operation.state.value} for operation in operations]
-    return Answer(table(["ID", "STATE", "WHAT", "AGE", "AT"], rows), {"operations": facts})
+    return Answer(table(["ID", "STATE", "WHAT", "NAMESPACE", "CONTEXT", "AGE", "AT"], rows), {"operations": facts})
 
 
 def told(operation: Operation) -> Answer:
@@ -36,14 +45,30 @@ def told(operation: Operation) -> Answer:
     """
     now = time.time()
     if operation.outcome is not None:
-        lines = [f"{operation.title}: {operation.state.value} ({_took(operation)})", operation.outcome.text]
+        head = f"{operation.title}{_where(operation)}: {operation.state.value} ({_took(operation)})"
+        lines = [head, operation.outcome.text]
     else:
-        lines = [f"{operation.title}: {_state(operation, now)}, for {_age(now - operation.created_at)}"]
+        age = _age(now - operation.created_at)
+        lines = [f"{operation.id}: {operation.title}{_where(operation)}: {_state(operation, now)}, for {age}"]
         lines += [operation.line] if operation.line else []
-        lines += _steps(operation)
+        lines += [*_steps(operation), _how_to_go_on(operation)]
     if operation.state is State.UNKNOWN:
         lines += _steps(operation)
     return Answer("\n".join(lines), _facts(operation))
+
+
+def _where(operation: Operation) -> str:
+    """The namespace and the context, as far as it has any."""
+    location = operation.location
+    parts = [f"namespace {location.namespace}"] if location.namespace else []
+    parts += [f"context {location.context}"] if location.context else []
+    return f" in {' of '.join(parts)}" if parts else ""
+
+
+def _how_to_go_on(operation: Operation) -> str:
+    if operation.unattended_since is not None:
+        return "It waits for a klepaas that may change things (`klepaas serve --writes`) and reaches the same target."
+    return how_to_go_on(operation.id)
 
 
 def _facts(operation: Operation) -> dict[str, object]:

@@ -14,6 +14,7 @@ from klepaas.host import Host
 from klepaas.operations import Operations, State
 from klepaas.output import Answer
 from klepaas.principals import current_principal
+from klepaas.progress import default_wait_s
 from klepaas.tools import Effect, Target, Tool
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ OperationId = Annotated[
     names.Check("operation", lambda text: _ID.fullmatch(text) is not None, "an ID that get_operation shows", 15),
 ]
 StateName = Literal["pending", "running", "succeeded", "failed", "rolled_back", "cancelled", "unknown"]
+_CANCEL_WAIT_S = 30
 WaitS = Annotated[int, Field(ge=0, le=WAIT_MAX_S, description="Seconds to wait for its end")]
+CancelWaitS = Annotated[
+    int | None, Field(ge=0, le=WAIT_MAX_S, description=f"Seconds to wait for its end; default {_CANCEL_WAIT_S}")
+]
 _WITH_AN_ID = "operation_id and state exclude each other: a state filters the list, an operation_id asks for one"
 
 
@@ -51,10 +56,11 @@ def operation_tools(host: Host) -> Iterable[Tool]:
         wanted = State(state) if state else None
         return listed(await operations.find(current_principal(), state=wanted, limit=_MOST))
 
-    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: WaitS = 30) -> Answer:
+    async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: CancelWaitS = None) -> Answer:
         """Stop an operation after the step under way; it puts back what it can, and the answer says what stays."""
         await operations.cancel(operation_id, current_principal())
-        return await _await_operation(operations, operation_id, wait_s, ctx)
+        limit_s = default_wait_s(_CANCEL_WAIT_S) if wait_s is None else wait_s
+        return await _await_operation(operations, operation_id, limit_s, ctx)
 
     yield Tool(
         get_operation, Effect.READ, "Look at operations", TOOLSET,
@@ -71,7 +77,7 @@ async def _targets(arguments: Mapping[str, Any]) -> Sequence[Target]:
     return (Target(kind="operation", name=arguments["operation_id"]),)
 
 
-async def _await_operation(operations: Operations, operation_id: str, wait_s: int, ctx: Context) -> Answer:
+async def _await_operation(operations: Operations, operation_id: str, wait_s: float, ctx: Context) -> Answer:
     from klepaas_plugins.operations.telling import told
 
     found = await operations.get(operation_id, current_principal())

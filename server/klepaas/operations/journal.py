@@ -5,18 +5,20 @@ write of whoever carries an operation out asks for its epoch, so that a process 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from klepaas.errors import BadRequest, Conflict
-from klepaas.operations.kinds import Fenced, Outcome, State
+from klepaas.operations.kinds import Fenced, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.operations.records import (
     digest,
     new_id,
+    notes_of,
+    notes_with,
     operation_of,
     outcome_as_json,
     principal_as_json,
@@ -57,6 +59,7 @@ class Submission:
         principal: Who asks.
         idempotency_key: The same key means the same operation, also after it has ended. None: there is none.
         deadline_s: How long it may take, in seconds.
+        location: Where it works, by the names that people use.
     """
 
     kind: str
@@ -66,6 +69,7 @@ class Submission:
     principal: Principal
     idempotency_key: str | None
     deadline_s: float
+    location: Location = field(default_factory=Location)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def submit(session: Session, wanted: Submission, holder: str, lease_s: float) ->
         owned_by=wanted.principal.owner,
         request=wanted.request,
         request_digest=digest(operation_id, wanted.request),
+        notes=notes_with(wanted.location),
         idempotency_key=wanted.idempotency_key,
         state=State.RUNNING.value,
         attempt=1,
@@ -320,7 +325,7 @@ def note(session: Session, operation_id: str, epoch: int, facts: Mapping[str, An
     row = _held(session, operation_id, epoch)
     row.notes = {**row.notes, **facts}
     row.updated_at = now_of(session)
-    return row.notes
+    return notes_of(row)
 
 
 def conclude(session: Session, operation_id: str, epoch: int, outcome: Outcome) -> Outcome:
@@ -338,7 +343,7 @@ def conclude(session: Session, operation_id: str, epoch: int, outcome: Outcome) 
     row.state, row.outcome = outcome.state.value, outcome_as_json(outcome)
     row.ended_at = row.updated_at = now
     row.held_by = row.lease_until = row.next_attempt_at = None
-    row.request, row.notes = redacted(row.request), redacted(row.notes)
+    row.request, row.notes, row.line = redacted(row.request), redacted(row.notes), ""
     session.execute(update(StepRow).where(StepRow.operation_id == operation_id).values(result=None))
     session.execute(delete(OperationRow).where(OperationRow.ended_at < now - _KEPT_S))
     return outcome

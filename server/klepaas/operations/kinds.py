@@ -18,6 +18,7 @@ __all__ = [
     "Interrupted",
     "JournalBroken",
     "Kind",
+    "Location",
     "OperationCancelled",
     "Outcome",
     "State",
@@ -86,6 +87,19 @@ class Stopping(Interrupted):
 
 class JournalBroken(Interrupted):
     """The journal cannot be written, so nothing more may be sent."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where an operation works, by the names that people use; its target is what identifies the place.
+
+    Attributes:
+        context: The cluster's context, or the upstream's name. None: it has none, or it is not known.
+        namespace: The namespace in it. None: it has none, or it is not known.
+    """
+
+    context: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True)

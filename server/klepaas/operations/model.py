@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from klepaas.operations.kinds import Outcome, State
+from klepaas.operations.kinds import Location, Outcome, State
 from klepaas.principals import Principal
 
 __all__ = ["Operation", "StepRecord", "StepState"]
@@ -64,6 +64,7 @@ class Operation:
         steps: Its steps, in order; empty where they were not asked for.
         outcome: How it ended. None: not yet.
         unattended_since: When the process that carried it out went away and no other took over. None: it is attended.
+        location: Where it works, by the names that people use.
         next_attempt_at: Before then it is not taken up again. None: at once.
     """
 
@@ -88,6 +89,7 @@ class Operation:
     outcome: Outcome | None = None
     unattended_since: float | None = None
     next_attempt_at: float | None = None
+    location: Location = field(default_factory=Location)
 
     @property
     def ended(self) -> bool:

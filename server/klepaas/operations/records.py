@@ -14,14 +14,26 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.observability import one_line, safe_text
-from klepaas.operations.kinds import Outcome, State
+from klepaas.operations.kinds import Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.output.redaction import MARK, is_secret_name
 from klepaas.principals import Principal
 from klepaas.store.tables import OperationRow, StepRow
 
-__all__ = ["as_json", "digest", "new_id", "operation_of", "outcome_as_json", "redacted", "step_of"]
+__all__ = [
+    "as_json",
+    "digest",
+    "new_id",
+    "notes_of",
+    "notes_with",
+    "operation_of",
+    "outcome_as_json",
+    "redacted",
+    "step_of",
+]
 
+# Under this name the notes keep where the operation works.
+_LOCATION = "location"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARS = 12
 _REQUEST_MAX_BYTES = 2 * 1024 * 1024
@@ -105,17 +117,33 @@ def operation_of(row: OperationRow, now: float, steps: Sequence[StepRow] = ()) -
         done=row.done,
         total=row.total,
         line=row.line,
-        notes=row.notes,
+        notes=notes_of(row),
         steps=tuple(step_of(step) for step in steps),
         outcome=_outcome_of(row.outcome),
         unattended_since=_unattended_since(row, now),
         next_attempt_at=row.next_attempt_at,
+        location=_location_of(row),
     )
 
 
 def step_of(row: StepRow) -> StepRecord:
     """The step of a row."""
     return StepRecord(row.name, StepState(row.state), row.intended_at, row.ended_at, row.result)
+
+
+def notes_with(location: Location) -> dict[str, Any]:
+    """The notes that an operation begins with."""
+    return {_LOCATION: asdict(location)} if location != Location() else {}
+
+
+def notes_of(row: OperationRow) -> dict[str, Any]:
+    """The notes as the operation's kind made them."""
+    return {name: value for name, value in row.notes.items() if name != _LOCATION}
+
+
+def _location_of(row: OperationRow) -> Location:
+    kept = row.notes.get(_LOCATION) or {}
+    return Location(kept.get("context"), kept.get("namespace"))
 
 
 def _principal_of(kept: Mapping[str, Any]) -> Principal:

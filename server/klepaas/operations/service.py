@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from klepaas.errors import BadRequest, NotFound, RateLimited, Unavailable
 from klepaas.host import Host
-from klepaas.operations.kinds import Kind, State
+from klepaas.operations.kinds import Kind, Location, State
 from klepaas.operations.timing import Timing
 from klepaas.operations.waiting import any_may_wait
 from klepaas.output.quoting import quote
@@ -95,6 +95,7 @@ class Operations:
         principal: Principal,
         idempotency_key: str | None = None,
         deadline_s: float | None = None,
+        location: Location | None = None,
     ) -> "Operation":
         """Put an operation on record and have it carried out; returns as soon as it is on the disk.
 
@@ -109,6 +110,7 @@ class Operations:
             principal: Who asks.
             idempotency_key: One of the caller's. None: there is none.
             deadline_s: How long it may take, in seconds. None: the kind's own deadline.
+            location: Where it works, by the names that people use. None: there is nothing to name.
 
         Raises:
             Conflict: Another operation works on the target.
@@ -127,7 +129,9 @@ class Operations:
         from klepaas.operations.journal import Submission
         from klepaas.operations.records import as_json
 
-        wanted = Submission(kind, target, title, as_json(request), principal, idempotency_key, limit_s)
+        wanted = Submission(
+            kind, target, title, as_json(request), principal, idempotency_key, limit_s, location or Location()
+        )
         # From here on it is the journal's: a caller that leaves now changes nothing.
         with anyio.CancelScope(shield=True):
             return await self._put_on_record(wanted, runner)

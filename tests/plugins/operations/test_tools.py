@@ -63,7 +63,8 @@ async def test_an_operation_is_looked_at_and_waited_for(app: App, era: Era) -> N
         ended = await session.call("get_operation", operation_id=operation_id, wait_s=20)
         listed = await session.call("get_operation")
     assert re.fullmatch(
-        r"Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: (done|under way))?", under_way.text
+        rf"{operation_id}: Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: (done|under way))?\nIt goes on .*",
+        under_way.text,
     ), under_way.text
     assert ended.text.splitlines()[1] == "Momo stands on the shelf"
     assert ended.facts == {"place": 7, "operation_id": operation_id, "state": "succeeded"}
