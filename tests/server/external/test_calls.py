@@ -31,7 +31,7 @@ async def test_a_server_of_either_era_serves_clients_of_either(
 async def test_waiting_for_an_external_server_gives_beats(fake: Fake, serve: Serve, waits: str) -> None:
     beats: list[float] = []
 
-    async def hear(progress: float, _total: float | None, _message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         beats.append(progress)
 
     fake.does(**({"boot": "hang"} if waits == "for its start" else {"call": "slow:0.4"}))
