@@ -176,7 +176,7 @@ async def test_a_program_that_is_not_there_is_found(host: Host, monkeypatch: pyt
     for plugin in (github_plugin, slack_plugin):
         (found,) = await findings(plugin, host)
         assert found.level is Level.ERROR
-        assert "no-such-program-here is not installed" in found.summary
+        assert "no-such-program-here is not found on the PATH" in found.summary
 
 
 async def test_the_app_gives_its_tokens_to_the_server(

@@ -117,8 +117,8 @@ def _context(entry: Entry, clusters: Clusters) -> Finding:
         return Finding(Level.ERROR, exc.what, exc.next_step)
     plugin = entry.user.get("exec")
     if plugin and exec_plugins.find(plugin) is None:
-        command = Path(str(plugin.get("command"))).name
-        return Finding(Level.ERROR, f"{name}: its credential plugin {command} is not installed", f"Install {command}")
+        problem = exec_plugins.missing(plugin, entry.context)
+        return Finding(Level.ERROR, problem.what, problem.next_step)
     if _is_open(entry):
         return Finding(Level.WARNING, f"{name} is not protected by TLS", "Use an https server with its authority")
     if _is_unverified(entry):

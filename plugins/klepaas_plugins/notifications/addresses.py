@@ -1,7 +1,8 @@
 """Where a webhook may lead: by HTTPS anywhere public, without TLS only to this machine.
 
 The name is resolved here and the connection goes to the address that was looked at, so that a name cannot mean one
-machine to the check and another to the request. Redirects are never followed.
+machine to the check and another to the request. Where the environment names a proxy for it, the proxy resolves the
+name: klepaas often cannot, so only an address is looked at. Redirects are never followed.
 """
 
 import ipaddress
@@ -13,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from klepaas.errors import BadRequest
+from klepaas.outbound import proxy_for
 from klepaas.resilience import NotSent
 
 __all__ = ["Destination", "is_loopback_name", "objection_to", "resolve"]
@@ -25,14 +27,16 @@ class Destination:
     """An address that was looked at.
 
     Attributes:
-        url: The URL, with the machine's address instead of its name.
+        url: The URL, with the machine's address instead of its name; as it was given where a proxy is on the way.
         host: The name, for the header and the certificate.
         host_header: The name and the port, as the header wants it.
+        proxied: Whether a proxy is on the way.
     """
 
     url: str
     host: str
     host_header: str
+    proxied: bool = False
 
 
 def is_loopback_name(host: str) -> bool:
@@ -74,6 +78,11 @@ async def resolve(url: str, *, allow_private: bool) -> Destination:
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    name = f"[{host}]" if ":" in host else host
+    header = f"{name}:{parts.port}" if parts.port is not None else name
+    proxied = proxy_for(url) is not None
+    if proxied and not _is_address(host):
+        return Destination(url, host, header, proxied)
     try:
         with anyio.fail_after(_LIMIT_S):
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -87,10 +96,15 @@ async def resolve(url: str, *, allow_private: bool) -> Destination:
         )
     shown = f"[{address}]" if address.version == 6 else str(address)
     rest = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    name = f"[{host}]" if ":" in host else host
-    return Destination(
-        f"{parts.scheme}://{shown}:{port}{rest}", host, f"{name}:{parts.port}" if parts.port is not None else name
-    )
+    return Destination(f"{parts.scheme}://{shown}:{port}{rest}", host, header, proxied)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _may_be_asked(address: ipaddress.IPv4Address | ipaddress.IPv6Address, host: str, *, allow_private: bool) -> bool:

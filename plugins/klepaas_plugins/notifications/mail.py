@@ -16,6 +16,7 @@ import anyio.to_thread
 from klepaas.errors import BadRequest, KlepaasError, Unauthorized, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notification, NotificationSink
+from klepaas.outbound import certificate_problem
 from klepaas.resilience import NotSent, Policy, Upstreams
 from klepaas_plugins.notifications.settings import NotificationSettings, SmtpSecurity
 from klepaas_plugins.notifications.wording import Dialect, Wording
@@ -86,7 +87,10 @@ def _hand_over(settings: NotificationSettings, message: EmailMessage) -> None:
     except smtplib.SMTPException as exc:
         raise Unavailable("The mail server broke off") from exc
     except ssl.SSLError as exc:
-        raise NotSent("There is no trusted TLS connection to the mail server") from exc
+        problem = certificate_problem(exc)
+        if problem is not None:
+            raise NotSent(f"The mail server's certificate {problem.reason}", next_step=problem.next_step) from exc
+        raise NotSent("There is no TLS connection to the mail server") from exc
 
 
 def _connected(settings: NotificationSettings) -> smtplib.SMTP:

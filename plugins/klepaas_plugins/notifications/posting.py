@@ -6,6 +6,7 @@ Trying again is the outbox's affair. What a receiver answers is read up to a lim
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from klepaas.outbound import open_client
 from klepaas.resilience import Kind, Observation, Policy, Verdict, classify
 
 if TYPE_CHECKING:
@@ -38,10 +39,8 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, sni: str | 
 
     limits = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
     extensions = {"sni_hostname": sni} if sni else {}
-    # A proxy would look names up again, so what was looked up here goes there directly.
-    verify = httpx.create_ssl_context() if url.startswith("https:") else False
     async with (
-        httpx.AsyncClient(timeout=limits, follow_redirects=False, trust_env=sni is None, verify=verify) as client,
+        open_client(url, limits, direct=sni is not None) as client,
         client.stream("POST", url, content=body, headers=dict(headers), extensions=extensions) as streamed,
     ):
         kept = b""

@@ -40,7 +40,7 @@ def webhook_sink(host: Host, url: SecretStr, secret: SecretStr, *, allow_private
         async def ask() -> object:
             there = await resolve(url.get_secret_value(), allow_private=allow_private)
             headers = {**_headers(notification, body, secret), "Host": there.host_header}
-            return await post(there.url, body, headers, sni=there.host)
+            return await post(there.url, body, headers, sni=None if there.proxied else there.host)
 
         await upstream.call(ask, safe=False, what="deliver a notification to the webhook")
 
@@ -62,7 +62,6 @@ def signature(secret: str, at: int, body: bytes) -> str:
 def _headers(notification: Notification, body: bytes, secret: SecretStr) -> dict[str, str]:
     return {
         "Content-Type": "application/json",
-        "User-Agent": "klepaas",
         "Klepaas-Notification-Id": notification.id,
         SIGNATURE: signature(secret.get_secret_value(), int(time.time()), body),
     }

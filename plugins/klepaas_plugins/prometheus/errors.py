@@ -1,7 +1,6 @@
 """The errors that a monitoring server's answers become, and how its pipeline judges them. It asks nobody."""
 
 import json
-import ssl
 from typing import Any
 
 from klepaas.errors import (
@@ -42,8 +41,6 @@ def judge(seen: Observation) -> Verdict:
         return Verdict(Kind.CALLER_MISTAKE)
     if isinstance(seen.error, NotTheApi):
         return Verdict(Kind.PROTOCOL)
-    if _is_about_certificates(seen.error):
-        return Verdict(Kind.CALLER_MISTAKE, reason="shows a certificate that is not trusted", error=Unavailable)
     return classify(seen)
 
 
@@ -100,11 +97,3 @@ def _said(body: bytes) -> tuple[str, str]:
 
 def _line(text: str) -> str:
     return " ".join(clean(text[: 4 * MESSAGE_MAX_CHARS]).split())[:MESSAGE_MAX_CHARS]
-
-
-def _is_about_certificates(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

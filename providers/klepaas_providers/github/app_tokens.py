@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from klepaas.errors import InternalError, NotFound, Unauthorized, Unavailable
+from klepaas.outbound import open_client
 from klepaas.output.redaction import vault
 from klepaas.resilience import Upstream
 
@@ -128,7 +129,7 @@ class AppTokens:
             "X-GitHub-Api-Version": "2022-11-28",
         }
         limits = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
-        async with httpx.AsyncClient(timeout=limits, follow_redirects=False) as client:
+        async with open_client(self._url, limits) as client:
             return await client.post(self._url, headers=headers)
 
     def _read(self, answer: "httpx.Response") -> tuple[str, float]:

@@ -8,6 +8,7 @@ from klepaas.errors import KlepaasError
 from klepaas.external.server_file import configured
 from klepaas.hookspecs import Finding, Level
 from klepaas.host import Host
+from klepaas.outbound import MissingProgram
 from klepaas_providers.github.app_tokens import AppKey
 from klepaas_providers.github.provider import KIND, missing
 from klepaas_providers.github.settings import GitHubSettings
@@ -42,7 +43,8 @@ def _of_the_settings(settings: GitHubSettings) -> Iterable[Finding]:
         yield Finding(Level.WARNING, f"GitHub: {concern}", _HOW)
     program = settings.mcp_command[0] if settings.mcp_command else None
     if program is not None and shutil.which(program) is None:
-        yield Finding(Level.ERROR, f"GitHub's MCP server {program} is not installed", "Install it, or give its path")
+        gone = MissingProgram(program)
+        yield Finding(Level.ERROR, f"GitHub's MCP server {program} {gone.reason}", gone.next_step)
     elif settings.token is None:
         yield _of_the_app(settings)
     else:

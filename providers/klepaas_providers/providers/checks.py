@@ -9,7 +9,7 @@ from klepaas.external.guarded import Guarded
 from klepaas.external.server_file import ServerFile
 from klepaas.hookspecs import Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
-from klepaas.output.quoting import quote
+from klepaas.outbound import MissingProgram
 from klepaas_providers.providers.standing import state_of
 
 __all__ = ["findings", "health_checks"]
@@ -65,9 +65,9 @@ def _findings_of(server: Guarded) -> Iterator[Finding]:
         return
     transport = provider.transport
     if isinstance(transport, StdioServer) and shutil.which(transport.command[0]) is None:
-        program = transport.command[0][:100]
+        gone = MissingProgram(transport.command[0])
         yield Finding(
-            Level.ERROR, f"{provider.name} needs the program {quote(program)}", "Install it, or give its whole path"
+            Level.ERROR, f"{provider.name} needs the program {gone.name}, which {gone.reason}", gone.next_step
         )
         return
     closed = sorted({offer.definition.name for offer in server.closed})

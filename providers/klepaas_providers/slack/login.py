@@ -22,6 +22,7 @@ import anyio.to_thread
 
 from klepaas.errors import BadRequest, Unauthorized, Unavailable
 from klepaas.host import Host
+from klepaas.outbound import open_client
 from klepaas.output.redaction import vault
 from klepaas.resilience import Kind, Observation, Upstream, Upstreams, Verdict
 from klepaas.resilience import classify as classify_http
@@ -190,7 +191,7 @@ class Login:
         import httpx
 
         limits = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
-        async with httpx.AsyncClient(timeout=limits, follow_redirects=False) as client:
+        async with open_client(self._token_url, limits) as client:
             answer = await client.post(self._token_url, data=dict(form))
         answer.raise_for_status()
         try:

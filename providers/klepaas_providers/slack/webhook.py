@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from klepaas import names
 from klepaas.host import Host
+from klepaas.outbound import open_client
 from klepaas.resilience import Kind, Observation, Upstreams, Verdict, classify
 from klepaas.tools import Effect, Target, Tool
 
@@ -75,7 +76,7 @@ async def _post(url: SecretStr, text: str) -> "httpx.Response":
     limits = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
     # A link that Slack unfolds is a request to whoever wrote the text.
     message = {"text": text, "unfurl_links": False, "unfurl_media": False}
-    async with httpx.AsyncClient(timeout=limits, follow_redirects=False) as client:
+    async with open_client(url.get_secret_value(), limits) as client:
         answer = await client.post(url.get_secret_value(), json=message)
     if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
         answer.raise_for_status()

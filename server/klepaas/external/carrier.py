@@ -10,17 +10,16 @@ Source: MCP 2025-11-25 and 2026-07-28, basic/transports, "Streamable HTTP"; RFC 
 import json
 import logging
 import secrets
-import urllib.request
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from klepaas.external.declaration import HttpServer
 from klepaas.external.failures import NotUp
 from klepaas.external.messages import MESSAGE_MAX_BYTES, TOO_LONG, error_answer
+from klepaas.outbound import USER_AGENT, proxy_for
 from klepaas.output.redaction import vault
 
 __all__ = ["Carrier", "http_client"]
@@ -32,7 +31,6 @@ _ERROR_MAX_BYTES = 64 * 1024
 _MOST_FAILURES = 256
 # Of an error that we put in a server's place.
 FAILED = -32098
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Carrier(httpx2.AsyncBaseTransport):
@@ -48,7 +46,7 @@ class Carrier(httpx2.AsyncBaseTransport):
         self, server: HttpServer, inner: httpx2.AsyncBaseTransport | None = None, max_bytes: int = MESSAGE_MAX_BYTES
     ) -> None:
         self._server = server
-        self._inner = inner or httpx2.AsyncHTTPTransport(proxy=_proxy_for(server.url))
+        self._inner = inner or _connecting(server.url)
         self._max_bytes = max_bytes
         self._failures: OrderedDict[str, Exception] = OrderedDict()
         self.session_lost = False
@@ -149,7 +147,7 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 def http_client(carrier: Carrier, server: HttpServer, read_timeout_s: float) -> httpx2.AsyncClient:
-    """A client of one server, which follows no redirect and reads nothing from the environment.
+    """A client of one server, which follows no redirect and reads nothing but the proxy from the environment.
 
     Args:
         carrier: What carries its requests.
@@ -158,20 +156,17 @@ def http_client(carrier: Carrier, server: HttpServer, read_timeout_s: float) -> 
     """
     return httpx2.AsyncClient(
         transport=carrier,
-        headers=dict(server.headers),
+        headers={"User-Agent": USER_AGENT, **server.headers},
         timeout=httpx2.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S),
         follow_redirects=False,
         trust_env=False,
     )
 
 
-def _proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for this server; never one for this machine itself."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+def _connecting(url: str) -> httpx2.AsyncHTTPTransport:
+    """What makes connections to a server, through the environment's proxy where that is for it."""
+    proxy = proxy_for(url)
+    return httpx2.AsyncHTTPTransport(proxy=httpx2.Proxy(proxy.url) if proxy else None)
 
 
 def _request_id(request: httpx2.Request) -> int | str | None:

@@ -8,6 +8,7 @@ for whoever asks why it died. Its messages are read within limits (`klepaas.exte
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 from collections import deque
@@ -24,6 +25,7 @@ from klepaas.external.declaration import StdioServer
 from klepaas.external.failures import NotUp
 from klepaas.external.messages import Lines
 from klepaas.observability import one_line
+from klepaas.outbound import MissingProgram
 
 __all__ = ["Child", "child_environment"]
 
@@ -137,6 +139,8 @@ class Child:
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
             program = one_line(os.path.basename(self._server.command[0]), 60)
+            if isinstance(exc, FileNotFoundError) and shutil.which(self._server.command[0]) is None:
+                raise NotUp(f"cannot be started: {program} {MissingProgram(self._server.command[0]).reason}") from exc
             raise NotUp(f"cannot be started: {program}: {why}") from exc
 
     async def _read(self, process: Process, incoming: MemoryObjectSendStream[Incoming]) -> None:

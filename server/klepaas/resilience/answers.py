@@ -116,7 +116,7 @@ class Asked:
         retry_after_s = verdict.retry_after_s
         return kind(
             f"Cannot {self.what}: {self.upstream} {_reason(outcome)}",
-            next_step=f"Retry in {_seconds(retry_after_s):g} s" if retry_after_s is not None else None,
+            next_step=f"Retry in {_seconds(retry_after_s):g} s" if retry_after_s is not None else verdict.next_step,
             retry_after_s=None if retry_after_s is None else _seconds(retry_after_s),
         )
 

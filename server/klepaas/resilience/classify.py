@@ -26,6 +26,7 @@ from klepaas.errors import (
     Unauthorized,
     Unavailable,
 )
+from klepaas.outbound.certificates import certificate_problem
 from klepaas.resilience.errors import NotSent, OutcomeUnknown, Overloaded
 from klepaas.resilience.rate_limit import parse_reset, parse_retry_after
 
@@ -96,12 +97,14 @@ class Verdict:
         retry_after_s: When the upstream wants to be asked again, in seconds from now. None: it did not say.
         reason: What it did, to go after its name: "answered 503". Never quotes the answer. None: the kind says it all.
         error: The error that a caller's mistake becomes. None: `BadRequest`.
+        next_step: What to do about it. None: the caller's own advice.
     """
 
     kind: Kind
     retry_after_s: float | None = None
     reason: str | None = None
     error: type[KlepaasError] | None = None
+    next_step: str | None = None
 
 
 Classifier = Callable[[Observation], Verdict]
@@ -189,6 +192,11 @@ def _classify_error(error: BaseException, wall_s: float) -> Verdict:
     if _httpx_name(error, {"HTTPStatusError"}):
         return _classify_response(getattr(error, "response", None), wall_s)
     name = _httpx_name(error, _NETWORK.keys())
+    problem = certificate_problem(error) if name == "ConnectError" or isinstance(error, OSError) else None
+    if problem is not None:
+        # The upstream is well, and asking again does not change its certificate.
+        reason = f"shows a certificate that {problem.reason}"
+        return Verdict(Kind.CALLER_MISTAKE, reason=reason, error=Unavailable, next_step=problem.next_step)
     return _NETWORK[name] if name else _classify_system(error)
 
 

@@ -48,28 +48,33 @@ class Authority:
         self.certificate = self._signed(self.name, self.key.public_key(), x509.BasicConstraints(True, None))
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, name: str) -> tuple[bytes, bytes]:
-        """A certificate for a name and for loopback, and its key."""
+    def issue(self, name: str, days: tuple[int, int] = (-1, 1), *, loopback: bool = True) -> tuple[bytes, bytes]:
+        """A certificate for a name, mostly for loopback too, valid between two days from now, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        names = x509.SubjectAlternativeName([x509.DNSName(name), loopback])
-        certificate = self._signed(subject, key.public_key(), names)
+        here = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if loopback else []
+        names = x509.SubjectAlternativeName([x509.DNSName(name), *here])
+        certificate = self._signed(subject, key.public_key(), names, days)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return certificate.public_bytes(serialization.Encoding.PEM), pem
 
-    def _signed(self, subject: x509.Name, key: Any, extension: x509.ExtensionType) -> x509.Certificate:
+    def _signed(
+        self, subject: x509.Name, key: Any, extension: x509.ExtensionType, days: tuple[int, int] = (-1, 1)
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
+        begin, end = (now + datetime.timedelta(days=day) for day in days)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-        builder = builder.not_valid_after(now + datetime.timedelta(days=1)).add_extension(extension, critical=False)
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin)
+        builder = builder.not_valid_after(end).add_extension(extension, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def server(self, tmp_path: Path, *, ask_client: bool = False) -> ssl.SSLContext:
+    def server(
+        self, tmp_path: Path, *, ask_client: bool = False, days: tuple[int, int] = (-1, 1), loopback: bool = True
+    ) -> ssl.SSLContext:
         """TLS of the server `cluster.test`; where it asks, only clients of this authority get in."""
-        certificate, key = self.issue("cluster.test")
+        certificate, key = self.issue("cluster.test", days, loopback=loopback)
         path = tmp_path / "server.pem"
         path.write_bytes(certificate + key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

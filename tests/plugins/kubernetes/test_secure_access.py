@@ -208,7 +208,7 @@ async def test_a_proxy_is_used_and_the_server_name_is_checked_through_it(
         if name == "cluster.test":
             assert (await cluster.resource("pods")).kind == "Pod"
         else:
-            with pytest.raises(Unavailable, match="not trusted"):
+            with pytest.raises(Unavailable, match=r"is for another name, not for other\.test"):
                 await cluster.resource("pods")
     assert tunnelled[0] == f"CONNECT 127.0.0.1:{server.port} HTTP/1.1"
 

@@ -14,12 +14,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 
 from klepaas.errors import Forbidden
+from klepaas.outbound import Proxy, UnusableProxy, proxy_at, proxy_for
 from klepaas.output.redaction import vault
 from klepaas.resilience import NotSent
 from klepaas_plugins.kubernetes.client import exec_plugins
@@ -49,7 +50,7 @@ class Connection:
         server: The server's address, without a slash at the end.
         tls: The TLS settings.
         headers: Headers that carry the credentials.
-        proxy: A proxy's address. None: none.
+        proxy: The proxy on the way: the context's own, else the environment's. None: none.
         renew_at: When to load again, in seconds since the epoch. None: never.
         renewable: Whether loading again may give other credentials.
         way: A digest of all but the headers: the same way can go on with the same client.
@@ -58,7 +59,7 @@ class Connection:
     server: str
     tls: ssl.SSLContext = field(repr=False)
     headers: Sequence[tuple[str, str]] = field(repr=False)
-    proxy: str | None = field(repr=False)
+    proxy: Proxy | None
     renew_at: float | None
     renewable: bool
     way: bytes = field(repr=False)
@@ -134,25 +135,23 @@ def _check_server(entry: Entry) -> None:
 
 
 def _check_proxy(entry: Entry) -> None:
-    proxy = entry.cluster.get("proxy-url")
-    if not proxy:
-        return
     try:
-        parts = urlsplit(str(proxy))
-        bad = not parts.hostname or parts.port == 0
-        scheme = parts.scheme
-        if parts.password:
-            vault.keep(unquote(parts.password))
-    except ValueError:
-        bad, scheme = True, ""
-    if scheme.startswith("socks"):
-        raise broken(entry, "its proxy-url is a SOCKS proxy, which klepaas cannot use, only http:// and https://")
-    if bad or scheme not in ("http", "https"):
-        raise broken(entry, "its proxy-url must be http(s)://host:port")
+        _proxy(entry, str(entry.cluster.get("server") or ""))
+    except UnusableProxy as exc:
+        if entry.cluster.get("proxy-url"):
+            raise broken(entry, exc.what) from None
+        raise
+
+
+def _proxy(entry: Entry, server: str) -> Proxy | None:
+    """The context's own proxy goes before the environment's, and has no exceptions, as for client-go."""
+    own = entry.cluster.get("proxy-url")
+    return proxy_at(str(own), "its proxy-url") if own else proxy_for(server)
 
 
 def _connection(entry: Entry, given: ExecCredential | None) -> Connection:
     with found(entry, given) as what:
+        proxy = _proxy(entry, what.server)
         headers = [*_authorization(entry, what.authorization), *_impersonation(entry)]
         try:
             tls = tls_context(what.tls) if what.server.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -162,10 +161,10 @@ def _connection(entry: Entry, given: ExecCredential | None) -> Connection:
             server=what.server,
             tls=tls,
             headers=headers,
-            proxy=what.proxy,
+            proxy=proxy,
             renew_at=_renew_at(given, from_files=what.from_files),
             renewable=given is not None or what.from_files,
-            way=_way(what),
+            way=_way(what, proxy),
         )
 
 
@@ -212,9 +211,9 @@ def _percent(letter: str) -> str:
     return "".join(f"%{byte:02X}" for byte in letter.encode())
 
 
-def _way(what: Found) -> bytes:
+def _way(what: Found, proxy: Proxy | None) -> bytes:
     tls = what.tls
-    digest = hashlib.sha256(repr((what.server, what.proxy, tls.verify, tls.server_name)).encode())
+    digest = hashlib.sha256(repr((what.server, proxy and proxy.url, tls.verify, tls.server_name)).encode())
     for name in (tls.authority, tls.certificate, tls.key):
         content = _content(name)
         digest.update(f"{len(content)}:".encode() + content)

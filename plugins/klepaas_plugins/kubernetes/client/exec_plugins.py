@@ -26,10 +26,11 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from klepaas.errors import Forbidden, Unauthorized
+from klepaas.outbound import MissingProgram
 from klepaas.output.redaction import redact_text
 from klepaas.resilience import NotSent
 
-__all__ = ["ExecCredential", "check", "find", "run"]
+__all__ = ["ExecCredential", "check", "find", "missing", "run"]
 
 TIMEOUT_S = 20.0
 # How long a program that was killed may take to be gone.
@@ -122,9 +123,7 @@ async def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapp
     program = find(spec)
     name = os.path.basename(str(spec.get("command")))
     if program is None:
-        raise Unauthorized(
-            f"The credential plugin {name} of context {context} is not installed", next_step=f"Install {name} there"
-        )
+        raise missing(spec, context)
     command = [program, *(str(word) for word in spec.get("args") or ())]
     try:
         with anyio.fail_after(TIMEOUT_S):
@@ -191,6 +190,19 @@ def _refused(context: str, why: str) -> Forbidden:
     return Forbidden(
         f"klepaas runs no program for context {context}: {why}",
         next_step="The operator can allow a plugin by name in KLEPAAS_K8S_EXEC_PLUGINS",
+    )
+
+
+def missing(spec: Mapping[str, Any], context: str) -> Unauthorized:
+    """The error of a plugin whose program is not on this machine.
+
+    Args:
+        spec: The kubeconfig's `exec`.
+        context: The context, for the message.
+    """
+    program = MissingProgram(str(spec.get("command") or ""))
+    return Unauthorized(
+        f"The credential plugin {program.name} of context {context} {program.reason}", next_step=program.next_step
     )
 
 

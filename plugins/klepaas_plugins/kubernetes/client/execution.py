@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import anyio
 
 from klepaas.errors import KlepaasError, TimedOut, Unavailable
+from klepaas.outbound import USER_AGENT, certificate_problem
 from klepaas_plugins.kubernetes.errors import Act, error_for
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ async def run(
             act.cannot(f"no connection within {OPEN_TIMEOUT_S:g} s"), next_step="Check the cluster"
         ) from None
     except OSError as exc:
+        if (problem := certificate_problem(exc)) is not None:
+            raise Unavailable(
+                act.cannot(f"the server's certificate {problem.reason}"), next_step=problem.next_step
+            ) from exc
         raise Unavailable(act.cannot("the connection is refused or broke off"), next_step="Check the cluster") from exc
     return result
 
@@ -115,7 +120,8 @@ async def _opened(
                 address,
                 subprotocols=[Subprotocol(name) for name in _PROTOCOLS],
                 additional_headers=list(connection.headers),
-                proxy=connection.proxy,
+                proxy=connection.proxy.url if connection.proxy else None,
+                user_agent_header=USER_AGENT,
                 max_size=FRAME_MAX_BYTES,
                 max_queue=4,
                 compression=None,

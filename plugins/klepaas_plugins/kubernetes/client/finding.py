@@ -47,14 +47,12 @@ class Found:
         server: The server's address, without a slash at the end.
         authorization: The header that carries the credential. None: there is none.
         tls: What there is for TLS.
-        proxy: A proxy's address. None: none.
         from_files: Whether something of it is read from a file, which may change.
     """
 
     server: str
     authorization: str | None = field(repr=False)
     tls: TlsFiles
-    proxy: str | None = field(repr=False)
     from_files: bool
 
 
@@ -111,7 +109,7 @@ def broken(entry: Entry, why: str) -> KlepaasError:
 
 def _cluster(entry: Entry) -> dict[str, Any]:
     said = entry.cluster
-    shown = {key: said[key] for key in ("server", "tls-server-name", "proxy-url") if said.get(key)}
+    shown = {key: said[key] for key in ("server", "tls-server-name") if said.get(key)}
     # Only a plain true makes a connection insecure: a quoted "false" is no reason.
     shown["insecure-skip-tls-verify"] = said.get("insecure-skip-tls-verify") is True
     return shown | _files(said, entry.cluster_dir, _CLUSTER_FILES)
@@ -230,4 +228,4 @@ def _found(filled: _Filled, *, from_files: bool) -> Found:
         server_name=filled.tls_server_name,
     )
     authorization = filled.api_key.get("BearerToken")
-    return Found(filled.host.rstrip("/"), authorization, tls, filled.proxy, from_files)
+    return Found(filled.host.rstrip("/"), authorization, tls, from_files)

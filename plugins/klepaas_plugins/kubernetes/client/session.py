@@ -13,6 +13,7 @@ import anyio
 import httpx
 
 from klepaas.errors import BadRequest, KlepaasError
+from klepaas.outbound import USER_AGENT
 from klepaas.resilience import NotSent
 from klepaas_plugins.kubernetes.client.credentials import Connection
 
@@ -167,12 +168,17 @@ class Session:
 
     def _new_client(self, connection: Connection) -> httpx.AsyncClient:
         try:
-            proxy = httpx.Proxy(connection.proxy) if connection.proxy else None
+            proxy = httpx.Proxy(connection.proxy.url) if connection.proxy else None
             return httpx.AsyncClient(
-                verify=connection.tls, proxy=proxy, limits=_LIMITS, trust_env=False, follow_redirects=False
+                verify=connection.tls,
+                proxy=proxy,
+                limits=_LIMITS,
+                headers={"User-Agent": USER_AGENT},
+                trust_env=False,
+                follow_redirects=False,
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             # The message quotes the address, which may hold a password.
             raise BadRequest(
-                f"Context {self._context} cannot be used: its proxy-url is not one that klepaas can use"
+                f"Context {self._context} cannot be used: its proxy is not one that klepaas can use"
             ) from None

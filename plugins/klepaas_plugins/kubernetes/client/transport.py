@@ -1,6 +1,6 @@
 """How requests reach a context's API server: through the pipeline, bounded in time and size, trouble put into words.
 
-It knows no kinds and no paths, only requests. It follows no redirect and reads no proxy from the environment. Each
+It knows no kinds and no paths, only requests. It follows no redirect. Each
 request is a call of the context's upstream (`klepaas.resilience`); of a watch, only the opening is. Credentials are
 loaded before that, so that their trouble says nothing about the cluster and leaves no doubt about a change; where the
 cluster no longer accepts them, they are loaded once more.
@@ -17,6 +17,7 @@ import anyio
 import httpx
 
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, Unauthorized, Unavailable
+from klepaas.outbound import CertificateProblem, Proxy, certificate_problem
 from klepaas.resilience import Kind, Observation, OutcomeUnknown, Overloaded, Upstream, UpstreamState, Verdict, classify
 from klepaas_plugins.kubernetes.client.credentials import Connection
 from klepaas_plugins.kubernetes.client.requests import Request, Timeouts
@@ -107,7 +108,7 @@ class Transport:
                 async with self._opened(request, read_s or self._timeouts.read_s) as response:
                     yield response.aiter_bytes()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
-            raise self._trouble(request.act, exc) from exc
+            raise self._trouble(request.act, exc, None) from exc
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -214,7 +215,7 @@ class Transport:
                     with anyio.CancelScope(shield=True):
                         await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
-            raise self._trouble(request.act, exc) from exc
+            raise self._trouble(request.act, exc, live.connection.proxy) from exc
         return b"".join(parts)
 
     async def _open(self, request: Request, read_s: float, live: Live) -> httpx.Response:
@@ -223,7 +224,7 @@ class Transport:
             with anyio.fail_after(self._timeouts.read_s):
                 return await self._sent(request, read_s, live)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
-            raise self._trouble(request.act, exc) from exc
+            raise self._trouble(request.act, exc, live.connection.proxy) from exc
 
     async def _sent(self, request: Request, read_s: float, live: Live) -> httpx.Response:
         began_at = anyio.current_time()
@@ -262,16 +263,18 @@ class Transport:
             return NotTheApi(act.cannot("the server sends us elsewhere"), next_step="Correct the server's address")
         return error_for(act, response.status_code, body, response.headers.get("Retry-After"))
 
-    def _trouble(self, act: Act, exc: Exception) -> KlepaasError:
+    def _trouble(self, act: Act, exc: Exception, proxy: Proxy | None) -> KlepaasError:
         """A connection's trouble as an error; the pipeline sees by its cause whether anything was sent."""
         if isinstance(exc, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
             return BadRequest(act.cannot("the server's address is not valid"), next_step="Correct the kubeconfig")
         if isinstance(exc, httpx.PoolTimeout):
             return Overloaded(act.cannot("too many connections of ours are open"), next_step="Retry when some are done")
         if isinstance(exc, httpx.ConnectTimeout):
-            return TimedOut(act.cannot(f"no connection within {self._timeouts.connect_s:g} s"), next_step=_REACH)
+            through = f" through the {proxy}" if proxy else ""
+            reason = f"no connection within {self._timeouts.connect_s:g} s{through}"
+            return TimedOut(act.cannot(reason), next_step=_reach(proxy))
         if isinstance(exc, httpx.ConnectError | httpx.ProxyError):
-            return _no_connection(act, exc)
+            return _no_connection(act, exc, proxy)
         slow = isinstance(exc, TimeoutError | httpx.TimeoutException)
         reason = f"no answer within {self._timeouts.read_s:g} s" if slow else "the connection broke off"
         if act.changes:
@@ -284,22 +287,41 @@ _RETRY = "Retry in a moment, or check the cluster"
 _REACH = "Check that the cluster is up and reachable from the klepaas server"
 
 
-def _no_connection(act: Act, exc: Exception) -> KlepaasError:
+def _no_connection(act: Act, exc: Exception, proxy: Proxy | None) -> KlepaasError:
+    problem = certificate_problem(exc)
+    if problem is not None:
+        return BehindIt(act.cannot(f"the server's certificate {problem.reason}"), next_step=_certificate_step(problem))
     text = str(exc)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return BehindIt(
-            act.cannot("the server's certificate is not trusted"),
-            next_step="Correct the context's certificate-authority or tls-server-name",
-        )
     if "SSL" in text or "TLS" in text:
         reason = "the TLS handshake failed"
     elif "Name or service not known" in text or "nodename nor servname" in text or "resolution" in text:
         reason = "the server's name cannot be resolved"
     elif isinstance(exc, httpx.ProxyError):
-        reason = "the proxy does not let us through"
+        reason = f"the {proxy} does not let us through"
+        if text.startswith("407"):
+            reason = f"the {proxy} does not accept our credentials, or asks for some"
     else:
         reason = "the connection is refused or the server cannot be reached"
-    return Unavailable(act.cannot(reason), next_step=_REACH)
+    if proxy is not None and not isinstance(exc, httpx.ProxyError):
+        reason = f"{reason}, on the way through the {proxy}"
+    return Unavailable(act.cannot(reason), next_step=_reach(proxy))
+
+
+def _reach(proxy: Proxy | None) -> str:
+    if proxy is None:
+        return _REACH
+    if "proxy-url" in proxy.source:
+        return f"{_REACH}, and that the context's proxy-url is right"
+    return f"Correct {proxy.source} in the environment of the klepaas server, or add the cluster's address to NO_PROXY"
+
+
+def _certificate_step(problem: CertificateProblem) -> str:
+    """The remedy in the kubeconfig's own words."""
+    if problem.is_name:
+        return "Use a name that the certificate holds in the context's server, or give one as its tls-server-name"
+    if problem.is_trust:
+        return "Correct the context's certificate-authority, which must be the one that signed it"
+    return problem.next_step
 
 
 async def _never() -> None:

@@ -1,6 +1,6 @@
 """One monitoring server's HTTP API: through the pipeline, bounded in time and size, read while it arrives.
 
-Shared by every plugin that asks such a server. It follows no redirect and reads no proxy from the environment. It knows
+Shared by every plugin that asks such a server. It follows no redirect. It knows
 no paths of the API and no meaning of an answer.
 """
 
@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import anyio
 import anyio.to_thread
 
+from klepaas.outbound import open_client
 from klepaas.resilience import Policy, Upstream, UpstreamState, parse_retry_after
 from klepaas_plugins.prometheus.access import Access
 from klepaas_plugins.prometheus.client.json_stream import Malformed
@@ -156,7 +157,7 @@ class HttpApi:
             if self._client is None:
                 tls = await anyio.to_thread.run_sync(self.access.tls)
                 limits = httpx.Timeout(self._upstream.policy.attempt_timeout_s, connect=CONNECT_TIMEOUT_S)
-                self._client = httpx.AsyncClient(verify=tls, trust_env=False, timeout=limits)
+                self._client = open_client(self.access.url, limits, tls)
             return self._client
 
     async def _built(self, client: "httpx.AsyncClient", request: ApiRequest) -> "httpx.Request":

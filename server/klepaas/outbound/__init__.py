@@ -1,0 +1,23 @@
+"""What every outgoing connection has in common: the proxy, the User-Agent, and what is wrong with a certificate.
+
+Each client of an upstream (the cluster, Prometheus, Alertmanager, webhooks, GitHub, Slack, other MCP servers) takes
+these from here, so that one setting of the environment means the same for all of them. It opens no connection itself.
+"""
+
+from klepaas.outbound.certificates import CertificateProblem, certificate_problem
+from klepaas.outbound.clients import open_client
+from klepaas.outbound.programs import MissingProgram
+from klepaas.outbound.proxies import Proxy, UnusableProxy, proxy_at, proxy_for
+from klepaas.outbound.user_agent import USER_AGENT
+
+__all__ = [
+    "USER_AGENT",
+    "CertificateProblem",
+    "MissingProgram",
+    "Proxy",
+    "UnusableProxy",
+    "certificate_problem",
+    "open_client",
+    "proxy_at",
+    "proxy_for",
+]
