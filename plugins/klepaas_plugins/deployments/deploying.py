@@ -24,12 +24,13 @@ from klepaas_plugins.deployments.manifests import (
     selects,
     service,
 )
-from klepaas_plugins.deployments.objects import REVISION, Object, annotation, at, items, name_of
+from klepaas_plugins.deployments.objects import REVISION, Object, annotation, at, name_of
 from klepaas_plugins.deployments.ownership import intent, is_ours
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Effect, Planned
 from klepaas_plugins.deployments.revisions import merge_patch
 from klepaas_plugins.deployments.together import together
+from klepaas_plugins.kubernetes.client import namespace_error
 
 __all__ = ["Deploy", "shown"]
 
@@ -130,18 +131,15 @@ class Deploy:
                 )
 
     async def _refuse_a_missing_namespace(self) -> None:
-        place = self.place
-        namespaces = await place.cluster.resource("namespaces")
+        cluster = self.place.cluster
         try:
-            await place.cluster.get(namespaces, place.namespace, None)
+            await cluster.get(await cluster.resource("namespaces"), self.place.namespace, None)
         except Forbidden:
             return
         except NotFound as exc:
-            there = [name_of(item) for item in items(await place.cluster.list(namespaces, None, limit=20))]
-            raise NotFound(
-                f"There is no namespace {place.namespace}, and deploying does not create one",
-                next_step=f"Have it created first, or use one of: {', '.join(there)}",
-            ) from exc
+            error = await namespace_error(cluster, self.place.namespace)
+            if error is not None:
+                raise NotFound(error.what, next_step=f"{error.next_step} Deploying does not create one") from exc
 
     def _service_of_others(self, front: Object | None, pod_labels: Mapping[str, str]) -> str | None:
         """What to say of a Service that somebody else made. None: there is none, or it may be changed.

@@ -9,7 +9,7 @@ from klepaas.output.budget import LIST_BYTES, fit
 from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
 from klepaas_plugins.deployments.applications import workloads
 from klepaas_plugins.deployments.objects import age, at, counted, images
-from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.client import Cluster, require_namespace
 
 __all__ = ["list_applications", "rows_of"]
 
@@ -26,6 +26,7 @@ async def list_applications(cluster: Cluster, namespace: str | None, grace_s: fl
 
     Raises:
         Forbidden: The credentials may not list them.
+        NotFound: The namespace does not exist.
     """
     try:
         found = await diagnose(cluster, await workloads(cluster, namespace), grace_s)
@@ -35,7 +36,9 @@ async def list_applications(cluster: Cluster, namespace: str | None, grace_s: fl
         raise
     where = f"namespace {namespace}" if namespace else "all namespaces"
     if not found:
-        return Answer(f"No application in {where} (context {cluster.context}).", {"applications": 0, "unhealthy": 0})
+        note = await require_namespace(cluster, namespace)
+        text = f"No application in {where} (context {cluster.context})."
+        return Answer(f"{text}\n{note}" if note else text, {"applications": 0, "unhealthy": 0})
     ill = sum(one.phase in ILL for one in found)
     count = len({(one.workload.namespace, one.workload.application) for one in found})
     text = table(_COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), rows_of(found, with_namespace=namespace is None))

@@ -33,7 +33,7 @@ from klepaas_plugins.deployments.objects import (
 from klepaas_plugins.deployments.sections import Section, within
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import if_allowed, together
-from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.client import Cluster, require_namespace
 
 __all__ = ["overview"]
 
@@ -59,6 +59,7 @@ async def overview(host: Host, cluster: Cluster, namespace: str | None, settings
 
     Raises:
         Forbidden: Not even one namespace may be listed.
+        NotFound: The namespace does not exist.
     """
     notes: list[str] = []
     try:
@@ -76,6 +77,9 @@ async def overview(host: Host, cluster: Cluster, namespace: str | None, settings
         partial(lately.alerts, host, namespace),
         partial(lately.operations, host, cluster.context, namespace),
     )
+    if not (found or pods or events):
+        note = await require_namespace(cluster, namespace)
+        notes += [note] if note else []
     now = datetime.now(UTC)
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))

@@ -17,7 +17,7 @@ from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.store.history import Deployment, History, Statistics
 from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.kubernetes.client import Clusters
+from klepaas_plugins.kubernetes.client import Clusters, namespace_error
 
 __all__ = ["Question", "history_of"]
 
@@ -53,6 +53,11 @@ class Question:
         return {"cluster": cluster, "namespace": self.namespace}
 
     @property
+    def named_namespace(self) -> str | None:
+        """The namespace that it is about. None: all of them."""
+        return self.place.namespace if self.place is not None else self.namespace
+
+    @property
     def words(self) -> str:
         """Whose, for a sentence."""
         if self.place is not None:
@@ -73,6 +78,7 @@ async def history_of(host: Host, question: Question) -> Answer:
 
     Raises:
         StoreUnavailable: It cannot be read.
+        NotFound: The namespace does not exist.
     """
     history, wanted = History.of(host), await question.filters(Clusters.of(host))
     now = time.time()
@@ -94,9 +100,22 @@ async def _nothing(host: Host, question: Question) -> Answer:
     text = f"This server has carried out no change of {question.words}"
     if question.before is not None:
         return Answer(f"{text} before then.", {"total": 0})
+    await _check_namespace(host, question)
     known = await _releases(host, question.place) if question.place is not None else 0
     others = f"; the cluster keeps {counted(known, 'release')} of it: list_releases" if known else ""
     return Answer(f"{text}{others}.", {"total": 0, **({"releases": known} if known else {})})
+
+
+async def _check_namespace(host: Host, question: Question) -> None:
+    """Refuse a namespace that does not exist. A cluster that does not answer hides no history."""
+    place = question.place
+    try:
+        cluster = place.cluster if place is not None else await Clusters.of(host).cluster(question.context)
+        error = await namespace_error(cluster, named) if (named := question.named_namespace) else None
+    except KlepaasError:
+        return
+    if error is not None:
+        raise error
 
 
 async def _releases(host: Host, place: Place) -> int:

@@ -11,6 +11,7 @@ from klepaas.host import Host
 from klepaas.operations import Kind
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
+from klepaas_plugins.kubernetes.client import Clusters, explain_missing_namespaces
 
 __all__ = [
     "klepaas_alert_evidence",
@@ -28,8 +29,9 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.deployments.release_tools import release_tools
     from klepaas_plugins.deployments.tools import application_tools
 
-    yield from application_tools(host)
-    yield from release_tools(host)
+    clusters = Clusters.of(host)
+    yield from explain_missing_namespaces(clusters, application_tools(host))
+    yield from explain_missing_namespaces(clusters, release_tools(host))
 
 
 @hookimpl
@@ -45,7 +47,7 @@ def klepaas_resources(host: Host) -> Iterable[Resource]:
     """Offer the applications to read."""
     from klepaas_plugins.deployments.resources import application_resources
 
-    return application_resources(host)
+    return explain_missing_namespaces(Clusters.of(host), application_resources(host))
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import Any
 from klepaas.errors import KlepaasError
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas_plugins.kubernetes.client import Cluster, Resource
+from klepaas_plugins.kubernetes.client import Cluster, Resource, require_namespace
 from klepaas_plugins.kubernetes.dependents import owned_by
 from klepaas_plugins.kubernetes.wording import age
 
@@ -70,14 +70,18 @@ async def answer_events(question: EventQuestion) -> Answer:
 
     Args:
         question: What is asked.
+
+    Raises:
+        NotFound: The namespace does not exist.
     """
     family = await _family(question)
     found, complete = await _read(question, family)
     lines = _folded(event for event in found if _is_about(question, event, family))
     notes = [] if complete else [f"[only {len(found)} events were read, the newest may be missing: narrow it]"]
     if not lines:
+        unsure = await require_namespace(question.cluster, question.namespace)
         empty = f"No {question.subject}. The cluster keeps events for about an hour."
-        return Answer("\n".join([empty, *notes]), {"count": 0})
+        return Answer("\n".join([empty, *notes, *([unsure] if unsure else [])]), {"count": 0})
     shown = lines[: question.limit]
     if len(lines) > len(shown):
         notes.append(f"[{len(lines) - len(shown)} older ones left out; raise limit to see them]")

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.output import Answer
 from klepaas.output.budget import fit
-from klepaas_plugins.kubernetes.client import Cluster, Expired
+from klepaas_plugins.kubernetes.client import Expired, require_namespace
 from klepaas_plugins.kubernetes.documents_shown import document
 from klepaas_plugins.kubernetes.pages import Question, columns_page, document_page, joined, table_page
 from klepaas_plugins.kubernetes.paging import ASKED_BYTES, Listing, Page, cursor_for, paged, sorted_page, token_of
@@ -155,35 +155,19 @@ def _with_note(question: Question, text: str) -> str:
 
 async def _nothing(question: Question) -> str:
     """What is said of an empty list; a namespace that does not exist is an error, not an empty list."""
-    if question.namespace is not None:
-        await _require_namespace(question.cluster, question.namespace)
+    note = await require_namespace(question.cluster, question.namespace)
     selectors = [text for text in (question.label_selector, question.field_selector) if text]
     what = f"No {question.resource.plural} {question.where}"
     if selectors:
-        return f"{what} match {' and '.join(selectors)}. Ask without the selector to see what is there."
-    return f"{what}. all_namespaces=true looks everywhere." if question.namespace is not None else f"{what}."
-
-
-async def _require_namespace(cluster: Cluster, namespace: str) -> None:
-    kind = await cluster.resource("namespaces")
-    try:
-        await cluster.get(kind, namespace, None)
-    except NotFound as exc:
-        known = await _names(Question(cluster, kind, None, "names"))
-        step = f"Did you mean {', '.join(near(namespace, known))}?" if near(namespace, known) else None
-        raise NotFound(
-            f"There is no namespace {namespace} in context {cluster.context}",
-            next_step=step or f"Namespaces here: {', '.join(known[:15]) or 'unknown'}",
-        ) from exc
-    except KlepaasError:
-        # Namespaces may not be readable with these credentials; then the list is simply empty.
-        return
+        text = f"{what} match {' and '.join(selectors)}. Ask without the selector to see what is there."
+    else:
+        text = f"{what}. all_namespaces=true looks everywhere." if question.namespace is not None else f"{what}."
+    return f"{text}\n{note}" if note else text
 
 
 async def _nearest(question: Question, name: str, exc: NotFound) -> NotFound:
     """The same failure, with names that the caller may have meant."""
-    if question.namespace is not None:
-        await _require_namespace(question.cluster, question.namespace)
+    await require_namespace(question.cluster, question.namespace)
     found = near(name, await _names(question))
     if found:
         return NotFound(exc.what, next_step=f"Did you mean {', '.join(found)}?")

@@ -8,7 +8,7 @@ from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hooki
 from klepaas.host import Host
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
-from klepaas_plugins.kubernetes.client import Clusters
+from klepaas_plugins.kubernetes.client import Clusters, explain_missing_namespaces
 
 __all__: list[str] = []
 
@@ -18,7 +18,8 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     """The tools that look into a cluster."""
     from klepaas_plugins.kubernetes.tools import KubernetesTools
 
-    return KubernetesTools(Clusters.of(host)).tools()
+    clusters = Clusters.of(host)
+    return explain_missing_namespaces(clusters, KubernetesTools(clusters).tools())
 
 
 @hookimpl
@@ -26,7 +27,8 @@ def klepaas_resources(host: Host) -> Iterable[Resource]:
     """What can be read of a cluster."""
     from klepaas_plugins.kubernetes.resources import kubernetes_resources
 
-    return kubernetes_resources(Clusters.of(host))
+    clusters = Clusters.of(host)
+    return explain_missing_namespaces(clusters, kubernetes_resources(clusters))
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from klepaas.errors import KlepaasError, NotFound, Unavailable
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.client import Cluster, require_namespace
 from klepaas_plugins.kubernetes.sorting import number_of
 
 __all__ = ["Usage", "UsageOf", "answer_top"]
@@ -63,6 +63,7 @@ async def answer_top(usage: Usage) -> Answer:
     used.sort(key=lambda one: one.cpu if usage.sort_by == "cpu" else one.memory, reverse=True)
     shown = used[: usage.limit]
     if not shown:
+        await require_namespace(usage.cluster, usage.namespace)
         return Answer("No usage is known: nothing runs there, or it has just started", {"count": 0})
     columns = [*(["NAMESPACE"] if usage.what != "nodes" and usage.namespace is None else [])]
     columns += ["NAME", *(["CONTAINER"] if usage.what == "containers" else []), "CPU", "MEMORY"]

@@ -272,7 +272,7 @@ async def test_hostile_texts_cause_no_request_outside_the_tools_own(ask: Any, sa
     sandbox.clear_requests()
     for value in HOSTILE:
         await ask("k8s_get", **{"kind": "pods", parameter: value})
-    own = {"/api", "/apis", "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default"}
+    own = {"/api", "/apis", "/api/v1/namespaces", "/api/v1/namespaces/default", "/api/v1/namespaces/default/pods"}
     assert {request.path for request in sandbox.requests} <= own
     assert {request.method for request in sandbox.requests} <= {"GET"}
 

@@ -16,6 +16,7 @@ from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.releases.book import Drift, Releases
 from klepaas_plugins.deployments.releases.choosing import candidates
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
+from klepaas_plugins.kubernetes.client import require_namespace
 
 __all__ = ["diff_releases", "drift_facts", "drift_line", "list_releases"]
 
@@ -154,9 +155,11 @@ async def diff_releases(place: Place, releases: Releases, before: int | None, af
 
     Raises:
         BadRequest: There is no such release, or it cannot be read.
+        NotFound: The namespace does not exist.
     """
     one = await releases.get(before) if before is not None else (await releases.drift()).release
     if one is None:
+        await require_namespace(place.cluster, place.namespace)
         raise BadRequest(f"{place.text} has no release yet", next_step="klepaas records one with each change")
     other = None if after is None else await releases.get(after)
     found = await releases.diff(one, other)

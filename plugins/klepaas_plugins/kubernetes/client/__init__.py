@@ -12,6 +12,11 @@ from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
 from klepaas_plugins.kubernetes.client.clusters import Clusters
 from klepaas_plugins.kubernetes.client.completing import Completions
 from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
+from klepaas_plugins.kubernetes.client.namespaces import (
+    explain_missing_namespaces,
+    namespace_error,
+    require_namespace,
+)
 from klepaas_plugins.kubernetes.errors import AlreadyExists, Expired, FieldConflict, OutcomeUnknown
 from klepaas_plugins.kubernetes.manifests import MANIFESTS, Manifest, in_safe_order, read_manifests
 
@@ -33,6 +38,9 @@ __all__ = [
     "Row",
     "Table",
     "WatchEvent",
+    "explain_missing_namespaces",
     "in_safe_order",
+    "namespace_error",
     "read_manifests",
+    "require_namespace",
 ]

@@ -1,0 +1,124 @@
+"""Whatever takes a namespace says of one that does not exist that it does not, and the nearest name, at little cost."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import mcp_types as mt
+import pytest
+from fastmcp import Client
+from mcp import MCPError
+
+from klepaas.app import App, create_app
+from klepaas.resources import Resource
+from klepaas.settings import Mode, Settings
+from klepaas.tools import Tool
+from klepaas_plugins.kubernetes.sandbox import mutating
+
+from .calls import SAMPLES, plausible
+from .conftest import Platform
+
+pytestmark = pytest.mark.anyio
+
+WRONG = "defualt"
+_NAMESPACES = "/api/v1/namespaces"
+# What asks no cluster with what a namespace is filled in; `resources` says what a prompt does with one.
+_OTHER_UPSTREAM = {"query_metrics"}
+
+
+def _app() -> App:
+    return create_app(Settings(mode=Mode.WRITES, external_plugins=False))
+
+
+def _tools(app: App) -> Iterator[Tool]:
+    for tool in (entry.tool for entry in app.catalogue):
+        if "namespace" in tool.parameters and tool.name not in _OTHER_UPSTREAM:
+            yield tool
+
+
+def _calls(tool: Tool) -> Iterator[dict[str, Any]]:
+    """The sensible call of a tool in the wrong namespace; also its dry run, and with an application where it may."""
+    arguments = {**plausible(tool), "namespace": WRONG}
+    if "manifests" in arguments:
+        arguments["manifests"] = arguments["manifests"].replace(", namespace: default", "")
+    yield arguments
+    if "dry_run" in tool.parameters:
+        yield {**arguments, "dry_run": True}
+    for name in ("app_name", "name"):
+        if name in tool.parameters and name not in arguments:
+            yield {**arguments, name: SAMPLES[name]}
+
+
+async def _text(client: Client[Any], tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
+    result = await client.call_tool(tool.name, arguments, raise_on_error=False)
+    block = result.content[0]
+    assert isinstance(block, mt.TextContent)
+    return block.text, result.is_error
+
+
+async def test_every_tool_that_takes_a_namespace_says_that_it_does_not_exist_and_names_the_nearest(
+    platform: Platform,
+) -> None:
+    app = _app()
+    tools = list(_tools(app))
+    assert {"get_overview", "list_applications", "k8s_events", "get_deployment_history"} <= {one.name for one in tools}
+    wrong = []
+    async with Client(app.server) as client:
+        for tool in tools:
+            for arguments in _calls(tool):
+                text, is_error = await _text(client, tool, arguments)
+                if not is_error or f"no namespace {WRONG} in context sandbox. Did you mean default?" not in text:
+                    wrong.append((tool.name, arguments, text))
+    assert not wrong, "\n".join(map(repr, wrong))
+
+
+async def test_every_resource_with_a_namespace_says_that_it_does_not_exist(platform: Platform) -> None:
+    app = _app()
+    async with Client(app.server) as client:
+        for resource in _resources(app):
+            values = {name: SAMPLES[name] for name in resource.variables}
+            with pytest.raises(MCPError, match=f"no namespace {WRONG} in context sandbox. Did you mean default"):
+                await client.session.read_resource(resource.template.expand({**values, "namespace": WRONG}))
+
+
+def _resources(app: App) -> Iterator[Resource]:
+    for offer in app.offers.resources:
+        if "namespace" in offer.item.variables:
+            yield offer.item
+
+
+async def test_an_answer_that_is_not_empty_asks_for_no_namespace_and_an_empty_one_once(platform: Platform) -> None:
+    platform.sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "empty"}})
+    app = _app()
+    async with Client(app.server) as client:
+        for tool in _tools(app):
+            if tool.effect != "read":
+                continue
+            for namespace, most in (("default", 0), ("empty", 1)):
+                platform.sandbox.clear_requests()
+                text, is_error = await _text(client, tool, {**plausible(tool), "namespace": namespace})
+                asked = [
+                    request
+                    for request in platform.sandbox.requests
+                    if re.fullmatch(rf"{_NAMESPACES}(/[^/]+)?", request.path)
+                ]
+                empty = is_error or tool.name == "get_deployment_history"
+                assert len(asked) <= max(most, empty), (tool.name, namespace, text)
+                assert "no namespace" not in text
+                assert not any(mutating(request) for request in platform.sandbox.requests)
+
+
+async def test_credentials_that_may_not_see_namespaces_get_the_empty_answer_with_what_was_not_checked(
+    platform: Platform,
+) -> None:
+    for verb in ("list", "get"):
+        platform.sandbox.deny(verb, "namespaces")
+    app = _app()
+    reading = [
+        tool for tool in _tools(app) if tool.name in ("get_overview", "list_applications", "k8s_events", "k8s_get")
+    ]
+    async with Client(app.server) as client:
+        for tool in reading:
+            text, is_error = await _text(client, tool, {**plausible(tool), "namespace": WRONG})
+            assert not is_error
+            assert f"Not checked whether namespace {WRONG} exists" in text
