@@ -15,7 +15,7 @@ HEAD = """\
 # Tools
 
 Written by `docs/tools_table.py` from the tools' declarations; a test keeps it true. `*` marks a parameter that must be
-given. Every tool of clusters and applications takes `context`, one of those that `k8s_contexts` lists. A changing tool
+given. Every tool of clusters and applications takes `context`, one of those that `get_overview` names. A changing tool
 exists only in a server with `--writes`; with `dry_run` it shows what it would do and does nothing. What is destructive
 is confirmed by a person first, unless the policy says otherwise."""
 TAIL = """

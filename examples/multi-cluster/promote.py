@@ -55,7 +55,7 @@ async def promote(klepaas: Client[StdioTransport], app: str) -> bool:
     Returns:
         Whether production is healthy with it.
     """
-    await call(klepaas, "k8s_contexts")
+    await call(klepaas, "get_overview", context="staging")
     staging = await call(klepaas, "get_deployment_status", app_name=app, context="staging")
     if staging.get("state") != "healthy":
         print(f"{app} is not healthy in staging; nothing was promoted")

@@ -19,7 +19,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("server/discover", {}),
     ("ping", {}),
     ("tools/list", {}),
-    ("tools/call", {"name": "k8s_contexts", "arguments": {}}),
+    ("tools/call", {"name": "list_applications", "arguments": {}}),
     ("tools/call", {"name": "k8s_get", "arguments": {"kind": "pods", "namespace": "default"}}),
     ("tools/call", {"name": "deploy_application", "arguments": {"app_name": "web", "image": "nginx"}}),
     ("resources/list", {}),

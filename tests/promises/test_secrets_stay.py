@@ -129,7 +129,7 @@ async def test_the_token_of_the_kubeconfig_never_leaves(tmp_path: Path, monkeypa
             shown = [
                 str(await client.call_tool(tool, arguments, raise_on_error=False))
                 for tool, arguments in (
-                    ("k8s_contexts", {}),
+                    ("get_overview", {}),
                     ("k8s_get", {"kind": "configmap", "name": "echo", "output": "yaml"}),
                     ("get_overview", {}),
                 )

@@ -18,6 +18,7 @@ from klepaas_plugins.deployments import lately
 from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
 from klepaas_plugins.deployments.applications import Workload, workloads
 from klepaas_plugins.deployments.causes import pod_cause
+from klepaas_plugins.deployments.contexts import contexts_line
 from klepaas_plugins.deployments.evidence import Folded, fold
 from klepaas_plugins.deployments.objects import (
     Object,
@@ -33,7 +34,7 @@ from klepaas_plugins.deployments.objects import (
 from klepaas_plugins.deployments.sections import Section, within
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import if_allowed, together
-from klepaas_plugins.kubernetes.client import Cluster, require_namespace
+from klepaas_plugins.kubernetes.client import Cluster, ContextInfo, require_namespace
 
 __all__ = ["overview"]
 
@@ -48,7 +49,9 @@ _SYSTEM = ("kube-", "openshift-", "gke-", "gmp-", "cattle-", "calico-", "tigera-
 _NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
 
 
-async def overview(host: Host, cluster: Cluster, namespace: str | None, settings: RolloutSettings) -> Answer:
+async def overview(
+    host: Host, cluster: Cluster, namespace: str | None, settings: RolloutSettings, contexts: Sequence[ContextInfo]
+) -> Answer:
     """The answer of get_overview.
 
     Args:
@@ -56,6 +59,7 @@ async def overview(host: Host, cluster: Cluster, namespace: str | None, settings
         cluster: The cluster.
         namespace: Only this namespace. None: all of them, or the default one where not all may be listed.
         settings: How a rollout is judged.
+        contexts: Those that a call can name.
 
     Raises:
         Forbidden: Not even one namespace may be listed.
@@ -85,7 +89,7 @@ async def overview(host: Host, cluster: Cluster, namespace: str | None, settings
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES)
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
-    text = within([*page.head(), *notes], sections, OVERVIEW_BYTES)
+    text = within([*page.head(), contexts_line(contexts), *notes], sections, OVERVIEW_BYTES)
     return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"), {**page.facts(), **counts})
 
 

@@ -326,10 +326,17 @@ def _reading(desk: Desk) -> Iterable[Tool]:
         return await listing.list_applications(cluster, where, desk.settings.unschedulable_grace_s)
 
     async def get_overview(namespace: Namespace = None, context: ContextName = None) -> Answer:
-        """What runs and what is wrong: nodes, unhealthy applications with causes, alerts, operations, changes."""
+        """What runs and what is wrong: nodes, unhealthy applications with cause, alerts, operations, changes, contexts."""
+        from klepaas_plugins.deployments.contexts import with_contexts
         from klepaas_plugins.deployments.overview import overview
 
-        return await overview(desk.host, await desk.clusters.cluster(context), namespace, desk.settings)
+        known = await desk.clusters.known()
+
+        async def look() -> Answer:
+            cluster = await desk.clusters.cluster(context)
+            return await overview(desk.host, cluster, namespace, desk.settings, known)
+
+        return await with_contexts(known, look)
 
     yield _reading_tool(get_deployment_status, "Status of an application", _STATUS)
     yield _reading_tool(list_applications, "List applications", _LIST)

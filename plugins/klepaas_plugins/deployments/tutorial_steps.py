@@ -34,8 +34,7 @@ class Call:
         Args:
             place: What is added to its arguments: where it works.
         """
-        added = {} if self.tool == "k8s_contexts" else _fitting(self.tool, place)
-        named = {**self.arguments, **added}
+        named = {**self.arguments, **_fitting(self.tool, place)}
         words = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in named.items()]
         return f"{self.tool}({', '.join(words)})"
 

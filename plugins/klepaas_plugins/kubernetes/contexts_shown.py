@@ -1,4 +1,4 @@
-"""The contexts as people read them: the same table for the tool and for the resource."""
+"""The contexts as people read them, for the resource; the overview names them in one line."""
 
 from klepaas.output import Answer, table
 from klepaas_plugins.kubernetes.client import Clusters

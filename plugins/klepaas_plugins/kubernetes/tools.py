@@ -15,7 +15,6 @@ from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.kubernetes.applying import Wish, answer_change
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
-from klepaas_plugins.kubernetes.contexts_shown import answer_contexts
 from klepaas_plugins.kubernetes.deleting import UID, VERSION, Propagation, Removal, answer_delete
 from klepaas_plugins.kubernetes.executing import WORD, Running, answer_exec
 from klepaas_plugins.kubernetes.explaining import FIELD, answer_explain
@@ -68,7 +67,6 @@ class KubernetesTools:
             _changing(self.k8s_delete, Effect.DESTRUCTIVE, "Delete one object", self._object_target),
             Tool(self.k8s_top, Effect.READ, "Show resource usage", TOOLSET, foreign_text=True, words=("사용량",)),
             Tool(self.k8s_explain, Effect.READ, "Explain fields", TOOLSET, foreign_text=True),
-            Tool(self.k8s_contexts, Effect.READ, "List Kubernetes contexts", TOOLSET),
             *(running if self._clusters.settings.exec else []),
         ]
 
@@ -264,10 +262,6 @@ class KubernetesTools:
         cluster = await self._clusters.cluster(context)
         place = namespace or cluster.default_namespace
         return await answer_exec(Running(cluster, place, pod, container, command, timeout_s, dry_run))
-
-    async def k8s_contexts(self) -> Answer:
-        """List the Kubernetes contexts this server can reach, with the default one and their namespaces."""
-        return await answer_contexts(self._clusters)
 
 
 def _changing(function: Any, effect: Effect, title: str, targets: Any, *, idempotent: bool = False) -> Tool:

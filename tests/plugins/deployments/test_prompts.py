@@ -143,8 +143,8 @@ async def test_the_tutorial_goes_where_the_person_says(app: App) -> None:
     async with client(app) as session:
         text = (await session.prompt("tutorial", namespace="dev", context="sandbox")).text
     for tool, arguments, _fails in _calls(text):
-        assert arguments.get("context") == (None if tool == "k8s_contexts" else "sandbox")
-        assert arguments.get("namespace") == (None if tool in ("k8s_contexts", "get_overview") else "dev")
+        assert arguments.get("context") == "sandbox"
+        assert arguments.get("namespace") == (None if tool == "get_overview" else "dev")
 
 
 def test_the_steps_are_numbered_by_the_arguments_choices() -> None:

@@ -195,7 +195,7 @@ async def test_a_component_that_there_is_not_names_those_there_are(sandbox: Sand
 async def test_the_figures_are_those_that_were_counted(sandbox: Sandbox, tmp_path: Path) -> None:
     async with desk(tmp_path / "state") as asked:
         for _ in range(3):
-            await asked.call("k8s_contexts")
+            await asked.call("k8s_get", kind="nodes")
         await asked.call("k8s_get", kind="pods")
         await asked.call("k8s_get", kind="nonsenses")
         await asked.call("check_system_health")

@@ -158,5 +158,6 @@ async def test_a_dead_cluster_is_one_line_and_a_code_to_a_client_too(
                 hole.close()
                 result = await client.call_tool("k8s_logs", {"name": "web"}, raise_on_error=False)
                 assert (result.structured_content or {})["error"]["code"] == "unavailable"
-                contexts = await client.call_tool("k8s_contexts", {})
-                assert not contexts.is_error
+                looked = await client.call_tool("get_overview", {}, raise_on_error=False)
+                assert looked.is_error
+                assert "Contexts: " in str(looked.content)

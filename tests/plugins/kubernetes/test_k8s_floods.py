@@ -77,7 +77,7 @@ async def _lines(size_bytes: int, line: bytes) -> AsyncIterator[bytes]:
 async def _asked(tool: str, **arguments: Any) -> tuple[Any, float, int]:
     """The answer, how long it took in seconds, and by how many kB the process grew."""
     async with Client(create_app().server) as client:
-        await client.call_tool("k8s_contexts", {})
+        await client.call_tool("check_system_health", {})
         before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begun = time.perf_counter()
         answer = await client.call_tool(tool, arguments, raise_on_error=False)

@@ -283,14 +283,7 @@ async def test_no_reading_tool_changes_anything(ask: Any, sandbox: Sandbox, depl
         "k8s_get": {"kind": "deploy", "name": "web", "output": "yaml"},
         "k8s_logs": {"name": "web"},
         "k8s_events": {"all_namespaces": True},
-        "k8s_contexts": {},
     }
     for tool, arguments in calls.items():
         await ask(tool, **arguments)
     assert [request for request in sandbox.requests if mutating(request)] == []
-
-
-async def test_contexts_are_listed_without_addresses(ask: Any, text: Text, sandbox: Sandbox) -> None:
-    shown = text(await ask("k8s_contexts"))
-    assert shown == "DEFAULT\tNAME\tCLUSTER\tNAMESPACE\n*\tsandbox\tsandbox\tdefault"
-    assert sandbox.requests == []
