@@ -4,7 +4,6 @@
 Only the sample is run besides.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +12,13 @@ import pytest
 from tests.docs.blocks import ROOT, Block, blocks_of
 from tests.served import served
 
+from .environments import environment
 from .turns import LOG_LINE, UNCONFIRMED, Scene, Turn, stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 PAGE = "docs/agents.md"
-# What `make client-sample` installs; other environments are used when they are asked for.
-SAMPLE = "langchain"
 ADDRESS = "http://127.0.0.1:8000/mcp"
-INSTALLED = ROOT / ".venv" / "clients"
 # The heading on the page, and the folder of the environment in which its blocks are run.
 ENVIRONMENTS = {
     "pydantic-ai": "pydantic-ai",
@@ -37,18 +34,6 @@ ENVIRONMENTS = {
     "smolagents": "smolagents",
     "CrewAI": "crewai",
 }
-
-
-def environment(name: str) -> Path:
-    """The folder of an environment; only `make clients` and CI require that it is there."""
-    folder = INSTALLED / name
-    asked_for = os.environ.get("KLEPAAS_TEST_CLIENTS", "").split(",")
-    required, complete = name in asked_for or "all" in asked_for, (folder / ".installed").exists()
-    if required and not complete:
-        pytest.fail(f"{folder} is not complete: run `make clients`")
-    if not required and not (complete and name == SAMPLE):
-        pytest.skip(f"{name} is not part of the sample: run `make clients`")
-    return folder
 
 
 def heading_of(block: Block) -> str:

@@ -1,0 +1,25 @@
+"""Where `make clients` installs what the tests here run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.docs.blocks import ROOT
+
+__all__ = ["SAMPLE", "environment"]
+
+INSTALLED = ROOT / ".venv" / "clients"
+# What `make client-sample` installs; other environments are used when they are asked for.
+SAMPLE = "langchain"
+
+
+def environment(name: str) -> Path:
+    """The folder of an environment; only `make clients` and CI require that it is there."""
+    folder = INSTALLED / name
+    asked_for = os.environ.get("KLEPAAS_TEST_CLIENTS", "").split(",")
+    required, complete = name in asked_for or "all" in asked_for, (folder / ".installed").exists()
+    if required and not complete:
+        pytest.fail(f"{folder} is not complete: run `make clients`")
+    if not required and not (complete and name == SAMPLE):
+        pytest.skip(f"{name} is not part of the sample: run `make clients`")
+    return folder
