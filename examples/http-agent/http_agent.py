@@ -1,36 +1,40 @@
 """An agent elsewhere: speaks MCP over streamable HTTP with a klepaas that runs, finds what is ill, and says why.
 
-It uses the MCP library's own client and no part of klepaas. There is no model in it.
+It uses the MCP library's own client, of version 1 or 2, and no part of klepaas. There is no model in it.
 """
 
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
-import mcp_types as mt
-from mcp import Client
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 
 LIMIT_S = 120.0
-# A row of "Not healthy" in the overview: "  namespace/name: state ..."
-_ILL = re.compile(r"^  ([a-z0-9-]+)/([a-z0-9-]+): ", re.MULTILINE)
+# In the overview, what is indented below "Not healthy:", and a row of it: "  namespace/name: state ..."
+_SECTION = re.compile(r"^Not healthy:\n((?:  .*\n?)*)", re.MULTILINE)
+_ROW = re.compile(r"^  ([a-z0-9-]+)/([a-z0-9-]+): ", re.MULTILINE)
 
 
-async def call(klepaas: Client, tool: str, **arguments: Any) -> tuple[str, dict[str, Any], bool]:
-    """Call a tool.
-
-    Returns:
-        What it says, the same for programs, and whether it failed.
-    """
+async def call(klepaas: ClientSession, tool: str, **arguments: Any) -> str:
+    """Call a tool and return what it says; an error is an answer to read, too."""
     print(f"> {tool} {arguments}")
     result = await klepaas.call_tool(tool, arguments)
-    text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
+    text = "\n".join(block.text for block in result.content if block.type == "text")
     print(text, end="\n\n")
-    return text, result.structured_content or {}, bool(result.is_error)
+    return text
 
 
-async def look(klepaas: Client, repair: bool) -> int:
+async def find_unhealthy(klepaas: ClientSession) -> list[tuple[str, str]]:
+    """Namespace and name of each application that the overview calls not healthy."""
+    section = _SECTION.search(await call(klepaas, "get_overview"))
+    return _ROW.findall(section[1]) if section else []
+
+
+async def look(klepaas: ClientSession, repair: bool) -> int:
     """Look at everything, and at what is ill more closely.
 
     Args:
@@ -40,16 +44,30 @@ async def look(klepaas: Client, repair: bool) -> int:
     Returns:
         How many applications are ill at the end.
     """
-    overview, facts, _ = await call(klepaas, "get_overview")
-    section = overview.partition("Not healthy:")[2].partition("\nNewest")[0]
-    for namespace, app in _ILL.findall(section):
+    unhealthy = await find_unhealthy(klepaas)
+    for namespace, app in unhealthy:
         await call(klepaas, "get_deployment_status", app_name=app, namespace=namespace)
         await call(klepaas, "k8s_logs", name=app, namespace=namespace, tail_lines=5)
         if repair:
             await call(klepaas, "rollback_deployment", app_name=app, namespace=namespace, wait_s=60)
-    if repair:
-        _, facts, _ = await call(klepaas, "get_overview")
-    return int(facts.get("unhealthy", 0))
+    return len(await find_unhealthy(klepaas) if repair else unhealthy)
+
+
+async def work(url: str, repair: bool) -> int:
+    """Connect, look, and leave; at most `LIMIT_S` seconds."""
+    with anyio.fail_after(LIMIT_S):
+        async with streamable_http_client(url) as streams, ClientSession(streams[0], streams[1]) as klepaas:
+            await klepaas.initialize()
+            return await look(klepaas, repair)
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """The errors within a group, without what the library's tasks wrap around them."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    else:
+        yield str(error) or type(error).__name__
 
 
 async def main() -> int:
@@ -57,9 +75,11 @@ async def main() -> int:
     parser.add_argument("url", help="for example http://127.0.0.1:8000/mcp")
     parser.add_argument("--repair", action="store_true", help="roll back what is ill; the server must allow writes")
     arguments = parser.parse_args()
-    with anyio.fail_after(LIMIT_S):
-        async with Client(arguments.url) as klepaas:
-            ill = await look(klepaas, arguments.repair)
+    try:
+        ill = await work(arguments.url, arguments.repair)
+    except Exception as error:  # noqa: BLE001 -- each version of the library has errors of its own
+        print(f"{arguments.url} cannot be used: {'; '.join(_causes(error))}", file=sys.stderr)
+        return 2
     print(f"{ill} not healthy at the end")
     return 1 if ill else 0
 

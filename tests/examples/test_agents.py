@@ -15,7 +15,10 @@ import pytest
 import yaml
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
+from tests.clients.environments import SAMPLE
+from tests.clients.environments import environment as environment_of
 
+from klepaas.testing import FakeHttp, Reset
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, mutating
 
 from .conftest import EXAMPLES, Environment
@@ -38,11 +41,13 @@ def variables(environment: Environment, sandbox: Sandbox, tmp_path: Path) -> dic
     return environment.variables | {"KUBECONFIG": str(sandbox.write_kubeconfig(tmp_path / "kubeconfig"))}
 
 
-async def agent(script: Path, variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+async def agent(
+    script: Path, variables: dict[str, str], *words: str, python: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
     """Run an agent to its end; the cluster lives in this process and must be able to answer meanwhile."""
     return await anyio.to_thread.run_sync(
         lambda: subprocess.run(
-            [sys.executable, str(script), *words],
+            [python, str(script), *words],
             env=variables,
             capture_output=True,
             text=True,
@@ -105,20 +110,44 @@ async def _break_the_shop(variables: dict[str, str]) -> None:
             await client.call_tool("deploy_application", wishes, raise_on_error=False)
 
 
-async def test_the_http_agent_finds_what_is_ill_and_changes_nothing_unasked(
-    example: Example, sandbox: Sandbox, variables: dict[str, str]
+def _python_with(version: int) -> str:
+    """An interpreter whose MCP library has this major version; klepaas itself needs 2."""
+    return sys.executable if version == 2 else str(environment_of(SAMPLE) / "bin" / "python")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_the_http_agent_finds_what_is_ill_and_changes_nothing_unasked_with_mcp_1_and_mcp_2(
+    version: int, example: Example, sandbox: Sandbox, variables: dict[str, str]
 ) -> None:
-    script = example("http-agent") / "http_agent.py"
+    script, python = example("http-agent") / "http_agent.py", _python_with(version)
     await _break_the_shop(variables)
     sandbox.clear_requests()
     with served(variables, "--writes") as url:
-        looked = await agent(script, variables, url)
+        looked = await agent(script, variables, url, python=python)
         assert (looked.returncode, [one for one in sandbox.requests if mutating(one)]) == (1, [])
         assert "could not connect to postgres" in looked.stdout
         assert looked.stdout.endswith("1 not healthy at the end\n")
-        repaired = await agent(script, variables, url, "--repair")
+        repaired = await agent(script, variables, url, "--repair", python=python)
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
     assert image_of(sandbox) == GOOD
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("fault", ["nobody listens", "cut off", "not found", "a page"])
+async def test_the_http_agent_says_in_one_line_that_a_server_cannot_be_used(
+    version: int, fault: str, example: Example, variables: dict[str, str]
+) -> None:
+    async with FakeHttp() as fake:
+        if fault == "cut off":
+            fake.fault = Reset()
+        elif fault == "a page":
+            fake.answer("POST", "/mcp", "hello")
+        url = "http://127.0.0.1:9/mcp" if fault == "nobody listens" else f"{fake.url}/mcp"
+        script = example("http-agent") / "http_agent.py"
+        said = await agent(script, variables, url, python=_python_with(version))
+    assert said.returncode == 2, said.stdout + said.stderr
+    assert "Traceback" not in said.stderr
+    assert said.stderr.splitlines()[-1].startswith(f"{url} cannot be used: ")
 
 
 @asynccontextmanager
