@@ -18,7 +18,7 @@ from klepaas.host import Host
 from klepaas.operations import Operations, State
 from klepaas.principals import current_principal
 from klepaas_plugins.deployments.applications import Workload
-from klepaas_plugins.deployments.objects import CHANGE_CAUSE, age, annotation, at, condition, images, when
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, age, annotation, at, condition, images, one_line, when
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.sections import Section
 from klepaas_plugins.deployments.together import together
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from klepaas.operations import Operation
     from klepaas_plugins.deployments.releases import Release
 
-__all__ = ["alerts", "changes", "operations"]
+__all__ = ["alerts", "changes", "operations", "own_trouble"]
 
 _LIMIT_S = 4.0
 _MOST = 6
 _READ = 50
 _LATELY_S = 86_400.0
+_OWN_MAX_AGE_S = 60.0
 _ENDED_BADLY = (State.FAILED, State.ROLLED_BACK, State.UNKNOWN)
 
 
@@ -63,6 +64,28 @@ def _alert(alert: FiringAlert) -> str:
     since = f", for {_ago(alert.since)}" if alert.since is not None else ""
     summary = f": {alert.summary}" if alert.summary else ""
     return f"{alert.severity or 'unknown'} {alert.name}{where}{since}{summary}"
+
+
+async def own_trouble(host: Host) -> list[str]:
+    """One line of what is wrong with klepaas itself: its store, its disk, its plugins, the servers that it uses.
+
+    Clusters are left out, since the overview itself shows whether they answer.
+
+    Args:
+        host: The server's settings and shared services.
+    """
+    from klepaas.health import Health, HealthStatus
+
+    health = Health.of(host)
+    with anyio.move_on_after(_LIMIT_S):
+        await health.look_at([name for name in health.names() if "/" not in name], max_age_s=_OWN_MAX_AGE_S)
+    trouble = [
+        f"{one.component} {one.status.value}: {one_line(one.reason, 120)}"
+        for one in health.seen()
+        if one.status is not HealthStatus.OK and not one.component.startswith("kubernetes/")
+    ]
+    found = [*health.missing_plugins(), *trouble]
+    return [f"klepaas itself: {'; '.join(found[:_MOST])} (check_system_health tells more)"] if found else []
 
 
 async def operations(host: Host, context: str | None, namespace: str | None) -> tuple[list[Section], dict[str, int]]:

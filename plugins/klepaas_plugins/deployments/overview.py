@@ -74,11 +74,12 @@ async def overview(
         namespace = cluster.default_namespace
         notes.append(f"These credentials may not list all namespaces; this is {namespace} alone.")
         found = await workloads(cluster, namespace)
-    nodes, pods, events, firing, (under_way, counts) = await together(
+    nodes, pods, events, firing, own_trouble, (under_way, counts) = await together(
         partial(_listed, cluster, "nodes", None, None),
         partial(_listed, cluster, "pods", namespace, _NOT_RUNNING),
         partial(_listed, cluster, "events", namespace, "type=Warning"),
         partial(lately.alerts, host, namespace),
+        partial(lately.own_trouble, host),
         partial(lately.operations, host, cluster.context, namespace),
     )
     if not (found or pods or events):
@@ -89,7 +90,7 @@ async def overview(
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES)
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
-    text = within([*page.head(), contexts_line(contexts), *notes], sections, OVERVIEW_BYTES)
+    text = within([*page.head(), contexts_line(contexts), *notes, *own_trouble], sections, OVERVIEW_BYTES)
     return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"), {**page.facts(), **counts})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
@@ -41,6 +41,9 @@ from klepaas_plugins.deployments.verifying import evidence_names, previous_revis
 from klepaas_plugins.deployments.watching import Target, look
 from klepaas_plugins.kubernetes.client import Clusters
 
+if TYPE_CHECKING:
+    from klepaas.store.applications import Address
+
 __all__ = ["status_of"]
 
 _BEING = {
@@ -69,7 +72,7 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host) -> Answ
     if len(found) > 1:
         return await _several(place, found, settings)
     workload = found[0]
-    snapshot, services, ingresses, stands, url = await together(
+    snapshot, services, ingresses, stands, address = await together(
         partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
         partial(_listed, place, "services"),
         partial(_listed, place, "ingresses.networking.k8s.io"),
@@ -77,19 +80,18 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host) -> Answ
         partial(_address, host, place),
     )
     now = datetime.now(UTC)
-    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands, url).answer()
+    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands, address).answer()
 
 
-async def _address(host: Host, place: Place) -> str | None:
-    """The address that a person has set for it. None: nobody has, or it is not known here."""
+async def _address(host: Host, place: Place) -> "Address | None":
+    """The address that a person gave for it. None: nobody did, or it is not known here."""
     from klepaas.store.applications import ApplicationKey, Applications
 
     identity = await Clusters.of(host).identity(place.cluster.context)
     try:
-        found = await Applications.of(host).address(ApplicationKey(identity, place.namespace, place.app_name))
+        return await Applications.of(host).address(ApplicationKey(identity, place.namespace, place.app_name))
     except KlepaasError:
         return None
-    return found.url if found is not None else None
 
 
 async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
@@ -120,14 +122,14 @@ class _Status:
     ingresses: Sequence[Object]
     settings: RolloutSettings
     standing: Standing
-    url: str | None = None
+    address: "Address | None" = None
 
     async def answer(self) -> Answer:
         verdict, state = decide(self.snapshot), phase(self.snapshot)
         lines = [self._head(verdict, state)]
         if state in ILL:
             lines += await self._trouble(verdict)
-        lines += [*self._endpoints(), *self.standing.lines, self._last_change(), *self._revisions()]
+        lines += [*self._endpoints(), *self._note(), *self.standing.lines, self._last_change(), *self._revisions()]
         facts = {**self._facts(verdict, state), **self.standing.facts}
         return Answer("\n".join(line for line in lines if line), facts)
 
@@ -172,8 +174,15 @@ class _Status:
         names = {name_of(item) for item in fronts}
         found = [_service_words(item) for item in fronts]
         found += [f"http{_tls(item)}://{host}" for item in self.ingresses for host in _hosts(item, names)]
-        found = [self.url, *found] if self.url else found
         return [f"Endpoint: {'; '.join(dict.fromkeys(found))}"] if found else []
+
+    def _note(self) -> list[str]:
+        """The address that a person gave; nothing here has looked whether it leads to the application."""
+        if self.address is None:
+            return []
+        since = age(datetime.fromtimestamp(self.address.updated_at, UTC), self.now)
+        who = self.address.updated_by or "somebody"
+        return [f"Note: {who} gave the address {self.address.url} {since} ago; not checked."]
 
     def _last_change(self) -> str:
         workload = self.snapshot.workload

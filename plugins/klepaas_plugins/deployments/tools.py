@@ -31,7 +31,7 @@ __all__ = ["Desk", "application_tools"]
 
 TOOLSET = "applications"
 # The words in which people wish for each, for the server's instructions.
-_OVERVIEW = ("overview", "what is wrong", "현황", "전체 상태")
+_OVERVIEW = ("overview", "what is wrong", "is everything well", "현황", "전체 상태", "시스템 상태", "점검")
 _STATUS = ("status", "endpoint", "URL", "why is it ill", "상태", "접속 주소", "원인")
 _LIST = ("applications", "앱 목록")
 _DEPLOY = ("deploy", "release", "new image", "배포", "업데이트")
@@ -210,7 +210,7 @@ def _deploy(desk: Desk) -> Tool:
         env_vars: Annotated[Variables | None, Field(description="NAME=value, merged; a bare NAME removes it")] = None,
         resources: Resources | None = None,
         health_path: Annotated[str | None, names.HTTP_PATH, Field(description="HTTP path for readiness")] = None,
-        url: Annotated[str | None, _URL, Field(description="Address people use for it")] = None,
+        url: Annotated[str | None, _URL, Field(description="Note for people: its address; routes nothing")] = None,
         wait_s: WaitS = None,
         dry_run: DryRun = False,
         take_ownership: Annotated[bool, Field(description="Take over fields other managers own")] = False,

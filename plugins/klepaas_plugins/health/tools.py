@@ -15,7 +15,7 @@ from klepaas.tools import Effect, Tool
 __all__ = ["health_tools"]
 
 TOOLSET = "health"
-_WORDS = ("is everything well", "시스템 상태", "점검")
+_WORDS = ("klepaas itself", "klepaas 자체")
 _COMPONENT = names.Check(
     "component",
     lambda text: re.fullmatch(r"[^\x00-\x1f\x7f-\x9f]+", text) is not None,
@@ -31,7 +31,7 @@ def health_tools(host: Host) -> Iterable[Tool]:
     """
 
     async def check_system_health() -> Answer:
-        """Ask every component (clusters, providers, monitoring, store, disk, clock) how it is, unhealthy first."""
+        """How klepaas itself is: its components (store, disk, clock, providers, clusters reached), unhealthy first."""
         from klepaas.health import Health
         from klepaas_plugins.health.telling import all_of_them
 
@@ -58,6 +58,6 @@ def health_tools(host: Host) -> Iterable[Tool]:
 
         return figures(host, time.time() - host.began_at)
 
-    yield Tool(check_system_health, Effect.READ, "Health of the system", TOOLSET, foreign_text=True, words=_WORDS)
+    yield Tool(check_system_health, Effect.READ, "Health of klepaas", TOOLSET, foreign_text=True, words=_WORDS)
     yield Tool(check_component_health, Effect.READ, "Health of a component", TOOLSET, foreign_text=True)
     yield Tool(get_health_metrics, Effect.READ, "Figures of klepaas", TOOLSET)

@@ -4,7 +4,7 @@ One row an operation. Texts are redacted when they are written. Reading it where
 and imports no database library.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Deployment", "History", "Stage", "Statistics"]
 
 _TEXT_MAX_CHARS = 4000
-_MOST_COUNTED = 5000
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ class History:
         application: str | None = None,
         since: float | None = None,
     ) -> Statistics:
-        """How deployments went, at most of the newest 5,000.
+        """How deployments went, all of them, counted by the database.
 
         Args:
             cluster: Only in this cluster.
@@ -222,8 +221,10 @@ class History:
         Raises:
             StoreUnavailable: It cannot be read.
         """
-        found = await self.find(cluster=cluster, namespace=namespace, application=application, limit=_MOST_COUNTED)
-        return _counted([one for one in found if since is None or one.started_at >= since])
+        if not self._store.exists:
+            return Statistics(0, {}, {}, None, None, None, None)
+        wanted = {"cluster": cluster, "namespace": namespace, "application": application}
+        return await self._store.read(lambda session: _statistics(session, wanted, since))
 
 
 def _put(session: "Session", deployment: Deployment) -> None:
@@ -253,14 +254,18 @@ def _find(session: "Session", wanted: Mapping[str, str | None], before: float | 
 
     from klepaas.store.tables import DeploymentRow
 
-    filters: list[ColumnElement[bool]] = [
-        getattr(DeploymentRow, name) == value for name, value in wanted.items() if value is not None
-    ]
+    filters = _filters(wanted)
     if before is not None:
         filters.append(DeploymentRow.started_at < before)
     order = (DeploymentRow.started_at.desc(), DeploymentRow.id.desc())
     rows = session.scalars(select(DeploymentRow).where(*filters).order_by(*order).limit(limit))
     return [_deployment(row) for row in rows]
+
+
+def _filters(wanted: Mapping[str, str | None]) -> "list[ColumnElement[bool]]":
+    from klepaas.store.tables import DeploymentRow
+
+    return [getattr(DeploymentRow, name) == value for name, value in wanted.items() if value is not None]
 
 
 def _deployment(row: Any) -> Deployment:
@@ -272,26 +277,47 @@ def _deployment(row: Any) -> Deployment:
     return Deployment(**given)
 
 
-def _counted(found: Sequence[Deployment]) -> Statistics:
-    def last(accepts: Callable[[Deployment], bool]) -> float | None:
-        return max((one.ended_at or one.started_at for one in found if accepts(one)), default=None)
+def _statistics(session: "Session", wanted: Mapping[str, str | None], since: float | None) -> Statistics:
+    from sqlalchemy import func, select
 
-    by_state, by_type = _tally(one.state for one in found), _tally(one.operation_type for one in found)
+    from klepaas.store.tables import DeploymentRow
+
+    filters = _filters(wanted)
+    if since is not None:
+        filters.append(DeploymentRow.started_at >= since)
+    moment = func.max(func.coalesce(DeploymentRow.ended_at, DeploymentRow.started_at))
+    groups = (DeploymentRow.state, DeploymentRow.operation_type)
+    rows = session.execute(select(*groups, func.count(), moment).where(*filters).group_by(*groups)).all()
+    by_state, by_type = _sum((row[0], row[2]) for row in rows), _sum((row[1], row[2]) for row in rows)
     ended = sum(by_state.values()) - by_state.get("running", 0) - by_state.get("pending", 0)
-    durations = sorted(one.duration_s for one in found if one.state == "succeeded" and one.duration_s is not None)
+    last = {state: max(row[3] for row in rows if row[0] == state) for state in by_state}
+    failures = [last[state] for state in ("failed", "rolled_back") if state in last]
     return Statistics(
-        total=len(found),
+        total=sum(by_state.values()),
         by_state=by_state,
         by_type=by_type,
         success_rate=by_state.get("succeeded", 0) / ended if ended else None,
-        median_s=durations[(len(durations) - 1) // 2] if durations else None,
-        last_success_at=last(lambda one: one.state == "succeeded"),
-        last_failure_at=last(lambda one: one.state in ("failed", "rolled_back")),
+        median_s=_median(session, filters),
+        last_success_at=last.get("succeeded"),
+        last_failure_at=max(failures, default=None),
     )
 
 
-def _tally(words: Any) -> dict[str, int]:
+def _median(session: "Session", filters: "Sequence[ColumnElement[bool]]") -> float | None:
+    """How long the middle one of those that succeeded took, in seconds. None: there is none."""
+    from sqlalchemy import func, select
+
+    from klepaas.store.tables import DeploymentRow
+
+    duration = DeploymentRow.duration_s
+    succeeded = [*filters, DeploymentRow.state == "succeeded", duration.is_not(None)]
+    count = session.scalar(select(func.count()).select_from(DeploymentRow).where(*succeeded)) or 0
+    middle = select(duration).where(*succeeded).order_by(duration).offset(max(0, count - 1) // 2).limit(1)
+    return session.scalar(middle)
+
+
+def _sum(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
+    for word, count in pairs:
+        counts[word] = counts.get(word, 0) + count
     return counts

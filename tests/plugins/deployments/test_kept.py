@@ -1,5 +1,6 @@
 """What is kept of changes: their rows in the history, how an application was scaled, where it answers."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,14 @@ async def test_who_scaled_to_what_is_kept(klepaas: tuple[App, Client[Any]]) -> N
     assert scaling.scaled_by
 
 
-async def test_the_address_that_a_person_gives_is_the_endpoint(klepaas: tuple[App, Client[Any]]) -> None:
+async def test_an_address_that_a_person_gave_is_a_note_with_who_and_when_and_no_endpoint(
+    klepaas: tuple[App, Client[Any]],
+) -> None:
     _, client = klepaas
     await _call(client, "deploy_application", image="example/app:1", port=8080, url="https://shop.example")
-    assert "Endpoint: https://shop.example; web.default.svc:8080" in await _call(client, "get_deployment_status")
+    text = await _call(client, "get_deployment_status")
+    (endpoints,) = [line for line in text.split("\n") if line.startswith("Endpoint: ")]
+    assert endpoints.startswith("Endpoint: web.default.svc:8080")
+    assert "shop.example" not in endpoints
+    (note,) = [line for line in text.split("\n") if "shop.example" in line]
+    assert re.fullmatch(r"Note: .+ gave the address https://shop\.example \d+s ago; not checked\.", note)

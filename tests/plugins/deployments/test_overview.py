@@ -9,10 +9,14 @@ from typing import Any
 
 import anyio
 import pytest
+from fastmcp import Client
+from mcp_types import TextContent
 from sqlalchemy import text
 
+from klepaas.app import create_app
 from klepaas.errors import Unavailable
 from klepaas.firing import FiringAlert, FiringAlerts
+from klepaas.settings import Mode, Settings
 from klepaas.store import Store
 
 # 1,500 tokens, counted on the safe side.
@@ -185,3 +189,20 @@ def _event(number: int) -> dict[str, Any]:
         "involvedObject": {"kind": "Pod", "name": f"lonely-{number:02d}", "namespace": "default"},
         "lastTimestamp": "2026-11-21T00:00:00Z",
     }
+
+
+@pytest.mark.anyio
+async def test_the_overview_tells_in_one_line_of_klepaas_own_trouble_and_says_nothing_where_there_is_none(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "klepaas itself" not in (await bench.call("get_overview")).text
+    monkeypatch.setenv("KLEPAAS_HEALTH_DISK_MIN_FREE_MB", str(10**9))
+    sick = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=bench.host.settings.state_dir))
+    async with Client(sick.server) as client:
+        result = await client.call_tool("get_overview", {})
+    block = result.content[0]
+    assert isinstance(block, TextContent)
+    lines = [line for line in block.text.split("\n") if line.startswith("klepaas itself: ")]
+    assert len(lines) == 1
+    assert "disk unhealthy: only " in lines[0]
+    assert "check_system_health" in lines[0]

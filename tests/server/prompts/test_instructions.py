@@ -52,3 +52,11 @@ async def test_clients_of_both_eras_get_them(era: Era) -> None:
     app = _app(Mode.WRITES)
     async with client(app, era) as session:
         assert session.raw.instructions == app.server.instructions
+
+
+def test_whether_everything_is_well_asks_the_overview_and_klepaas_itself_the_health_tool() -> None:
+    words = dict(line.split(": ", 1) for line in _instructions(Mode.READ_ONLY).split("\n") if ": " in line)
+    for wish in ("is everything well", "시스템 상태", "점검"):
+        assert wish in words["get_overview"]
+        assert wish not in words["check_system_health"]
+    assert "klepaas itself" in words["check_system_health"]

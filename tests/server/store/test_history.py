@@ -4,10 +4,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from sqlalchemy import insert
 
 from klepaas.store import Store
 from klepaas.store.applications import ApplicationKey, Applications, Scaling
 from klepaas.store.history import Deployment, History, Stage, Statistics
+from klepaas.store.tables import DeploymentRow
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +81,15 @@ async def test_statistics_say_how_deployments_went(store: Store) -> None:
         last_failure_at=4004.0,
     )
     assert (await history.statistics(since=9000.0)).total == 1
+
+
+async def test_statistics_count_every_deployment_however_many_there_are(store: Store) -> None:
+    history = History(store)
+    await history.put(deployment(1))
+    more = [{**vars(deployment(number)), "stages": []} for number in range(2, 10_001)]
+    await store.write(lambda session: bool(session.execute(insert(DeploymentRow), more)))
+    figures = await history.statistics(application="web", since=0.0)
+    assert (figures.total, figures.by_state, figures.median_s) == (10_000, {"succeeded": 10_000}, 10.0)
 
 
 async def test_asking_where_nothing_was_ever_stored_makes_no_store(folder: Path) -> None:
