@@ -74,7 +74,8 @@ async def own_trouble(host: Host) -> list[str]:
     Args:
         host: The server's settings and shared services.
     """
-    from klepaas.health import Health, HealthStatus
+    from klepaas.health import Health
+    from klepaas.hookspecs import HealthStatus
 
     health = Health.of(host)
     with anyio.move_on_after(_LIMIT_S):
