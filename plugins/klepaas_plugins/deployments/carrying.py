@@ -233,6 +233,7 @@ class Carrier:
             self.run.report,
             limit_s=self.run.seconds_left,
             missed_before=noted["missed"],
+            run=self.run,
         )
 
     async def _record(self, state: ReleaseState) -> None:

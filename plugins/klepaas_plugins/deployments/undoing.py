@@ -146,7 +146,7 @@ class Undoing:
             missed = await self._missed_now(workloads)
             limit_s, report = self.run.seconds_left, self.run.report
             gated = await gate(
-                self.place, workloads, self.settings, report, limit_s=limit_s, missed_before=missed
+                self.place, workloads, self.settings, report, limit_s=limit_s, missed_before=missed, run=self.run
             )  # fmt: skip
             if not gated.verified or not (await self.releases.plan(release)).count:
                 return gated

@@ -7,7 +7,7 @@ decisive cause, and collects what backs the cause up. What follows from it is de
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -15,6 +15,7 @@ from klepaas.errors import Conflict, KlepaasError, NotFound
 from klepaas_plugins.deployments.applying import find
 from klepaas_plugins.deployments.causes import Cause, advice
 from klepaas_plugins.deployments.evidence import collect
+from klepaas_plugins.deployments.hold import Hold, Record
 from klepaas_plugins.deployments.objects import annotation, counted, is_owned_by, name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import WorkloadName
@@ -22,6 +23,9 @@ from klepaas_plugins.deployments.revisions import FAILED, Revision, choose, hist
 from klepaas_plugins.deployments.rollout import Snapshot, current_pods, current_replicaset
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.watching import Followed, Report, Target, follow
+
+if TYPE_CHECKING:
+    from klepaas.operations import Run
 
 __all__ = ["Failure", "Gated", "evidence_names", "explain", "gate", "previous_revision", "serving", "with_message"]
 
@@ -85,6 +89,7 @@ async def gate(
     *,
     limit_s: float,
     missed_before: Mapping[str, str],
+    run: "Run | None" = None,
 ) -> Gated:
     """Wait for a change that was applied.
 
@@ -95,20 +100,40 @@ async def gate(
         report: Takes progress.
         limit_s: Longest wait, in seconds.
         missed_before: When an earlier rollout of a workload missed its deadline, by kind and name; see `watching`.
+        run: Keeps for the next process how long it has been complete. None: nobody goes on.
     """
     began_s = anyio.current_time()
     seen = Gated()
     for kind, name in workloads:
         rest_s = max(0.0, limit_s - (anyio.current_time() - began_s))
         missed = missed_before.get(f"{kind}/{name}")
-        seen = await _one(place, (kind, name), missed, settings, report, rest_s)
+        hold = Hold(settings.min_healthy_s, _record(run, f"{kind}/{name}"))
+        seen = await _one(place, (kind, name), missed, settings, report, rest_s, hold)
         if not seen.verified:
             break
     return replace(seen, took_s=anyio.current_time() - began_s)
 
 
+def _record(run: "Run | None", name: str) -> Record:
+    """What an operation's notes say of how long a workload has been complete."""
+    if run is None:
+        return Record()
+    known: Mapping[str, Any] = run.notes.get("complete") or {}
+
+    async def keep(fact: Mapping[str, Any]) -> None:
+        await run.note(complete={**(run.notes.get("complete") or {}), name: dict(fact)})
+
+    return Record(known.get(name), keep)
+
+
 async def _one(
-    place: Place, workload: WorkloadName, missed: str | None, settings: RolloutSettings, report: Report, limit_s: float
+    place: Place,
+    workload: WorkloadName,
+    missed: str | None,
+    settings: RolloutSettings,
+    report: Report,
+    limit_s: float,
+    hold: Hold,
 ) -> Gated:
     kind, name = workload
     try:
@@ -116,10 +141,8 @@ async def _one(
         if live is None:
             return Gated(failure=_gone(kind, name))
         target = replace(Target.of(kind, live), missed_before=missed)
-        grace_s, hold_s = settings.unschedulable_grace_s, settings.min_healthy_s
-        followed = await follow(
-            place.cluster, target, wait_s=limit_s, grace_s=grace_s, report=report, hold_s=hold_s
-        )  # fmt: skip
+        grace_s = settings.unschedulable_grace_s
+        followed = await follow(place.cluster, target, wait_s=limit_s, grace_s=grace_s, report=report, hold=hold)
     except NotFound:
         return Gated(failure=_gone(kind, name))
     except KlepaasError as exc:

@@ -16,8 +16,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from klepaas.agents import Report
 from klepaas.errors import Forbidden, KlepaasError, NotFound
+from klepaas_plugins.deployments.hold import Hold
 from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
-from klepaas_plugins.deployments.rollout import Snapshot, Verdict, current_pods, decide, first_seen_waiting
+from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_waiting
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
 
@@ -78,12 +79,10 @@ class _Seen:
 
     target: Target
     grace_s: float
-    hold_s: float = 0.0
+    hold: Hold = field(default_factory=Hold)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, float] = field(default_factory=dict)
-    complete_since_s: float | None = None
-    restarts: int = 0
 
     def take(self, kind: str, event: WatchEvent) -> None:
         known = self.objects.setdefault(kind, {})
@@ -106,31 +105,21 @@ class _Seen:
         return Snapshot(self.target.kind, workload, owned, pods, waited_s, self.grace_s, missed, warnings)
 
     def judged(self, trouble: KlepaasError | None) -> Followed:
-        """What is seen now, and for how long it has been complete: a restart of a container begins that anew."""
-        snapshot, now_s = self.snapshot(), anyio.current_time()
+        """What is seen now, and for how long it has been complete."""
+        snapshot = self.snapshot()
         verdict = decide(snapshot)
-        restarts = sum(_restarts(pod) for pod in current_pods(snapshot))
-        if not verdict.done:
-            self.complete_since_s = None
-        elif self.complete_since_s is None or restarts > self.restarts:
-            self.complete_since_s = now_s
-        self.restarts = restarts
-        healthy_s = 0.0 if self.complete_since_s is None else now_s - self.complete_since_s
-        settled = verdict.done and (healthy_s >= self.hold_s or not verdict.counts.desired)
+        healthy_s = self.hold.observe(snapshot, verdict)
+        settled = verdict.done and (healthy_s >= self.hold.needed_s or not verdict.counts.desired)
         return Followed(snapshot, verdict, trouble, healthy_s, settled)
 
     def next_look_s(self) -> float | None:
         """Seconds until the time alone changes the decision or what is told of it. None: only an event can."""
         now_s = anyio.current_time()
         left = [since_s + self.grace_s + 0.01 - now_s for since_s in self.waiting.values()]
-        if self.complete_since_s is not None:
-            left.append(self.complete_since_s + self.hold_s + 0.01 - now_s)
+        if self.hold.since_s is not None:
+            left.append(self.hold.since_s + self.hold.needed_s + 0.01 - now_s)
             left.append(_TELL_EVERY_S)
         return min((rest_s for rest_s in left if rest_s > 0), default=None)
-
-
-def _restarts(pod: Object) -> int:
-    return sum(int(status.get("restartCount") or 0) for status in at(pod, "status", "containerStatuses") or ())
 
 
 def _named(item: Object, name: str) -> bool:
@@ -147,7 +136,7 @@ async def look(cluster: Cluster, target: Target, grace_s: float = 0.0) -> Snapsh
 
 
 async def follow(
-    cluster: Cluster, target: Target, *, wait_s: float, grace_s: float, report: Report, hold_s: float = 0.0
+    cluster: Cluster, target: Target, *, wait_s: float, grace_s: float, report: Report, hold: Hold | None = None
 ) -> Followed:
     """Watch until the rollout has settled, has failed for a decisive cause, or the time is over.
 
@@ -157,34 +146,35 @@ async def follow(
         wait_s: Longest wait, in seconds; 0 looks once.
         grace_s: Seconds without a node after which a pod counts as unschedulable.
         report: Called with pods ready, pods wanted and a message whenever these change.
-        hold_s: Seconds that it must have been complete, without a restart, to have settled.
+        hold: How long it must have been complete, without a restart, to have settled. None: no time at all.
 
     Raises:
         NotFound: The workload was deleted meanwhile.
         KlepaasError: Not even the first look was possible.
     """
-    follower = _Follower(cluster, target, grace_s, hold_s)
+    follower = _Follower(cluster, target, grace_s, hold)
     await follower.load()
     if wait_s > 0:
         with anyio.move_on_after(wait_s):
-            await follower.run(_Announcer(report, hold_s))
+            await follower.run(_Announcer(report, follower.hold))
     return follower.last
 
 
 class _Announcer:
     """Tells the caller about progress, each state once."""
 
-    def __init__(self, report: Report, hold_s: float) -> None:
+    def __init__(self, report: Report, hold: Hold) -> None:
         self._report = report
-        self._hold_s = hold_s
+        self._hold = hold
         self._told = ""
 
     async def tell(self, followed: Followed) -> None:
+        await self._hold.keep()
         verdict, cause = followed.verdict, followed.verdict.cause
         ill = cause is not None and cause.reason != "not ready"
         text = f"{verdict.progress}; {cause.text}" if cause and ill else verdict.progress
         if verdict.done and not followed.settled:
-            text += f"; healthy for {followed.healthy_s:.0f} of {self._hold_s:g} s"
+            text += f"; healthy for {followed.healthy_s:.0f} of {self._hold.needed_s:g} s"
         if text != self._told:
             self._told = text
             await self._report(float(verdict.recent), float(verdict.counts.desired), text)
@@ -193,9 +183,10 @@ class _Announcer:
 class _Follower:
     """One wait: what is known, and the watches that keep it up to date."""
 
-    def __init__(self, cluster: Cluster, target: Target, grace_s: float, hold_s: float = 0.0) -> None:
+    def __init__(self, cluster: Cluster, target: Target, grace_s: float, hold: Hold | None = None) -> None:
         self._cluster = cluster
-        self._seen = _Seen(target, grace_s, hold_s)
+        self.hold = hold or Hold()
+        self._seen = _Seen(target, grace_s, self.hold)
         self._queries: Sequence[_Query] = _queries(target)
         self._last: Followed | None = None
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from klepaas.operations.holders import is_gone
 from klepaas.operations.kinds import State
 from klepaas.operations.model import Operation
 from klepaas.operations.records import operation_of
@@ -76,14 +77,19 @@ def candidates(session: Session, holder: str) -> tuple[list[tuple[Operation, int
     rows = session.scalars(
         select(OperationRow).where(OperationRow.state.in_(_OPEN)).order_by(OperationRow.created_at)
     ).all()
-    free = [row for row in rows if _free_at(row) <= now]
-    later = [_free_at(row) - now for row in rows if _free_at(row) > now and row.held_by != holder]
+    free = [row for row in rows if _free_at(row) <= now or _is_left(row, now)]
+    later = [_free_at(row) - now for row in rows if row not in free and row.held_by != holder]
     found = [(operation_of(row, now), row.epoch) for row in free[:_MOST_CANDIDATES]]
     return found, min(later, default=None)
 
 
 def _free_at(row: OperationRow) -> float:
     return max(row.lease_until or 0.0, row.next_attempt_at or 0.0)
+
+
+def _is_left(row: OperationRow, now: float) -> bool:
+    """Whether its holder has died with the lease; who waits for a later attempt waits all the same."""
+    return (row.next_attempt_at or 0.0) <= now and row.held_by is not None and is_gone(row.held_by)
 
 
 def claim(session: Session, operation_id: str, epoch: int, holder: str, lease_s: float) -> bool:
@@ -112,6 +118,9 @@ def claim(session: Session, operation_id: str, epoch: int, holder: str, lease_s:
         "updated_at": now,
     }
     free = or_(OperationRow.lease_until.is_(None), OperationRow.lease_until <= now)
+    held_by = session.scalar(select(OperationRow.held_by).where(OperationRow.id == operation_id))
+    if held_by is not None and is_gone(held_by):
+        free = or_(free, OperationRow.held_by == held_by)
     changed = session.execute(
         update(OperationRow)
         .where(OperationRow.id == operation_id, OperationRow.epoch == epoch, OperationRow.state.in_(_OPEN), free)

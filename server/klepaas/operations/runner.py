@@ -8,9 +8,6 @@ is spared.
 import asyncio
 import contextvars
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Callable, Mapping
 
@@ -20,6 +17,7 @@ from klepaas.correlation import Correlation, correlated
 from klepaas.operations import failpoints, journal, leases
 from klepaas.operations.attempt import Again, attempt
 from klepaas.operations.failpoints import InjectedFailure
+from klepaas.operations.holders import new_holder
 from klepaas.operations.holding import Holding
 from klepaas.operations.kinds import DeadlinePassed, Fenced, JournalBroken, Kind, OperationCancelled, Outcome, Stopping
 from klepaas.operations.model import Operation
@@ -52,7 +50,7 @@ class Runner:
     def __init__(
         self, store: Store, kinds: Mapping[str, Kind], numbers: Numbers, timing: Timing, wake: Callable[[], None]
     ) -> None:
-        self.holder = f"{socket.gethostname()[:60]}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.holder = new_holder()
         self.held: dict[str, Holding] = {}
         self._store = store
         self._kinds = kinds
@@ -155,6 +153,11 @@ class Runner:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=1.0)
+
+    async def finish(self) -> None:
+        """Wait until nothing is carried out here any more."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
 
     async def _is_ours(self, operation: Operation) -> bool:
         """Whether this process knows the kind and reaches the very same target."""
