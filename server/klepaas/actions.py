@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -28,6 +29,8 @@ __all__ = ["FAILED", "OK", "call", "doctor", "list_plugins", "list_tools", "prin
 OK, FAILED = 0, 1
 # What the last answers get to be written to stdout: nothing tells when they have been.
 _LAST_ANSWERS_S = 0.2
+# What calls get when a client that has closed the input of the server asks it to end.
+_LEFT_S = 0.5
 
 
 def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
@@ -60,12 +63,21 @@ async def _serve_stdio(app: "App") -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(_leave_on_signal, app)
         try:
-            await serve_stdio(app.server)
+            await serve_stdio(app.server, partial(_finish, app))
         except PluginError as exc:  # kept out of the group, which would wrap it
             failure = exc
         group.cancel_scope.cancel()
     if failure:
         raise failure
+
+
+async def _finish(app: "App") -> None:
+    """After the end of input: give changes and operations their grace. Nobody can read an answer any more."""
+    from klepaas.operations import Operations
+
+    with anyio.move_on_after(app.settings.shutdown_grace_s):
+        await app.calls.finish_changes()
+        await Operations.of(app.host).finish()
 
 
 async def _leave_on_signal(app: "App") -> None:
@@ -80,7 +92,9 @@ async def _leave_on_signal(app: "App") -> None:
     asked: list[int] = []
 
     async def leave(number: int) -> None:
-        if await app.calls.stop(app.settings.shutdown_grace_s):
+        # Who has closed its input and asks again kills the process 2 s later.
+        grace_s = min(app.settings.shutdown_grace_s, _LEFT_S) if app.calls.stopping else app.settings.shutdown_grace_s
+        if await app.calls.stop(grace_s):
             await anyio.sleep(_LAST_ANSWERS_S)
         await Operations.of(app.host).stop()
         await app.plugins.stop(app.host)

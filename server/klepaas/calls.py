@@ -6,6 +6,7 @@ It stands outside the gate, so that what the gate refuses is counted too; it dec
 """
 
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -60,7 +61,8 @@ class Calls(Middleware):
         self._reads = metrics.reads
         self._rate = Rate(settings.rate_limit_per_minute)
         self._slots = Slots(settings.max_concurrent_calls)
-        self._running: set[anyio.CancelScope] = set()
+        # What runs, and whether it may change something.
+        self._running: dict[anyio.CancelScope, bool] = {}
         self._idle: anyio.Event | None = None
         self.stopping = False
 
@@ -132,7 +134,7 @@ class Calls(Middleware):
     async def _limited_reading(self, run: Callable[[], Awaitable[R]]) -> R:
         self._admit()
         scope = anyio.CancelScope()
-        self._running.add(scope)
+        self._running[scope] = False
         try:
             with scope:
                 async with self._slots.one():
@@ -161,6 +163,18 @@ class Calls(Middleware):
         await self._all_ended(ANSWER_LIMIT_S)
         return True
 
+    async def finish_changes(self) -> None:
+        """Refuse further calls, end those that only read, and wait for the others: nobody reads their answers."""
+        self.stopping = True
+        for scope, may_change in list(self._running.items()):
+            if not may_change:
+                scope.cancel()
+        await self._all_ended(math.inf)
+
+    def _may_change(self, message: mt.CallToolRequestParams) -> bool:
+        entry = self._catalogue.get(message.name)
+        return entry is not None and entry.tool.changes(message.arguments or {})
+
     async def _all_ended(self, within_s: float) -> bool:
         self._idle = anyio.Event()
         if self._running:
@@ -178,7 +192,7 @@ class Calls(Middleware):
         except KlepaasError as exc:
             return self._refusal("rate_limited" if isinstance(exc, RateLimited) else "stopping", exc)
         scope = anyio.CancelScope()
-        self._running.add(scope)
+        self._running[scope] = self._may_change(context.message)
         try:
             with scope:
                 return await self._in_a_slot(context, call_next)
@@ -188,7 +202,7 @@ class Calls(Middleware):
         return self._answer(Unavailable(text, next_step="Look at the state of things before you call it again"))
 
     def _discard(self, scope: anyio.CancelScope) -> None:
-        self._running.discard(scope)
+        self._running.pop(scope, None)
         if self._idle and not self._running:
             self._idle.set()
 

@@ -61,6 +61,7 @@ class Operations:
         self._next_look_s = self._timing.look_s
         self._troubles: dict[str, str] = {}
         self._wake: asyncio.Event | None = None
+        self._looking = asyncio.Lock()
         self.tasks: Sequence[asyncio.Task[None]] = ()
 
     @classmethod
@@ -270,6 +271,14 @@ class Operations:
         if self._runner is not None:
             await self._runner.stop(self._timing.stop_grace_s)
 
+    async def finish(self) -> None:
+        """Carry out what this server holds, and what waits for one, to its end; the caller sets the limit."""
+        if not self._runs:
+            return
+        await self._looked()
+        if self._runner is not None:
+            await self._runner.finish()
+
     async def _put_on_record(self, wanted: "Submission", runner: "Runner") -> "Operation":
         from sqlalchemy.exc import IntegrityError
 
@@ -334,13 +343,15 @@ class Operations:
         return _STORE_TROUBLE_S
 
     async def _look(self) -> None:
-        path = self._store.path
-        if path is None or await anyio.to_thread.run_sync(any_may_wait, path):
-            self._next_look_s = await (await self._loaded()).look()
-            return
-        self._next_look_s = self._timing.look_s
-        if self._runner is not None:
-            self._runner.nothing_waits()
+        # One at a time: who looks second must see what the first has taken.
+        async with self._looking:
+            path = self._store.path
+            if path is None or await anyio.to_thread.run_sync(any_may_wait, path):
+                self._next_look_s = await (await self._loaded()).look()
+                return
+            self._next_look_s = self._timing.look_s
+            if self._runner is not None:
+                self._runner.nothing_waits()
 
     async def _keep_beating(self) -> None:
         while True:

@@ -14,7 +14,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 from tests.server.operations.warehouse import Warehouse
-from tests.server.operations.work import ANNA, STEPS, at_work, submitted
+from tests.server.operations.work import ANNA, LEASE_VARIABLE, STEPS, at_work, submitted
 
 from klepaas.operations import Operation, Operations, State
 from klepaas.operations.failpoints import POINTS, VARIABLE
@@ -28,10 +28,12 @@ RESUMED_WITHIN_S = 5.0
 
 @asynccontextmanager
 async def child(
-    folder: Path, url: str, *kinds: str, address: str | None = None, failpoints: str = ""
+    folder: Path, url: str, *kinds: str, address: str | None = None, failpoints: str = "", lease_s: float = 3.0
 ) -> AsyncIterator[Process]:
     """A process that submits operations and carries them out."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | ({VARIABLE: failpoints} if failpoints else {})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), LEASE_VARIABLE: str(lease_s)} | (
+        {VARIABLE: failpoints} if failpoints else {}
+    )
     words = [sys.executable, "-m", "tests.server.operations.work", str(folder), url, address or "", *kinds]
     process = await anyio.open_process(words, env=environment, stdin=-3, stderr=None, cwd=ROOT)
     try:
@@ -227,3 +229,28 @@ async def test_a_caller_that_leaves_changes_nothing(warehouse: Warehouse, folder
     assert {end.state for end in ends} <= {State.SUCCEEDED}
     assert sorted(warehouse.made) == sorted(f"{end.id}/{step}" for end in ends for step in STEPS["deploy"])
     assert warehouse.duplicates == {}
+
+
+async def test_what_a_dead_process_of_this_machine_held_goes_on_before_its_lease_ends(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    long = Timing(lease_s=600.0)
+    async with child(
+        folder, warehouse.url, "deploy", failpoints="after_effect@workload=kill", lease_s=600.0
+    ) as process:
+        with anyio.fail_after(40):
+            assert await process.wait() == -signal.SIGKILL
+    async with at_work(folder, warehouse.url, None, long) as operations:
+        (end,) = await all_ended(operations, 30)
+    assert (end.state, end.attempt) == (State.SUCCEEDED, 2)
+    assert warehouse.duplicates == {}
+
+
+async def test_what_a_living_process_holds_is_left_to_it(warehouse: Warehouse, folder: Path) -> None:
+    async with child(folder, warehouse.url, "wait") as process:
+        assert (await said(process, lines=2))[1] == "ready"
+        async with at_work(folder, warehouse.url, None, Timing()) as operations:
+            (there,) = await operations.find(ANNA)
+            await operations.finish()
+            again = await operations.get(there.id, ANNA)
+            assert again.attempt == 1

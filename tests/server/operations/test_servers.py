@@ -1,5 +1,6 @@
 """Real servers: a client that leaves and a signal that ends the process change nothing about an operation."""
 
+import json
 import os
 import signal
 import subprocess
@@ -132,16 +133,20 @@ async def test_sigterm_over_stdio_lets_go_too(
 
 
 @contextmanager
-def stdio_server(environment: dict[str, str], tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A server on pipes whose client has begun an operation and reads nothing more."""
+def stdio_server(
+    environment: dict[str, str], tmp_path: Path, for_s: float | None = 20, stdout: int = subprocess.DEVNULL
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server on pipes whose client has begun an operation of so many seconds, or none, and reads nothing more."""
+    call = {"name": "begin_and_wait", "arguments": {"for_s": for_s}, "_meta": {"progressToken": 1}}
     hello = '{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}'
     lines = [
         f'{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{hello}}}',
         '{"jsonrpc":"2.0","method":"notifications/initialized"}',
-        '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"begin_and_wait","arguments":{"for_s":20}}}',
+        json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}),
     ]
+    lines = lines if for_s is not None else lines[:2]
     with (tmp_path / "stderr").open("wb") as log:
-        process = subprocess.Popen(SERVE, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+        process = subprocess.Popen(SERVE, env=environment, stdin=subprocess.PIPE, stdout=stdout, stderr=log)
     assert process.stdin is not None
     try:
         process.stdin.write("\n".join([*lines, ""]).encode())
@@ -151,3 +156,64 @@ def stdio_server(environment: dict[str, str], tmp_path: Path) -> Iterator["subpr
         process.stdin.close()
         process.kill()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+async def test_after_the_end_of_input_a_change_and_its_operation_get_their_grace_and_nothing_is_written(
+    environment: dict[str, str], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    with stdio_server(environment, tmp_path, for_s=1.0, stdout=subprocess.PIPE) as process:
+        operation_id = await until_begun(warehouse)
+        said = await anyio.to_thread.run_sync(hang_up, process)
+        assert process.wait(20) == 0
+    assert said == b""
+    assert await ended_without_a_server(tmp_path, warehouse, operation_id) is State.SUCCEEDED
+    assert warehouse.made == {f"{operation_id}/before": 1, f"{operation_id}/after": 1}
+
+
+async def test_what_is_not_done_within_the_grace_is_handed_over_and_goes_on_at_once(
+    environment: dict[str, str], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    quick = {**environment, "KLEPAAS_SHUTDOWN_GRACE_S": "0.3"}
+    with stdio_server(quick, tmp_path, for_s=3.0) as process:
+        operation_id = await until_begun(warehouse)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+    async with at_work(tmp_path / "state", warehouse.url, runs=False) as onlooker:
+        left = await onlooker.get(operation_id, None)
+    assert (left.state, left.attempt) == (State.PENDING, 1)
+
+
+async def test_a_server_that_leaves_first_takes_up_what_waits_and_finishes_it_within_its_grace(
+    environment: dict[str, str], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    with stdio_server({**environment, "KLEPAAS_SHUTDOWN_GRACE_S": "0"}, tmp_path, for_s=0.5) as process:
+        operation_id = await until_begun(warehouse)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+    # A client that only says hello, and leaves before the server has looked for anything.
+    with stdio_server(environment, tmp_path, for_s=None) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+    assert await ended_without_a_server(tmp_path, warehouse, operation_id) is State.SUCCEEDED
+
+
+def hang_up(process: "subprocess.Popen[bytes]") -> bytes:
+    """Take what was said so far, close the input, and give what is said after that."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    process.stdout.read()
+    process.stdin.close()
+    os.set_blocking(process.stdout.fileno(), True)
+    return process.stdout.read()
+
+
+async def ended_without_a_server(tmp_path: Path, warehouse: Warehouse, operation_id: str) -> State:
+    """How an operation is, where nobody carries it out any more."""
+    async with at_work(tmp_path / "state", warehouse.url, runs=False) as onlooker:
+        return (await onlooker.get(operation_id, None)).state

@@ -1,6 +1,7 @@
 """Kinds of operations that work on a warehouse, and a process that carries them out."""
 
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from klepaas.store import Store
 
 ANNA = Principal("anna", "stdio", 1001, "some client")
 BERT = Principal("bert", "stdio", 1002, "some client")
+# The lease of a process of its own, in seconds.
+LEASE_VARIABLE = "LEASE_OF_TESTS"
 QUICK = Timing(lease_s=0.6, heartbeat_s=0.15, look_s=0.2, first_look_s=0.01, stop_grace_s=1.0, conclude_s=5.0)
 CLIENT_LIMIT_S = 0.25
 VISIBLE_AFTER_S = 1.0
@@ -159,7 +162,8 @@ async def submitted(operations: Operations, kind: str, target: str = "", **reque
 async def _main(*words: str) -> None:
     folder, url, address, *kinds = words
     # It is to die where it was told to, on a busy machine too.
-    async with at_work(Path(folder), url, address or None, Timing(), limit_s=20) as operations:
+    timing = Timing(lease_s=float(os.environ.get(LEASE_VARIABLE, Timing.lease_s)))
+    async with at_work(Path(folder), url, address or None, timing, limit_s=20) as operations:
         for kind in kinds:
             operation = await submitted(operations, kind)
             sys.stdout.write(f"submitted {operation.id}\n")
