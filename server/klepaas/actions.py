@@ -252,13 +252,28 @@ async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> d
 
     try:
         async with Client(app.server, elicitation_handler=asker()) as client:
-            result = await client.call_tool(tool, arguments, raise_on_error=False)
+            try:
+                result = await client.call_tool(tool, arguments, raise_on_error=False)
+            finally:  # at Ctrl-C too
+                _say_what_goes_on(app)
     except RuntimeError as exc:
         if isinstance(exc.__cause__, PluginError):  # as the client wraps a start that failed
             raise exc.__cause__ from None
         raise
     text = "\n".join(block.text for block in result.content if hasattr(block, "text"))
     return {"isError": result.is_error, "text": text, "structuredContent": result.structured_content}
+
+
+def _say_what_goes_on(app: "App") -> None:
+    """Name the operations that this process leaves, what becomes of them, and how to stop them."""
+    from klepaas.operations import Operations
+
+    for operation in Operations.of(app.host).under_way:
+        chosen = json.dumps({"operation_id": operation.id})
+        say(f"{operation.id} ({operation.title}) has not ended, and this process leaves it.")
+        say("A `klepaas serve --writes` that reaches the same target goes on with it: at once, or when it starts.")
+        say(f"To follow it: klepaas call --writes get_operation '{chosen}'")
+        say(f"To cancel it: klepaas call --writes cancel_operation '{chosen}'")
 
 
 def print_line(line: str) -> None:

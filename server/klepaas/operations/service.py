@@ -86,6 +86,11 @@ class Operations:
                 plugins.fail(contribution.plugin, f"{reason} ({taken.plugin.source})")
         self.kinds = {name: found.item for name, found in offered.items() if found.plugin.reason is None}
 
+    @property
+    def under_way(self) -> "Sequence[Operation]":
+        """The operations that this process carries out, as they were when it began."""
+        return [holding.operation for holding in self._runner.held.values()] if self._runner else []
+
     async def submit(
         self,
         kind: str,
