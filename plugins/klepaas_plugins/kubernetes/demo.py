@@ -198,12 +198,20 @@ async def _walk(kubeconfig: Path, tell: Tell, finished: Finished) -> list[Outcom
 def _client(kubeconfig: Path, *options: str) -> Client[StdioTransport]:
     """A client of a klepaas of its own, as an MCP client would start it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
-    environment |= {"KUBECONFIG": str(kubeconfig), "KLEPAAS_STATE_DIR": str(kubeconfig.with_name("state"))}
-    environment |= {"KLEPAAS_ROLLOUT_MIN_HEALTHY_S": "1"}
+    environment |= _settings(kubeconfig)
     log_file = kubeconfig.with_name(f"serve{''.join(options)}.log")
     command = ["-m", "klepaas", "serve", *options]
     transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=log_file)
     return Client(transport, timeout=LIMIT_S)
+
+
+def _settings(kubeconfig: Path) -> dict[str, str]:
+    """What a klepaas in front of the sandbox is given: the cluster, a state of its own, and a short wait."""
+    return {
+        "KUBECONFIG": str(kubeconfig),
+        "KLEPAAS_STATE_DIR": str(kubeconfig.with_name("state")),
+        "KLEPAAS_ROLLOUT_MIN_HEALTHY_S": "1",
+    }
 
 
 async def _take(step: Step, client: Client[StdioTransport], tell: Tell) -> Outcome:
@@ -248,7 +256,7 @@ async def _keep_up(kubeconfig: Path) -> None:
     server = {
         "command": sys.executable,
         "args": ["-m", "klepaas", "serve", "--writes"],
-        "env": {"KUBECONFIG": str(kubeconfig)},
+        "env": _settings(kubeconfig),
     }
     ide = {"servers": {"klepaas": {"type": "stdio", **server}}}
     _say("The sandbox stays up until you press Ctrl-C.\n")
