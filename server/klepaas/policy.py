@@ -17,9 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from klepaas.tools import Effect, Target
 
-__all__ = ["Decision", "Policy", "Rule", "Ruling"]
+__all__ = ["DEFAULT_IN_WORDS", "Decision", "Policy", "Rule", "Ruling"]
 
 _ANY = "*"
+# What `Policy()` decides, for people; a test compares the two.
+DEFAULT_IN_WORDS = (
+    "Unless the policy (KLEPAAS_POLICY) says otherwise, a write, for example a deployment, is made at once, and what "
+    "destroys, for example a deletion, only after a person has confirmed it."
+)
 Glob = Annotated[str, Field(min_length=1, max_length=253)]
 
 

@@ -36,6 +36,16 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     async with Sandbox(Timing.instant()) as sandbox:
         kubeconfig = sandbox.write_kubeconfig(home / "kubeconfig")
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-        own = {"KLEPAAS_EXTERNAL_PLUGINS": "false", "KLEPAAS_ROLLOUT_MIN_HEALTHY_S": "0"}
-        variables = unconfigured(home, PATH=path, KUBECONFIG=str(kubeconfig), **own)
+        folders = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state")}
+        variables = unconfigured(home, PATH=path, KUBECONFIG=str(kubeconfig), **folders)
+        # Not as variables: a client is told of those.
+        variables = {name: value for name, value in variables.items() if not name.startswith("KLEPAAS_")}
+        _write_settings(home / "config" / "klepaas" / "config.toml")
         yield Machine(work, kubeconfig, variables)
+
+
+def _write_settings(file: Path) -> None:
+    """What these tests need to be fast and alone."""
+    file.parent.mkdir(parents=True)
+    file.write_text("external_plugins = false\n[deployments]\nmin_healthy_s = 0\n", encoding="utf-8")
+    file.chmod(0o600)

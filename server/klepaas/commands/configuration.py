@@ -8,22 +8,25 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from klepaas.actions import FAILED, OK, print_json, print_line
 from klepaas.configuration import toml_file
 from klepaas.configuration.check import Report, Row, Severity
-from klepaas.configuration.clients import CLIENTS, Launch, Snippet
+from klepaas.configuration.clients import CLIENTS, Client, Launch, Snippet
+from klepaas.configuration.handing_on import HandedOn, LeftOut, hand_on
 from klepaas.configuration.places import Origin
+from klepaas.configuration.registry import sections
 from klepaas.observability import one_line
 from klepaas.plugins import Plugins
+from klepaas.policy import DEFAULT_IN_WORDS
 from klepaas.settings import LogLevel, Mode, Settings
 
 __all__ = ["check", "client", "fill_check", "fill_client"]
 
-# What a client must hand on, because klepaas cannot know it otherwise: its own search path and folders differ.
-_HANDED_ON = ("KUBECONFIG", toml_file.VARIABLE)
 _DEFAULT_PORT = "127.0.0.1:8000"
 
 
@@ -125,10 +128,15 @@ def fill_client(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for a program: the snippet, its places and notes")
 
 
-def client(arguments: argparse.Namespace, _: Settings, __: Plugins) -> int:
+def client(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
     """Print what to put into a client's configuration, and where."""
     chosen = CLIENTS[arguments.client]
-    launch = _launch(arguments)
+    if chosen.http_only and arguments.http is None:
+        arguments.http = _DEFAULT_PORT
+    handed_on = hand_on(sections(plugins))
+    launch = _launch(arguments, handed_on)
+    # A klepaas that serves HTTP has the environment of whoever starts it.
+    left_out = () if launch.url else handed_on.left_out
     snippet = chosen.write(launch)
     if arguments.json:
         print_json(
@@ -139,21 +147,24 @@ def client(arguments: argparse.Namespace, _: Settings, __: Plugins) -> int:
                 "files": [{"path": path, "meaning": meaning} for path, meaning in snippet.files],
                 "notes": [*snippet.notes],
                 "command": snippet.command,
+                "left_out": [asdict(one) for one in left_out],
             }
         )
         return OK
     # The snippet alone on stdout, so that it can be sent to a file; what to do with it is said beside.
+    sys.stderr.write(_introduced(chosen, snippet))
+    sys.stderr.flush()
     sys.stdout.write(snippet.text + "\n")
     sys.stdout.flush()
-    sys.stderr.write(_explained(chosen.title, snippet, launch))
+    writes = settings.mode is Mode.WRITES
+    sys.stderr.write("\n".join(_explained(chosen, snippet, launch, left_out, writes=writes)) + "\n")
     return OK
 
 
-def _launch(arguments: argparse.Namespace) -> Launch:
+def _launch(arguments: argparse.Namespace, handed_on: HandedOn) -> Launch:
     words = ["serve"]
     words += ["--writes"] if arguments.writes else []
     words += ["--strict-plugins"] if arguments.strict_plugins else []
-    variables = {name: _absolute(os.environ[name]) for name in _HANDED_ON if os.environ.get(name)}
     url = None
     if arguments.http is not None:
         from klepaas.app import loopback_address
@@ -164,15 +175,10 @@ def _launch(arguments: argparse.Namespace) -> Launch:
     return Launch(
         str(_program(folder)),
         words,
-        variables,
+        handed_on.variables,
         url,
         (str(folder / "fastmcp"), "run", "--no-banner"),
     )
-
-
-def _absolute(paths: str) -> str:
-    """Paths as they are right in whatever folder the client starts klepaas."""
-    return os.pathsep.join(str(Path(part).expanduser().absolute()) for part in paths.split(os.pathsep) if part)
 
 
 def _program(folder: Path) -> Path:
@@ -181,17 +187,27 @@ def _program(folder: Path) -> Path:
     return called.absolute() if called.name == "klepaas" and called.is_file() else folder / "klepaas"
 
 
-def _explained(title: str, snippet: Snippet, launch: Launch) -> str:
-    lines = [f"\nFor {title}, put this into one of:"]
-    lines += [f"  {path}  ({meaning})" for path, meaning in snippet.files]
-    lines.append("A file that has other servers keeps them: add only the entry `klepaas`.")
-    if snippet.command:
-        lines.append(f"Or run: {snippet.command}")
-    lines += snippet.notes
+def _introduced(chosen: Client, snippet: Snippet) -> str:
+    if not (chosen.command_first and snippet.command):
+        return ""
+    return f"Run this, and {chosen.title} knows klepaas:\n\n  {snippet.command}\n\nOr write a file with:\n"
+
+
+def _explained(
+    chosen: Client, snippet: Snippet, launch: Launch, left_out: Sequence[LeftOut], *, writes: bool
+) -> Iterator[str]:
+    yield f"\nFor {chosen.title}, put this into one of:"
+    yield from (f"  {path}  ({meaning})" for path, meaning in snippet.files)
+    yield "A file that has other servers keeps them: add only the entry `klepaas`."
+    if snippet.command and not chosen.command_first:
+        yield f"Or run: {snippet.command}"
+    yield from snippet.notes
+    yield from (one.text for one in left_out)
     if launch.url:
         address = launch.url.removeprefix("http://").removesuffix("/mcp")
         start = shlex.join(["klepaas", *launch.arguments, "--http", address])
-        lines.append(f"The server must be running: {start}")
-    elif "--writes" not in launch.arguments:
-        lines.append("This klepaas only looks; with --writes it may change things, after a person has confirmed.")
-    return "\n".join(lines) + "\n"
+        yield f"The server must be running: {start}"
+    if writes or "--writes" in launch.arguments:
+        yield f"This klepaas may change things. {DEFAULT_IN_WORDS}"
+    else:
+        yield f"This klepaas only looks; with --writes it may change things. {DEFAULT_IN_WORDS}"
