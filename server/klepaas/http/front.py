@@ -4,7 +4,6 @@ The length of a body is checked further inside (`BodyLimit`), behind the guard a
 away here gets a JSON-RPC error as its body, the form that clients of `/mcp` can read.
 """
 
-import json
 from collections.abc import Iterable
 
 import anyio
@@ -14,35 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from klepaas.calls import CORRELATION, Calls
 from klepaas.correlation import Correlation, correlated
+from klepaas.http.refusals import Explanations, rejection, unchecked_credentials
 from klepaas.metrics import HttpRequests
 
-__all__ = ["BodyLimit", "Front", "rejection"]
+__all__ = ["BodyLimit", "Front"]
 
 PATHS = frozenset({"/mcp", "/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 # Request line and headers together; a token and a trace take about 2 KiB.
 HEADERS_MAX_BYTES = 16 * 1024
 BODY_TIMEOUT_S = 15.0
-_INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
-
-
-def rejection(status: int, message: str, retry_after_s: int | None = None) -> Response:
-    """An answer to a request that is not let in.
-
-    The connection stays: closed with half a body unread it would take the answer with it (`klepaas.http.connections`
-    says for how long).
-
-    Args:
-        status: Its HTTP status.
-        message: Why, one sentence.
-        retry_after_s: When to come back, in seconds. None: never with the same request.
-    """
-    code = _INTERNAL_ERROR if status >= 500 else _INVALID_REQUEST
-    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}})
-    headers = {"Cache-Control": "no-store"}
-    if retry_after_s is not None:
-        headers["Retry-After"] = str(retry_after_s)
-    return Response(body, status, headers, "application/json")
 
 
 class Front:
@@ -56,10 +36,10 @@ class Front:
     """
 
     def __init__(self, inner: ASGIApp, calls: Calls, numbers: HttpRequests, received: Iterable[str] = ()) -> None:
-        self._inner = inner
         self._calls = calls
         self._numbers = numbers
         self._received = frozenset(received)
+        self._inner = Explanations(inner, self._received)
         self._paths = PATHS | self._received
         self._answering = 0
         self._answered = anyio.Event()
@@ -106,6 +86,8 @@ class Front:
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEADERS_MAX_BYTES:
             return rejection(431, f"The headers are longer than {HEADERS_MAX_BYTES} bytes")
+        if scope["path"] == "/mcp" and (refusal := unchecked_credentials(scope)):
+            return refusal
         begins = scope["path"] in self._received or (scope["path"] == "/mcp" and _begins_something(scope))
         if self._calls.stopping and begins:
             return rejection(503, "This server is stopping", retry_after_s=5)

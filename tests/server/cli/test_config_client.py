@@ -22,8 +22,9 @@ pytestmark = pytest.mark.anyio
 Klepaas = Callable[..., subprocess.CompletedProcess[str]]
 Here = Callable[..., Done]
 # Cline's own form is HTTP, whatever is asked for.
-STARTING = ("claude-desktop", "claude-code", "vscode", "cursor", "codex", "gemini", "qwen", "opencode", "copilot")
-STARTING = (*STARTING, "continue")
+STARTING = tuple(
+    "claude-desktop claude-code vscode cursor codex gemini qwen opencode copilot continue".split()  # noqa: SIM905
+)
 ALL = (*STARTING, "cline")
 PROGRAM = str(Path(sys.executable).with_name("klepaas"))
 # As the documentation of each has it: these name the way, the others tell it by the keys.
