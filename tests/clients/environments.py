@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.docs.blocks import ROOT
 
-__all__ = ["SAMPLE", "environment"]
+__all__ = ["INSTALLED", "SAMPLE", "environment"]
 
 INSTALLED = ROOT / ".venv" / "clients"
 # What `make client-sample` installs; other environments are used when they are asked for.
