@@ -5,6 +5,7 @@ A rule of the server asks a person before production is changed; this client ask
 """
 
 import argparse
+import json
 import os
 import sys
 from typing import Any
@@ -41,12 +42,14 @@ async def call(klepaas: Client[StdioTransport], tool: str, **arguments: Any) -> 
     """Call a tool and show its answer.
 
     Returns:
-        The answer for programs.
+        The answer as data where output="json" asks for it, otherwise nothing.
     """
     print(f"> {tool} {arguments}")
     result = await klepaas.call_tool(tool, arguments, raise_on_error=False)
-    print("\n".join(block.text for block in result.content if isinstance(block, mt.TextContent)), end="\n\n")
-    return result.structured_content or {}
+    text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
+    print(text, end="\n\n")
+    found: dict[str, Any] = json.loads(text) if arguments.get("output") == "json" and not result.is_error else {}
+    return found
 
 
 async def promote(klepaas: Client[StdioTransport], app: str) -> bool:
@@ -56,14 +59,14 @@ async def promote(klepaas: Client[StdioTransport], app: str) -> bool:
         Whether production is healthy with it.
     """
     await call(klepaas, "get_overview", context="staging")
-    staging = await call(klepaas, "get_deployment_status", app_name=app, context="staging")
+    staging = await call(klepaas, "get_deployment_status", app_name=app, context="staging", output="json")
     if staging.get("state") != "healthy":
         print(f"{app} is not healthy in staging; nothing was promoted")
         return False
-    wanted = staging["image"]
+    (wanted,) = staging["images"]
     await call(klepaas, "deploy_application", app_name=app, image=wanted, context="production", wait_s=60)
-    production = await call(klepaas, "get_deployment_status", app_name=app, context="production")
-    return bool(production.get("state") == "healthy" and production.get("image") == wanted)
+    production = await call(klepaas, "get_deployment_status", app_name=app, context="production", output="json")
+    return bool(production.get("state") == "healthy" and production.get("images") == [wanted])
 
 
 async def main() -> int:

@@ -4,6 +4,7 @@ There is no model in it; the calls are those that a model would make. klepaas in
 """
 
 import argparse
+import json
 import os
 import sys
 
@@ -51,10 +52,10 @@ async def work(agent: Agent, app: str, good: str, next_one: str) -> bool:
     second = await agent.call("deploy_application", app_name=app, image=next_one, wait_s=60)
     if second.is_error:
         # The answer has named the container, the exit code and the last log lines already, and where it went back to.
-        error = (second.structured_content or {}).get("error", {})
-        print(f"{app} is {error.get('state')}, so nothing has to be undone here", end="\n\n")
-    status = await agent.call("get_deployment_status", app_name=app)
-    return (status.structured_content or {}).get("state") == "healthy"
+        ended = await agent.call("get_operation", operation_id=(second.meta or {})["operation_id"], output="json")
+        print(f"{app} is {json.loads(text_of(ended))['state']}, so nothing has to be undone here", end="\n\n")
+    status = await agent.call("get_deployment_status", app_name=app, output="json")
+    return bool(json.loads(text_of(status))["state"] == "healthy")
 
 
 async def main() -> int:

@@ -249,6 +249,7 @@ async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> d
     from fastmcp import Client
 
     from klepaas.terminal import asker
+    from klepaas.way_out import ids_of
 
     try:
         async with Client(app.server, elicitation_handler=asker()) as client:
@@ -261,7 +262,7 @@ async def _call_in_memory(app: "App", tool: str, arguments: dict[str, Any]) -> d
             raise exc.__cause__ from None
         raise
     text = "\n".join(block.text for block in result.content if hasattr(block, "text"))
-    return {"isError": result.is_error, "text": text, "structuredContent": result.structured_content}
+    return {"isError": result.is_error, "text": text, "meta": ids_of(result.meta)}
 
 
 def _say_what_goes_on(app: "App") -> None:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import mcp_types as mt
@@ -234,7 +234,7 @@ class Calls(Middleware):
         return self._answer(error)
 
     def _answer(self, error: KlepaasError) -> ToolResult:
-        return refuse(error.text, error.structured(), self._settings.answer_max_bytes)
+        return refuse(error, self._settings.answer_max_bytes)
 
 
 def _outcome(result: ToolResult) -> str:
@@ -242,8 +242,7 @@ def _outcome(result: ToolResult) -> str:
         return "input_required"
     if not result.is_error:
         return "ok"
-    error: Any = (result.structured_content or {}).get("error")
-    return str(error["code"]) if isinstance(error, dict) and "code" in error else "internal"
+    return str((result.meta or {}).get("code", "internal"))
 
 
 def _caller() -> str | None:

@@ -21,6 +21,7 @@ from klepaas.normalization import normalize
 from klepaas.output import Answer
 from klepaas.plugins import Plugin, Plugins, PluginState
 from klepaas.tools import Effect, Tool
+from klepaas.way_out import meta_of
 
 __all__ = ["Catalogue", "Entry"]
 
@@ -196,8 +197,7 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
             answer = Answer(answer)
         if not isinstance(answer, Answer) or not isinstance(answer.text, str):
             raise TypeError("a tool answers with a text or an Answer")
-        facts = dict(answer.facts) if answer.facts is not None else None
-        return ToolResult(content=answer.text, structured_content=facts)
+        return ToolResult(content=answer.text, meta=meta_of(answer))
 
     return _resolved(run, function)
 

@@ -29,6 +29,7 @@ from klepaas.questions import NotConfirmed, Preview, Request
 from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.settings import Settings
 from klepaas.tools import DRY_RUN, Effect, Target, Tool
+from klepaas.way_out import BASIS
 
 __all__ = ["Call", "Changes", "NotConfirmed"]
 
@@ -163,7 +164,7 @@ async def _look(call: Call, change: Change) -> Preview:
     text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
     if result.is_error:
         raise Conflict(f"What {tool.name} would change cannot be shown, so it was not run", details=safe_text(text))
-    return Preview(safe_text(text), digest([text, result.structured_content]))
+    return Preview(safe_text(text), digest([text, (result.meta or {}).get(BASIS)]))
 
 
 async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any:

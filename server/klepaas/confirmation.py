@@ -26,8 +26,10 @@ from klepaas.asking_clients import where_to_confirm
 from klepaas.errors import Conflict
 from klepaas.handles import Handles, Shown
 from klepaas.limits import slot_set_aside
+from klepaas.output import Answer
 from klepaas.questions import FIELD, SCHEMA, NotConfirmed, Preview, Request, action_of, can_ask, indented, message
 from klepaas.resilience.clock import Clock
+from klepaas.way_out import meta_of
 
 __all__ = ["PLAN_TTL_S", "Confirmations", "How"]
 
@@ -183,8 +185,7 @@ class Confirmations:
             f'To make this change, call {request.change.tool} again with the same arguments and plan_id="{plan_id}", '
             "once, within 10 minutes. No person has confirmed it.",
         ]
-        facts = {"changed": False, "plan_id": plan_id, "expires_in_s": int(PLAN_TTL_S)}
-        return ToolResult(content="\n".join(lines), structured_content=facts)
+        return ToolResult(content="\n".join(lines), meta=meta_of(Answer("", plan_id=plan_id)))
 
 
 def _restless(request: Request) -> Conflict:

@@ -10,6 +10,7 @@ upstream's whole answer. No client library's exception crosses its plugin: it is
 chained (`raise NotFound(...) from exc`).
 """
 
+import math
 from typing import Any, ClassVar
 
 __all__ = [
@@ -42,6 +43,8 @@ class KlepaasError(Exception):
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    # The operation that failed; it stands in the text too.
+    operation_id: str | None = None
 
     def __init__(
         self,
@@ -60,8 +63,15 @@ class KlepaasError(Exception):
     @property
     def line(self) -> str:
         """The one line a model reads."""
-        sentences = [_sentence(text) for text in (self.what, self.next_step) if text and text.strip()]
+        sentences = [_sentence(text) for text in (self.what, self.next_step, self._when()) if text and text.strip()]
         return " ".join(sentences) or f"{self.code}."
+
+    def _when(self) -> str | None:
+        """When to try again, where the sentences do not say it."""
+        if self.retry_after_s is None:
+            return None
+        wait = f"{math.ceil(self.retry_after_s)} s"
+        return None if wait in f"{self.what} {self.next_step}" else f"Retry after {wait}"
 
     @property
     def text(self) -> str:

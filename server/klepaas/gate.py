@@ -266,4 +266,4 @@ class Gate(Middleware):
         raise AssertionError("unreachable")
 
     def _refusal(self, error: KlepaasError) -> ToolResult:
-        return refuse(error.text, error.structured(), self._settings.answer_max_bytes)
+        return refuse(error, self._settings.answer_max_bytes)

@@ -94,7 +94,7 @@ class Tool:
             audit; an async function of the arguments, which fit the schema. None: not known.
         preview: Shows a person what a call would change: an async function of some of the tool's own parameters, which
             returns a text or an `Answer` and changes nothing. It must be the same as long as the same would change,
-            the facts too, which are not shown: no times, no counters. None: the answer of a dry run where the tool has
+            its `basis` too, which is not shown: no times, no counters. None: the answer of a dry run where the tool has
             a parameter `dry_run`, otherwise the tool's name, targets and arguments.
         words: The words in which people wish for it, in any language, where its description does not hold them: they
             stand in the server's instructions, so each is paid for in every conversation.

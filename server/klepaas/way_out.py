@@ -5,7 +5,7 @@ The gate applies it to every result and refusal, so no tool can forget it. It do
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import mcp_types as mt
 from fastmcp.tools import ToolResult
@@ -15,13 +15,18 @@ from mcp import MCPError
 from klepaas.blocks import sort_blocks
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.observability import safe_text
+from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas.output.redaction import MARK, is_secret_name
 
-__all__ = ["let_out", "refuse", "safe_beginning", "to_protocol_error"]
+__all__ = ["BASIS", "META_KEYS", "ids_of", "let_out", "meta_of", "refuse", "safe_beginning", "to_protocol_error"]
 
-# Facts are small by their nature; what is long belongs into the text, where a cut is said.
-FACTS_SHARE = 4
+# All that `_meta` of a result carries: some clients show it to the model, so it holds ids and codes and nothing else.
+META_KEYS: Final = ("operation_id", "plan_id", "code", "retryable", "retry_after_s")
+# What a preview rests on besides its text: for the gate, never sent.
+BASIS: Final = "basis"
+# Only other servers' tools send structured content; what of it is long would push their text out.
+STRUCTURED_SHARE = 4
 # Between these stands what may be a secret; one that is longer than this is recognized by its beginning.
 _BETWEEN_WORDS = ' \t\n",'
 _LONGEST_WORD_CHARS = 512
@@ -32,23 +37,42 @@ def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
 
     Args:
         result: What a tool answered.
-        max_bytes: The most that its text and facts may take together, in bytes.
+        max_bytes: The most that its text and structured content may take together, in bytes.
     """
     if isinstance(result, InputRequiredToolResult):
         return result
-    facts = _safe_tree(result.structured_content)
-    facts_bytes = len(json.dumps(facts, ensure_ascii=False, default=str).encode()) if facts is not None else 0
+    data = _safe_tree(result.structured_content)
+    data_bytes = len(json.dumps(data, ensure_ascii=False, default=str).encode()) if data is not None else 0
     notes: list[str] = []
-    if facts_bytes > max_bytes // FACTS_SHARE:
-        notes.append(f"[left out: {facts_bytes} bytes of structured content, which is too much.]")
-        facts, facts_bytes = None, 0
+    if data_bytes > max_bytes // STRUCTURED_SHARE:
+        notes.append(f"[left out: {data_bytes} bytes of structured content, which is too much.]")
+        data, data_bytes = None, 0
     blocks = sort_blocks(result.content)
     if blocks.left_out:
         notes.append(f"[left out: {', '.join(blocks.left_out)}; only text and images of up to a MiB are passed on.]")
     note = "".join(f"\n{line}" for line in notes)
-    text = safe_beginning("\n".join(blocks.texts), max_bytes - facts_bytes - len(note.encode())) + note
+    text = safe_beginning("\n".join(blocks.texts), max_bytes - data_bytes - len(note.encode())) + note
     shown = [mt.TextContent(text=text.lstrip("\n")), *blocks.images]
-    return ToolResult(content=shown, structured_content=facts, is_error=result.is_error)
+    return ToolResult(content=shown, structured_content=data, meta=ids_of(result.meta), is_error=result.is_error)
+
+
+def meta_of(answer: Answer) -> dict[str, Any] | None:
+    """What goes with an answer's text inside the server; of it only `META_KEYS` are sent. None: nothing.
+
+    Args:
+        answer: What a tool answered.
+    """
+    found = {"operation_id": answer.operation_id, "plan_id": answer.plan_id, BASIS: answer.basis}
+    return {name: value for name, value in found.items() if value is not None} or None
+
+
+def ids_of(meta: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What klepaas itself says in the `_meta` of a result. None: nothing.
+
+    Args:
+        meta: The whole `_meta`, in which the protocol and others have their own names.
+    """
+    return {name: _safe_tree(meta[name]) for name in META_KEYS if name in meta} or None if meta else None
 
 
 def to_protocol_error(error: KlepaasError, max_bytes: int, where: Mapping[str, str]) -> MCPError:
@@ -66,16 +90,16 @@ def to_protocol_error(error: KlepaasError, max_bytes: int, where: Mapping[str, s
     return MCPError(code, safe_beginning(error.text, max_bytes), data)
 
 
-def refuse(text: str, error: dict[str, Any], max_bytes: int) -> ToolResult:
-    """An error as it may leave: its structured part is never left out, for programs decide by its code.
+def refuse(error: KlepaasError, max_bytes: int) -> ToolResult:
+    """An error as it may leave: its text, and for programs its code, whether to try again, and when.
 
     Args:
-        text: The one line, and the evidence below it.
-        error: The same for a program.
+        error: The error.
         max_bytes: The most that the text may take, in bytes.
     """
-    shown = safe_beginning(text, max_bytes)
-    return ToolResult(content=shown, structured_content={"error": _safe_tree(error)}, is_error=True)
+    found = {**error.structured(), "operation_id": error.operation_id}
+    meta = {name: value for name, value in found.items() if value is not None}
+    return ToolResult(content=safe_beginning(error.text, max_bytes), meta=ids_of(meta), is_error=True)
 
 
 def safe_beginning(text: str, max_bytes: int) -> str:

@@ -79,7 +79,7 @@ async def test_the_cluster_agent_is_there_and_takes_what_has_an_image(build: Cal
 
 async def test_without_an_agent_a_deployment_is_refused_with_one_clear_line(build: Callable[..., App]) -> None:
     result = await _deploy(build(disabled=("cluster",)))
-    assert result.structured_content["error"]["code"] == "unavailable"
+    assert (result.meta or {})["code"] == "unavailable"
     text = result.content[0].text
     assert "no deployment agent is active" in text
     assert "\n" not in text
@@ -87,7 +87,7 @@ async def test_without_an_agent_a_deployment_is_refused_with_one_clear_line(buil
 
 async def test_a_request_that_no_agent_accepts_is_refused_with_the_agents_there_are(build: Callable[..., App]) -> None:
     result = await _deploy(build(disabled=("cluster",), picky="return False"))
-    assert result.structured_content["error"]["code"] == "bad_request"
+    assert (result.meta or {})["code"] == "bad_request"
     assert "there is picky" in result.content[0].text
 
 

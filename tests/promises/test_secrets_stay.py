@@ -86,7 +86,7 @@ async def test_no_planted_secret_leaves(
     async with platform.client(transport, Mode.WRITES) as client:
         for tool, arguments in _calls():
             result = await client.call_tool(tool, arguments, raise_on_error=False, progress_handler=_Progress(shown))
-            answer = f"{tool} {arguments}: {result.content} {result.structured_content}"
+            answer = f"{tool} {arguments}: {result.content} {result.structured_content} {result.meta}"
             assert not list(canaries.found_in(answer)), answer
             shown.append(answer)
     said = "\n".join([*shown, *capfd.readouterr(), caplog.text, platform.stderr.read_text()])

@@ -130,7 +130,7 @@ async def test_a_limit_without_an_end_closes_nothing_and_is_not_pressed(case: Ca
     case.side.api.fault = None
     second = await case.side.write(case.session)
     assert first.code == second.code == "rate_limited"
-    assert first.facts["error"]["retry_after_s"] == pytest.approx(60, abs=2)
+    assert first.meta["retry_after_s"] == pytest.approx(60, abs=2)
     assert (case.side.writes, case.side.done, case.breaker) == (1, 0, State.CLOSED)
 
 

@@ -95,7 +95,7 @@ async def test_the_address_stands_in_no_error(session: Session, slack: SlackApi)
     await slack.proxy.stop()
     said = await session.call("slack_post_message", text="hello")
     assert said.is_error
-    assert SECRET not in said.text + repr(said.facts)
+    assert SECRET not in said.text + repr(said)
 
 
 async def test_it_is_declared_as_the_kit_wants(slack: SlackApi) -> None:

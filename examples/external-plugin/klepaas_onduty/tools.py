@@ -30,7 +30,7 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
             team: The team's name.
         """
         person = await roster.who(team)
-        return Answer(f"{person} is on duty in {team}", {"team": team, "person": person})
+        return Answer(f"{person} is on duty in {team}")
 
     async def onduty_hand_over(
         team: Annotated[str, names.WORKLOAD],
@@ -45,11 +45,10 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
             dry_run: Look at what would change, and change nothing.
         """
         before = await roster.who(team)
-        facts = {"team": team, "person": person, "before": before}
         if dry_run:
-            return Answer(f"{team}: {before} -> {person}", facts)
+            return Answer(f"{team}: {before} -> {person}")
         after = await roster.hand_over(team, person)
-        return Answer(f"{after} is on duty in {team}; it was {before}", facts)
+        return Answer(f"{after} is on duty in {team}; it was {before}")
 
     async def who_is_relieved(arguments: Mapping[str, Any]) -> Sequence[Target]:
         return [Target(kind="duty", name=arguments["team"])]

@@ -28,7 +28,7 @@ async def listed(alerts: AlertStore, state: str | None, unacknowledged: bool) ->
     """
     found, total = await alerts.find(state=state, unacknowledged=unacknowledged, limit=_MOST)
     if not found:
-        return Answer("No notifications.", {"notifications": []})
+        return Answer("No notifications.")
     now = time.time()
     rows = [
         [
@@ -44,8 +44,7 @@ async def listed(alerts: AlertStore, state: str | None, unacknowledged: bool) ->
     ]
     lines = [table(["ID", "ALERT", "SEVERITY", "STATE", "SINCE", "ACKNOWLEDGED", "LABELS"], rows)]
     lines += [f"[{len(found)} of {total} shown]"] if total > len(found) else []
-    facts = [{"id": one.id, "state": one.notice.state} for one in found]
-    return Answer(fit("\n".join(lines), LIST_BYTES, "Ask for one state"), {"notifications": facts, "total": total})
+    return Answer(fit("\n".join(lines), LIST_BYTES, "Ask for one state"))
 
 
 async def read(alerts: AlertStore, number: int) -> Answer:
@@ -72,9 +71,7 @@ async def read(alerts: AlertStore, number: int) -> Answer:
     if one.acknowledged_at is not None:
         lines += [f"Acknowledged {_at(one.acknowledged_at)} by {one.acknowledged_by}: {one.acknowledgement}"]
     lines += _evidence(one.report)
-    state = one.report.state if one.report else None
-    facts = {"id": one.id, "state": notice.state, "report": state, "acknowledged": one.acknowledged_at is not None}
-    return Answer(fit("\n".join(lines), _REPORT_BYTES, "The rest is not shown"), facts)
+    return Answer(fit("\n".join(lines), _REPORT_BYTES, "The rest is not shown"))
 
 
 async def preview(alerts: AlertStore, number: int) -> str:
@@ -104,9 +101,8 @@ async def acknowledged(alerts: AlertStore, number: int, comment: str) -> Answer:
     one = await alerts.acknowledge(number, by, safe_text(comment), time.time())
     if one is None:
         raise _none(number)
-    facts = {"id": number, "acknowledged_by": one.acknowledged_by}
     text = f"Notification {number} ({one.notice.name}) is acknowledged by {one.acknowledged_by}: {one.acknowledgement}"
-    return Answer(text, facts)
+    return Answer(text)
 
 
 def _none(number: int) -> NotFound:

@@ -27,7 +27,7 @@ def alerts_answer(server: str, rows: Rows) -> Answer:
     """
     alerts: list[Alert] = sorted(rows.items, key=_rank)
     if not alerts:
-        return Answer(f"No alerts in {server}.", {"alerts": 0})
+        return Answer(f"No alerts in {server}.")
     hidden = sum(one.state == "suppressed" for one in alerts)
     common = _common(alerts)
     now = time.time()
@@ -39,8 +39,7 @@ def alerts_answer(server: str, rows: Rows) -> Answer:
     ]
     lines += [table(["ALERT", "SEVERITY", "STATE", "SINCE", "LABELS", "SAYS"], cells)]
     lines += _left(len(alerts), rows.more)
-    facts = {"alerts": len(alerts), "hidden": hidden, "names": list(dict.fromkeys(one.name for one in alerts))[:20]}
-    return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER), facts)
+    return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER))
 
 
 def groups_answer(server: str, rows: Rows) -> Answer:
@@ -52,7 +51,7 @@ def groups_answer(server: str, rows: Rows) -> Answer:
     """
     groups: list[Group] = rows.items
     if not groups:
-        return Answer(f"No groups of alerts in {server}.", {"groups": 0})
+        return Answer(f"No groups of alerts in {server}.")
     cells = [
         [
             labels_text(one.labels) or "(all)",
@@ -64,7 +63,7 @@ def groups_answer(server: str, rows: Rows) -> Answer:
         for one in groups[:_MOST_ROWS]
     ]
     lines = [table(["GROUP", "RECEIVER", "ALERTS", "HIDDEN", "NAMES"], cells), *_left(len(groups), rows.more)]
-    return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER), {"groups": len(groups)})
+    return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER))
 
 
 def silences_answer(server: str, rows: Rows) -> Answer:
@@ -79,13 +78,12 @@ def silences_answer(server: str, rows: Rows) -> Answer:
     gone = [one for one in silences if one.state == "expired"]
     shown = [*live[:_MOST_ROWS], *gone[:_MOST_EXPIRED]]
     if not shown:
-        return Answer(f"No silences in {server}.", {"silences": []})
+        return Answer(f"No silences in {server}.")
     now = time.time()
     cells = [_silence_cells(one, now) for one in shown]
     lines = [table(["ID", "STATE", "MATCHERS", "ENDS", "BY", "COMMENT"], cells), *_left(len(live), rows.more)]
     lines += [f"[{len(gone) - _MOST_EXPIRED} more have expired]"] if len(gone) > _MOST_EXPIRED else []
-    facts = [{"id": one.id, "state": one.state} for one in live[:_MOST_ROWS]]
-    return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER), {"silences": facts})
+    return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER))
 
 
 def firing_of(alerts: Iterable[Alert]) -> list[FiringAlert]:

@@ -48,7 +48,7 @@ async def create(server: AlertmanagerServer, texts: Sequence[str], duration_min:
     silence_id = await server.create(body)
     until = ends_at.strftime("%Y-%m-%d %H:%M UTC")
     text = f"Silenced {_words(matchers)} in {server.name} until {until}: silence {silence_id}. {hidden}"
-    return Answer(text, {"silence_id": silence_id, "ends_at": ends_at.isoformat(timespec="seconds")})
+    return Answer(text)
 
 
 async def preview_creation(server: AlertmanagerServer, texts: Sequence[str], duration_min: int) -> str:
@@ -76,7 +76,7 @@ async def end(server: AlertmanagerServer, silence_id: str) -> Answer:
     text = (
         f"The silence {silence_id} ({_words(silence.matchers)}) in {server.name} has ended; its alerts are told again."
     )
-    return Answer(text, {"silence_id": silence_id, "state": "expired"})
+    return Answer(text)
 
 
 async def preview_end(server: AlertmanagerServer, silence_id: str) -> str:

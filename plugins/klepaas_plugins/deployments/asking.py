@@ -11,7 +11,7 @@ import anyio
 from fastmcp import Context
 
 from klepaas.errors import Conflict
-from klepaas.operations import Location, Operations, State
+from klepaas.operations import Location, Operations, Outcome
 from klepaas.operations.advice import how_to_go_on
 from klepaas.output import Answer
 from klepaas.principals import current_principal
@@ -31,26 +31,22 @@ class OperationFailed(Conflict):
 
     Args:
         error: What the operation kept of the failure.
-        facts: Small values for a program, merged into the structured error.
+        operation_id: The operation.
     """
 
     _code: ClassVar[str] = Conflict.code
 
-    def __init__(self, error: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def __init__(self, error: Mapping[str, Any], operation_id: str) -> None:
         what, next_step = error.get("what"), error.get("next_step")
         super().__init__(
             str(what or error.get("message") or "It failed"),
             next_step=str(next_step) if what and next_step else None,
             retry_after_s=error.get("retry_after_s"),
-            details=error.get("details"),
+            details="\n".join([*([str(error["details"])] if error.get("details") else []), _line(operation_id)]),
         )
         self.code = str(error.get("code") or Conflict.code)  # type: ignore[misc]
-        self.facts = dict(facts)
-        self._kept = dict(error)
-
-    def structured(self) -> dict[str, Any]:
-        """The structured error with the operation's facts."""
-        return {**self.facts, **super().structured(), "retryable": bool(self._kept.get("retryable"))}
+        self.retryable = bool(error.get("retryable"))  # type: ignore[misc]
+        self.operation_id = operation_id
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class Asking:
         wait_s = default_wait_s() if self.wait_s is None else max(self.wait_s, _SHORTEST_WAIT_S)
         operation = await self.operations.wait(begun.id, wait_s, report)
         if operation.outcome is not None:
-            return _answer(operation.outcome.text, operation.outcome.facts, operation.outcome.error, operation.state)
+            return _answer(operation.id, operation.outcome)
         return unfinished(operation, heard[-1] if heard else operation.line)
 
     async def _report(self, done: float, total: float, line: str) -> None:
@@ -121,10 +117,14 @@ def unfinished(operation: "Operation", line: str) -> Answer:
         line: How far it is; "" where that is not known.
     """
     head = f"{operation.id}: {operation.title} is under way{f': {line}' if line else ''}."
-    return Answer(f"{head}\n{how_to_go_on(operation.id)}", {"operation": operation.id, "state": str(operation.state)})
+    return Answer(f"{head}\n{how_to_go_on(operation.id)}", operation_id=operation.id)
 
 
-def _answer(text: str, facts: Mapping[str, Any], error: Mapping[str, Any] | None, state: State) -> Answer:
-    if error is not None:
-        raise OperationFailed(error, facts)
-    return Answer(text, {"state": str(state), **facts})
+def _answer(operation_id: str, outcome: Outcome) -> Answer:
+    if outcome.error is not None:
+        raise OperationFailed(outcome.error, operation_id)
+    return Answer(f"{outcome.text}\n{_line(operation_id)}", operation_id=operation_id)
+
+
+def _line(operation_id: str) -> str:
+    return f"Operation: {operation_id}"

@@ -64,10 +64,10 @@ class Scaling:
         workload, before = await self._looked_at()
         if before == self.replicas:
             text = f"Dry run: {workload.title} already wants {counted(before, 'pod')}; scaling would change nothing."
-            return Answer(text, {"dry_run": True, "changes": 0})
+            return Answer(text)
         await self._scale(workload, dry_run=True)
         text = f"Dry run, nothing was stored. Scaling would change {workload.title}: {self._words(before)}"
-        return Answer("\n".join([text, *self._notes()]), {"dry_run": True, "changes": 1})
+        return Answer("\n".join([text, *self._notes()]))
 
     async def planned(self) -> Planned:
         """The change.
@@ -154,7 +154,7 @@ class Restart:
         ]
         if workload.kind != "DaemonSet":
             lines.append(f"It wants {counted(desired_replicas(workload.item), 'pod')}.")
-        return Answer("\n".join(lines), {"dry_run": True, "changes": 1})
+        return Answer("\n".join(lines))
 
     async def planned(self) -> Planned:
         """The change."""
@@ -211,9 +211,7 @@ class ToRevision:
         before, _, after = await self._restored(workload, self.replicaset, dry_run=True)
         found = changes(before, after)
         head = f"Dry run, nothing was stored. Rollback of {self.place.text} would change {workload.title}:"
-        return Answer(
-            "\n".join([head, *listed(found), *_notes(before)]), {"dry_run": True, "changes": len(found)}
-        )  # fmt: skip
+        return Answer("\n".join([head, *listed(found), *_notes(before)]))
 
     async def planned(self) -> Planned:
         """The change.

@@ -49,8 +49,7 @@ def shown(plans: list[Plan], what: str, notes: list[str]) -> Answer:
         lines = [f"Dry run, nothing was stored. Deploying {what} would:"]
     for planned in touched:
         lines += [f"{'create' if planned.before is None else 'change'} {planned.title}", *listed(planned.changes)]
-    facts = {"dry_run": True, "changes": sum(len(listed(planned.changes)) for planned in touched)}
-    return Answer("\n".join([*lines, *notes]), facts)
+    return Answer("\n".join([*lines, *notes]))
 
 
 @dataclass(frozen=True)

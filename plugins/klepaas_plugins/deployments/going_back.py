@@ -66,7 +66,7 @@ class GoingBack:
         plan = await self.releases.plan(choice.release, keep_scale=True)
         head = f"Dry run, nothing was stored. Rollback of {self.place.text} to {choice.release.text} would:"
         lines = [f"  {line}" for line in plan.lines()] or ["  change nothing"]
-        return Answer("\n".join([head, *lines, *plan.notes, *choice.notes]), {"dry_run": True, "changes": plan.count})
+        return Answer("\n".join([head, *lines, *plan.notes, *choice.notes]))
 
     async def planned(self, pins: Mapping[str, Any]) -> Planned:
         """The change.

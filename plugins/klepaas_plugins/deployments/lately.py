@@ -116,7 +116,7 @@ async def operations(host: Host, context: str | None, namespace: str | None) -> 
         Section("Ended badly in the last day", [_ended(one) for one in bad[:_MOST]], "get_operation", len(bad)),
     ]
     counts = {"operations_running": len(running), "operations_failed": len(bad)}
-    return sections, {name: count for name, count in counts.items() if count}
+    return sections, counts
 
 
 def _running(one: "Operation") -> str:

@@ -2,27 +2,31 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from klepaas.errors import Forbidden
-from klepaas.output import Answer, table
+from klepaas.output import Answer, Output, json_answer, table
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
 from klepaas_plugins.deployments.applications import workloads
 from klepaas_plugins.deployments.objects import age, at, counted, images
 from klepaas_plugins.kubernetes.client import Cluster, require_namespace
 
-__all__ = ["list_applications", "rows_of"]
+__all__ = ["facts_of", "list_applications", "rows_of"]
 
 _COLUMNS = ("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE")
+# JSON is not cut as text is: about 200 bytes each.
+_MOST_FACTS = 100
 
 
-async def list_applications(cluster: Cluster, namespace: str | None, grace_s: float) -> Answer:
+async def list_applications(cluster: Cluster, namespace: str | None, grace_s: float, output: Output = "text") -> Answer:
     """The applications of a namespace.
 
     Args:
         cluster: The cluster.
         namespace: The namespace. None: all of them.
         grace_s: Seconds without a node after which a pod counts as unschedulable.
+        output: How it reads.
 
     Raises:
         Forbidden: The credentials may not list them.
@@ -34,23 +38,52 @@ async def list_applications(cluster: Cluster, namespace: str | None, grace_s: fl
         if namespace is None:
             exc.next_step = "Name a namespace that you may read"
         raise
+    note = None if found else await require_namespace(cluster, namespace)
+    if output == "json":
+        return json_answer("klepaas.applications/v1", {**_facts(cluster, namespace, found), "note": note})
     where = f"namespace {namespace}" if namespace else "all namespaces"
     if not found:
-        note = await require_namespace(cluster, namespace)
         text = f"No application in {where} (context {cluster.context})."
-        return Answer(f"{text}\n{note}" if note else text, {"applications": 0, "unhealthy": 0})
+        return Answer(f"{text}\n{note}" if note else text)
     ill = sum(one.phase in ILL for one in found)
     count = len({(one.workload.namespace, one.workload.application) for one in found})
     text = table(_COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), rows_of(found, with_namespace=namespace is None))
     head = f"{counted(count, 'application')} in {where}, {f'{ill} not healthy' if ill else 'all healthy'}"
     more = "get_deployment_status tells about one application" if namespace else "Name a namespace to see fewer"
-    return Answer(fit(f"{head}\n{text}", LIST_BYTES, more), {"applications": count, "unhealthy": ill})
+    return Answer(fit(f"{head}\n{text}", LIST_BYTES, more))
 
 
 def rows_of(found: Sequence[Diagnosis], *, with_namespace: bool) -> list[list[str]]:
     """A row for each workload; its own name only where that is not the application's."""
     now = datetime.now(UTC)
     return [[*([one.workload.namespace] if with_namespace else []), *_row(one, now)] for one in found]
+
+
+def _facts(cluster: Cluster, namespace: str | None, found: Sequence[Diagnosis]) -> dict[str, Any]:
+    return {
+        "context": cluster.context,
+        "namespace": namespace,
+        "total": len({(one.workload.namespace, one.workload.application) for one in found}),
+        "unhealthy": sum(one.phase in ILL for one in found),
+        "workloads": facts_of(found[:_MOST_FACTS]),
+        "left_out": max(0, len(found) - _MOST_FACTS),
+    }
+
+
+def facts_of(found: Sequence[Diagnosis]) -> list[dict[str, Any]]:
+    """The workloads as data."""
+    return [
+        {
+            "namespace": one.workload.namespace,
+            "app": one.workload.application,
+            "workload": f"{one.workload.kind.lower()} {one.workload.name}",
+            "state": str(one.phase),
+            "status": one.words,
+            "ready": one.workload.ready,
+            "images": images(one.workload.item),
+        }
+        for one in found
+    ]
 
 
 def _row(one: Diagnosis, now: datetime) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from klepaas.errors import Forbidden
 from klepaas.host import Host
-from klepaas.output import Answer
+from klepaas.output import Answer, Output, json_answer
 from klepaas.output.budget import fit
 from klepaas_plugins.deployments import lately
 from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
@@ -20,6 +20,7 @@ from klepaas_plugins.deployments.applications import Workload, workloads
 from klepaas_plugins.deployments.causes import pod_cause
 from klepaas_plugins.deployments.contexts import contexts_line
 from klepaas_plugins.deployments.evidence import Folded, fold
+from klepaas_plugins.deployments.listing import facts_of
 from klepaas_plugins.deployments.objects import (
     Object,
     age,
@@ -42,15 +43,21 @@ _MOST_ILL = 10
 _MOST_PODS = 10
 _MOST_EVENTS = 6
 _MOST_CHANGES = 5
-# 1,500 tokens at three bytes each, less what the facts take.
+# 1,500 tokens at three bytes each.
 OVERVIEW_BYTES = 4_200
 _PAGE = 500
+_NO_COUNTS = {"operations_running": None, "operations_failed": None}
 _SYSTEM = ("kube-", "openshift-", "gke-", "gmp-", "cattle-", "calico-", "tigera-", "istio-system", "cert-manager")
 _NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
 
 
 async def overview(
-    host: Host, cluster: Cluster, namespace: str | None, settings: RolloutSettings, contexts: Sequence[ContextInfo]
+    host: Host,
+    cluster: Cluster,
+    namespace: str | None,
+    settings: RolloutSettings,
+    contexts: Sequence[ContextInfo],
+    output: Output = "text",
 ) -> Answer:
     """The answer of get_overview.
 
@@ -60,6 +67,7 @@ async def overview(
         namespace: Only this namespace. None: all of them, or the default one where not all may be listed.
         settings: How a rollout is judged.
         contexts: Those that a call can name.
+        output: How it reads.
 
     Raises:
         Forbidden: Not even one namespace may be listed.
@@ -89,9 +97,22 @@ async def overview(
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES)
+    if output == "json":
+        others = _as_data(firing, recent, [*notes, *own_trouble])
+        others["contexts"] = [one.name for one in contexts]
+        return json_answer("klepaas.overview/v1", {**page.facts(), **_NO_COUNTS, **counts, **others})
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
     text = within([*page.head(), contexts_line(contexts), *notes, *own_trouble], sections, OVERVIEW_BYTES)
-    return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"), {**page.facts(), **counts})
+    return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"))
+
+
+def _as_data(firing: Sequence[Section], recent: Sequence[Section], notes: Sequence[str]) -> dict[str, list[str]]:
+    """What others tell, as their lines."""
+    return {
+        "alerts": [line for section in firing for line in section.lines],
+        "changes": [line for section in recent for line in section.lines],
+        "notes": list(notes),
+    }
 
 
 async def _listed(
@@ -184,9 +205,15 @@ class _Overview:
         """The numbers for a program."""
         ready = [node for node in self.nodes or () if condition(node, "Ready").get("status") == "True"]
         return {
+            "context": self.cluster.context,
+            "namespace": self.namespace,
             "applications": len({(one.workload.namespace, one.workload.application) for one in self.found}),
             "unhealthy": sum(one.phase in ILL for one in self.found),
-            **({"nodes": len(self.nodes), "nodes_ready": len(ready)} if self.nodes is not None else {}),
+            "nodes": len(self.nodes) if self.nodes is not None else None,
+            "nodes_ready": len(ready) if self.nodes is not None else None,
+            "not_healthy": facts_of([one for one in self.found if one.phase in ILL][:_MOST_ILL]),
+            "other_pods": self.waiting().lines,
+            "warnings": self.warnings().lines,
         }
 
     def _place(self, namespace: str) -> str:

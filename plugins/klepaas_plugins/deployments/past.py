@@ -5,14 +5,14 @@ releases that the cluster keeps.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
-from klepaas.output import Answer, table
+from klepaas.output import Answer, Output, json_answer, table, timestamp
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.store.history import Deployment, History, Statistics
 from klepaas_plugins.deployments.objects import age, counted, one_line
@@ -69,12 +69,13 @@ class Question:
         return " ".join(["all applications", *(part for part in parts if part)])
 
 
-async def history_of(host: Host, question: Question) -> Answer:
+async def history_of(host: Host, question: Question, output: Output = "text") -> Answer:
     """The answer of get_deployment_history.
 
     Args:
         host: The server's settings and shared services.
         question: Whose history.
+        output: How it reads.
 
     Raises:
         StoreUnavailable: It cannot be read.
@@ -85,25 +86,27 @@ async def history_of(host: Host, question: Question) -> Answer:
     figures = await history.statistics(**wanted, since=now - question.days * _DAY_S)
     found = await history.find(**wanted, before=question.before, limit=_PAGE + 1)
     page = found[:_PAGE]
-    if not page:
-        return await _nothing(host, question)
     # The whole number, unrounded: what began then has been told.
     more = repr(page[-1].started_at) if len(found) > _PAGE else None
+    if not page and question.before is None:
+        await _check_namespace(host, question)
+    if output == "json":
+        return json_answer("klepaas.history/v1", _facts(question, figures, page, more))
+    if not page:
+        return await _nothing(host, question)
     lines = [_headline(question, figures, now), table(_columns(question), [_row(question, item, now) for item in page])]
     lines += [f"There are older ones: cursor={more}"] if more else []
-    facts = {**_figures(figures), **({"cursor": more} if more else {})}
-    return Answer(fit("\n".join(lines), LIST_BYTES, "Name an application, or use the cursor"), facts)
+    return Answer(fit("\n".join(lines), LIST_BYTES, "Name an application, or use the cursor"))
 
 
 async def _nothing(host: Host, question: Question) -> Answer:
     """This server carried out nothing; the cluster may know releases of others."""
     text = f"This server has carried out no change of {question.words}"
     if question.before is not None:
-        return Answer(f"{text} before then.", {"total": 0})
-    await _check_namespace(host, question)
+        return Answer(f"{text} before then.")
     known = await _releases(host, question.place) if question.place is not None else 0
     others = f"; the cluster keeps {counted(known, 'release')} of it: list_releases" if known else ""
-    return Answer(f"{text}{others}.", {"total": 0, **({"releases": known} if known else {})})
+    return Answer(f"{text}{others}.")
 
 
 async def _check_namespace(host: Host, question: Question) -> None:
@@ -186,7 +189,43 @@ def _ago(moment: float, now: float) -> str:
     return age(datetime.fromtimestamp(moment, UTC), datetime.fromtimestamp(now, UTC))
 
 
-def _figures(figures: Statistics) -> Mapping[str, Any]:
-    given = {"total": figures.total, "by_state": dict(figures.by_state), "by_type": dict(figures.by_type)}
-    rate = {} if figures.success_rate is None else {"success_rate": round(figures.success_rate, 4)}
-    return {**given, **rate, **({} if figures.median_s is None else {"median_s": round(figures.median_s, 3)})}
+def _facts(question: Question, figures: Statistics, page: Sequence[Deployment], more: str | None) -> dict[str, Any]:
+    """For a program: the figures, and a page of changes, newest first."""
+    place = question.place
+    return {
+        "context": place.cluster.context if place is not None else question.context,
+        "namespace": place.namespace if place is not None else question.namespace,
+        "app": place.app_name if place is not None else None,
+        "days": question.days,
+        "total": figures.total,
+        "by_state": dict(figures.by_state),
+        "by_type": dict(figures.by_type),
+        "success_rate": None if figures.success_rate is None else round(figures.success_rate, 4),
+        "median_s": None if figures.median_s is None else round(figures.median_s, 3),
+        "last_failure_at": timestamp(figures.last_failure_at),
+        "changes": [_change(item) for item in page],
+        "cursor": more,
+    }
+
+
+def _change(item: Deployment) -> dict[str, Any]:
+    return {
+        "operation_id": item.operation_id,
+        "type": item.operation_type,
+        "state": item.state,
+        "context": item.context,
+        "namespace": item.namespace,
+        "app": item.application,
+        "by": item.deployed_by,
+        "started_at": timestamp(item.started_at),
+        "ended_at": timestamp(item.ended_at),
+        "took_s": None if item.duration_s is None else round(item.duration_s, 3),
+        "image": item.image,
+        "commit": item.commit_sha,
+        "release": item.release,
+        "restored_release": item.rollback_to_release,
+        "replicas": item.replicas,
+        "previous_replicas": item.previous_replicas,
+        "error_stage": item.error_stage,
+        "error": one_line(item.error_message, _WHY_CHARS) if item.error_message else None,
+    }

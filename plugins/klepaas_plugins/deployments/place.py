@@ -35,6 +35,11 @@ class Place:
         """The application as policy and audit name it."""
         return Target(self.cluster.context, self.namespace, "application", self.app_name)
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """The application as data names it."""
+        return {"context": self.cluster.context, "namespace": self.namespace, "app": self.app_name}
+
     def call(self, tool: str, **arguments: object) -> str:
         """A call of a tool about this application, as a model would write it."""
         named = {"app_name": self.app_name, "namespace": self.namespace, **arguments}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from klepaas import names
-from klepaas.output import Answer
+from klepaas.output import Answer, Output
 from klepaas.tools import Effect, Tool
 
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         namespace: Namespace = None,
         cursor: Annotated[str | None, _CURSOR] = None,
         context: ContextName = None,
+        output: Output = "text",
     ) -> Answer:
         """An application's releases: who, when, what, verified or failed, which runs now, steps back to each."""
         from klepaas_plugins.deployments.releases import listing
 
         place, releases = await _releases(host, app_name, namespace, context)
-        return await listing.list_releases(place, releases, cursor)
+        return await listing.list_releases(place, releases, cursor, output)
 
     async def diff_releases(
         app_name: AppName,
@@ -64,12 +65,13 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         after: Annotated[int | None, Field(ge=1, description="Default: what runs now, so drift")] = None,
         namespace: Namespace = None,
         context: ContextName = None,
+        output: Output = "text",
     ) -> Answer:
         """What differs between two releases, or since a release, field by field."""
         from klepaas_plugins.deployments.releases import listing
 
         place, releases = await _releases(host, app_name, namespace, context)
-        return await listing.diff_releases(place, releases, before, after)
+        return await listing.diff_releases(place, releases, before, after, output)
 
     async def get_deployment_history(
         app_name: Annotated[str | None, names.WORKLOAD, Field(description="Default: all")] = None,
@@ -77,13 +79,14 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         days: Annotated[int, Field(ge=1, le=3650, description="For the figures")] = 30,
         cursor: Annotated[str | None, _MOMENT] = None,
         context: ContextName = None,
+        output: Output = "text",
     ) -> Answer:
         """Past changes through this server: success rate, durations, who did what, why the failed ones failed."""
         from klepaas_plugins.deployments.past import Question, history_of
 
         place = await _place(host, app_name, namespace, context) if app_name is not None else None
         before = float(cursor) if cursor is not None else None
-        return await history_of(host, Question(place, namespace, context, days, before))
+        return await history_of(host, Question(place, namespace, context, days, before), output)
 
     yield _tool(list_releases, "Releases of an application", _LIST)
     yield _tool(diff_releases, "Compare releases", _DIFF)

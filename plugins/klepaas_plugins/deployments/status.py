@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
-from klepaas.output import Answer, table
+from klepaas.output import Answer, Output, json_answer, table
 from klepaas_plugins.deployments.ailing import ILL, diagnose
 from klepaas_plugins.deployments.applications import Workload, find_workloads
-from klepaas_plugins.deployments.causes import advice, pod_cause
-from klepaas_plugins.deployments.evidence import collect
-from klepaas_plugins.deployments.listing import rows_of
+from klepaas_plugins.deployments.causes import Cause, advice, pod_cause
+from klepaas_plugins.deployments.evidence import Evidence, collect
+from klepaas_plugins.deployments.listing import facts_of, rows_of
 from klepaas_plugins.deployments.manifests import selects
 from klepaas_plugins.deployments.objects import (
     CHANGE_CAUSE,
@@ -55,22 +55,25 @@ _BEING = {
 }
 _MOST_PODS = 8
 _MOST_REVISIONS = 5
+_MOST_EVENTS = 3
+_POD_FACTS = ("name", "ready", "status", "restarts", "node", "age")
 
 
-async def status_of(place: Place, settings: RolloutSettings, host: Host) -> Answer:
+async def status_of(place: Place, settings: RolloutSettings, host: Host, output: Output = "text") -> Answer:
     """The answer of get_deployment_status.
 
     Args:
         place: The application.
         settings: How a rollout is judged.
         host: The server's settings and shared services.
+        output: How it reads.
 
     Raises:
         NotFound: There is no such application.
     """
     found = await find_workloads(place)
     if len(found) > 1:
-        return await _several(place, found, settings)
+        return await _several(place, found, settings, output)
     workload = found[0]
     snapshot, services, ingresses, stands, address = await together(
         partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
@@ -80,7 +83,8 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host) -> Answ
         partial(_address, host, place),
     )
     now = datetime.now(UTC)
-    return await _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands, address).answer()
+    status = _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands, address)
+    return await (status.json() if output == "json" else status.answer())
 
 
 async def _address(host: Host, place: Place) -> "Address | None":
@@ -104,11 +108,14 @@ async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
     return items(await if_allowed(read, nothing))
 
 
-async def _several(place: Place, found: Sequence[Workload], settings: RolloutSettings) -> Answer:
+async def _several(place: Place, found: Sequence[Workload], settings: RolloutSettings, output: Output) -> Answer:
     seen = await diagnose(place.cluster, found, settings.unschedulable_grace_s)
+    if output == "json":
+        worst = {"state": str(seen[0].phase), "workloads": facts_of(seen)}
+        return json_answer("klepaas.status/v1", {**place.facts, **worst})
     text = table(("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE"), rows_of(seen, with_namespace=False))
     head = f"{place.text} has {len(found)} workloads; name one as app_name for its details."
-    return Answer(f"{head}\n{text}", {"app": place.app_name, "state": str(seen[0].phase), "workloads": len(found)})
+    return Answer(f"{head}\n{text}")
 
 
 @dataclass(frozen=True)
@@ -130,8 +137,22 @@ class _Status:
         if state in ILL:
             lines += await self._trouble(verdict)
         lines += [*self._endpoints(), *self._note(), *self.standing.lines, self._last_change(), *self._revisions()]
-        facts = {**self._facts(verdict, state), **self.standing.facts}
-        return Answer("\n".join(line for line in lines if line), facts)
+        return Answer("\n".join(line for line in lines if line), operation_id=self.standing.facts.get("operation"))
+
+    async def json(self) -> Answer:
+        """The same as data."""
+        verdict, state = decide(self.snapshot), phase(self.snapshot)
+        evidence = await self._evidence(verdict.cause) if state in ILL and verdict.cause else None
+        facts = {
+            **self._facts(verdict, state),
+            "cause": _cause_facts(evidence, self.now) if evidence else None,
+            "pods": [dict(zip(_POD_FACTS, _pod_row(pod, self.now), strict=True)) for pod in self._ordered_pods()],
+            "serving": serving(self.snapshot),
+            "endpoints": self._addresses(),
+            "note": next(iter(self._note()), None),
+            **self.standing.facts,
+        }
+        return json_answer("klepaas.status/v1", facts, operation_id=self.standing.facts.get("operation"))
 
     def _head(self, verdict: Verdict, state: Phase) -> str:
         workload = self.snapshot.workload
@@ -148,9 +169,7 @@ class _Status:
         cause = verdict.cause
         if cause is None:
             return [self._pods(), serving(self.snapshot)]
-        cluster, namespace = self.place.cluster, self.place.namespace
-        names = evidence_names(self.snapshot, cause)
-        evidence = await collect(cluster, namespace, cause, names, self.settings.log_lines)
+        evidence = await self._evidence(cause)
         message = f": {evidence.cause.message}" if evidence.cause.message else ""
         lines = [f"Cause: {cause.text}{message}", *evidence.lines(self.now, most_events=3), self._pods()]
         lines.append(serving(self.snapshot))
@@ -160,21 +179,32 @@ class _Status:
             lines.append("Next: " + ", or ".join(part for part in (hint, back) if part) if hint or back else "")
         return lines
 
+    async def _evidence(self, cause: Cause) -> Evidence:
+        names = evidence_names(self.snapshot, cause)
+        return await collect(self.place.cluster, self.place.namespace, cause, names, self.settings.log_lines)
+
+    def _ordered_pods(self) -> list[Object]:
+        return sorted(self.snapshot.pods, key=lambda pod: (_ready(pod), name_of(pod)))[:_MOST_PODS]
+
     def _pods(self) -> str:
-        pods = sorted(self.snapshot.pods, key=lambda pod: (_ready(pod), name_of(pod)))
-        rows = [_pod_row(pod, self.now) for pod in pods[:_MOST_PODS]]
+        pods = self.snapshot.pods
+        rows = [_pod_row(pod, self.now) for pod in self._ordered_pods()]
         if not rows:
             return ""
         more = f"\nand {len(pods) - _MOST_PODS} more pods" if len(pods) > _MOST_PODS else ""
         return table(["POD", "READY", "STATUS", "RESTARTS", "NODE", "AGE"], rows) + more
 
     def _endpoints(self) -> list[str]:
+        found = self._addresses()
+        return [f"Endpoint: {'; '.join(found)}"] if found else []
+
+    def _addresses(self) -> list[str]:
         pod_labels = at(self.snapshot.workload, "spec", "template", "metadata", "labels") or {}
         fronts = [item for item in self.services if selects(item, pod_labels)]
         names = {name_of(item) for item in fronts}
         found = [_service_words(item) for item in fronts]
         found += [f"http{_tls(item)}://{host}" for item in self.ingresses for host in _hosts(item, names)]
-        return [f"Endpoint: {'; '.join(dict.fromkeys(found))}"] if found else []
+        return list(dict.fromkeys(found))
 
     def _note(self) -> list[str]:
         """The address that a person gave; nothing here has looked whether it leads to the application."""
@@ -203,18 +233,32 @@ class _Status:
 
     def _facts(self, verdict: Verdict, state: Phase) -> dict[str, Any]:
         previous, revision = previous_revision(self.snapshot), annotation(self.snapshot.workload, REVISION)
-        cause = verdict.cause
         return {
-            "app": self.place.app_name,
-            "namespace": self.place.namespace,
+            **self.place.facts,
+            "workload": self.snapshot.subject,
             "state": str(state),
             "ready": verdict.counts.ready,
             "replicas": verdict.counts.desired,
-            "image": ", ".join(images(self.snapshot.workload)),
-            **({"revision": int(revision)} if revision else {}),
-            **({"previous_revision": previous.number} if previous else {}),
-            **({"reason": cause.reason} if cause and state in ILL else {}),
+            "images": images(self.snapshot.workload),
+            "revision": int(revision) if revision else None,
+            "previous_revision": previous.number if previous else None,
         }
+
+
+def _cause_facts(evidence: Evidence, now: datetime) -> dict[str, Any]:
+    cause = evidence.cause
+    return {
+        "text": cause.text,
+        "object": cause.subject,
+        "container": cause.container,
+        "reason": cause.reason,
+        "message": cause.message or None,
+        "exit_code": cause.exit_code,
+        "restarts": cause.restarts,
+        "log": list(evidence.log),
+        "events": [event.line(now) for event in evidence.events[:_MOST_EVENTS]],
+        "advice": advice(cause) or None,
+    }
 
 
 def _ready(pod: Object) -> bool:

@@ -56,8 +56,7 @@ def figures(host: Host, uptime_s: float) -> Answer:
     if calls:
         lines.append(f"Half of them took up to {_quantile(buckets, 0.5)}, 95% up to {_quantile(buckets, 0.95)}.")
     lines += [*_operations(found), *_upstreams(host, found), *_components(Health.of(host))]
-    facts = {"calls": calls, "failed": sum(failed.values()), "uptime_s": round(uptime_s)}
-    return Answer(fit("\n".join(lines), LIST_BYTES, "/metrics has them all"), facts)
+    return Answer(fit("\n".join(lines), LIST_BYTES, "/metrics has them all"))
 
 
 def _read(host: Host) -> dict[str, _Numbers]:

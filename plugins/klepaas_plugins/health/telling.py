@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from klepaas import __version__
 from klepaas.health import Change, ComponentHealth, Look
@@ -38,8 +37,7 @@ def all_of_them(found: Sequence[ComponentHealth], missing_plugins: Sequence[str]
         lines.append(table(["STATUS", "COMPONENT", "LATENCY", "SINCE", "REASON"], rows))
     if well:
         lines.append("ok: " + ", ".join(f"{one.component} {_ms(one.latency_s)}" for one in well))
-    facts: dict[str, Any] = {"status": status.value, "components": {one.component: one.status.value for one in found}}
-    return Answer(fit("\n".join(lines), LIST_BYTES, "check_component_health tells of one"), facts)
+    return Answer(fit("\n".join(lines), LIST_BYTES, "check_component_health tells of one"))
 
 
 def one_of_them(found: ComponentHealth, looks: Sequence[Look], changes: Sequence[Change]) -> Answer:
@@ -62,7 +60,7 @@ def one_of_them(found: ComponentHealth, looks: Sequence[Look], changes: Sequence
     if changes:
         lines.append("Changes, newest first:")
         lines += [f"  {age(now - one.at)} ago: {one.status.value}, {one.reason}" for one in changes[:_MOST_CHANGES]]
-    return Answer("\n".join(lines), {"component": found.component, "status": found.status.value})
+    return Answer("\n".join(lines))
 
 
 def availability(looks: Sequence[Look]) -> float | None:

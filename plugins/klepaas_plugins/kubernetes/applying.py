@@ -248,10 +248,5 @@ def _answer(wish: Wish, items: Sequence[_Item]) -> Answer:
     for item in items:
         lines.append(f"{item.state}\t{item.title}")
         lines += [f"  {line}" for line in item.lines]
-    states = [item.state.split()[0] for item in items]
-    facts: dict[str, Any] = {
-        state: states.count(state) for state in ("created", "changed", "unchanged") if state in states
-    }
-    return Answer(
-        fit("\n".join(lines), LIST_BYTES, "The rest are further differences"), {**facts, "dry_run": wish.dry_run}
-    )
+    # All lines, since two changes may differ only in what is cut off.
+    return Answer(fit("\n".join(lines), LIST_BYTES, "The rest are further differences"), basis=lines)

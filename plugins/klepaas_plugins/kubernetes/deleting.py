@@ -94,8 +94,7 @@ async def answer_delete(removal: Removal) -> Answer:
         dry_run=removal.dry_run,
     )
     head = _dry(removal, metadata) if removal.dry_run else _done(removal, ended)
-    facts = {"dry_run": removal.dry_run, "uid": metadata.get("uid"), "owned": len(found.objects)}
-    return Answer("\n".join([head, *lines]), facts)
+    return Answer("\n".join([head, *lines]), basis=[metadata.get("uid"), len(found.objects)])
 
 
 async def _going(removal: Removal, live: Mapping[str, Any]) -> Found:

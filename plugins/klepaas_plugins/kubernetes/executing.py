@@ -73,7 +73,7 @@ async def answer_exec(running: Running) -> Answer:
         raise BadRequest(f"Pod {running.pod} has no container {container}", next_step=f"It has: {', '.join(known)}")
     where = f"container {container} of pod {running.pod} in namespace {running.namespace}"
     if running.dry_run:
-        return Answer(f"Dry run, nothing was run. It would run {list(running.command)} in {where}", {"dry_run": True})
+        return Answer(f"Dry run, nothing was run. It would run {list(running.command)} in {where}")
     ended = await cluster.run_in(
         running.pod,
         running.namespace,
@@ -92,4 +92,4 @@ async def answer_exec(running: Running) -> Answer:
     parts = [f"{where}: {how}"]
     parts += [mask_text(ended.stdout.decode("utf-8", "replace").rstrip("\n"))] if ended.stdout else []
     parts += ["stderr:", mask_text(ended.stderr.decode("utf-8", "replace").rstrip("\n"))] if ended.stderr else []
-    return Answer(fit("\n".join(parts), OUTPUT_MAX_BYTES + 2000), {"exit_code": ended.exit_code})
+    return Answer(fit("\n".join(parts), OUTPUT_MAX_BYTES + 2000))

@@ -81,12 +81,12 @@ async def answer_events(question: EventQuestion) -> Answer:
     if not lines:
         unsure = await require_namespace(question.cluster, question.namespace)
         empty = f"No {question.subject}. The cluster keeps events for about an hour."
-        return Answer("\n".join([empty, *notes, *([unsure] if unsure else [])]), {"count": 0})
+        return Answer("\n".join([empty, *notes, *([unsure] if unsure else [])]))
     shown = lines[: question.limit]
     if len(lines) > len(shown):
         notes.append(f"[{len(lines) - len(shown)} older ones left out; raise limit to see them]")
     text = fit(_text(question, shown), LIST_BYTES, "The rest is older; narrow it with name, kind or types=warning")
-    return Answer("\n".join([text, *notes]), {"count": len(shown)})
+    return Answer("\n".join([text, *notes]))
 
 
 async def _family(question: EventQuestion) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """What `k8s_get` does: look up objects of any kind and lay them out in few bytes, without their secrets."""
 
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.output import Answer
@@ -57,10 +57,10 @@ async def answer_one_anywhere(question: Question, name: str) -> Answer:
     Raises:
         NotFound: There is none of that name.
     """
-    answer = await answer_many(replace(question, field_selector=f"metadata.name={name}"), None, None)
-    if answer.facts and answer.facts["count"] == 0:
+    listing = await _listing(replace(question, field_selector=f"metadata.name={name}"), None, None)
+    if not listing.count:
         raise NotFound(f"There is no {question.resource.title} {name} {question.where}")
-    return answer
+    return _answer(question, listing)
 
 
 async def answer_many(question: Question, limit: int | None, cursor: str | None) -> Answer:
@@ -75,6 +75,13 @@ async def answer_many(question: Question, limit: int | None, cursor: str | None)
         BadRequest: The cursor or a selector is wrong, or the kind cannot be listed.
         NotFound: The namespace does not exist.
     """
+    listing = await _listing(question, limit, cursor)
+    if not listing.count:
+        return Answer(_with_note(question, await _nothing(question)))
+    return _answer(question, listing)
+
+
+async def _listing(question: Question, limit: int | None, cursor: str | None) -> Listing:
     if question.resource.verbs and "list" not in question.resource.verbs:
         raise BadRequest(f"{question.resource.plural} cannot be listed", next_step="Ask for one of them by its name")
     token = token_of(cursor, *question.identity())
@@ -84,31 +91,23 @@ async def answer_many(question: Question, limit: int | None, cursor: str | None)
 
     try:
         if question.order:
-            listing = await sorted_page(fetch, question.order, limit=limit, token=token)
-        else:
-            listing = await paged(fetch, first=_first(question), limit=limit, token=token)
+            return await sorted_page(fetch, question.order, limit=limit, token=token)
+        return await paged(fetch, first=_first(question), limit=limit, token=token)
     except Expired as exc:
         raise BadRequest("This cursor is too old", next_step="Ask again without it") from exc
-    if not listing.count:
-        return Answer(_with_note(question, await _nothing(question)), {"count": 0})
-    return _answer(question, listing)
 
 
 def _answer(question: Question, listing: Listing) -> Answer:
-    facts: dict[str, Any] = {"count": listing.count}
     text = _with_note(question, listing.text)
     if listing.unread:
         text += f"\n[sorted among the first {SORT_MAX} objects only; narrow it with a namespace or a selector]"
     if listing.remaining or listing.token:
         more = f"{listing.remaining} more" if listing.remaining else "more"
         if listing.token:
-            facts["cursor"] = cursor_for(listing.token, *question.identity())
-            text += f"\n[{more}; to go on: cursor={facts['cursor']}]"
+            text += f"\n[{more}; to go on: cursor={cursor_for(listing.token, *question.identity())}]"
         else:
             text += f"\n[{more}, not shown; narrow it with a namespace or a selector]"
-        if listing.remaining:
-            facts["remaining"] = listing.remaining
-    return Answer(text, facts)
+    return Answer(text)
 
 
 def _first(question: Question) -> int:

@@ -64,7 +64,7 @@ async def answer_top(usage: Usage) -> Answer:
     shown = used[: usage.limit]
     if not shown:
         await require_namespace(usage.cluster, usage.namespace)
-        return Answer("No usage is known: nothing runs there, or it has just started", {"count": 0})
+        return Answer("No usage is known: nothing runs there, or it has just started")
     columns = [*(["NAMESPACE"] if usage.what != "nodes" and usage.namespace is None else [])]
     columns += ["NAME", *(["CONTAINER"] if usage.what == "containers" else []), "CPU", "MEMORY"]
     capacity = await _capacity(usage.cluster) if usage.what == "nodes" else None
@@ -72,7 +72,7 @@ async def answer_top(usage: Usage) -> Answer:
     columns += ["CPU%", "MEMORY%"] if capacity is not None else []
     text = fit(table(columns, rows), LIST_BYTES, "Lower limit, or narrow it")
     left = len(used) - len(shown)
-    return Answer(f"{text}\n[{left} that use less left out]" if left else text, {"count": len(shown)})
+    return Answer(f"{text}\n[{left} that use less left out]" if left else text)
 
 
 async def _measured(usage: Usage) -> list[Mapping[str, Any]]:

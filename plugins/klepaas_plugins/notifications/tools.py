@@ -114,7 +114,7 @@ def told(deliveries: Sequence[Delivery]) -> Answer:
             next_step="Tell the people some other way; `klepaas doctor` says what is wrong",
             details="\n".join(lines),
         )
-    return Answer("\n".join(lines), {"deliveries": {one.sink: one.state.value for one in deliveries}})
+    return Answer("\n".join(lines))
 
 
 def _of_breaker(host: Host, upstream: str) -> Notification:

@@ -19,7 +19,7 @@ def listed(operations: Sequence[Operation]) -> Answer:
         operations: Those under way first.
     """
     if not operations:
-        return Answer("No operations.", {"operations": []})
+        return Answer("No operations.")
     now = time.time()
     rows = [
         [
@@ -33,8 +33,7 @@ def listed(operations: Sequence[Operation]) -> Answer:
         ]
         for operation in operations
     ]
-    facts = [{"id": operation.id, "state": operation.state.value} for operation in operations]
-    return Answer(table(["ID", "STATE", "WHAT", "NAMESPACE", "CONTEXT", "AGE", "AT"], rows), {"operations": facts})
+    return Answer(table(["ID", "STATE", "WHAT", "NAMESPACE", "CONTEXT", "AGE", "AT"], rows))
 
 
 def told(operation: Operation) -> Answer:
@@ -43,18 +42,16 @@ def told(operation: Operation) -> Answer:
     Args:
         operation: With its steps.
     """
-    now = time.time()
+    now, name = time.time(), f"{operation.id}: {operation.title}{_where(operation)}"
     if operation.outcome is not None:
-        head = f"{operation.title}{_where(operation)}: {operation.state.value} ({_took(operation)})"
-        lines = [head, operation.outcome.text]
+        lines = [f"{name}: {operation.state.value} ({_took(operation)})", operation.outcome.text]
     else:
-        age = _age(now - operation.created_at)
-        lines = [f"{operation.id}: {operation.title}{_where(operation)}: {_state(operation, now)}, for {age}"]
+        lines = [f"{name}: {_state(operation, now)}, for {_age(now - operation.created_at)}"]
         lines += [operation.line] if operation.line else []
         lines += [*_steps(operation), _how_to_go_on(operation)]
     if operation.state is State.UNKNOWN:
         lines += _steps(operation)
-    return Answer("\n".join(lines), _facts(operation))
+    return Answer("\n".join(lines), operation_id=operation.id)
 
 
 def _where(operation: Operation) -> str:
@@ -69,14 +66,6 @@ def _how_to_go_on(operation: Operation) -> str:
     if operation.unattended_since is not None:
         return "It waits for a klepaas that may change things (`klepaas serve --writes`) and reaches the same target."
     return how_to_go_on(operation.id)
-
-
-def _facts(operation: Operation) -> dict[str, object]:
-    outcome = operation.outcome
-    facts: dict[str, object] = {} if outcome is None else dict(outcome.facts)
-    if outcome is not None and outcome.error is not None:
-        facts["error"] = dict(outcome.error)
-    return {**facts, "operation_id": operation.id, "state": operation.state.value}
 
 
 def _state(operation: Operation, now: float) -> str:

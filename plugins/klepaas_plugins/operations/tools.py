@@ -12,12 +12,13 @@ from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.host import Host
 from klepaas.operations import Operations, State
-from klepaas.output import Answer
+from klepaas.output import Answer, Output
 from klepaas.principals import current_principal
 from klepaas.progress import default_wait_s
 from klepaas.tools import Effect, Target, Tool
 
 if TYPE_CHECKING:
+    from klepaas.operations import Operation
     from klepaas.operations.service import Report
 
 __all__ = ["operation_tools"]
@@ -44,23 +45,28 @@ def operation_tools(host: Host) -> Iterable[Tool]:
     operations = Operations.of(host)
 
     async def get_operation(
-        ctx: Context, operation_id: OperationId | None = None, wait_s: WaitS = 0, state: StateName | None = None
+        ctx: Context,
+        operation_id: OperationId | None = None,
+        wait_s: WaitS = 0,
+        state: StateName | None = None,
+        output: Output = "text",
     ) -> Answer:
         """How far an operation (deployment, rollback, ...) is, or how it ended; without operation_id, list yours."""
         if operation_id is not None:
             if state is not None:
                 raise BadRequest(_WITH_AN_ID, next_step="Leave out state")
-            return await _await_operation(operations, operation_id, wait_s, ctx)
-        from klepaas_plugins.operations.telling import listed
+            return _answer(await _await_operation(operations, operation_id, wait_s, ctx), output)
+        from klepaas_plugins.operations import facts, telling
 
         wanted = State(state) if state else None
-        return listed(await operations.find(current_principal(), state=wanted, limit=_MOST))
+        found = await operations.find(current_principal(), state=wanted, limit=_MOST)
+        return facts.list_answer(found) if output == "json" else telling.listed(found)
 
     async def cancel_operation(operation_id: OperationId, ctx: Context, wait_s: CancelWaitS = None) -> Answer:
         """Stop an operation after the step under way; it puts back what it can, and the answer says what stays."""
         await operations.cancel(operation_id, current_principal())
         limit_s = default_wait_s(_CANCEL_WAIT_S) if wait_s is None else wait_s
-        return await _await_operation(operations, operation_id, limit_s, ctx)
+        return _answer(await _await_operation(operations, operation_id, limit_s, ctx))
 
     yield Tool(
         get_operation, Effect.READ, "Look at operations", TOOLSET,
@@ -77,14 +83,18 @@ async def _targets(arguments: Mapping[str, Any]) -> Sequence[Target]:
     return (Target(kind="operation", name=arguments["operation_id"]),)
 
 
-async def _await_operation(operations: Operations, operation_id: str, wait_s: float, ctx: Context) -> Answer:
-    from klepaas_plugins.operations.telling import told
+def _answer(found: "Operation", output: Output = "text") -> Answer:
+    from klepaas_plugins.operations import facts, telling
 
+    return facts.operation_answer(found) if output == "json" else telling.told(found)
+
+
+async def _await_operation(operations: Operations, operation_id: str, wait_s: float, ctx: Context) -> "Operation":
     found = await operations.get(operation_id, current_principal())
     if wait_s and not found.ended:
         await operations.wait(operation_id, wait_s, _reporter(ctx))
         found = await operations.get(operation_id, current_principal())
-    return told(found)
+    return found
 
 
 def _reporter(ctx: Context) -> "Report":

@@ -10,7 +10,8 @@ from klepaas import names
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.evidence import AlertSubject
 from klepaas.host import Host
-from klepaas_plugins.prometheus.asking import Asking, answer_query
+from klepaas_plugins.prometheus.asking import Asking
+from klepaas_plugins.prometheus.asking import ask as ask_figures
 from klepaas_plugins.prometheus.client import PrometheusServers
 from klepaas_plugins.prometheus.questions import Place, Question
 
@@ -43,14 +44,14 @@ async def key_series_of(host: Host, alert: AlertSubject) -> str | None:
     async def ask(question: Question) -> None:
         try:
             asking = Asking(server, None, question, place, _RANGE_S, None, None, _SERIES)
-            answer = await answer_query(asking)
+            figures = await ask_figures(asking)
         except (NotFound, BadRequest):  # there is no such metric
             return
         except KlepaasError as exc:
             failed.append(exc)
         else:
-            if (answer.facts or {}).get("series"):
-                told[question] = answer.text
+            if figures.series:
+                told[question] = figures.text
 
     questions = _OF_PODS if place.node is None else _OF_NODES
     async with anyio.create_task_group() as group:

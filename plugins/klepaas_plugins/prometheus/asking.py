@@ -15,7 +15,7 @@ from klepaas_plugins.prometheus.figures import POINTS_MAX, clock, duration, step
 from klepaas_plugins.prometheus.questions import Candidate, Chosen, Place, Question, candidates, chosen, selectors
 from klepaas_plugins.prometheus.shown import now_table, remarks_lines, summary_table
 
-__all__ = ["Asking", "answer_query", "window_of"]
+__all__ = ["Asking", "Figures", "answer_query", "ask", "window_of"]
 
 ANSWER_BYTES = 10_000
 RATE_WINDOW_S = 300.0
@@ -51,6 +51,19 @@ class Asking:
     limit: int
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What was found.
+
+    Attributes:
+        text: For the answer.
+        series: How many series there are.
+    """
+
+    text: str
+    series: int
+
+
 def window_of(range_s: float, end: float | None, step_s: float | None) -> Window:
     """The times of a range query.
 
@@ -74,6 +87,11 @@ def window_of(range_s: float, end: float | None, step_s: float | None) -> Window
 
 
 async def answer_query(asking: Asking) -> Answer:
+    """The answer in figures; see `ask`."""
+    return Answer((await ask(asking)).text)
+
+
+async def ask(asking: Asking) -> Figures:
     """The answer in figures.
 
     Args:
@@ -96,14 +114,14 @@ async def answer_query(asking: Asking) -> Answer:
     return await _over(asking, query, window, [window_text(window.end, window.range_s, window.step_s)])
 
 
-async def _answer_question(asking: Asking, question: Question) -> Answer:
+async def _answer_question(asking: Asking, question: Question) -> Figures:
     window = window_of(asking.range_s or QUESTION_RANGE_S, asking.end, asking.step_s)
     ways = candidates(question, asking.place)
     found = await _first_of(ways, asking.server, window)
     if found is None:
         metrics = ", ".join(dict.fromkeys(one.expression.metric for one in ways))
         text = f"No data on {question} of {asking.place.text}: there are no series of it in {metrics}"
-        return Answer(f"{text}. list_metrics shows what there is.", {"series": 0})
+        return Figures(f"{text}. list_metrics shows what there is.", 0)
     candidate, way = found
     expression = candidate.expression
     rate_s = max(RATE_WINDOW_S, 2 * window.step_s)
@@ -128,11 +146,11 @@ async def _first_of(ways: Sequence[Candidate], server: PrometheusServer, window:
     return None
 
 
-async def _now(asking: Asking, query: str, head: list[str]) -> Answer:
+async def _now(asking: Asking, query: str, head: list[str]) -> Figures:
     in_order = query.lstrip().startswith(_ORDERED)
     found = await asking.server.instant(query, at=asking.end, keep=asking.limit, in_order=in_order)
     if found.text is not None:
-        return Answer(found.text)
+        return Figures(found.text, 0)
     lines = list(head)
     if found.series and found.series[0].points:
         lines.append(f"at {clock(found.series[0].points[-1][0], 0)} UTC")
@@ -142,19 +160,19 @@ async def _now(asking: Asking, query: str, head: list[str]) -> Answer:
         )
     lines += now_table(found) if found.series else ["No series."]
     lines += remarks_lines(found, len(found.series), "in the query's order" if in_order else "the largest")
-    return _answer(lines, len(found.series), found.total)
+    return _figures(lines, found.total)
 
 
-async def _over(asking: Asking, query: str, window: Window, head: list[str]) -> Answer:
+async def _over(asking: Asking, query: str, window: Window, head: list[str]) -> Figures:
     found = await asking.server.range(query, window, keep=asking.limit)
     lines = [*head, *(summary_table(found, window) if found.series else ["No series."])]
     lines += remarks_lines(found, len(found.series), "those with the highest MAX")
-    return _answer(lines, len(found.series), found.total)
+    return _figures(lines, found.total)
 
 
-def _answer(lines: list[str], shown: int, total: int) -> Answer:
+def _figures(lines: list[str], total: int) -> Figures:
     text = fit("\n".join(lines), ANSWER_BYTES, "Lower limit, or aggregate with sum by (...)")
-    return Answer(text, {"series": total, "shown": shown})
+    return Figures(text, total)
 
 
 def duration_exact(seconds: float) -> str:

@@ -67,7 +67,7 @@ async def _names(asked: Catalogue) -> Answer:
         return Answer(f"No metric has {asked.search!r} in its name or help." if words else "There are no metrics.")
     rows = [[name, *_shown(known.get(_family(name, known)))] for name in names.least]
     lines = [table(["METRIC", "TYPE", "HELP"], rows), *_rest(names, "add words to search"), *about(remarks)]
-    return Answer(fit("\n".join(lines), ANSWER_BYTES, "Add words to search"), {"count": names.count})
+    return Answer(fit("\n".join(lines), ANSWER_BYTES, "Add words to search"))
 
 
 async def _labels(asked: Catalogue, metric: str) -> Answer:
@@ -78,7 +78,7 @@ async def _labels(asked: Catalogue, metric: str) -> Answer:
     known = await _metadata(asked, metric)
     kind, said = _shown(known.get(metric) or known.get(_family(metric, known)))
     text = f"{metric} ({kind or 'type unknown'}): {said or 'no help'}\nlabels: {', '.join(names.least)}"
-    return Answer(f"{text}\nWith label, its values.", {"labels": len(names.least)})
+    return Answer(f"{text}\nWith label, its values.")
 
 
 async def _values(asked: Catalogue, label: str) -> Answer:
@@ -92,9 +92,9 @@ async def _values(asked: Catalogue, label: str) -> Answer:
     what = f"list the values of {label}"
     values, remarks = await asked.server.rows("GET", path, params, lambda: _Least(asked.limit, fits), what)
     if not values.count:
-        return Answer(f"The label {label} has no such values.", {"count": 0})
+        return Answer(f"The label {label} has no such values.")
     lines = [*values.least, *_rest(values, "add words to search"), *about(remarks)]
-    return Answer(fit("\n".join(lines), ANSWER_BYTES, "Add words to search"), {"count": values.count})
+    return Answer(fit("\n".join(lines), ANSWER_BYTES, "Add words to search"))
 
 
 class _Least:

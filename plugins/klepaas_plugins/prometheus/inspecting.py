@@ -154,7 +154,7 @@ def _answered(asked: Inspection, head: str, columns: Sequence[str], lines: Seque
     left = len(fitting) - len(shown)
     parts += [f"[{left} more: raise limit, or search]"] if left else []
     text = fit("\n".join([*parts, *about(remarks)]), ANSWER_BYTES, "Lower limit, or search")
-    return Answer(text, {"count": len(fitting)})
+    return Answer(text)
 
 
 async def _rows(

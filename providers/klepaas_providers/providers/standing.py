@@ -1,13 +1,12 @@
 """How an external server is, in words and as data: the one account that tools, checks and commands give of it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from klepaas.external.connection import ConnectionState
 from klepaas.external.guarded import Guarded
 from klepaas.resilience import State
 
-__all__ = ["COLUMNS", "facts_of", "lines_of", "row_of", "state_of"]
+__all__ = ["COLUMNS", "lines_of", "row_of", "state_of"]
 
 COLUMNS = ("NAME", "KIND", "STATE", "TOOLS", "LISTED", "CLOSED", "LIST AGE")
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))
@@ -28,21 +27,6 @@ def row_of(server: Guarded) -> Sequence[str]:
     listed, closed = sum(offer.listed for offer in offers), len(server.closed)
     counts = [str(number) for number in (len(offers), listed, closed)]
     return (server.provider.name, server.provider.kind, state_of(server), *counts, age(server.list_age_s))
-
-
-def facts_of(server: Guarded) -> dict[str, Any]:
-    """The same for a program."""
-    connection, upstream = server.connection, server.upstream.snapshot()
-    return {
-        "name": server.provider.name,
-        "state": state_of(server),
-        "connected": server.is_up,
-        "breaker": upstream.state.value,
-        "failures": upstream.failures,
-        "retry_in_s": _rounded(upstream.retry_in_s or connection.retry_in_s),
-        "list_age_s": _rounded(server.list_age_s),
-        "closed_tools": sorted({offer.definition.name for offer in server.closed}),
-    }
 
 
 def lines_of(server: Guarded) -> list[str]:
@@ -89,7 +73,3 @@ def age(seconds: float | None) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{int(seconds)}s"
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)

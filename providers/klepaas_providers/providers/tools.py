@@ -14,7 +14,7 @@ from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.quoting import quote
 from klepaas.tools import Effect, Tool
-from klepaas_providers.providers.standing import COLUMNS, facts_of, lines_of, row_of
+from klepaas_providers.providers.standing import COLUMNS, lines_of, row_of
 
 __all__ = ["ProviderTools"]
 
@@ -45,16 +45,13 @@ class ProviderTools:
     async def list_providers(self) -> Answer:
         """List the external MCP servers behind klepaas (GitHub, Slack, ...)."""
         servers = self._externals.servers
-        return Answer(
-            table(COLUMNS, [row_of(server) for server in servers]),
-            {"providers": [facts_of(server) for server in servers]},
-        )
+        return Answer(table(COLUMNS, [row_of(server) for server in servers]))
 
     async def provider_health(self, provider: Annotated[str | None, PROVIDER] = None) -> Answer:
         """Say how external servers are: connection, breaker, last error, age of the list, next retry, closed tools."""
         servers = [self._server(provider)] if provider else list(self._externals.servers)
         lines = [line for server in servers for line in lines_of(server)]
-        return Answer("\n".join(lines), {"providers": [facts_of(server) for server in servers]})
+        return Answer("\n".join(lines))
 
     async def search_tools(
         self, query: Annotated[str, TEXT], provider: Annotated[str | None, PROVIDER] = None

@@ -271,8 +271,16 @@ class Guarded:
 
 
 def _result(result: mt.CallToolResult) -> ToolResult:
-    """The answer as FastMCP takes it; structured content becomes text where there is none, and is no copy of it."""
+    """The answer as FastMCP takes it, with the server's structured content, which is also the text where there is none.
+
+    Its `_meta` stays behind: it is the server's own talk with its client, which is klepaas.
+    """
     content: list[Any] = list(result.content)
     if not content and result.structured_content is not None:
         content = [mt.TextContent(text=json.dumps(result.structured_content, ensure_ascii=False))]
-    return ToolResult(content=content)
+    return ToolResult(content=content, structured_content=_object(result.structured_content))
+
+
+def _object(data: Any) -> dict[str, Any] | None:
+    """Structured content as every version of the protocol has it: an object."""
+    return data if isinstance(data, dict) else None

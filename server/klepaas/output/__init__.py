@@ -5,6 +5,6 @@ answers short. The gate applies all three to every result and error; a plugin ma
 of an object is a secret) before it answers.
 """
 
-from klepaas.output.answer import Answer, table
+from klepaas.output.answer import Answer, Output, json_answer, table, timestamp
 
-__all__ = ["Answer", "table"]
+__all__ = ["Answer", "Output", "json_answer", "table", "timestamp"]

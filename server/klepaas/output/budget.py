@@ -1,6 +1,8 @@
 """How long an answer may be. A cut answer says that it was cut, by how much, and how to go on."""
 
-__all__ = ["LIST_BYTES", "fit"]
+from collections.abc import Sequence
+
+__all__ = ["LIST_BYTES", "fit", "within_bytes"]
 
 # A list longer than this is rarely read to its end, and every conversation pays for it.
 LIST_BYTES = 10_000
@@ -29,6 +31,22 @@ def fit(text: str, max_bytes: int, more: str = _NARROWER, *, after: str = "") ->
     note = f"\n[cut: {_rest(text[len(kept) :] + after, at_line_end)}. {more}.]"
     whole = kept + note
     return whole if len(whole.encode()) <= max_bytes else "[cut]"[: max(0, max_bytes)]
+
+
+def within_bytes(lines: Sequence[str], max_bytes: int) -> list[str]:
+    """As many of the first lines as fit, for an answer that is data and cannot be cut as text is.
+
+    Args:
+        lines: The lines.
+        max_bytes: The most that they may take together, in bytes of UTF-8.
+    """
+    found: list[str] = []
+    for line in lines:
+        max_bytes -= len(line.encode(errors="replace"))
+        if max_bytes < 0:
+            break
+        found.append(line)
+    return found
 
 
 def _rest(text: str, whole_lines: bool) -> str:

@@ -5,6 +5,7 @@ of `ERAS`.
 """
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -14,6 +15,7 @@ from fastmcp import Client
 from mcp import MCPError
 
 from klepaas.app import App
+from klepaas.way_out import ids_of
 
 __all__ = ["ERAS", "Era", "Said", "Session", "client"]
 
@@ -31,20 +33,40 @@ class Said:
     Attributes:
         text: What the model reads.
         is_error: Whether it failed.
-        facts: The structured part; empty where there is none.
+        meta: What klepaas says beside the text: operation_id, plan_id; of an error code, retryable, retry_after_s.
         progress: What was said while it ran.
+        structured: The structured content, which only tools of other servers have. None: there is none.
+        data: What goes with an error of the protocol, which reading a resource or a prompt answers with.
     """
 
     text: str
     is_error: bool
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
     progress: tuple[str, ...] = ()
+    structured: Any = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def code(self) -> str | None:
         """The error's code, for example "not_found". None: it is no error of klepaas."""
-        error = self.facts.get("error")
-        return str(error["code"]) if self.is_error and isinstance(error, Mapping) else None
+        return self._said("code") if self.is_error else None
+
+    @property
+    def operation_id(self) -> str | None:
+        """The operation that the answer is about. None: there is none."""
+        return self._said("operation_id")
+
+    @property
+    def plan_id(self) -> str | None:
+        """The plan that a second call confirms. None: there is none."""
+        return self._said("plan_id")
+
+    def json(self) -> Any:
+        """The text as the data that it is where a tool was asked for `output="json"`."""
+        return json.loads(self.text)
+
+    def _said(self, name: str) -> str | None:
+        return str(self.meta[name]) if name in self.meta else None
 
 
 class Session:
@@ -75,7 +97,8 @@ class Session:
 
         result = await self.raw.call_tool(tool, arguments, raise_on_error=False, progress_handler=hear)
         text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
-        return Said(text, result.is_error, result.structured_content or {}, tuple(said))
+        meta = ids_of(result.meta) or {}
+        return Said(text, result.is_error, meta, tuple(said), result.structured_content)
 
     async def read(self, uri: str) -> Said:
         """Read a resource; an error is an answer, too.
@@ -122,7 +145,8 @@ class Session:
 
 def _refused(exc: MCPError) -> Said:
     """An error of the protocol, as an answer."""
-    return Said(exc.message, is_error=True, facts=exc.data if isinstance(exc.data, dict) else {})
+    data = exc.data if isinstance(exc.data, dict) else {}
+    return Said(exc.message, is_error=True, meta=ids_of(data.get("error")) or {}, data=data)
 
 
 @contextlib.asynccontextmanager

@@ -161,7 +161,9 @@ async def assert_nothing_leaks(
                 for entry in app.catalogue:
                     said = await session.call(entry.tool.name, **sensible(entry, samples or {}))
                     where = f"the answer of {entry.tool.name}" + (" to a failure" if fault else "")
-                    seen[where] = seen.get(where, "") + f"{said.text} {said.facts} {said.progress}\n"
+                    seen[where] = (
+                        seen.get(where, "") + f"{said.text} {said.meta} {said.structured} {said.data} {said.progress}\n"
+                    )
             if fake:
                 fake.fault = None
             seen["doctor"] = str(await examine(app.plugins, app.host))

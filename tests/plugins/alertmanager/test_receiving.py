@@ -350,7 +350,7 @@ async def test_a_thousand_alerts_are_taken_fast_and_listed_short(receiving: Star
         listed = await it.session.call("get_notifications")
     assert took_s < 10
     assert len(listed.text.encode()) <= 10_000
-    assert listed.facts["total"] == 1000
+    assert " of 1000 shown]" in listed.text
 
 
 async def test_nothing_is_received_on_stdio_and_nobody_freezes(receiving: Starting) -> None:

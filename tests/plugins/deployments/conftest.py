@@ -15,6 +15,7 @@ from mcp_types import TextContent
 from klepaas.app import create_app
 from klepaas.host import Host
 from klepaas.settings import Mode, Settings
+from klepaas.way_out import ids_of
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "k8s-recordings"
@@ -43,13 +44,20 @@ class Said:
     """What a tool answered."""
 
     text: str
-    facts: dict[str, Any]
+    meta: dict[str, Any]
     is_error: bool
     progress: list[str] = field(default_factory=list)
 
     @property
     def code(self) -> str:
-        return str(self.facts["error"]["code"])
+        return str(self.meta["code"])
+
+    @property
+    def operation(self) -> str:
+        return str(self.meta["operation_id"])
+
+    def json(self) -> Any:
+        return json.loads(self.text)
 
 
 @dataclass
@@ -69,7 +77,13 @@ class Bench:
         result = await self.client.call_tool(tool, arguments, raise_on_error=False, progress_handler=hear)
         block = result.content[0]
         assert isinstance(block, TextContent)
-        return Said(block.text, result.structured_content or {}, result.is_error, said)
+        return Said(block.text, ids_of(result.meta) or {}, result.is_error, said)
+
+    async def result(self, said: Said) -> dict[str, Any]:
+        """How the operation of an answer ended, as data."""
+        asked = await self.call("get_operation", operation_id=said.operation, output="json")
+        found: dict[str, Any] = asked.json()["result"]
+        return found
 
     async def deploy(self, name: str = "web", image: str = "example/app:1", **more: Any) -> Said:
         return await self.call("deploy_application", app_name=name, image=image, **more)

@@ -30,15 +30,16 @@ async def test_a_rollback_goes_to_what_was_verified(bench: Any) -> None:
         await bench.deploy(image=image, auto_rollback=False)
     said = await bench.call("rollback_deployment", app_name="web")
     assert not said.is_error, said.text
-    assert said.facts["restored_release"] == 1
-    assert said.facts["state"] == "healthy"
+    found = await bench.result(said)
+    assert (found["restored_release"], found["state"]) == (1, "healthy")
 
 
 async def test_what_never_worked_is_no_way_back(bench: Any) -> None:
     await bench.deploy(replicas=2)
     for image in ("example/missing:2", "example/missing:3"):
         failed = await bench.deploy(image=image)
-        assert failed.facts["error"]["release"] == 1, "a failure that was undone leaves no new release behind"
+        found = await bench.result(failed)
+        assert found["release"] == 1, "a failure that was undone leaves no new release behind"
     said = await bench.call("rollback_deployment", app_name="web")
     assert said.code == "conflict"
     assert "no earlier verified release" in said.text
@@ -94,7 +95,7 @@ async def test_scaling_up_and_down_says_from_and_to(bench: Any) -> None:
     await bench.deploy()
     up = await bench.call("scale_application", app_name="web", replicas=3)
     assert "is scaled (1 -> 3 pods): 3 of 3 pods ready" in up.text
-    assert up.facts["previous_replicas"] == 1
+    assert (await bench.result(up))["previous_replicas"] == 1
     down = await bench.call("scale_application", app_name="web", replicas=2)
     assert "is scaled (3 -> 2 pods): 2 of 2 pods ready" in down.text
     again = await bench.call("scale_application", app_name="web", replicas=2)

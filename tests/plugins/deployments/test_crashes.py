@@ -137,7 +137,7 @@ async def _die(client: Client[Any], work: Work, namespace: str) -> float:
         with anyio.fail_after(60):
             if work.name == "cancel":
                 begun = await client.call_tool(work.tool, {**arguments, "wait_s": 0}, raise_on_error=False)
-                operation_id = (begun.structured_content or {})["operation"]
+                operation_id = (begun.meta or {})["operation_id"]
                 await client.call_tool("cancel_operation", {"operation_id": operation_id, "wait_s": 60})
             else:
                 await client.call_tool(work.tool, arguments, raise_on_error=False)

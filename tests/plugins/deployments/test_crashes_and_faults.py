@@ -207,8 +207,7 @@ async def _play(sandbox: Sandbox, case: Case, client: Client[Any], others: Opera
         await client.call_tool("deploy_application", {**place, "image": image, "port": 8080})
     case.is_prepared = True
     said = await client.call_tool(case.work.tool, {**place, **case.work.arguments, "wait_s": 0}, raise_on_error=False)
-    facts = said.structured_content or {}
-    operation_id = facts.get("operation") or (await _newest(others, case)).id
+    operation_id = (said.meta or {}).get("operation_id") or (await _newest(others, case)).id
     if case.work.name == "cancel":
         await _until_applied(others, operation_id)
         await others.cancel(operation_id, None)

@@ -23,7 +23,8 @@ async def test_a_crash_names_container_exit_code_and_last_log_lines(bench: Any) 
     assert "could not connect to postgres at db:5432" in rest
     assert "Changed: Deployment web: image: example/app:1 -> example/crash:2" in rest
     assert "restored Deployment web" in rest
-    found = {name: said.facts["error"][name] for name in ("state", "container", "exit_code", "release")}
+    ended = await bench.result(said)
+    found = {name: ended[name] for name in ("state", "container", "exit_code", "release")}
     assert found == {"state": "rolled back", "container": "web", "exit_code": 1, "release": 1}
     assert bench.container()["image"] == "example/app:1"
     assert len(said.text) < 1500
@@ -42,7 +43,7 @@ async def test_a_failure_is_left_in_place_where_that_is_asked_for(bench: Any) ->
 async def test_a_missing_image_is_named_without_waiting_for_a_deadline(bench: Any) -> None:
     with anyio.fail_after(5):
         said = await bench.deploy(image="registry.example/team/missing:9")
-    assert said.facts["error"]["reason"] in ("ErrImagePull", "ImagePullBackOff")
+    assert (await bench.result(said))["reason"] in ("ErrImagePull", "ImagePullBackOff")
     assert "registry.example/team/missing:9: not found" in said.text
     assert "Check the image's name and tag" in said.text
     assert "It stays as it is. There is no earlier verified release to go back to." in said.text
@@ -82,7 +83,7 @@ async def test_a_missing_configmap_key_is_named(bench: Any) -> None:
     await bench.deploy()
     _refer_to_key(bench, "nope")
     with anyio.fail_after(10):
-        while (said := await bench.call("get_deployment_status", app_name="web")).facts.get("reason") is None:
+        while "Cause: " not in (said := await bench.call("get_deployment_status", app_name="web")).text:
             await bench.sandbox.changed()
     assert "CreateContainerConfigError" in said.text
     assert "nope" in said.text
@@ -105,7 +106,7 @@ async def test_a_failed_revision_is_remembered_and_not_gone_back_to(bench: Any) 
     await bench.deploy(image="example/app:3")
     said = await bench.call("rollback_deployment", app_name="web")
     assert not said.is_error, said.text
-    assert said.facts["restored_release"] == 1
+    assert (await bench.result(said))["restored_release"] == 1
     status = await bench.call("get_deployment_status", app_name="web")
     assert "example/crash:2" in status.text
     assert "failed: " in status.text
@@ -123,8 +124,8 @@ async def test_the_status_of_a_failed_deployment_needs_no_second_question(bench:
     await bench.deploy(replicas=2, port=8080)
     await bench.deploy(image="example/crash:2", auto_rollback=False)
     said = await bench.call("get_deployment_status", app_name="web")
-    assert said.facts["state"] == "failed"
-    assert said.facts["previous_revision"] == 1
+    found = (await bench.call("get_deployment_status", app_name="web", output="json")).json()
+    assert (found["state"], found["previous_revision"]) == ("failed", 1)
     for expected in (
         "web in default has failed",
         "(0 of the newest revision)",

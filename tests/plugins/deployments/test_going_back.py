@@ -95,7 +95,7 @@ async def test_a_rollback_that_fails_too_is_said_loudly_with_what_to_do(bench: A
     (said,) = answers
     assert "failed AND ITS ROLLBACK to release 1 FAILED TOO, so it needs a person now" in said.text
     assert 'rollback_deployment(app_name="web", namespace="default", release=1)' in said.text
-    assert said.facts["error"]["rollback_failed"] is True
+    assert (await bench.result(said))["rollback_failed"] is True
 
 
 async def test_what_somebody_deletes_meanwhile_is_not_brought_back(bench: Any) -> None:
@@ -127,7 +127,7 @@ async def test_without_the_right_to_keep_releases_it_is_said_and_this_process_st
 async def test_the_same_key_is_the_same_operation(bench: Any) -> None:
     one = await bench.deploy(idempotency_key="release-1")
     two = await bench.deploy(idempotency_key="release-1")
-    assert one.facts["operation"] == two.facts["operation"]
+    assert one.operation == two.operation
     other = await bench.deploy(image="example/app:2", idempotency_key="release-1")
     assert other.code == "bad_request"
 
@@ -135,7 +135,7 @@ async def test_the_same_key_is_the_same_operation(bench: Any) -> None:
 async def test_a_cancelled_deployment_is_undone(bench: Any) -> None:
     await bench.deploy()
     begun = await bench.deploy(image="example/unready:2", wait_s=0)
-    said = await bench.call("cancel_operation", operation_id=begun.facts["operation"], wait_s=30)
+    said = await bench.call("cancel_operation", operation_id=begun.operation, wait_s=30)
     assert "cancelled" in said.text
     assert "rolled back to release 1" in said.text
     assert bench.container()["image"] == "example/app:1"
@@ -143,5 +143,5 @@ async def test_a_cancelled_deployment_is_undone(bench: Any) -> None:
 
 async def test_a_first_deployment_that_is_cancelled_stays_and_is_no_failure(bench: Any) -> None:
     begun = await bench.deploy(image="example/unready:2", wait_s=0)
-    said = await bench.call("cancel_operation", operation_id=begun.facts["operation"], wait_s=30)
+    said = await bench.call("cancel_operation", operation_id=begun.operation, wait_s=30)
     assert "was cancelled and stays as it is. There is no earlier verified release" in said.text

@@ -36,9 +36,9 @@ async def test_what_is_cancelled_before_its_first_effect_records_no_release(benc
     with armed(Failpoint("before_intent", _cancels(bench), DEPLOYMENT)):
         said = await bench.deploy(image="example/app:2")
     assert "Nothing was changed." in said.text
-    assert said.facts["state"] == "cancelled"
+    assert (await bench.result(said))["state"] == "cancelled"
     assert _releases(bench) == before
-    there = await bench.call("get_operation", operation_id=said.facts["operation"])
+    there = await bench.call("get_operation", operation_id=said.operation)
     assert "Nothing was changed." in there.text
 
 
@@ -50,7 +50,7 @@ async def test_what_is_cancelled_half_way_says_what_was_changed_and_what_was_not
     assert f"Done before it was stopped: {DEPLOYMENT}" in said.text
     assert f"Not done: {SERVICE}" in said.text
     assert bench.container()["image"] == "example/app:1"
-    there = await bench.call("get_operation", operation_id=said.facts["operation"])
+    there = await bench.call("get_operation", operation_id=said.operation)
     assert f"Not done: {SERVICE}" in there.text
     status = await bench.call("get_deployment_status", app_name="web")
     assert "rolled back automatically to release 1, because release 2 was cancelled" in status.text

@@ -154,10 +154,10 @@ async def test_a_dead_cluster_is_one_line_and_a_code_to_a_client_too(
                 assert await client.list_tools()
                 result = await client.call_tool("k8s_get", {"kind": "pods"}, raise_on_error=False)
                 assert result.is_error
-                assert (result.structured_content or {})["error"]["code"] == "timeout"
+                assert (result.meta or {})["code"] == "timeout"
                 hole.close()
                 result = await client.call_tool("k8s_logs", {"name": "web"}, raise_on_error=False)
-                assert (result.structured_content or {})["error"]["code"] == "unavailable"
+                assert (result.meta or {})["code"] == "unavailable"
                 looked = await client.call_tool("get_overview", {}, raise_on_error=False)
                 assert looked.is_error
                 assert "Contexts: " in str(looked.content)

@@ -31,7 +31,7 @@ def _config_map(name: str, namespace: str = "default", **data: str) -> dict[str,
 
 def _code(result: Any) -> str:
     assert result.is_error
-    return str(result.structured_content["error"]["code"])
+    return str((result.meta or {})["code"])
 
 
 async def test_a_list_is_the_servers_table_one_line_an_object(ask: Any, text: Text, sandbox: Sandbox) -> None:
@@ -89,7 +89,6 @@ async def test_a_long_list_says_how_much_is_left_and_goes_on(
         if following is None:
             break
         assert f"{450 - len(seen)} more" in text(result)
-        assert result.structured_content["cursor"] == following
     assert following is None
     assert seen == sorted(seen)
     assert len(set(seen)) == len(seen) == 450

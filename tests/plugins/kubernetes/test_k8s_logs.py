@@ -111,7 +111,7 @@ async def test_of_several_containers_the_failing_one_is_taken_and_the_others_nam
     sandbox.plant({**pod, "metadata": annotated, "status": {"phase": "Running", "containerStatuses": healthy}})
     assert "container job: running" in text(await ask("k8s_logs", name="pod/multi2"))
     named = await ask("k8s_logs", name="multi", container="nope")
-    assert named.structured_content["error"]["code"] == "bad_request"
+    assert (named.meta or {})["code"] == "bad_request"
     assert "main, proxy, job" in text(named)
     without = await ask("k8s_logs", name="multi2", container="main", previous=True)
     assert "no previous run" in text(without)
@@ -123,9 +123,9 @@ async def test_a_name_that_is_nothing_names_near_ones(
     sandbox.create(deployment("checkout"))
     await until(_running(sandbox, "checkout"))
     result = await ask("k8s_logs", name="chekout")
-    assert result.structured_content["error"]["code"] == "not_found"
+    assert (result.meta or {})["code"] == "not_found"
     wrong = await ask("k8s_logs", name="deployment/chekout")
-    assert wrong.structured_content["error"]["code"] == "not_found"
+    assert (wrong.meta or {})["code"] == "not_found"
     assert "config" in text(await ask("k8s_logs", name="configmap/kube-root-ca.crt"))
 
 
@@ -158,7 +158,7 @@ async def test_a_log_is_cleaned_and_redacted(
 )
 async def test_hostile_names_cause_no_request(ask: Any, sandbox: Sandbox, value: str) -> None:
     result = await ask("k8s_logs", name=value)
-    assert result.structured_content["error"]["code"] == "bad_request"
+    assert (result.meta or {})["code"] == "bad_request"
     assert sandbox.requests == []
     assert not POD_OR_WORKLOAD.accepts(value)
 

@@ -260,7 +260,7 @@ def test_what_a_tool_prints_does_not_get_into_the_answer(distribute: Distribute,
 
     done = klepaas("call", "echo", '{"text": "hello"}', "--json")
 
-    assert json_of(done) == {"isError": False, "text": "hello", "structuredContent": None}
+    assert json_of(done) == {"isError": False, "text": "hello", "meta": None}
     assert "printed by the tool" in done.stderr
     assert "written by the tool" in done.stderr
 
@@ -299,7 +299,7 @@ def test_a_failed_call_as_json_carries_the_code(distribute: Distribute, klepaas:
     done = klepaas("call", "clash", "--json")
 
     assert done.returncode == 1
-    assert json_of(done)["structuredContent"]["error"]["code"] == "conflict"
+    assert json_of(done)["meta"]["code"] == "conflict"
 
 
 START_THAT_FAILS = "@hookimpl\ndef klepaas_start(host): raise OSError('disk')\n" + (

@@ -43,7 +43,7 @@ async def scale(
 
 
 async def look_at_scaling(name: Annotated[str, names.OBJECT], replicas: int) -> Answer:
-    return Answer(f"{name}: {world.get(name, 1)} -> {replicas}", {"seen": world.get(name, 1)})
+    return Answer(f"{name}: {replicas}", basis=[world.get(name, 1)])
 
 
 async def wipe(note: Annotated[str, names.TEXT] = "none", api_key: Annotated[str, names.OBJECT] = "k") -> str:

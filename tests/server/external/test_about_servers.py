@@ -49,7 +49,7 @@ async def test_they_say_which_servers_there_are_and_how(fake: Fake, era: Era) ->
         assert said.text.splitlines()[1].split("\t")[:6] == ["wiki", "generic", "connected", "3", "2", "0"]
         said = await session.call("provider_health", provider="wiki")
         assert "speaks MCP 2025-06-18, it calls itself fake 1" in said.text
-        assert said.facts["providers"][0]["breaker"] == "closed"
+        assert "breaker: closed" in said.text
         said = await session.call("provider_health", provider="none")
         assert (said.code, "There are: wiki" in said.text) == ("not_found", True)
 
@@ -64,7 +64,7 @@ async def test_a_server_that_is_down_is_said_to_be_with_its_last_error(fake: Fak
         assert "ended with exit code 5; it said last: fatal: no access" in said.text
         assert "ghp_" not in said.text
         assert "tools: not known yet" in said.text
-        assert said.facts["providers"][0]["connected"] is False
+        assert ": connected" not in said.text
 
 
 async def test_a_server_that_cannot_be_used_is_shown_with_its_problem(fake: Fake) -> None:
@@ -122,7 +122,7 @@ async def test_a_plan_confirms_a_call_through_call_tool(fake: Fake) -> None:
         await up(app)
         said = await session.call("call_tool", name="wiki_wipe", arguments={})
         assert fake.calls == []
-        plan_id = re.search(r"plan_id[^A-Za-z0-9_-]+([A-Za-z0-9_-]{8,})", f"{said.text} {said.facts}")
+        plan_id = re.search(r"plan_id[^A-Za-z0-9_-]+([A-Za-z0-9_-]{8,})", said.text)
         assert plan_id is not None
         said = await session.call("call_tool", name="wiki_wipe", arguments={}, plan_id=plan_id[1])
         assert said.text == "wipe is done: ok"

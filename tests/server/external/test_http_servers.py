@@ -85,7 +85,7 @@ async def test_a_rate_limit_keeps_everybody_away_for_as_long_as_it_says(
         await up(app)
         fake.does(era="modern", http=[429, {"Retry-After": "90"}])
         said = await session.call("wiki_get_item", id="1")
-        assert (said.code, said.facts["error"]["retry_after_s"] > 80) == ("rate_limited", True)
+        assert (said.code, said.meta["retry_after_s"] > 80) == ("rate_limited", True)
         started, count = time.monotonic(), len(fake.calls)
         assert (await session.call("wiki_save_item", id="1")).code == "rate_limited"
         assert (time.monotonic() - started < 0.2, len(fake.calls)) == (True, count)

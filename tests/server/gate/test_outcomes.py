@@ -1,6 +1,5 @@
 """What leaves the gate after a tool ran, failed, hung or answered with too much."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -10,10 +9,12 @@ import anyio
 import pytest
 from fastmcp import Client
 from fastmcp.client.client import CallToolResult
+from fastmcp.tools import ToolResult
 from mcp_types import TextContent
 
 from klepaas.app import App
 from klepaas.output.redaction import MARK
+from klepaas.way_out import ids_of, let_out
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +27,9 @@ def _text(result: CallToolResult) -> str:
 
 def _error(result: CallToolResult) -> dict[str, Any]:
     assert result.is_error
-    assert result.structured_content is not None
-    error: dict[str, Any] = result.structured_content["error"]
-    return error
+    assert result.structured_content is None
+    # The protocol has its own names there, such as the server's.
+    return ids_of(result.meta) or {}
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,8 @@ async def test_an_error_keeps_its_code_its_line_and_its_details(
 ) -> None:
     async with client:
         result = await client.call_tool("fail", {"code": code}, raise_on_error=False)
-    line = "Deployment web is not well. Read its log."
-    assert _error(result) == {"code": code, "message": line, "retryable": retryable, "retry_after_s": 3.0}
+    line = "Deployment web is not well. Read its log. Retry after 3 s."
+    assert _error(result) == {"code": code, "retryable": retryable, "retry_after_s": 3.0}
     assert [_text(result)] == [f"{line}\nline 1\nline 2"]
 
 
@@ -61,8 +62,9 @@ async def test_an_error_that_quotes_a_document_stays_one_short_line_with_its_cod
         result = await client.call_tool("fail_without_end", {}, raise_on_error=False)
     error = _error(result)
     assert error["code"] == "unavailable"
-    assert error["message"].startswith("first second xxx")
-    assert len(error["message"]) <= 1000
+    line = _text(result).split("\n")[0]
+    assert line.startswith("first second xxx")
+    assert len(line) <= 1000
     assert len(_text(result).encode()) <= 256 * 1024
     assert "[cut: " in _text(result)
 
@@ -73,9 +75,8 @@ async def test_an_unexpected_exception_is_masked_and_found_by_its_reference(
 ) -> None:
     async with client:
         result = await client.call_tool(tool, {}, raise_on_error=False)
-    error = _error(result)
-    assert error["code"] == "internal"
-    reference = re.search(r"reference ([0-9a-f]{12})", error["message"])
+    assert _error(result)["code"] == "internal"
+    reference = re.search(r"reference ([0-9a-f]{12})", _text(result))
     assert reference is not None
     log = capsys.readouterr().err
     assert reference[1] in log
@@ -97,8 +98,8 @@ async def test_what_an_exception_says_is_logged_for_who_asks_for_it(
 
 async def test_an_error_of_concurrent_work_keeps_its_code(client: Client[Any]) -> None:
     async with client:
-        error = _error(await client.call_tool("fail_together", {}, raise_on_error=False))
-    assert (error["code"], error["message"]) == ("not_found", "There is no web.")
+        result = await client.call_tool("fail_together", {}, raise_on_error=False)
+    assert (_error(result)["code"], _text(result)) == ("not_found", "There is no web.")
 
 
 async def test_a_tool_cannot_stop_the_server(client: Client[Any]) -> None:
@@ -115,10 +116,9 @@ async def test_a_limit_that_a_tool_missed_itself_is_a_timeout(client: Client[Any
 async def test_a_tool_that_hangs_is_answered_within_its_limit(client: Client[Any]) -> None:
     async with client:
         with anyio.fail_after(3):
-            error = _error(await client.call_tool("hang", {}, raise_on_error=False))
-        assert error["code"] == "timeout"
-        assert error["retryable"]
-        assert "0.3 s" in error["message"]
+            result = await client.call_tool("hang", {}, raise_on_error=False)
+        assert _error(result) == {"code": "timeout", "retryable": True}
+        assert "0.3 s" in _text(result)
         assert not (await client.call_tool("read_it")).is_error
 
 
@@ -166,17 +166,18 @@ async def test_ten_megabytes_are_cut_at_the_limit_and_the_cut_is_said(
     assert int(cut[1]) + text.index("\n[cut") == 10_000_000
 
 
-async def test_facts_that_are_not_small_are_left_out_and_that_is_said(client: Client[Any]) -> None:
-    async with client:
-        result = await client.call_tool("many_facts")
+def test_structured_content_of_other_servers_that_is_not_small_is_left_out_and_that_is_said() -> None:
+    result = let_out(ToolResult("the text", {"rows": ["a row of facts"] * 100_000}), 256 * 1024)
+    (block,) = result.content
     assert result.structured_content is None
-    assert _text(result).startswith("the text\n[left out: ")
+    assert isinstance(block, TextContent)
+    assert block.text.startswith("the text\n[left out: ")
 
 
-async def test_text_in_facts_is_cleaned_and_redacted_in_every_place(client: Client[Any]) -> None:
-    async with client:
-        result = await client.call_tool("facts")
-    assert _text(result) == f"red token={MARK}"
+def test_text_in_structured_content_of_other_servers_is_cleaned_and_redacted_in_every_place() -> None:
+    hidden = ["\u202eevil\x07", {"deep": "password: hunter2secret"}]
+    data = {"plain": "ok", "hidden\u200b": hidden, "api_key": "plainvalue", "half": "a\ud800b", "number": 3}
+    result = let_out(ToolResult("the text", data), 256 * 1024)
     assert result.structured_content == {
         "plain": "ok",
         "hidden": ["evil", {"deep": f"password: {MARK}"}],
@@ -198,4 +199,4 @@ async def test_what_is_no_answer_is_a_masked_defect(client: Client[Any], plugin:
     async with client:
         result = await client.call_tool("answer_strangely", {"how": how}, raise_on_error=False)
     assert _error(result)["code"] == "internal"
-    assert plugin.PASSWORD not in json.dumps(result.structured_content)
+    assert plugin.PASSWORD not in str(result)

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.anyio
 
 def error_of(result: Any) -> dict[str, Any]:
     assert result.is_error
-    error: dict[str, Any] = result.structured_content["error"]
-    return error
+    meta: dict[str, Any] = result.meta
+    return meta
 
 
 def message_of(answer: httpx.Response) -> str:

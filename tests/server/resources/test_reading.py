@@ -37,7 +37,7 @@ async def thing(name: Annotated[str, names.OBJECT]) -> Answer:
         raise ExceptionGroup("both", [NotFound("There is no thing group"), NotFound("nor another")])
     if name == "number":
         return 7  # type: ignore[return-value]
-    return Answer(f"{name} \x1b[31mred\x1b[0m \u202eback password=hunter2-canary", {"name": name})
+    return Answer(f"{name} \x1b[31mred\x1b[0m \u202eback password=hunter2-canary")
 
 
 async def long() -> str:
@@ -131,15 +131,15 @@ async def test_every_failure_is_one_line_and_a_code(era: Era, name: str, code: s
         for said in (await session.read(f"klepaas://things/{name}"), await session.prompt("write", name=name)):
             assert (said.is_error, said.code) == (True, code)
             assert text in said.text
-            assert "Tr0ub4dor" not in said.text + str(said.facts)
-            assert "hunter2" not in said.text + str(said.facts)
+            assert "Tr0ub4dor" not in said.text + str(said)
+            assert "hunter2" not in said.text + str(said)
 
 
 async def test_an_error_says_when_to_come_back(era: Era) -> None:
     async with app_with(klepaas_resources) as app, client(app, era) as session:
         said = await session.read("klepaas://things/down")
-    assert said.facts["error"]["retry_after_s"] == 5.0
-    assert said.facts["uri"] == "klepaas://things/down"
+    assert said.meta["retry_after_s"] == 5.0
+    assert said.data["uri"] == "klepaas://things/down"
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,7 @@ async def test_fastmcps_client_lists_the_tools_and_is_refused_a_change(
                 "deploy_application", {"app_name": "web", "image": "nginx"}, raise_on_error=False
             )
             assert result.is_error
-            assert result.structured_content is not None
-            assert result.structured_content["error"]["code"] == "forbidden"
+            assert (result.meta or {})["code"] == "forbidden"
     assert "Traceback" not in log.read_text()
 
 

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klepaas.errors import BadRequest, Forbidden, NotFound
-from klepaas.output import Answer, table
-from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output import Answer, Output, json_answer, table, timestamp
+from klepaas.output.budget import LIST_BYTES, fit, within_bytes
 from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.releases.book import Drift, Releases
 from klepaas_plugins.deployments.releases.choosing import candidates
+from klepaas_plugins.deployments.releases.differing import Difference
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
 from klepaas_plugins.kubernetes.client import require_namespace
 
@@ -23,15 +24,17 @@ __all__ = ["diff_releases", "drift_facts", "drift_line", "list_releases"]
 _COLUMNS = ("RELEASE", "AGE", "STATE", "BACK", "IMAGE", "BY", "WHAT")
 _PAGE = 20
 _WHAT_CHARS = 80
+_TITLE_CHARS = 200
 
 
-async def list_releases(place: Place, releases: Releases, cursor: str | None) -> Answer:
+async def list_releases(place: Place, releases: Releases, cursor: str | None, output: Output = "text") -> Answer:
     """The answer of list_releases.
 
     Args:
         place: The application.
         releases: Its releases.
         cursor: Of the answer before. None: from the newest on.
+        output: How it reads.
 
     Raises:
         NotFound: There is no such application and no release of it.
@@ -41,20 +44,17 @@ async def list_releases(place: Place, releases: Releases, cursor: str | None) ->
     if not found:
         if not live:
             raise NotFound(f"There is no application {place.text}, and no release of it")
-        return Answer(f"{place.text} has no release yet: klepaas records one with each change.", {"releases": 0})
+        if output == "text":
+            return Answer(f"{place.text} has no release yet: klepaas records one with each change.")
     known = _Known(found, [item.number for item in candidates(found, live)], drift)
     page = [item for item in found if cursor is None or item.number < int(cursor)]
+    if output == "json":
+        return json_answer("klepaas.releases/v1", known.facts(place, page, await releases.notes()))
     lines = [_headline(place, drift, live), table(_COLUMNS, [known.row(item) for item in page[:_PAGE]])]
     more = page[_PAGE - 1].number if len(page) > _PAGE else None
     lines += [f"{len(page) - _PAGE} older ones: cursor={more}"] if more else []
     lines += await releases.notes()
-    facts = {
-        **drift_facts(drift),
-        "releases": len(found),
-        "candidates": known.back,
-        **({"cursor": str(more)} if more else {}),
-    }
-    return Answer(fit("\n".join(lines), LIST_BYTES, "Use the cursor to see older ones"), facts)
+    return Answer(fit("\n".join(lines), LIST_BYTES, "Use the cursor to see older ones"))
 
 
 async def _read(place: Place, releases: Releases) -> tuple[list[Release], Drift, str]:
@@ -78,8 +78,38 @@ class _Known:
     back: Sequence[int]
     drift: Drift
 
+    def facts(self, place: Place, page: Sequence[Release], notes: Sequence[str]) -> dict[str, Any]:
+        """For a program: a page of them, newest first."""
+        return {
+            **place.facts,
+            **drift_facts(self.drift),
+            "total": len(self.releases),
+            "releases": [self._facts(item) for item in page[:_PAGE]],
+            "notes": list(notes),
+            "cursor": str(page[_PAGE - 1].number) if len(page) > _PAGE else None,
+        }
+
+    def _facts(self, item: Release) -> dict[str, Any]:
+        return {
+            "number": item.number,
+            "state": self._state(item),
+            "current": self._is_current(item),
+            "steps_back": self.back.index(item.number) + 1 if item.number in self.back else None,
+            "image": item.image,
+            "commit": item.commit or None,
+            "by": item.principal,
+            "cause": str(item.cause),
+            "title": one_line(item.title, _TITLE_CHARS) or None,
+            "reason": one_line(item.reason, _TITLE_CHARS) if item.reason else None,
+            "restored_from": item.restored_from or None,
+            "at": timestamp(item.moment.timestamp()) if item.moment else None,
+        }
+
+    def _is_current(self, item: Release) -> bool:
+        return self.drift.is_current and self.drift.release is not None and self.drift.release.number == item.number
+
     def row(self, item: Release) -> list[str]:
-        current = self.drift.is_current and self.drift.release is not None and self.drift.release.number == item.number
+        current = self._is_current(item)
         steps = f"{self.back.index(item.number) + 1}" if item.number in self.back else ""
         image = f"{item.image} ({item.commit[:12]})" if item.commit else item.image
         what = f"failed: {item.reason}" if item.state is ReleaseState.FAILED and item.reason else self._what(item)
@@ -144,7 +174,9 @@ def drift_facts(drift: Drift) -> dict[str, Any]:
     return {"release": drift.release.number, "release_state": str(drift.release.state), "drift": drifted}
 
 
-async def diff_releases(place: Place, releases: Releases, before: int | None, after: int | None) -> Answer:
+async def diff_releases(
+    place: Place, releases: Releases, before: int | None, after: int | None, output: Output = "text"
+) -> Answer:
     """The answer of diff_releases.
 
     Args:
@@ -152,6 +184,7 @@ async def diff_releases(place: Place, releases: Releases, before: int | None, af
         releases: Its releases.
         before: From this release. None: from the one that runs, or else the newest.
         after: To this release. None: to what runs now.
+        output: How it reads.
 
     Raises:
         BadRequest: There is no such release, or it cannot be read.
@@ -164,10 +197,26 @@ async def diff_releases(place: Place, releases: Releases, before: int | None, af
     other = None if after is None else await releases.get(after)
     found = await releases.diff(one, other)
     names = f"release {one.number}", "what runs now" if other is None else f"release {other.number}"
-    facts = {"before": one.number, "after": after, "changes": found.count}
+    if output == "json":
+        return json_answer("klepaas.release-diff/v1", _diff_facts(place, one.number, after, found))
     unseen = [f"Not looked at, for lack of rights: {', '.join(found.unseen)}"] if found.unseen else []
     if not found.count:
         text = f"{place.text}: {names[0]} and {names[1]} do not differ."
-        return Answer("\n".join([text, *found.notes, *unseen]), facts)
+        return Answer("\n".join([text, *found.notes, *unseen]))
     head = f"{place.text}, from {names[0]} to {names[1]}: {counted(found.count, 'change')}"
-    return Answer(fit("\n".join([head, *found.lines(), *unseen]), LIST_BYTES, "k8s_get shows whole objects"), facts)
+    return Answer(fit("\n".join([head, *found.lines(), *unseen]), LIST_BYTES, "k8s_get shows whole objects"))
+
+
+def _diff_facts(place: Place, before: int, after: int | None, found: Difference) -> dict[str, Any]:
+    """For a program; as many differences as fit an answer."""
+    lines = found.lines()
+    kept = within_bytes(lines, LIST_BYTES)
+    return {
+        **place.facts,
+        "before": before,
+        "after": after,
+        "count": found.count,
+        "differences": kept,
+        "left_out": len(lines) - len(kept),
+        "not_looked_at": list(found.unseen),
+    }

@@ -1,0 +1,56 @@
+"""Operations as data, for `output="json"`: the schemas of docs/json-output.md. It asks nobody."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from klepaas.operations import Operation
+from klepaas.output import Answer, json_answer, timestamp
+
+__all__ = ["list_answer", "operation_answer"]
+
+_ERROR = ("code", "message", "retryable", "retry_after_s", "details")
+
+
+def list_answer(operations: Sequence[Operation]) -> Answer:
+    """A list of operations.
+
+    Args:
+        operations: Those under way first.
+    """
+    return json_answer("klepaas.operations/v1", {"operations": [_summary(one) for one in operations]})
+
+
+def operation_answer(operation: Operation) -> Answer:
+    """One operation: how it ended, or how far it is.
+
+    Args:
+        operation: With its steps.
+    """
+    outcome = operation.outcome
+    error = outcome.error if outcome is not None else None
+    found = {
+        **_summary(operation),
+        "steps": [{"name": step.name, "state": step.state.value} for step in operation.steps],
+        "text": outcome.text if outcome is not None else None,
+        "result": dict(outcome.facts) if outcome is not None else None,
+        "error": {name: error.get(name) for name in _ERROR} if error is not None else None,
+    }
+    return json_answer("klepaas.operation/v1", found, operation_id=operation.id)
+
+
+def _summary(operation: Operation) -> dict[str, Any]:
+    return {
+        "id": operation.id,
+        "title": operation.title,
+        "target": operation.target,
+        "namespace": operation.location.namespace or None,
+        "context": operation.location.context or None,
+        "state": operation.state.value,
+        "ended": operation.ended,
+        "line": operation.line or None,
+        "attempt": operation.attempt,
+        "cancel_requested": operation.cancel_requested,
+        "created_at": timestamp(operation.created_at),
+        "ended_at": timestamp(operation.ended_at),
+        "unattended_since": timestamp(operation.unattended_since),
+    }
