@@ -25,6 +25,9 @@ from klepaas.way_out import meta_of
 
 __all__ = ["Catalogue", "Entry"]
 
+# A larger limit keeps out nonsense; no model has to know it.
+_LIMIT_SAID_MAX = 100_000
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -157,8 +160,8 @@ class _LeanTool(FunctionTool):
 
     # None is what FastMCP passes on as "no note"; only its own type is narrower.
     def get_meta(self) -> dict[str, Any] | None:  # type: ignore[override]
-        """Nothing, so that nothing is sent."""
-        return None
+        """What clients that load tools by search go by, and nothing else."""
+        return self.meta
 
 
 def _to_mcp(tool: Tool) -> McpTool:
@@ -177,16 +180,40 @@ def _to_mcp(tool: Tool) -> McpTool:
         ),
         output_schema=None,
     )
-    return mcp.model_copy(update={"parameters": _described(_shortened(mcp.parameters), said.parameters)})
+    parameters = _described(_shortened(mcp.parameters), said.parameters)
+    return mcp.model_copy(update={"parameters": parameters, "meta": _meta(tool)})
+
+
+def _meta(tool: Tool) -> dict[str, Any] | None:
+    """What Claude Code reads of a tool: it loads none before a search but those that say so."""
+    loaded = {"anthropic/alwaysLoad": True} if tool.always_load else {}
+    found = {"anthropic/searchHint": tool.search_hint} if tool.search_hint else {}
+    return {**loaded, **found} or None
 
 
 def _described(schema: dict[str, Any], said: dict[str, str]) -> dict[str, Any]:
     """The schema with what the docstring says of each parameter, where its annotation says nothing."""
     properties = {
-        name: {**({"description": said[name]} if name in said else {}), **parameter}
+        name: _with_limits({**({"description": said[name]} if name in said else {}), **parameter})
         for name, parameter in schema.get("properties", {}).items()
     }
     return {**schema, "properties": properties}
+
+
+def _with_limits(parameter: dict[str, Any]) -> dict[str, Any]:
+    """The parameter with its default and its limit in its description: some clients drop the schema's own words.
+
+    What a model would guess is left out: false, the first number, and limits that only keep out nonsense.
+    """
+    default, most = parameter.get("default"), parameter.get("maximum", parameter.get("maxItems"))
+    said = str(parameter.get("description", ""))
+    notes = [
+        *([f"default {default}"] if default not in (None, False) and f"default {default}" not in said else []),
+        *([f"at most {most}"] if most is not None and most <= _LIMIT_SAID_MAX else []),
+    ]
+    if not notes:
+        return parameter
+    return {**parameter, "description": "; ".join([*([said] if said else []), ", ".join(notes)])}
 
 
 def _answering(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -96,6 +96,9 @@ class Tool:
             returns a text or an `Answer` and changes nothing. It must be the same as long as the same would change,
             its `basis` too, which is not shown: no times, no counters. None: the answer of a dry run where the tool has
             a parameter `dry_run`, otherwise the tool's name, targets and arguments.
+        search_hint: English words that a client which loads tools by search finds it by, besides its name and
+            description; in no model's prompt.
+        always_load: Whether such a client loads it at once, without a search; for the few tools of every day.
         words: The words in which people wish for it, in any language, where its description does not hold them: they
             stand in the server's instructions, so each is paid for in every conversation.
 
@@ -114,6 +117,8 @@ class Tool:
     targets: Callable[[Mapping[str, Any]], Awaitable[Sequence[Target]]] | None = None
     preview: Callable[..., Awaitable[Any]] | None = None
     words: tuple[str, ...] = ()
+    search_hint: str = ""
+    always_load: bool = False
     worst: Effect | None = None
     parameters: Mapping[str, Places] = field(init=False, repr=False, compare=False)
 

@@ -51,15 +51,17 @@ class AlertTools:
         return [
             Tool(
                 self.list_alerts, Effect.READ, "List alerts and silences", TOOLSET,
-                foreign_text=True, words=("silence", "알람"),
+                foreign_text=True, words=("silence", "알람"), search_hint="alerts firing silences alertmanager",
             ),
             Tool(
                 self.silence_alerts, Effect.WRITE, "Silence alerts", TOOLSET,
                 foreign_text=True, targets=self._targets, preview=self._silence_preview,
+                search_hint="mute silence an alert",
             ),
             Tool(
                 self.expire_silence, Effect.WRITE, "End a silence", TOOLSET,
                 foreign_text=True, targets=self._targets, preview=self._expire_preview,
+                search_hint="end unmute a silence",
             ),
         ]  # fmt: skip
 
@@ -130,11 +132,12 @@ class NotificationTools:
         return [
             Tool(
                 self.get_notifications, Effect.READ, "Read notifications", TOOLSET,
-                foreign_text=True, words=("알림 기록",),
+                foreign_text=True, words=("알림 기록",), search_hint="received alerts notifications evidence",
             ),
             Tool(
                 self.acknowledge_notification, Effect.WRITE, "Acknowledge a notification", TOOLSET,
                 foreign_text=True, idempotent=True, targets=self._targets, preview=self._preview,
+                search_hint="acknowledge alert take care on call",
             ),
         ]  # fmt: skip
 

@@ -53,7 +53,7 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         context: ContextName = None,
         output: Output = "text",
     ) -> Answer:
-        """An application's releases: who, when, what, verified or failed, which runs now, steps back to each."""
+        """Releases (versions, rollback candidates) of an application: who, when, what, verified or not, steps back."""
         from klepaas_plugins.deployments.releases import listing
 
         place, releases = await _releases(host, app_name, namespace, context)
@@ -67,7 +67,7 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         context: ContextName = None,
         output: Output = "text",
     ) -> Answer:
-        """What differs between two releases, or since a release, field by field."""
+        """What changed between two releases, or since a release (drift), field by field."""
         from klepaas_plugins.deployments.releases import listing
 
         place, releases = await _releases(host, app_name, namespace, context)
@@ -81,16 +81,21 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         context: ContextName = None,
         output: Output = "text",
     ) -> Answer:
-        """Past changes through this server: success rate, durations, who did what, why the failed ones failed."""
+        """Deployment history and statistics: success rate, durations, who deployed what, why the failed ones failed."""
         from klepaas_plugins.deployments.past import Question, history_of
 
         place = await _place(host, app_name, namespace, context) if app_name is not None else None
         before = float(cursor) if cursor is not None else None
         return await history_of(host, Question(place, namespace, context, days, before), output)
 
-    yield _tool(list_releases, "Releases of an application", _LIST)
-    yield _tool(diff_releases, "Compare releases", _DIFF)
-    yield _tool(get_deployment_history, "History of deployments", _HISTORY)
+    yield _tool(list_releases, "Releases of an application", _LIST, "which version runs now")
+    yield _tool(diff_releases, "Compare releases", _DIFF, "compare versions difference")
+    yield _tool(
+        get_deployment_history,
+        "History of deployments",
+        _HISTORY,
+        "past deployments success rate",
+    )
 
 
 async def _place(host: "Host", app_name: str, namespace: str | None, context: str | None) -> "Place":
@@ -109,7 +114,7 @@ async def _releases(
     return place, Releases(place, ReleaseSettings.of(host))
 
 
-def _tool(function: Any, title: str, words: tuple[str, ...]) -> Tool:
+def _tool(function: Any, title: str, words: tuple[str, ...], hint: str) -> Tool:
     return Tool(
         function,
         Effect.READ,
@@ -119,4 +124,5 @@ def _tool(function: Any, title: str, words: tuple[str, ...]) -> Tool:
         idempotent=True,
         timeout_s=_TIMEOUT_S,
         words=words,
+        search_hint=hint,
     )

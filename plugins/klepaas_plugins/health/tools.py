@@ -58,6 +58,27 @@ def health_tools(host: Host) -> Iterable[Tool]:
 
         return figures(host, time.time() - host.began_at)
 
-    yield Tool(check_system_health, Effect.READ, "Health of klepaas", TOOLSET, foreign_text=True, words=_WORDS)
-    yield Tool(check_component_health, Effect.READ, "Health of a component", TOOLSET, foreign_text=True)
-    yield Tool(get_health_metrics, Effect.READ, "Figures of klepaas", TOOLSET)
+    yield Tool(
+        check_system_health,
+        Effect.READ,
+        "Health of klepaas",
+        TOOLSET,
+        foreign_text=True,
+        words=_WORDS,
+        search_hint="health of providers store connections",
+    )
+    yield Tool(
+        check_component_health,
+        Effect.READ,
+        "Health of a component",
+        TOOLSET,
+        foreign_text=True,
+        search_hint="component health history",
+    )
+    yield Tool(
+        get_health_metrics,
+        Effect.READ,
+        "Figures of klepaas",
+        TOOLSET,
+        search_hint="statistics of calls failures",
+    )

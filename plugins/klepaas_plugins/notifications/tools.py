@@ -91,11 +91,11 @@ def alert_tools(host: Host) -> Iterable[Tool]:
         sent.refuse_again("breaker", upstream, notification.kind)
         return told(await notifications.deliver(notification, WAIT_S))
 
-    for function, title in (
-        (send_health_alert, "Send a health alert"),
-        (send_circuit_breaker_alert, "Send a circuit breaker alert"),
+    for function, title, hint in (
+        (send_health_alert, "Send a health alert", "notify tell team channel health"),
+        (send_circuit_breaker_alert, "Send a circuit breaker alert", "notify tell team channel circuit breaker"),
     ):
-        yield Tool(function, Effect.WRITE, title, TOOLSET, open_world=True, targets=targets)
+        yield Tool(function, Effect.WRITE, title, TOOLSET, open_world=True, targets=targets, search_hint=hint)
 
 
 def told(deliveries: Sequence[Delivery]) -> Answer:

@@ -71,10 +71,12 @@ def operation_tools(host: Host) -> Iterable[Tool]:
     yield Tool(
         get_operation, Effect.READ, "Look at operations", TOOLSET,
         foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, words=("진행 상황",),
+        search_hint="progress wait running finished",
     )  # fmt: skip
     yield Tool(
         cancel_operation, Effect.WRITE, "Cancel an operation", TOOLSET,
-        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, targets=_targets,
+        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, targets=_targets, words=("취소",),
+        search_hint="stop abort running deployment",
         worst=Effect.DESTRUCTIVE,  # putting an earlier release back takes away what came since
     )  # fmt: skip
 

@@ -36,11 +36,18 @@ class PrometheusTools:
     def tools(self) -> list[Tool]:
         """The tools, declared."""
         return [
-            Tool(self.query_metrics, Effect.READ, "Query metrics", TOOLSET, foreign_text=True, words=_WORDS),
-            Tool(self.list_metrics, Effect.READ, "List metrics", TOOLSET, foreign_text=True),
+            Tool(
+                self.query_metrics, Effect.READ, "Query metrics", TOOLSET, foreign_text=True, words=_WORDS,
+                search_hint="graph cpu memory latency error rate",
+            ),
+            Tool(
+                self.list_metrics, Effect.READ, "List metrics", TOOLSET, foreign_text=True,
+                search_hint="find prometheus metrics labels values",
+            ),
             Tool(
                 self.inspect_prometheus, Effect.READ, "Look at alerts, rules and targets", TOOLSET,
                 foreign_text=True, words=("alerts", "알림"),
+                search_hint="firing alerts alerting rules scrape targets prometheus",
             ),
         ]  # fmt: skip
 
@@ -59,7 +66,7 @@ class PrometheusTools:
         cursor: Annotated[str | None, CURSOR] = None,
         server: Server = None,
     ) -> Answer:
-        """Query Prometheus, or ask a ready question about an application, namespace or node.
+        """Query Prometheus metrics (PromQL), or ask a ready question about an application, namespace or node.
 
         A range is summed up by series: last, min, max, mean, trend, changes of level.
         """

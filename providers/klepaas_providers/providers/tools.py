@@ -35,12 +35,12 @@ class ProviderTools:
 
     def tools(self) -> Iterator[Tool]:
         """The tools."""
-        for function, title in (
-            (self.list_providers, "External servers"),
-            (self.provider_health, "Health of external servers"),
-            (self.search_tools, "Search external tools"),
+        for function, title, hint in (
+            (self.list_providers, "External servers", "external mcp servers github slack"),
+            (self.provider_health, "Health of external servers", "external server connection error retry"),
+            (self.search_tools, "Search external tools", "find tool github slack issue pull request message"),
         ):
-            yield Tool(function, Effect.READ, title, "providers", foreign_text=True)
+            yield Tool(function, Effect.READ, title, "providers", foreign_text=True, search_hint=hint)
 
     async def list_providers(self) -> Answer:
         """List the external MCP servers behind klepaas (GitHub, Slack, ...)."""

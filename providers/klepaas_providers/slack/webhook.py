@@ -55,6 +55,7 @@ def webhook_tool(host: Host, url: SecretStr) -> Tool:
         "slack",
         open_world=True,
         targets=targets,
+        search_hint="post send write message slack channel",
     )
 
 
