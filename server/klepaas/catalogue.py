@@ -203,9 +203,11 @@ def _described(schema: dict[str, Any], said: dict[str, str]) -> dict[str, Any]:
 def _with_limits(parameter: dict[str, Any]) -> dict[str, Any]:
     """The parameter with its default and its limit in its description: some clients drop the schema's own words.
 
-    What a model would guess is left out: false, the first number, and limits that only keep out nonsense.
+    What a model would guess is left out: false, the first of the choices, and limits that only keep out nonsense.
     """
     default, most = parameter.get("default"), parameter.get("maximum", parameter.get("maxItems"))
+    if default in parameter.get("enum", ())[:1]:
+        default = None
     said = str(parameter.get("description", ""))
     notes = [
         *([f"default {default}"] if default not in (None, False) and f"default {default}" not in said else []),

@@ -121,7 +121,7 @@ def test_each_default_and_limit_that_matters_stands_in_the_description_of_its_pa
     for name, parameter in entry.mcp.parameters["properties"].items():
         said = parameter.get("description", "")
         default, most = parameter.get("default"), parameter.get("maximum", parameter.get("maxItems"))
-        if default not in (None, False):
+        if default not in (None, False, *parameter.get("enum", ())[:1]):  # the first choice is what one would guess
             assert f"default {default}" in said, name
         if most is not None and most <= 100_000:
             assert re.search(rf"\b{most}\b", said), name
