@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 SEARCHES = {
     "what is wrong": "get_overview",
     "cluster overview": "get_overview",
-    "unhealthy applications": "get_overview",
+    "overview of everything": "get_overview",
     "deploy image": "deploy_application",
     "deploy application": "deploy_application",
     "deployment status": "get_deployment_status",
@@ -46,48 +46,9 @@ SEARCHES = {
 # Qwen weighs a word in a name three times one in a description, and "list" stands in the names of other tools: of the
 # five that it shows, the right one is not the first.
 AMONG_FIVE_IN_QWEN = {"pods list": "k8s_get", "list services": "k8s_get"}
-QWEN_STOP_WORDS = set(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "at",
-        "be",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "please",
-        "should",
-        "that",
-        "the",
-        "these",
-        "this",
-        "those",
-        "to",
-        "was",
-        "were",
-        "what",
-        "which",
-        "with",
-        "would",
-        "you",
-    ]
-)
+_STOP_WORDS = """a an and are at be can could did do does for from how i in is it me my of on or please should that the
+these this those to was were what which with would you"""
+QWEN_STOP_WORDS = set(_STOP_WORDS.split())
 _ENDING = ["cancel", "delete", "remove", "stop", "clear"]
 QWEN_ALIASES: Mapping[str, list[str]] = dict.fromkeys(_ENDING, _ENDING)
 Rank = Callable[[list[mt.Tool], str], list[str]]
