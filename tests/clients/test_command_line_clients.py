@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .environments import INSTALLED, environment
+from .environments import INSTALLED, NODE, environment
 from .turns import LOG_LINE, Scene, stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -45,7 +45,7 @@ def _codex(scene: Scene) -> Sequence[str | Path]:
         f"[mcp_servers.klepaas.env]\n{environment}"
         '[mcp_servers.klepaas.tools.deploy_application]\napproval_mode = "approve"\n'
     )
-    return ["node", MODULES / ".bin" / "codex", "exec", "--skip-git-repo-check", REQUEST]
+    return [NODE, MODULES / ".bin" / "codex", "exec", "--skip-git-repo-check", REQUEST]
 
 
 def _gemini(scene: Scene) -> Sequence[str | Path]:
@@ -58,7 +58,7 @@ def _gemini(scene: Scene) -> Sequence[str | Path]:
         "privacy": {"usageStatisticsEnabled": False},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
-    return ["node", MODULES / ".bin" / "gemini", "--yolo", "--skip-trust", "--prompt", REQUEST]
+    return [NODE, MODULES / ".bin" / "gemini", "--yolo", "--skip-trust", "--prompt", REQUEST]
 
 
 # What the model reads when nobody confirms: klepaas' words, or the client's own where it does not call klepaas at all.

@@ -12,7 +12,7 @@ import pytest
 from tests.docs.blocks import ROOT, Block, blocks_of
 from tests.served import served
 
-from .environments import environment
+from .environments import NODE, environment
 from .turns import LOG_LINE, UNCONFIRMED, Scene, Turn, stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -33,6 +33,7 @@ ENVIRONMENTS = {
     "Google ADK": "google-adk",
     "smolagents": "smolagents",
     "CrewAI": "crewai",
+    "AI SDK": "typescript",
 }
 
 
@@ -42,7 +43,7 @@ def heading_of(block: Block) -> str:
     return next(line.removeprefix("## ") for line in reversed(above) if line.startswith("## "))
 
 
-SCRIPTS = {heading_of(block): block.text for block in blocks_of(PAGE) if block.language == "python"}
+SCRIPTS = {heading_of(block): block.text for block in blocks_of(PAGE) if block.language in ("python", "javascript")}
 
 
 def test_every_framework_of_the_page_is_run() -> None:
@@ -56,10 +57,16 @@ async def test_a_turn_lists_looks_deploys_reads_why_it_failed_and_is_not_confirm
     folder = environment(ENVIRONMENTS[heading])
     async with stage(tmp_path) as scene:
         with _addressed(SCRIPTS[heading], scene) as text:
-            script = tmp_path / "agent.py"
-            script.write_text(text)
-            turn = await scene.play([folder / "bin" / "python", script])
+            turn = await scene.play(_command(folder, text))
     check(turn)
+
+
+def _command(folder: Path, text: str) -> list[str | Path]:
+    """What runs a script in an environment; Node.js looks for packages from the script's own folder."""
+    node = (folder / "node_modules").is_dir()
+    script = folder / ("agent.mjs" if node else "agent.py")
+    script.write_text(text)
+    return [NODE if node else folder / "bin" / "python", script]
 
 
 @contextmanager

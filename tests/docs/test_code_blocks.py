@@ -26,7 +26,7 @@ from .conftest import Machine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 
-LANGUAGES = {"python", "console", "sh", "json", "toml", "yaml", "nginx", "haproxy"}
+LANGUAGES = {"python", "console", "sh", "json", "toml", "yaml", "nginx", "haproxy", "javascript"}
 # Raise a number only with a reason in the page: `<!-- not run: ... -->` right above the block.
 NOT_RUN = {
     "README.md": 2,
