@@ -51,7 +51,7 @@ def operation_tools(host: Host) -> Iterable[Tool]:
         state: StateName | None = None,
         output: Output = "text",
     ) -> Answer:
-        """How far an operation (deployment, rollback, ...) is, or how it ended; without operation_id, list yours."""
+        """Progress of an operation (deployment, rollback, ...), or how it ended; without operation_id, list yours."""
         if operation_id is not None:
             if state is not None:
                 raise BadRequest(_WITH_AN_ID, next_step="Leave out state")
