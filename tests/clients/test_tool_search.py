@@ -108,7 +108,7 @@ async def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[mt.Tool
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path))
     async with Client(app.server) as client:
-        return await client.list_tools()
+        return list(await client.list_tools())
 
 
 @pytest.mark.parametrize("query", SEARCHES)
