@@ -7,7 +7,6 @@ Each takes the arguments, the settings and the plugins, and returns the exit cod
 import argparse
 import json
 import os
-import signal
 import socket
 import sys
 from functools import partial
@@ -19,6 +18,8 @@ from klepaas.errors import BadRequest
 from klepaas.hookspecs import Level
 from klepaas.observability import one_line, say, stdout_to_stderr
 from klepaas.plugins import Plugin, PluginError, Plugins
+from klepaas.portability import signals
+from klepaas.portability.sockets import listening_socket
 from klepaas.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,14 +47,10 @@ def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -
 
     with _listener(address) as listener:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        signal.signal(signal.SIGTERM, _end)  # until the server itself listens to it
+        signals.exit_at_end_signals()  # until the server itself listens to them
         say(f"klepaas serves MCP on http://{host}:{listener.getsockname()[1]}/mcp ({settings.mode.value})")
         number = anyio.run(serve_http, app, listener)
     return 128 + number if number else OK
-
-
-def _end(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 async def _serve_stdio(app: "App") -> None:
@@ -101,9 +98,9 @@ async def _leave_on_signal(app: "App") -> None:
         await app.host.aclose()
         _exit_now(number)
 
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with signals.receive(*signals.END_SIGNALS) as received:
         async with anyio.create_task_group() as group:
-            async for number in signals:
+            async for number in received:
                 if asked:
                     _exit_now(number)
                 asked.append(number)
@@ -118,11 +115,7 @@ def _exit_now(number: int) -> NoReturn:
 def _listener(address: tuple[str, int]) -> socket.socket:
     listener: socket.socket | None = None
     try:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only where it is.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        listener = listening_socket(*address)
         listener.listen()  # before the address is told: who reads it may connect at once
     except OSError as exc:
         if listener:

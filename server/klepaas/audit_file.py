@@ -5,27 +5,29 @@ A file that has grown to its limit is set aside; the oldest one that is set asid
 has edited it.
 """
 
-import fcntl
 import itertools
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 
 from klepaas.audit import AuditEvent, AuditRecord, AuditSink
+from klepaas.portability import files, locks
 
-__all__ = ["FILE_NAME", "KEPT_FILES", "AuditFile"]
+__all__ = ["FILE_NAME", "KEPT_FILES", "AuditFile", "lock_of"]
 
 FILE_NAME = "audit.jsonl"
 KEPT_FILES = 9
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# Another server may set the file aside between our opening and our locking it; not so often.
-_ATTEMPTS = 20
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
+_LOCK_NAME = "audit.lock"
+_LOCK_LIMIT_S = 30.0
+# Threads of this process take turns here: waiting for a lock between processes is done by asking again and again.
+_turn = threading.Lock()
 
 
 class AuditFile:
@@ -64,55 +66,51 @@ class AuditFile:
         await anyio.to_thread.run_sync(self._append, line, durable, abandon_on_cancel=True)
 
     def _append(self, line: bytes, durable: bool) -> None:
-        with self._locked() as file:
-            size_bytes = os.fstat(file).st_size
-            if size_bytes == 0 or size_bytes + len(line) <= self._max_bytes:
-                _append_whole(file, line, size_bytes, durable)
-                return
-            self._set_aside()
-            # Nobody else has the new file yet: who waits for the old one sees that it is another now.
-            with self._locked() as fresh:
-                _append_whole(fresh, line, os.fstat(fresh).st_size, durable)
+        with _turn, locks.hold(lock_of(self.path.parent), _LOCK_LIMIT_S):
+            with self._opened() as file:
+                size_bytes = os.fstat(file).st_size
+                fits = size_bytes == 0 or size_bytes + len(line) <= self._max_bytes
+                if fits:
+                    _append_whole(file, line, size_bytes, durable)
+            if not fits:
+                self._set_aside()
+                with self._opened() as file:
+                    _append_whole(file, line, os.fstat(file).st_size, durable)
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
-        """The file, open and ours alone until we are done."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._open_and_lock()
+    def _opened(self) -> Iterator[int]:
+        file = files.open_file(self.path, _FLAGS)
         try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(f"{self.path} is not a file")
+            if files.permissions(found) & 0o077:
+                files.make_private(file)
             yield file
         finally:
             os.close(file)
 
-    def _open_and_lock(self) -> int:
-        for _ in range(_ATTEMPTS):
-            file = os.open(self.path, _FLAGS, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                found = os.fstat(file)
-                if not stat.S_ISREG(found.st_mode):
-                    raise OSError(f"{self.path} is not a file")
-                if found.st_mode & 0o077:
-                    os.fchmod(file, 0o600)
-                if self._is_still(found):
-                    return file
-            except BaseException:
-                os.close(file)
-                raise
-            os.close(file)
-        raise OSError(f"{self.path} is set aside all the time")
-
-    def _is_still(self, found: Any) -> bool:
-        try:
-            return os.path.samestat(os.stat(self.path, follow_symlinks=False), found)
-        except FileNotFoundError:
-            return False
-
     def _set_aside(self) -> None:
+        """Give each file the next number. Where a reader has one open, which Windows minds, all stay as they are."""
         names = [self.path, *(self.path.with_name(f"{FILE_NAME}.{number}") for number in range(1, KEPT_FILES + 1))]
-        for newer, older in reversed(list(itertools.pairwise(names))):
-            if newer.exists():
-                newer.replace(older)
+        done: list[tuple[Path, Path]] = []
+        try:
+            for newer, older in reversed(list(itertools.pairwise(names))):
+                if newer.exists():
+                    files.replace(newer, older)
+                    done.append((newer, older))
+        except PermissionError:
+            for newer, older in reversed(done):
+                files.replace(older, newer)
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock that whoever writes holds, and whoever opens several of the files.
+
+    Args:
+        folder: The state folder.
+    """
+    return folder / _LOCK_NAME
 
 
 def _append_whole(file: int, line: bytes, size_bytes: int, durable: bool) -> None:

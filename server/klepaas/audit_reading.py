@@ -4,7 +4,6 @@ Whole means that klepaas' own writing left no gap in them: every line is a recor
 intent. The file carries no proof that nobody has edited it, and none is claimed here.
 """
 
-import fcntl
 import json
 import os
 import stat
@@ -17,12 +16,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from klepaas.audit import AuditEvent
-from klepaas.audit_file import FILE_NAME, KEPT_FILES
+from klepaas.audit_file import FILE_NAME, KEPT_FILES, lock_of
 from klepaas.errors import Unavailable
+from klepaas.portability import files, locks
 
 __all__ = ["Change", "Damage", "Line", "Weight", "changes_of", "damages_of", "damages_of_files", "lines_of"]
 
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LOCK_LIMIT_S = 10.0
 _NEEDED = ("version", "time", "event", "change", "principal", "tool", "effect")
 _VERSION = 1
 # Several servers write to one file; each takes the time before it waits for its turn.
@@ -114,28 +114,29 @@ def _opened(folder: Path) -> Iterator[list[tuple[Path, IO[bytes]]]]:
     """The files, oldest first, opened while nobody can set one aside."""
     names = [f"{FILE_NAME}.{number}" for number in range(KEPT_FILES, 0, -1)] + [FILE_NAME]
     with ExitStack() as stack:
-        files = []
-        for path in _in_peace(folder, names, stack):
-            file = _open(path)
-            if file is not None:
-                files.append((path, stack.enter_context(file)))
-        yield files
+        with _in_peace(folder):
+            opened = [(folder / name, _open(folder / name)) for name in names]
+        yield [(path, stack.enter_context(file)) for path, file in opened if file is not None]
 
 
-def _in_peace(folder: Path, names: Iterable[str], stack: ExitStack) -> Iterator[Path]:
-    current = _open(folder / FILE_NAME)
-    if current is not None:
-        stack.enter_context(current)
-        fcntl.flock(current, fcntl.LOCK_SH)
-    for name in names:
-        yield folder / name
-    if current is not None:
-        fcntl.flock(current, fcntl.LOCK_UN)
+@contextmanager
+def _in_peace(folder: Path) -> Iterator[None]:
+    """Hold the writers' lock; without it where there is none, or where we may not write."""
+    lock = lock_of(folder)
+    with ExitStack() as stack:
+        if lock.exists():
+            try:
+                stack.enter_context(locks.hold(lock, _LOCK_LIMIT_S))
+            except TimeoutError as exc:
+                raise Unavailable("The audit is being written all the time", next_step="Try again") from exc
+            except OSError:
+                pass
+        yield
 
 
 def _open(path: Path) -> IO[bytes] | None:
     try:
-        file = os.open(path, _FLAGS)
+        file = files.open_file(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -252,10 +253,10 @@ def damages_of_files(folder: Path) -> Iterator[Damage]:
             yield Damage(Weight.ERROR, f"{FILE_NAME}.{number} is missing, and older ones are there")
     for path in (folder / FILE_NAME, *(folder / f"{FILE_NAME}.{number}" for number in there)):
         if path.exists():
-            mode = stat.S_IMODE(path.stat().st_mode)
+            mode = files.permissions(path.stat())
             if mode & 0o077:
                 yield Damage(Weight.ERROR, f"other users can open {path.name} ({mode:04o})", f"chmod 600 {path}")
-            if path.stat().st_uid != os.geteuid():
+            if files.belongs_to_another(path.stat()):
                 yield Damage(Weight.WARNING, f"{path.name} belongs to another user")
 
 

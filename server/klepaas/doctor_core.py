@@ -6,7 +6,6 @@ that is not well names its repair.
 
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from klepaas.configuration.registry import nearest
 from klepaas.hookspecs import Finding, Level
 from klepaas.host import Host
 from klepaas.plugins import Plugins, PluginState
+from klepaas.portability import files
 from klepaas.settings import Mode, Settings
 
 __all__ = ["core_findings"]
@@ -61,7 +61,7 @@ def _settings(plugins: Plugins) -> Iterable[Finding]:
 
 def _state(folder: Path) -> Iterable[Finding]:
     nearest_there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    mode = stat.S_IMODE(nearest_there.stat().st_mode)
+    mode = files.permissions(nearest_there.stat())
     if nearest_there == folder and mode & 0o022:
         yield Finding(Level.WARNING, f"other users can change what is in {folder}", f"chmod go-w {folder}")
     free_bytes = shutil.disk_usage(nearest_there).free

@@ -8,8 +8,6 @@ be one more case in `principal_of`. It decides nothing: what a principal may do 
 """
 
 import json
-import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from klepaas.observability import one_line
+from klepaas.portability.users import current_user
 
 if TYPE_CHECKING:
     from fastmcp import Context
@@ -35,7 +34,7 @@ class Principal:
     Attributes:
         name: The user's name, or `LOCAL`.
         transport: How the call came: "stdio", "memory" or "http".
-        uid: The operating system's number of the user. None: not known.
+        uid: The operating system's number of the user. None: not known, or the system has none, as Windows.
         client: What the client program calls itself; not proven. None: it did not say.
     """
 
@@ -52,7 +51,9 @@ class Principal:
     @property
     def owner(self) -> str:
         """Whose what outlives a call is: a user's own, whatever client and transport they come with."""
-        return json.dumps(["user", self.uid] if self.uid is not None else [self.transport, self.name])
+        if self.transport == "http" and self.uid is None:
+            return json.dumps([self.transport, self.name])
+        return json.dumps(["user", self.name if self.uid is None else self.uid])
 
     @property
     def text(self) -> str:
@@ -97,12 +98,8 @@ def principal_of(context: "Context") -> Principal:
 
 
 def _user(transport: str, client: str | None) -> Principal:
-    """The user that the process runs as. Never from the environment, which anybody can set."""
-    uid = os.getuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:  # a container whose user has no entry
-        name = f"uid {uid}"
+    """The user that the process runs as."""
+    name, uid = current_user()
     return Principal(name, transport, uid, client)
 
 

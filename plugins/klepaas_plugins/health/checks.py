@@ -1,6 +1,6 @@
 """How the machine is that klepaas runs on: room for the state, a place for the audit, the clock. It asks no network."""
 
-import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from klepaas.audit_file import AuditFile
 from klepaas.clocks import Clocks
 from klepaas.hookspecs import HealthCheck, HealthReport, HealthStatus
 from klepaas.host import Host
+from klepaas.portability import files
 from klepaas.settings import Mode
 from klepaas_plugins.health.settings import HealthSettings
 
@@ -50,11 +51,9 @@ def health_checks(host: Host) -> Iterable[HealthCheck]:
 
 def _room(folder: Path, min_free_bytes: int) -> HealthReport:
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    found = os.statvfs(there)
-    free_bytes = found.f_bavail * found.f_frsize
+    free_bytes = shutil.disk_usage(there).free
     text = f"{free_bytes / _MB:.0f} MB are free for the state folder"
-    # A file system that tells no number of files has 0 of 0.
-    if found.f_files and not found.f_favail:
+    if not files.has_room_for_files(there):
         return HealthReport(HealthStatus.UNHEALTHY, "no further file can be made beside the state folder")
     if free_bytes < min_free_bytes:
         ill = free_bytes < min_free_bytes / 8

@@ -1,6 +1,5 @@
 """How the clusters are (health) and how access to them is set up here (doctor). Doctor checks touch no network."""
 
-import stat
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,6 +10,7 @@ import anyio.to_thread
 
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
+from klepaas.portability import files
 from klepaas_plugins.kubernetes.client import Clusters, credentials, exec_plugins
 from klepaas_plugins.kubernetes.client.kubeconfig import Entry
 
@@ -87,7 +87,7 @@ def _kubeconfig(clusters: Clusters) -> list[Finding]:
 
 
 def _file(path: Path) -> Finding:
-    mode = stat.S_IMODE(path.stat().st_mode)
+    mode = files.permissions(path.stat())
     if mode & 0o077:
         return Finding(Level.WARNING, f"{path} can be read by others (mode {mode:04o})", f"chmod 600 {path}")
     return Finding(Level.OK, f"{path} is readable, and by its owner only")

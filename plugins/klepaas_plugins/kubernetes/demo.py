@@ -9,10 +9,11 @@ second here, in place of ten. It says nothing about the tools' insides and impor
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ import anyio
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
+from klepaas.portability import signals
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 __all__ = ["run"]
@@ -145,13 +147,30 @@ def run(arguments: argparse.Namespace) -> int:
         arguments: `json`: print one JSON document instead of the story. `serve`: keep the sandbox up afterwards.
 
     Returns:
-        0 when every step did what it should, else 1.
+        0 when every step did what it should, else 1; 128 and the signal's number when it was asked to end.
     """
     try:
-        return anyio.run(_demo, arguments.json, arguments.serve)
+        return anyio.run(_until_signal, arguments.json, arguments.serve)
     except TimeoutError:
         sys.stderr.write(f"klepaas demo: not done within {LIMIT_S:g} s\n")
         return 1
+
+
+async def _until_signal(as_json: bool, serve: bool) -> int:
+    """Run the demo to its end or to a signal; either way the sandbox, its folder and its processes are gone then."""
+    code = 0
+
+    async def leave(received: AsyncIterator[signal.Signals]) -> None:
+        nonlocal code
+        code = 128 + await anext(received)
+        group.cancel_scope.cancel()
+
+    with signals.receive(*signals.END_SIGNALS) as received:
+        async with anyio.create_task_group() as group:
+            group.start_soon(leave, received)
+            code = await _demo(as_json, serve)
+            group.cancel_scope.cancel()
+    return code
 
 
 async def _demo(as_json: bool, serve: bool) -> int:

@@ -1,6 +1,5 @@
 """How the Prometheus servers are (health) and how access to them is set up here (doctor). Doctor asks no network."""
 
-import stat
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -11,6 +10,7 @@ import anyio.to_thread
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
+from klepaas.portability import files
 from klepaas_plugins.prometheus.access import Access
 from klepaas_plugins.prometheus.figures import SKEW_MIN_S, skew_text
 from klepaas_plugins.prometheus.settings import PrometheusSettings
@@ -83,4 +83,4 @@ def _server(name: str, access: Access) -> Iterable[Finding]:
 def _is_open_to_others(path: Path) -> bool:
     found = path.stat()
     # What a cluster mounts belongs to root and may be readable by all in the container.
-    return bool(stat.S_IMODE(found.st_mode) & 0o077) and found.st_uid != 0
+    return bool(files.permissions(found) & 0o077) and found.st_uid != 0

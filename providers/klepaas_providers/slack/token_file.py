@@ -5,11 +5,7 @@ it again first.
 """
 
 import contextlib
-import fcntl
 import json
-import os
-import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +13,7 @@ from pathlib import Path
 from klepaas.errors import Unavailable
 from klepaas.host import Host
 from klepaas.output.redaction import vault
+from klepaas.portability import files, locks
 
 __all__ = ["Token", "TokenFile"]
 
@@ -83,17 +80,7 @@ class TokenFile:
         Raises:
             OSError: It cannot be written.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(asdict(token), file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        files.write_private(self._path, json.dumps(asdict(token)))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -102,18 +89,9 @@ class TokenFile:
         Raises:
             Unavailable: Somebody else has held it for too long.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            deadline = time.monotonic() + LOCK_LIMIT_S
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Unavailable("Another klepaas is renewing the Slack token and does not end") from None
-                    time.sleep(0.05)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locks.hold(self._path.with_suffix(".lock"), LOCK_LIMIT_S))
+            except TimeoutError:
+                raise Unavailable("Another klepaas is renewing the Slack token and does not end") from None
             yield
-        finally:
-            os.close(lock)

@@ -6,7 +6,7 @@ Both only look: no file is written. What they find is `klepaas.configuration`'s 
 import argparse
 import json
 import os
-import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -23,6 +23,7 @@ from klepaas.configuration.registry import sections
 from klepaas.observability import one_line
 from klepaas.plugins import Plugins
 from klepaas.policy import DEFAULT_IN_WORDS
+from klepaas.portability.shell import command_line
 from klepaas.settings import LogLevel, Mode, Settings
 
 __all__ = ["check", "client", "fill_check", "fill_client"]
@@ -177,14 +178,19 @@ def _launch(arguments: argparse.Namespace, handed_on: HandedOn) -> Launch:
         words,
         handed_on.variables,
         url,
-        (str(folder / "fastmcp"), "run", "--no-banner"),
+        (str(_command_in(folder, "fastmcp")), "run", "--no-banner"),
     )
 
 
 def _program(folder: Path) -> Path:
     """The installed `klepaas`, by the name it was called or beside the interpreter that runs it."""
     called = Path(sys.argv[0])
-    return called.absolute() if called.name == "klepaas" and called.is_file() else folder / "klepaas"
+    return called.absolute() if called.stem == "klepaas" and called.is_file() else _command_in(folder, "klepaas")
+
+
+def _command_in(folder: Path, name: str) -> Path:
+    """An installed command; on Windows it has a suffix."""
+    return Path(shutil.which(name, path=str(folder)) or folder / name)
 
 
 def _introduced(chosen: Client, snippet: Snippet) -> str:
@@ -205,7 +211,7 @@ def _explained(
     yield from (one.text for one in left_out)
     if launch.url:
         address = launch.url.removeprefix("http://").removesuffix("/mcp")
-        start = shlex.join(["klepaas", *launch.arguments, "--http", address])
+        start = command_line(["klepaas", *launch.arguments, "--http", address])
         yield f"The server must be running: {start}"
     if writes or "--writes" in launch.arguments:
         yield f"This klepaas may change things. {DEFAULT_IN_WORDS}"

@@ -10,10 +10,11 @@ MCP servers for GitHub Copilot CLI", docs.continue.dev "MCP servers", docs.cline
 """
 
 import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from klepaas.portability.shell import command_line
 
 __all__ = ["CLIENTS", "NAME", "Client", "Launch", "Snippet"]
 
@@ -118,12 +119,12 @@ def _claude_code(launch: Launch) -> Snippet:
         "A server of a project's file must be approved once: run `claude` in that folder and say yes. Until then "
         "`claude -p` runs without klepaas and does not say so.",
     )
-    return Snippet("json", _json({"mcpServers": {NAME: entry}}), files, notes, shlex.join(command))
+    return Snippet("json", _json({"mcpServers": {NAME: entry}}), files, notes, command_line(command))
 
 
 def _vscode(launch: Launch) -> Snippet:
     entry = {"type": "http", "url": launch.url} if launch.url else {"type": "stdio", **_started(launch)}
-    added = shlex.join(["code", "--add-mcp", json.dumps({"name": NAME, **entry})])
+    added = command_line(["code", "--add-mcp", json.dumps({"name": NAME, **entry})])
     files = (
         (".vscode/mcp.json", "in a workspace"),
         ("the file that the command `MCP: Open User Configuration` opens", "for all workspaces"),
@@ -156,7 +157,7 @@ def _codex(launch: Launch) -> Snippet:
         ("~/.codex/config.toml", "for all projects"),
         (".codex/config.toml", "in a project that Codex trusts"),
     )
-    return Snippet("toml", "\n".join(lines), files, (), shlex.join(command))
+    return Snippet("toml", "\n".join(lines), files, (), command_line(command))
 
 
 def _gemini(launch: Launch, folder: str = ".gemini") -> Snippet:

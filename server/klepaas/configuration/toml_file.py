@@ -13,11 +13,12 @@ from typing import Any
 
 from pydantic_settings.exceptions import SettingsError
 
+from klepaas.portability import files
+
 __all__ = ["VARIABLE", "ConfigurationError", "Document", "default_path", "read", "read_bounded"]
 
 VARIABLE = "KLEPAAS_CONFIG"
 _MAX_BYTES = 1024 * 1024
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class ConfigurationError(SettingsError):
@@ -108,16 +109,16 @@ def read_bounded(path: Path, max_bytes: int) -> tuple[bytes, int]:
         ConfigurationError: It is not there, not a file, too long, or belongs to another user.
     """
     try:
-        file = os.open(path, _FLAGS)
+        file = files.open_file(path, os.O_RDONLY, follow=True)
     except OSError as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc.strerror}") from exc
     with os.fdopen(file, "rb") as stream:
         found = os.fstat(stream.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ConfigurationError(f"{path}: is not a file")
-        if found.st_uid not in (0, os.geteuid()):
+        if files.belongs_to_another(found, trusted=(0,)):
             raise ConfigurationError(f"{path}: belongs to another user, so it is not used")
         data = stream.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ConfigurationError(f"{path}: is longer than {max_bytes} bytes")
-    return data, stat.S_IMODE(found.st_mode)
+    return data, files.permissions(found)

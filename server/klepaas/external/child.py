@@ -9,8 +9,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
-import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
@@ -26,13 +24,19 @@ from klepaas.external.failures import NotUp
 from klepaas.external.messages import Lines
 from klepaas.observability import one_line
 from klepaas.outbound import MissingProgram
+from klepaas.portability import processes
 
 __all__ = ["Child", "child_environment"]
 
 log = logging.getLogger(__name__)
 
 # What a program needs to find itself and its files; nothing that could be a secret of klepaas' own.
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME")
+INHERITED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
+    # The same on Windows, where hardly a program starts without the first ones.
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERNAME", "USERPROFILE"),
+    *("HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROCESSOR_ARCHITECTURE"),
+)
 # Of its end: after its input is closed, and after it was asked to go.
 CLOSE_LIMIT_S = 1.0
 TERMINATE_LIMIT_S = 1.0
@@ -127,15 +131,10 @@ class Child:
         if not self._server.command:
             raise NotUp("has no command")
         try:
-            return await anyio.open_process(
-                list(self._server.command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=child_environment(self._server, more),
-                cwd=self._server.cwd,
-                start_new_session=True,
-            )
+            environment = child_environment(self._server, more)
+            program = processes.find_program(self._server.command[0], environment)
+            command = [program, *self._server.command[1:]]
+            return await processes.start(command, environment=environment, folder=self._server.cwd)
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
             program = one_line(os.path.basename(self._server.command[0]), 60)
@@ -196,10 +195,10 @@ async def _end(process: Process) -> None:
         if process.stdin is not None:
             await process.stdin.aclose()
     if not await _has_ended(process, CLOSE_LIMIT_S):
-        _signal(process, signal.SIGTERM)
+        processes.ask_to_end(process)
         await _has_ended(process, TERMINATE_LIMIT_S)
     # Also where it went by itself: what it started may still be there, and a stopped process hears nothing else.
-    _signal(process, signal.SIGKILL)
+    await processes.end(process)
     await _has_ended(process, TERMINATE_LIMIT_S)
     for stream in (process.stdout, process.stderr):
         with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -210,11 +209,6 @@ async def _end(process: Process) -> None:
     if transport is not None:
         with contextlib.suppress(PermissionError):
             transport.close()
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 async def _has_ended(process: Process, within_s: float) -> bool:

@@ -19,6 +19,7 @@ from klepaas.external.server_options import ServerOptions
 from klepaas.observability import one_line
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import is_secret_name, looks_secret, redact_text, vault
+from klepaas.portability import files
 
 __all__ = ["Trouble", "server_of", "servers_in"]
 
@@ -44,7 +45,7 @@ def servers_in(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             state = os.fstat(file.fileno())
-            if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            if files.permissions(state) & (stat.S_IWGRP | stat.S_IWOTH):
                 # It names programs to run.
                 raise Trouble("others than its owner may write it; run chmod go-w on it")
             text = file.read(FILE_MAX_BYTES + 1)

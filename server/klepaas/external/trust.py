@@ -8,11 +8,7 @@ nothing is trusted at first sight then: a person has to. Every function here blo
 """
 
 import contextlib
-import fcntl
 import json
-import os
-import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from klepaas.external.definitions import Definition
+from klepaas.portability import files, locks
 
 __all__ = ["Listing", "Standing", "Trust", "TrustStore"]
 
@@ -188,35 +185,10 @@ class TrustStore:
             return gone
 
     def _replace(self, path: Path, document: Mapping[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=True, separators=(",", ":"))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        files.write_private(path, json.dumps(document, ensure_ascii=True, separators=(",", ":")))
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            deadline = time.monotonic() + LOCK_LIMIT_S
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.02)
-            yield
-        finally:
-            os.close(descriptor)
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return locks.hold(self._lock, LOCK_LIMIT_S)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

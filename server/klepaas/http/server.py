@@ -7,7 +7,6 @@ the process at once.
 
 import contextlib
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from klepaas.app import App
 from klepaas.http.application import HttpApp
 from klepaas.http.connections import CONNECTIONS_MAX, BoundedProtocol
 from klepaas.plugins import PluginError
+from klepaas.portability import signals
 
 __all__ = ["serve_http"]
 
@@ -92,10 +92,10 @@ async def _leave_on_signal(
     *,
     task_status: anyio.abc.TaskStatus[None],
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with signals.receive(*signals.END_SIGNALS) as received:
         task_status.started()
         async with anyio.create_task_group() as group:
-            async for number in signals:
+            async for number in received:
                 if asked:
                     sys.stderr.flush()
                     os._exit(128 + number)

@@ -80,7 +80,7 @@ class Failpoint:
         elif self.action == "exit":
             os._exit(_EXIT_CODE)
         else:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
             threading.Event().wait()
 
 

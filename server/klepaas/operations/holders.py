@@ -17,6 +17,7 @@ from pathlib import Path
 __all__ = ["is_gone", "new_holder"]
 
 _HOLDER = re.compile(r"[^/]*/m([0-9a-f]{16})/(\d{1,10})/[0-9a-f]{8}")
+_WINDOWS = sys.platform == "win32"
 
 
 def new_holder() -> str:
@@ -35,7 +36,7 @@ def is_gone(holder: str) -> bool:
     """
     found = _HOLDER.fullmatch(holder)
     # On Windows, asking by a signal would end the process.
-    if found is None or sys.platform == "win32" or not _can_tell() or found[1] != _machine():
+    if found is None or _WINDOWS or not _can_tell() or found[1] != _machine():
         return False
     return not _is_alive(int(found[2]))
 
@@ -48,7 +49,9 @@ def _is_alive(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     with suppress(OSError, IndexError):  # dead, and its parent has not looked yet
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+        )
     return True
 
 
@@ -68,6 +71,7 @@ def _boot() -> str:
     if sys.platform == "darwin":
         return "darwin"  # it has one namespace
     try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot_id} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""

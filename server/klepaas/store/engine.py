@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from klepaas.output.redaction import vault
+from klepaas.portability import files
 from klepaas.store.errors import StoreUnavailable
 
 __all__ = ["BUSY_TIMEOUT_S", "WRITING", "postgresql_engine", "sqlite_engine"]
@@ -26,7 +27,6 @@ WRITING = "klepaas_writing"
 BUSY_TIMEOUT_S = 30
 _CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 30_000
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -86,15 +86,15 @@ def _bad_address() -> StoreUnavailable:
 def _make_private(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        file = os.open(path, _FLAGS, 0o600)
+        file = files.open_file(path, os.O_RDWR | os.O_CREAT, wait=True)
     except PermissionError:  # it may still be read
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = files.open_file(path, os.O_RDONLY, wait=True)
     try:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is not a file")
-        if found.st_mode & 0o077 and found.st_uid == os.getuid():
-            os.fchmod(file, 0o600)
+        if files.permissions(found) & 0o077 and not files.belongs_to_another(found):
+            files.make_private(file)
     finally:
         os.close(file)
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from klepaas.hookspecs import Finding, Level
 from klepaas.observability import one_line
+from klepaas.portability import files
 from klepaas.store.engine import WRITING
 from klepaas.store.errors import StoreUnavailable
 from klepaas.store.upgrading import KNOWN, NEWEST, version_of
@@ -46,7 +47,7 @@ def examined_file(path: Path) -> Iterator[Finding]:
     if objection is not None:
         yield objection
     found = path.stat()
-    if found.st_mode & 0o077:
+    if files.permissions(found) & 0o077:
         yield Finding(Level.WARNING, f"{path} can be read by others", f"chmod 600 {path}")
 
 

@@ -36,7 +36,7 @@ def _record(event: AuditEvent = AuditEvent.INTENT, change: Change = CHANGE) -> A
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
+    return sorted(folder.glob(f"{FILE_NAME}*"))
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -13,10 +13,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from anyio.abc import ByteReceiveStream, Process
 from klepaas.errors import Forbidden, Unauthorized
 from klepaas.outbound import MissingProgram
 from klepaas.output.redaction import redact_text
+from klepaas.portability import processes
 from klepaas.resilience import NotSent
 
 __all__ = ["ExecCredential", "check", "find", "missing", "run"]
@@ -58,6 +58,10 @@ _UNSAFE_VARIABLE = re.compile(
 )
 
 
+# What cmd.exe, which runs batch files, would take for its own however it is quoted.
+_READ_BY_CMD = re.compile(r'[%!"&|<>^\r\n]')
+
+
 @dataclass(frozen=True)
 class ExecCredential:
     """What a plugin handed out.
@@ -85,12 +89,12 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = ()) -> N
         Forbidden: The plugin may not be run.
     """
     command = str(spec.get("command") or "")
-    name = os.path.basename(command)
+    name = processes.program_name(command)
     words = [str(word) for word in spec.get("args") or ()]
     if name not in _KNOWN and name not in extra:
         known = ", ".join([*_KNOWN, *extra])
         raise _refused(context, f"{name[:60] or 'a nameless program'} is not an allowed credential plugin ({known})")
-    if command != name and not os.path.isabs(command):
+    if command != os.path.basename(command) and not os.path.isabs(command):
         raise _refused(context, f"{name} is named by a relative path")
     if not _stand_together(_KNOWN.get(name, ()), words):
         raise _refused(context, f"{name} is not asked for a token")
@@ -121,10 +125,12 @@ async def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapp
         NotSent: It does not end.
     """
     program = find(spec)
-    name = os.path.basename(str(spec.get("command")))
+    name = processes.program_name(str(spec.get("command")))
     if program is None:
         raise missing(spec, context)
     command = [program, *(str(word) for word in spec.get("args") or ())]
+    if processes.is_batch_file(program) and any(_READ_BY_CMD.search(word) for word in command[1:]):
+        raise _refused(context, f"{name} is a batch file, and an argument holds characters that its shell would read")
     try:
         with anyio.fail_after(TIMEOUT_S):
             async with _started(command, _environment(spec, cluster), folder) as process:
@@ -147,26 +153,16 @@ async def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapp
 @asynccontextmanager
 async def _started(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> AsyncIterator[Process]:
     """A program in a session of its own, and so without our terminal; gone at the end, with its children."""
-    process = await anyio.open_process(
-        command, stdin=subprocess.DEVNULL, env=environment, cwd=folder, start_new_session=True
-    )
+    process = await processes.start(command, environment=environment, folder=folder, stdin=subprocess.DEVNULL)
     try:
         yield process
     except BaseException:
         # Also where it has ended itself: a child of it may hold its output open.
-        _kill(process)
+        await processes.end(process)
         raise
     finally:
         with anyio.move_on_after(ENDING_TIMEOUT_S, shield=True):
             await process.aclose()
-
-
-def _kill(process: Process) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
 
 
 async def _output(process: Process) -> tuple[bytes, bytes]:

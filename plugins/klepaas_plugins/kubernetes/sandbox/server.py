@@ -22,6 +22,9 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from klepaas.portability import files
+from klepaas.portability.sockets import listening_socket
+
 from .answers import Answer, CutOffError
 from .bodies import read_yaml
 from .calls import answer
@@ -127,14 +130,7 @@ class Sandbox(Knobs):
         seed(self._objects, nodes)
 
     async def __aenter__(self) -> Self:
-        # asyncio sends small answers at once (TCP_NODELAY) only where the protocol is named.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", self._port))
-        except OSError:
-            listener.close()
-            raise
+        listener = listening_socket("127.0.0.1", self._port)
         self._port = listener.getsockname()[1]
         self._group = await self._stack.enter_async_context(anyio.create_task_group())
         self._group.start_soon(self._controllers.run)
@@ -185,9 +181,9 @@ class Sandbox(Knobs):
 
     def write_kubeconfig(self, path: Path) -> Path:
         """Write the kubeconfig to a file only its owner can read."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            os.fchmod(descriptor, 0o600)
+        descriptor = files.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, follow=True)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            files.make_private(descriptor)
             yaml.safe_dump(self.kubeconfig(), file)
         return path
 
