@@ -233,7 +233,7 @@ async def test_calls_beyond_the_slots_wait_and_beyond_the_queue_are_refused(
         assert len(plugin.started) == 2
         error = error_of(results[0])
         assert (error["code"], error["retryable"]) == ("unavailable", True)
-        assert "2 calls run and 4 wait" in error["message"]
+        assert "2 calls run and 4 wait" in results[0].content[0].text
         plugin.released.set()
     assert sum(not result.is_error for result in results) == 6
     assert numbers(app)['mcp_gate_refusals_total{reason="busy"}'] == 1
