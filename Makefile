@@ -80,7 +80,7 @@ external: $(EXTERNAL)/.installed
 
 # Agent frameworks, each in an environment of its own (some need mcp 1, some mcp 2). CI installs the sample alone.
 CLIENTS := .venv/clients
-NPM_CLIENTS := $(CLIENTS)/command-line/.installed $(CLIENTS)/typescript/.installed
+NPM_CLIENTS := $(patsubst %,$(CLIENTS)/%/.installed,command-line copilot typescript)
 FRAMEWORKS := $(basename $(notdir $(wildcard tests/clients/requirements/*.txt)))
 
 clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed) $(NPM_CLIENTS) proxies

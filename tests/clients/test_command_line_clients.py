@@ -61,17 +61,30 @@ def _gemini(scene: Scene) -> Sequence[str | Path]:
     return [NODE, MODULES / ".bin" / "gemini", "--yolo", "--skip-trust", "--prompt", REQUEST]
 
 
+def _copilot(scene: Scene) -> Sequence[str | Path]:
+    folder = Path(scene.variables["HOME"]) / ".copilot"
+    folder.mkdir()
+    server = {**_server(scene), "type": "local", "tools": ["*"]}
+    (folder / "mcp-config.json").write_text(json.dumps({"mcpServers": {"klepaas": server}}))
+    program = INSTALLED / "copilot" / "node_modules" / ".bin" / "copilot-linux-x64"
+    # The program reads its provider from the environment; `env` keeps this out of the environments of the others.
+    provider = ["COPILOT_OFFLINE=true", f"COPILOT_PROVIDER_BASE_URL={scene.model.url}/v1", "COPILOT_MODEL=gpt-5"]
+    home = f"COPILOT_HOME={folder}"
+    return ["env", *provider, "COPILOT_AUTO_UPDATE=false", home, program, "-p", REQUEST, "--allow-all-tools"]
+
+
 # What the model reads when nobody confirms: klepaas' words, or the client's own where it does not call klepaas at all.
 CLIENTS: dict[str, tuple[Callable[[Scene], Sequence[str | Path]], str]] = {
     "Claude Code": (_claude, "nothing was changed"),
     "Codex": (_codex, "approval"),
     "Gemini CLI": (_gemini, "needs a person's confirmation"),
+    "Copilot CLI": (_copilot, "nothing was changed"),
 }
 
 
 @pytest.mark.parametrize("name", CLIENTS)
 async def test_a_turn_lists_looks_deploys_reads_why_it_failed_and_is_not_confirmed(name: str, tmp_path: Path) -> None:
-    environment("command-line")
+    environment("copilot" if name == "Copilot CLI" else "command-line")
     command, refusal = CLIENTS[name]
     async with stage(tmp_path) as scene:
         turn = await scene.play(command(scene))
