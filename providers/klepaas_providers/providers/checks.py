@@ -10,9 +10,11 @@ from klepaas.external.server_file import ServerFile
 from klepaas.hookspecs import Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
 from klepaas.outbound import MissingProgram
-from klepaas_providers.providers.standing import state_of
+from klepaas_providers.providers.standing import state_of, tool_warnings
 
 __all__ = ["findings", "health_checks"]
+
+_MOST_WARNINGS = 10
 
 
 def health_checks(externals: Externals) -> Iterator[HealthCheck]:
@@ -70,6 +72,7 @@ def _findings_of(server: Guarded) -> Iterator[Finding]:
             Level.ERROR, f"{provider.name} needs the program {gone.name}, which {gone.reason}", gone.next_step
         )
         return
+    yield from _warnings_of(server)
     closed = sorted({offer.definition.name for offer in server.closed})
     if closed:
         named = ", ".join(name[:64] for name in closed[:5])
@@ -81,3 +84,13 @@ def _findings_of(server: Guarded) -> Iterator[Finding]:
         return
     known = "never listed yet" if server.listing is None else f"{len(server.offers)} tools known"
     yield Finding(Level.OK, f"{provider.name}: {known}")
+
+
+def _warnings_of(server: Guarded) -> Iterator[Finding]:
+    """Tools that do not reach every client, or none, and why."""
+    for warning in tool_warnings(server)[:_MOST_WARNINGS]:
+        yield Finding(
+            Level.WARNING,
+            f"{server.provider.name}: {warning}",
+            "Rename it in its server, or use another client",
+        )

@@ -19,7 +19,7 @@ from klepaas.observability import safe_text
 from klepaas.output.quoting import quote
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
-from klepaas_providers.providers.standing import age
+from klepaas_providers.providers.standing import age, tool_warnings
 
 __all__ = ["forget", "show", "trust"]
 
@@ -47,6 +47,8 @@ def show(*, as_json: bool) -> int:
         for offer in server.offers.values():
             mark = "" if offer.open else f"  {offer.standing.value.upper()}: closed"
             _print(f"    {offer.name}  {offer.rule.effect.value}{'  listed' if offer.listed else ''}{mark}")
+        for warning in tool_warnings(server):
+            _print(f"    warning: {warning}")
     return OK
 
 
@@ -120,6 +122,7 @@ def _row(server: Guarded) -> dict[str, object]:
         "prefix": server.provider.prefix,
         "problem": server.provider.problem,
         "list_age_s": server.list_age_s,
+        "warnings": tool_warnings(server),
         "tools": [
             {
                 "name": offer.name,

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from klepaas.external.client_limits import client_limits
 from klepaas.external.connection import ConnectionState
 from klepaas.external.guarded import Guarded
 from klepaas.resilience import State
 
-__all__ = ["COLUMNS", "lines_of", "row_of", "state_of"]
+__all__ = ["COLUMNS", "lines_of", "row_of", "state_of", "tool_warnings"]
 
 COLUMNS = ("NAME", "KIND", "STATE", "TOOLS", "LISTED", "CLOSED", "LIST AGE")
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))
@@ -55,6 +56,12 @@ def lines_of(server: Guarded) -> list[str]:
     for name in sorted({offer.definition.name for offer in server.closed}):
         lines.append(f"  closed until `klepaas providers trust {server.provider.name} {name[:64]}`: {name[:64]}")
     return lines + [f"  note: {note}" for note in server.notes[:5]]
+
+
+def tool_warnings(server: Guarded) -> list[str]:
+    """The tools of a server that klepaas left out, and those that some clients would drop, each in one sentence."""
+    limits = [line for offer in server.offers.values() for line in client_limits(offer)]
+    return [*server.notes, *limits]
 
 
 def _tools(server: Guarded) -> str:

@@ -11,12 +11,12 @@ from pydantic import PrivateAttr
 
 from klepaas.arguments import shown
 from klepaas.catalogue import Entry
-from klepaas.errors import Forbidden, KlepaasError, NotFound
+from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound
 from klepaas.external.guarded import Guarded
 from klepaas.external.offers import Offer
 from klepaas.external.schema_tool import SchemaTool
 from klepaas.external.trust import Standing
-from klepaas.normalization import normalize
+from klepaas.normalization import normalize, read_json
 from klepaas.output.quoting import quote
 from klepaas.plugins import Plugin
 from klepaas.settings import Mode
@@ -194,6 +194,9 @@ def call_any(mode: Mode, plugin: Plugin) -> CallAnyEntry:
     schema = {"type": "object", "properties": properties, "required": ["name"]}
 
     async def nowhere(arguments: dict[str, Any]) -> ToolResult:
+        inner = arguments.get("arguments")
+        if isinstance(inner, str) and not isinstance(read_json(inner), dict):
+            raise BadRequest("arguments is not a JSON object", next_step="Send the tool's arguments as one JSON object")
         raise NotFound(
             f"There is no external tool {quote(str(arguments.get('name')))}", next_step="search_tools finds them"
         )

@@ -67,9 +67,10 @@ class CalledByName(Middleware):
         """The call that is meant; the same message where it leads nowhere, which the tool itself then says."""
         given = dict(message.arguments or {})
         name, arguments, plan_id = given.pop("name", None), given.pop("arguments", None), given.pop(PLAN_ID, None)
-        if isinstance(arguments, str):
-            arguments = read_json(arguments) if arguments.strip() else {}
-        arguments = {} if arguments is None else arguments
+        if arguments is None or (isinstance(arguments, str) and arguments.strip() in ("", "null")):
+            arguments = {}
+        elif isinstance(arguments, str):
+            arguments = read_json(arguments)
         if not isinstance(name, str) or not isinstance(arguments, dict) or given:
             return message
         if self._externals.get(name) is None:

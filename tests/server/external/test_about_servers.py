@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.server.external.conftest import QUICK, RULES, Fake, guarded, up
+from tests.server.external.unfit_tools import UNFIT, WARNINGS
 
 from klepaas.app import App
 from klepaas.doctor import examine
@@ -219,6 +220,31 @@ async def test_health_and_doctor_say_what_is_closed(fake: Fake) -> None:
         findings = [result.finding for result in await examine(app.plugins, app.host)]
         assert any(finding.repair == "klepaas providers trust wiki" for finding in findings)
         assert _registered(app)
+
+
+async def test_tools_whose_names_or_properties_a_client_would_drop_are_named_by_the_doctor(fake: Fake) -> None:
+    fake.does(tools=UNFIT)
+    async with about(fake) as app, client(app):
+        await up(app)
+        said = [result.finding.summary for result in await examine(app.plugins, app.host)]
+    assert [warning for warning in WARNINGS if not any(warning in text for text in said)] == []
+
+
+@pytest.mark.parametrize("arguments", ['{"id": "1"}', {"id": "1"}], ids=["text", "object"])
+async def test_call_tool_takes_its_arguments_as_text_or_as_an_object(fake: Fake, arguments: Any) -> None:
+    async with about(fake) as app, client(app) as session:
+        await up(app)
+        said = await session.call("call_tool", name="wiki_get_item", arguments=arguments)
+    assert not said.is_error, said.text
+    assert fake.calls[-1]["arguments"] == {"id": "1"}
+
+
+async def test_arguments_that_are_no_json_object_are_named_and_nothing_is_called(fake: Fake) -> None:
+    async with about(fake) as app, client(app) as session:
+        await up(app)
+        said = await session.call("call_tool", name="wiki_wipe", arguments='{"id": ')
+    assert "arguments is not a JSON object" in said.text
+    assert fake.calls == []
 
 
 def _registered(app: App) -> bool:

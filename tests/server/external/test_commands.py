@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.server.external.conftest import SCRIPT, Fake
 from tests.server.external.fake_server import TOOLS
+from tests.server.external.unfit_tools import UNFIT, WARNINGS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,6 +43,15 @@ def run(fake: Fake, tmp_path: Path) -> Run:
         )
 
     return klepaas
+
+
+def test_tools_whose_names_or_properties_a_client_would_drop_are_named_in_the_list(run: Run, fake: Fake) -> None:
+    fake.does(tools=UNFIT)
+    assert run("call", "wiki_get_item", '{"id": "1"}').returncode == 0
+    listed = " ".join(run("providers", "list").stdout.split())
+    assert [warning for warning in WARNINGS if warning not in listed] == []
+    assert "no property" not in listed
+    assert "wiki_get_item has" not in listed
 
 
 def test_a_person_sees_a_change_trusts_it_and_forgets_it(run: Run, fake: Fake) -> None:
