@@ -13,12 +13,18 @@ from tests.docs.blocks import ROOT, Block, blocks_of
 from tests.served import served
 
 from .environments import NODE, environment
+from .scripted_model import Step
 from .turns import LOG_LINE, UNCONFIRMED, Scene, Turn, stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 PAGE = "docs/agents.md"
 ADDRESS = "http://127.0.0.1:8000/mcp"
+# What a model must be offered at least.
+EVERYDAY = (
+    *("deploy_application", "get_deployment_status", "get_overview", "k8s_delete", "k8s_get", "k8s_logs"),
+    *("list_applications", "restart_application", "rollback_deployment", "scale_application"),
+)
 # The heading on the page, and the folder of the environment in which its blocks are run.
 ENVIRONMENTS = {
     "pydantic-ai": "pydantic-ai",
@@ -83,6 +89,7 @@ def check(turn: Turn) -> None:
     """What every turn must show."""
     model, shown = turn.model, turn.describe()
     assert turn.status == 0, shown
+    assert [name for name in EVERYDAY if not any(Step(name).matches(one) for one in model.offered)] == [], shown
     assert {"get_overview", "deploy_application", "k8s_delete"} == set(model.results), shown
     assert "0 applications" in model.results["get_overview"], shown
     assert LOG_LINE in model.results["deploy_application"], shown

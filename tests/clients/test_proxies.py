@@ -17,6 +17,7 @@ from tests.served import served, unconfigured
 
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
+from .environments import is_required
 from .turns import LOG_LINE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -26,11 +27,10 @@ START_LIMIT_S = 20.0
 
 
 def _program(name: str) -> str:
+    if not is_required(name):
+        pytest.skip(f"{name} is not part of the sample: run `make clients`")
     found = shutil.which(name, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
-    if found is None:
-        if "all" in os.environ.get("KLEPAAS_TEST_CLIENTS", ""):
-            pytest.fail(f"{name} is not installed: run `make clients`")
-        pytest.skip(f"{name} is not installed: run `make clients`")
+    assert found is not None, f"{name} is not installed: run `make clients`"
     return found
 
 
@@ -105,6 +105,7 @@ async def test_a_deployment_and_its_progress_pass_the_proxy_under_its_own_host_n
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message)
 
+    _program(kind)
     async with _behind(kind, tmp_path) as port:
         transport = StreamableHttpTransport(f"http://127.0.0.1:{port}/mcp", headers={"Host": "klepaas.example"})
         async with Client(transport, mode=mode) as client:
