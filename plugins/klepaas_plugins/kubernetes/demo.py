@@ -8,7 +8,6 @@ second here, in place of ten. It says nothing about the tools' insides and impor
 
 import argparse
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import anyio
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
-from klepaas.portability import signals
+from klepaas.portability import processes, signals
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 __all__ = ["run"]
@@ -216,7 +215,7 @@ async def _walk(kubeconfig: Path, tell: Tell, finished: Finished) -> list[Outcom
 
 def _client(kubeconfig: Path, *options: str) -> Client[StdioTransport]:
     """A client of a klepaas of its own, as an MCP client would start it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
+    environment = processes.base_environment()
     environment |= _settings(kubeconfig)
     log_file = kubeconfig.with_name(f"serve{''.join(options)}.log")
     command = ["-m", "klepaas", "serve", *options]

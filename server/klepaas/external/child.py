@@ -30,13 +30,6 @@ __all__ = ["Child", "child_environment"]
 
 log = logging.getLogger(__name__)
 
-# What a program needs to find itself and its files; nothing that could be a secret of klepaas' own.
-INHERITED = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
-    # The same on Windows, where hardly a program starts without the first ones.
-    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERNAME", "USERPROFILE"),
-    *("HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROCESSOR_ARCHITECTURE"),
-)
 # Of its end: after its input is closed, and after it was asked to go.
 CLOSE_LIMIT_S = 1.0
 TERMINATE_LIMIT_S = 1.0
@@ -56,8 +49,7 @@ def child_environment(server: StdioServer, more: Mapping[str, str]) -> dict[str,
         server: The server.
         more: Its credentials.
     """
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return {**inherited, **server.env, **more}
+    return {**processes.base_environment(), **server.env, **more}
 
 
 class Child:

@@ -15,11 +15,32 @@ from typing import IO, TextIO, cast
 import anyio
 from anyio.abc import Process
 
-__all__ = ["ask_to_end", "end", "find_program", "is_batch_file", "program_name", "start"]
+__all__ = [
+    "INHERITED",
+    "ask_to_end",
+    "base_environment",
+    "end",
+    "find_program",
+    "is_batch_file",
+    "program_name",
+    "start",
+]
 
+# What a program needs to find itself and its files; nothing that could be a secret of klepaas or of its client.
+INHERITED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
+    # The same on Windows, where hardly a program starts without the first ones.
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERNAME", "USERPROFILE"),
+    *("HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROCESSOR_ARCHITECTURE"),
+)
 _PROGRAM_SUFFIXES = (".exe", ".cmd", ".bat", ".com")
 _BATCH_SUFFIXES = (".cmd", ".bat")
 _WINDOWS = sys.platform == "win32"
+
+
+def base_environment() -> dict[str, str]:
+    """The variables that every program gets. Ours may hold keys that a client handed on: those reach no program."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def program_name(command: str) -> str:

@@ -58,6 +58,23 @@ _UNSAFE_VARIABLE = re.compile(
 )
 
 
+# How the tool of each plugin is configured. A variable that another plugin needs stands in the kubeconfig.
+_OWN_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "gke-gcloud-auth-plugin": ("CLOUDSDK_", "GOOGLE_"),
+    "aws-iam-authenticator": ("AWS_",),
+    "aws": ("AWS_",),
+    "kubelogin": ("AAD_", "ARM_", "AZURE_", "KUBELOGIN_"),
+    "ncp-iam-authenticator": ("NCLOUD_",),
+    "doctl": ("DIGITALOCEAN_",),
+    "oci": ("OCI_",),
+}
+# Keys of language models that share a prefix with a cloud's own: they are the client's.
+_OF_MODELS = re.compile("API_KEY|BEDROCK|GENAI|GEMINI|OPENAI|VERTEX")
+_NETWORK_VARIABLES = (
+    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "no_proxy", "all_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
+    *("KUBECONFIG", "KUBECACHEDIR"),
+)
 # What cmd.exe, which runs batch files, would take for its own however it is quoted.
 _READ_BY_CMD = re.compile(r'[%!"&|<>^\r\n]')
 
@@ -219,8 +236,16 @@ def _stand_together(wanted: Sequence[str], words: Sequence[str]) -> bool:
     return not size or any(tuple(words[at : at + size]) == tuple(wanted) for at in range(len(words) - size + 1))
 
 
+def _inherited(name: str) -> dict[str, str]:
+    """Our variables that a plugin gets: where things are, and what its own tool is configured with."""
+    prefixes = _OWN_VARIABLES.get(name, ())
+    own = {key: value for key, value in os.environ.items() if key.startswith(prefixes) and not _OF_MODELS.search(key)}
+    network = {key: os.environ[key] for key in _NETWORK_VARIABLES if key in os.environ}
+    return {**processes.base_environment(), **network, **own}
+
+
 def _environment(spec: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, str]:
-    environment = dict(os.environ)
+    environment = _inherited(processes.program_name(str(spec.get("command"))))
     for item in spec.get("env") or ():
         if isinstance(item, dict) and item.get("name"):
             environment[str(item["name"])] = str(item.get("value") or "")
