@@ -42,6 +42,17 @@ _BACK = "roll back: "
 Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
 
 
+def _release_title(cause: Cause, request: Mapping[str, Any]) -> str | None:
+    """What a release is, where the change writes no change cause: it would be that of the change before.
+
+    None: the change cause tells.
+    """
+    if cause is Cause.SCALE:
+        return f"scale to {request.get('replicas')}"
+    wanted = request.get("wanted") or {}
+    return "deploy manifests" if cause is Cause.DEPLOY and wanted.get("manifests") else None
+
+
 async def _not_found() -> None:
     """A look-up for what may as well be done again."""
 
@@ -193,7 +204,7 @@ class Carrier:
 
     async def _before(self) -> tuple[Release | None, Release | None]:
         """What is there now, put on record, and what a failure goes back to."""
-        baseline = await self.releases.ensure_baseline(self.run.operation.principal.name)
+        baseline = await self.releases.ensure_baseline()
         if baseline is not None and baseline.state is ReleaseState.VERIFIED:
             if not baseline.number:
                 self.unrecorded.append(baseline)
@@ -251,6 +262,7 @@ class Carrier:
                 operation_id=operation.id,
                 cause=self.cause,
                 state=state,
+                title=_release_title(self.cause, operation.request),
                 restored_from=change.facts.get("restored_release"),
             )
             return {"release": release.number, "unrecorded": release.unrecorded}

@@ -18,7 +18,8 @@ from klepaas.host import Host
 from klepaas.operations import Operations, State
 from klepaas.principals import current_principal
 from klepaas_plugins.deployments.applications import Workload
-from klepaas_plugins.deployments.objects import CHANGE_CAUSE, age, annotation, at, condition, images, one_line, when
+from klepaas_plugins.deployments.last_change import last_change, last_moment
+from klepaas_plugins.deployments.objects import age, one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.sections import Section
 from klepaas_plugins.deployments.together import together
@@ -137,7 +138,7 @@ def _where(one: "Operation") -> str:
 async def changes(
     host: Host, cluster: Cluster, workloads: Sequence[Workload], namespace: str | None, most: int
 ) -> list[Section]:
-    """The newest changes of applications: the release where one was recorded, else what the workload says.
+    """The newest changes of applications: the release where one was recorded, else its field manager.
 
     Args:
         host: The server's settings and shared services.
@@ -146,23 +147,16 @@ async def changes(
         namespace: Whose overview it is. None: all namespaces'.
         most: How many are told.
     """
-    dated = [(moment, item) for item in workloads if (moment := _changed(item)) is not None]
+    dated = [(moment, item) for item in workloads if (moment := last_moment(item.item)) is not None]
     dated.sort(key=lambda pair: pair[0], reverse=True)
-    newest = dated[:most]
-    releases = await together(*(partial(_release, host, cluster, item) for _, item in newest))
+    newest = [item for _, item in dated[:most]]
+    releases = await together(*(partial(_release, host, cluster, item) for item in newest))
+    now = datetime.now(UTC)
     lines = []
-    for (moment, item), release in zip(newest, releases, strict=True):
+    for item, release in zip(newest, releases, strict=True):
         place = "" if namespace else f"{item.namespace}/"
-        lines.append(f"{place}{item.name}: {age(moment, datetime.now(UTC))} ago, {_words(item, release)}")
+        lines.append(f"{place}{item.name}: {last_change(item.item, release).line(now)}")
     return [Section("Recent changes", lines)]
-
-
-def _words(item: Workload, release: "Release | None") -> str:
-    what = annotation(item.item, CHANGE_CAUSE) or ", ".join(images(item.item))
-    if release is None:
-        return what
-    by = f" by {release.principal}" if release.principal else ""
-    return f"{what}; release {release.number} {release.state.value}{by}"
 
 
 async def _release(host: Host, cluster: Cluster, item: Workload) -> "Release | None":
@@ -176,11 +170,6 @@ async def _release(host: Host, cluster: Cluster, item: Workload) -> "Release | N
     except (KlepaasError, TimeoutError):
         return None
     return found[0] if found else None
-
-
-def _changed(item: Workload) -> datetime | None:
-    moment = condition(item.item, "Progressing").get("lastUpdateTime")
-    return when(moment or at(item.item, "metadata", "creationTimestamp"))
 
 
 def _ago(moment: float) -> str:

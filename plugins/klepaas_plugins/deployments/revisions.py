@@ -8,7 +8,7 @@ Source: Kubernetes, "Deployments", section "Rolling Back a Deployment".
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,7 +88,16 @@ def history(deployment: Object, replicasets: Iterable[Object]) -> list[Revision]
         for item in replicasets
         if is_owned_by(item, deployment) and (annotation(item, REVISION) or "").isdigit()
     ]
-    return sorted(found, key=lambda revision: revision.number, reverse=True)
+    ordered = sorted(found, key=lambda revision: revision.number)
+    return [_without_stale_cause(*pair) for pair in zip(ordered, [None, *ordered], strict=False)][::-1]
+
+
+def _without_stale_cause(revision: Revision, older: Revision | None) -> Revision:
+    """The revision without a change cause that a change without one has left as it was."""
+    if older is None or revision.change_cause != older.change_cause:
+        return revision
+    restarts = [at(one.template, "metadata", "annotations", RESTARTED_AT) for one in (revision, older)]
+    return revision if restarts[0] != restarts[1] else replace(revision, change_cause=None)
 
 
 def _revision(replicaset: Object, current: str | None) -> Revision:

@@ -34,11 +34,13 @@ class Standing:
         lines: One fact a line.
         facts: The same for a program.
         went_back: That a change was undone and nothing was changed since, in a few words. None: so it is not.
+        newest: The newest release. None: none is recorded, or it may not be read.
     """
 
     lines: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     went_back: str | None = None
+    newest: "Release | None" = None
 
 
 async def standing(host: Host, place: Place) -> Standing:
@@ -51,7 +53,8 @@ async def standing(host: Host, place: Place) -> Standing:
     found = await together(partial(_known, _release, host, place), partial(_known, _change, host, place))
     lines = tuple(line for one in found for line in one.lines)
     facts = {key: value for one in found for key, value in one.facts.items()}
-    return Standing(lines, facts, next((one.went_back for one in found if one.went_back), None))
+    went_back = next((one.went_back for one in found if one.went_back), None)
+    return Standing(lines, facts, went_back, next((one.newest for one in found if one.newest), None))
 
 
 async def _known(read: Any, host: Host, place: Place) -> Standing:
@@ -72,7 +75,7 @@ async def _release(host: Host, place: Place) -> Standing:
     drift = await releases.compared(live, listed)
     line = drift_line(drift)
     went_back = _went_back(listed, drift, by_itself=RolloutSettings.of(host).auto_rollback)
-    return Standing((f"Release: {line}",) if line else (), drift_facts(drift), went_back)
+    return Standing((f"Release: {line}",) if line else (), drift_facts(drift), went_back, listed[0] if listed else None)
 
 
 def _went_back(listed: "Sequence[Release]", drift: "Drift", *, by_itself: bool) -> str | None:

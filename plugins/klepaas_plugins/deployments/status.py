@@ -16,10 +16,10 @@ from klepaas_plugins.deployments.ailing import ILL, diagnose
 from klepaas_plugins.deployments.applications import Workload, find_workloads
 from klepaas_plugins.deployments.causes import Cause, advice, pod_cause
 from klepaas_plugins.deployments.evidence import Evidence, collect
+from klepaas_plugins.deployments.last_change import last_change
 from klepaas_plugins.deployments.listing import facts_of, rows_of
 from klepaas_plugins.deployments.manifests import selects
 from klepaas_plugins.deployments.objects import (
-    CHANGE_CAUSE,
     REVISION,
     Object,
     age,
@@ -29,7 +29,6 @@ from klepaas_plugins.deployments.objects import (
     images,
     items,
     name_of,
-    one_line,
 )
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.revisions import history
@@ -215,13 +214,9 @@ class _Status:
         return [f"Note: {who} gave the address {self.address.url} {since} ago; not checked."]
 
     def _last_change(self) -> str:
-        workload = self.snapshot.workload
-        cause = annotation(workload, CHANGE_CAUSE)
-        moment = condition(workload, "Progressing").get("lastUpdateTime") or at(
-            workload, "metadata", "creationTimestamp"
-        )
-        what = self.standing.went_back or (one_line(cause, 200) if cause else "")
-        return f"Last change: {age(moment, self.now)} ago" + (f", {what}" if what else "")
+        change = last_change(self.snapshot.workload, self.standing.newest)
+        went_back = self.standing.went_back if change.is_recorded else None
+        return f"Last change: {change.line(self.now, went_back)}"
 
     def _revisions(self) -> list[str]:
         if self.snapshot.kind != "Deployment":

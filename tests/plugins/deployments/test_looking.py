@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from klepaas_plugins.deployments.revisions import history
 from klepaas_plugins.kubernetes.sandbox import mutating
 
 pytestmark = pytest.mark.anyio
@@ -156,3 +157,65 @@ def _waiting_pod() -> dict[str, Any]:
         "spec": {"nodeName": "elsewhere", "containers": [{"name": "main", "image": "nope:1"}]},
         "status": {"phase": "Pending", "containerStatuses": statuses},
     }
+
+
+async def _last_and_recent(bench: Any) -> tuple[str, str]:
+    """What the status and the overview say of the newest change."""
+    status, overview = await bench.call("get_deployment_status", app_name="web"), await bench.call("get_overview")
+    last = next(line for line in status.text.split("\n") if line.startswith("Last change: "))
+    recent = next(line for line in overview.text.split("\n") if line.startswith("  default/web: "))
+    return last, recent
+
+
+async def test_the_last_change_is_told_from_the_release_record_after_a_deploy_a_scale_a_restart_and_a_rollback(
+    bench: Any,
+) -> None:
+    await bench.deploy()
+    await bench.deploy(image="example/app:2")
+    steps = (
+        ("scale_application", {"replicas": 2}, "scale to 2; release 3 verified by "),
+        ("restart_application", {}, "restart; release 4 verified by "),
+        ("rollback_deployment", {"release": 1}, "rollback to release 1"),
+    )
+    for tool, arguments, words in steps:
+        said = await bench.call(tool, app_name="web", **arguments)
+        assert not said.is_error, said.text
+        for line in await _last_and_recent(bench):
+            assert f"s ago, {words}" in line
+            assert "deploy example/app:2" not in line
+
+
+async def test_a_change_made_outside_klepaas_is_attributed_to_its_field_manager_and_not_to_who_noticed_it(
+    bench: Any,
+) -> None:
+    await bench.deploy()
+    deployment = bench.sandbox.get("Deployment", "web")
+    # Times of managed fields are whole seconds: far enough from the record's.
+    later = {"manager": "kubectl-scale", "operation": "Update", "apiVersion": "apps/v1", "time": "2999-01-01T00:00:00Z"}
+    deployment["spec"]["replicas"] = 2
+    deployment["metadata"]["managedFields"].append({**later, "fieldsV1": {"f:spec": {"f:replicas": {}}}})
+    bench.sandbox.plant(deployment)
+    for line in await _last_and_recent(bench):
+        assert "by kubectl-scale (field manager), not through klepaas" in line
+        assert "deploy example/app:1" not in line
+    await bench.deploy(image="example/app:2", take_ownership=True)
+    releases = (await bench.call("list_releases", app_name="web")).text
+    found = next(row for row in releases.split("\n") if "found" in row)
+    assert "kubectl-scale (field manager)" in found
+    assert "deploy example/app:1" not in found
+
+
+def test_a_change_cause_that_a_change_without_one_left_is_not_carried_over() -> None:
+    def replica_set(number: int, image: str, cause: str) -> dict[str, Any]:
+        return {
+            "metadata": {
+                "name": f"web-{number}",
+                "annotations": {"deployment.kubernetes.io/revision": str(number), "kubernetes.io/change-cause": cause},
+                "ownerReferences": [{"uid": "u", "controller": True, "kind": "Deployment", "name": "web"}],
+            },
+            "spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}},
+        }
+
+    deployment = {"kind": "Deployment", "metadata": {"name": "web", "uid": "u", "annotations": {}}}
+    told = [replica_set(1, "app:1", "deploy app:1"), replica_set(2, "app:2", "deploy app:1")]
+    assert [one.change_cause for one in history(deployment, told)] == [None, "deploy app:1"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
+from klepaas_plugins.deployments.last_change import author_of
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, annotation, labels
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.releases import choosing
@@ -164,14 +165,11 @@ class Releases:
         """
         return await self._store.of_operation(operation_id, cause)
 
-    async def ensure_baseline(self, principal: str) -> Release | None:
+    async def ensure_baseline(self) -> Release | None:
         """A release of what runs now, before something changes it: the newest one if that is it, else a new one.
 
         So whatever fails can be undone exactly, also where somebody changed the application outside klepaas. It counts
         as verified when the workloads serve as they are found.
-
-        Args:
-            principal: On whose behalf.
 
         Returns:
             The release. None: nothing of the application runs.
@@ -179,6 +177,8 @@ class Releases:
         Raises:
             Forbidden: It cannot be recorded, and a setting requires it.
         """
+        from klepaas_plugins.deployments.applications import KINDS
+
         snapshot = await self.capture()
         if not snapshot.workloads:
             return None
@@ -192,7 +192,9 @@ class Releases:
             if newest.state is ReleaseState.PENDING and healthy:
                 newest = await self.mark(newest, ReleaseState.VERIFIED)
             return replace(newest, snapshot=snapshot)
-        return await self.record(snapshot, principal=principal, cause=Cause.FOUND, state=state)
+        # Whoever notices a change is not who made it, and what it left in the annotation tells of the change before.
+        author = author_of(item for key, item in snapshot.live.items() if key[0] in KINDS)
+        return await self.record(snapshot, principal=author, cause=Cause.FOUND, state=state, title=snapshot.image)
 
     async def list(self) -> builtins.list[Release]:
         """The releases, newest first, without what they hold.

@@ -34,7 +34,7 @@ async def _next(yard: Any, shapes: Any, **more: Any) -> None:
 
 async def test_config_maps_variables_and_autoscalers_are_exactly_as_they_were(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     before = await releases.capture()
     await _next(yard, shapes)
     await yard.apply(shapes.autoscaler("web", "web", low=3, high=9))
@@ -48,7 +48,7 @@ async def test_config_maps_variables_and_autoscalers_are_exactly_as_they_were(ya
 
 async def test_what_was_added_since_is_removed_and_what_was_deleted_is_made_anew(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first, before = await releases.ensure_baseline("alice"), await releases.capture()
+    first, before = await releases.ensure_baseline(), await releases.capture()
     await _next(yard, shapes)
     await yard.apply(shapes.ingress("web", "web", labels={"app": "web"}))
     await yard.apply(shapes.deployment("web-worker", labels={"app": "web", "part": "worker"}))
@@ -62,7 +62,7 @@ async def test_what_was_added_since_is_removed_and_what_was_deleted_is_made_anew
 
 async def test_an_application_that_was_deleted_comes_back_whole(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first, before = await releases.ensure_baseline("alice"), await releases.capture()
+    first, before = await releases.ensure_baseline(), await releases.capture()
     for kind, name in (
         ("Deployment", "web"), ("ConfigMap", "settings"), ("Service", "web"), ("HorizontalPodAutoscaler", "web"),
     ):  # fmt: skip
@@ -76,7 +76,7 @@ async def test_an_application_that_was_deleted_comes_back_whole(yard: Any, shape
 
 async def test_what_somebody_else_added_stays_and_is_told(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     yard.sandbox.create(shapes.ingress("by-hand", "web"))
     await _next(yard, shapes)
     restored = await releases.restore(first)
@@ -90,7 +90,7 @@ async def test_claims_and_secrets_are_never_removed_and_never_restored(yard: Any
     yard.sandbox.create(secret)
     await yard.apply(shapes.deployment(env=env))
     releases = await yard.releases()
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await yard.apply(shapes.claim("data", {"app": "web"}))
     await yard.apply(shapes.deployment(image="example/app:2", env=env))
     await yard.apply({**secret, "metadata": {"name": "db", "namespace": "default"}, "stringData": {"p": "2"}})
@@ -108,7 +108,7 @@ async def test_a_release_whose_secret_is_gone_is_no_choice_and_it_says_why(yard:
     yard.sandbox.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"p": "1"}})
     await yard.apply(shapes.deployment(env=env, replicas=0))
     releases = await yard.releases()
-    await releases.ensure_baseline("alice")
+    await releases.ensure_baseline()
     await yard.apply(shapes.deployment(image="example/app:2", replicas=0))
     yard.sandbox.delete("Secret", "db")
     with pytest.raises(Conflict, match="Release 1 needs the Secret db, which is gone"):
@@ -121,7 +121,7 @@ async def test_a_shared_config_map_is_left_alone_and_told(yard: Any, shapes: Any
     for name in ("web", "other"):
         await yard.apply(shapes.deployment(name, envFrom=reference))
     releases = await yard.releases()
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await yard.apply(shapes.config_map("common", mode="slow"))
     await yard.apply(shapes.deployment(image="example/app:2", envFrom=reference))
     restored = await releases.restore(first)
@@ -131,7 +131,7 @@ async def test_a_shared_config_map_is_left_alone_and_told(yard: Any, shapes: Any
 
 async def test_a_change_by_somebody_else_since_is_not_run_over(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     expected = await releases.capture()
     await yard.apply(shapes.config_map("settings", {"app": "web"}, mode="by hand"), "kubectl")
@@ -144,7 +144,7 @@ async def test_a_change_by_somebody_else_since_is_not_run_over(yard: Any, shapes
 
 async def test_a_change_between_looking_and_writing_stops_before_that_object(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     done: list[str] = []
 
@@ -164,7 +164,7 @@ async def test_a_change_between_looking_and_writing_stops_before_that_object(yar
 
 async def test_a_status_that_moves_on_meanwhile_is_no_obstacle(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     yard.sandbox.fail("PATCH", "/deployments/web", 409, reason="Conflict", times=2)
     assert (await releases.restore(first)).changed
@@ -172,7 +172,7 @@ async def test_a_status_that_moves_on_meanwhile_is_no_obstacle(yard: Any, shapes
 
 async def test_each_object_is_one_step_that_can_be_found_again(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first, before = await releases.ensure_baseline("alice"), await releases.capture()
+    first, before = await releases.ensure_baseline(), await releases.capture()
     await _next(yard, shapes)
     await yard.apply(shapes.ingress("web", "web", labels={"app": "web"}))
     names: list[str] = []
@@ -191,7 +191,7 @@ async def test_each_object_is_one_step_that_can_be_found_again(yard: Any, shapes
 
 async def test_a_restoring_that_broke_off_is_finished_by_the_next(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first, before = await releases.ensure_baseline("alice"), await releases.capture()
+    first, before = await releases.ensure_baseline(), await releases.capture()
     await _next(yard, shapes)
     expected = await releases.capture()
 
@@ -208,7 +208,7 @@ async def test_a_restoring_that_broke_off_is_finished_by_the_next(yard: Any, sha
 
 async def test_what_the_server_refuses_is_refused_before_anything_is_changed(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     for kind in ("Deployment", "HorizontalPodAutoscaler"):
         yard.sandbox.delete(kind, "web")
     labels = {"app": "web", "more": "x"}
@@ -222,7 +222,7 @@ async def test_what_the_server_refuses_is_refused_before_anything_is_changed(yar
 
 async def test_the_count_of_an_autoscaler_is_left_to_it(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     await _scale(yard, 4)
     restored = await releases.restore(first)
@@ -233,7 +233,7 @@ async def test_the_count_of_an_autoscaler_is_left_to_it(yard: Any, shapes: Any) 
 
 async def test_an_autoscaler_at_work_meanwhile_is_nobodys_change(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     expected = await releases.capture()
     await _scale(yard, 4)
@@ -251,7 +251,7 @@ async def test_an_autoscaler_at_work_meanwhile_is_nobodys_change(yard: Any, shap
 async def test_the_count_of_an_autoscaler_that_goes_is_what_it_was(yard: Any, shapes: Any) -> None:
     await yard.apply(shapes.deployment(replicas=2))
     releases = await yard.releases()
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await yard.apply(shapes.autoscaler("web", "web", low=3))
     await _scale(yard, 4)
     await releases.restore(first)
@@ -262,7 +262,7 @@ async def test_the_count_of_an_autoscaler_that_goes_is_what_it_was(yard: Any, sh
 async def test_a_scaling_while_a_change_failed_is_kept_in_its_rollback(yard: Any, shapes: Any) -> None:
     await yard.apply(shapes.deployment(replicas=2))
     releases = await yard.releases()
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await yard.apply(shapes.deployment(image="example/app:2", replicas=3))
     expected = await releases.capture()
     await _scale(yard, 6)
@@ -273,7 +273,7 @@ async def test_a_scaling_while_a_change_failed_is_kept_in_its_rollback(yard: Any
 
 async def test_a_stopped_workload_with_an_autoscaler_gets_its_pods_back(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     then = yard.sandbox.get("Deployment", "web")["spec"]["replicas"]
     await _scale(yard, 0)
     await releases.restore(first)
@@ -283,7 +283,7 @@ async def test_a_stopped_workload_with_an_autoscaler_gets_its_pods_back(yard: An
 async def test_a_scaling_since_is_undone_unless_it_is_to_be_kept(yard: Any, shapes: Any) -> None:
     await yard.apply(shapes.deployment(replicas=2))
     releases = await yard.releases()
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await yard.apply(shapes.deployment(image="example/app:2", replicas=2))
     await _scale(yard, 5)
     import json
@@ -303,7 +303,7 @@ async def _scale(yard: Any, replicas: int) -> None:
 
 async def test_a_plan_stores_nothing_and_tells_every_field_without_secrets(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     await yard.apply(shapes.ingress("web", "web", labels={"app": "web"}))
     yard.sandbox.clear_requests()
@@ -325,7 +325,7 @@ async def test_a_plan_stores_nothing_and_tells_every_field_without_secrets(yard:
 async def test_kinds_that_the_release_could_not_see_are_not_removed(yard: Any, shapes: Any) -> None:
     yard.sandbox.deny("list", "ingresses")
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     yard.sandbox.clear_faults()
     await yard.apply(shapes.ingress("web", "web", labels={"app": "web"}))
     restored = await releases.restore(first)
@@ -335,7 +335,7 @@ async def test_kinds_that_the_release_could_not_see_are_not_removed(yard: Any, s
 
 async def test_the_workloads_say_what_they_are_told_of_why_they_are_so(yard: Any, shapes: Any) -> None:
     releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline("alice")
+    first = await releases.ensure_baseline()
     await _next(yard, shapes)
     await releases.restore(first, change_cause="rollback to release 1")
     found = yard.sandbox.get("Deployment", "web")["metadata"]["annotations"]

@@ -137,7 +137,7 @@ async def test_without_the_right_to_secrets_the_change_goes_on_with_a_note(yard:
         assert release.number == 0
         assert f"cannot {verb} resource" in release.unrecorded
         assert (await releases.mark(release, ReleaseState.VERIFIED)).state is ReleaseState.VERIFIED
-        assert (await releases.ensure_baseline("alice")).unrecorded is not None
+        assert (await releases.ensure_baseline()).unrecorded is not None
         assert await releases.last_verified() is None
 
 
@@ -209,13 +209,13 @@ async def test_numbers_taken_by_others_all_the_time_are_no_record_and_it_is_said
 async def test_the_baseline_is_recorded_once_and_again_after_a_change_by_hand(yard: Any, shapes: Any) -> None:
     yard.sandbox.create(shapes.deployment(replicas=0))
     releases = await yard.releases()
-    assert (await releases.ensure_baseline("alice")).number == 1
-    assert (await releases.ensure_baseline("alice")).number == 1
+    assert (await releases.ensure_baseline()).number == 1
+    assert (await releases.ensure_baseline()).number == 1
     yard.change("Deployment", "web", lambda item: item["spec"]["template"]["spec"].update(hostname="by-hand"))
-    again = await releases.ensure_baseline("bob")
+    again = await releases.ensure_baseline()
     assert (again.number, again.cause, again.principal) == (2, Cause.FOUND, "bob")
 
 
 async def test_there_is_no_baseline_of_what_is_not_there(yard: Any) -> None:
-    assert await (await yard.releases()).ensure_baseline("alice") is None
+    assert await (await yard.releases()).ensure_baseline() is None
     assert yard.records() == []

@@ -1,0 +1,107 @@
+"""Good verdicts, written in one place and only from what was looked at.
+
+"healthy", "verified", "unchanged" and "nothing was changed" are claims. A claim rests on a `Verdict`: what was looked at,
+what was not, and when. One that rests on nothing cannot be rendered as good. A test finds these words nowhere else in
+what klepaas says.
+"""
+
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+__all__ = ["Claim", "Language", "Verdict", "nothing_changed", "term"]
+
+Language = Literal["en", "ko"]
+
+
+class Claim(StrEnum):
+    """What can be claimed."""
+
+    HEALTHY = "healthy"
+    VERIFIED = "verified"
+    UNCHANGED = "unchanged"
+    NOTHING_CHANGED = "nothing was changed"
+
+
+_WORDS: dict[str, dict[Claim, str]] = {
+    "en": {claim: claim.value for claim in Claim},
+    "ko": {
+        Claim.HEALTHY: "정상",
+        Claim.VERIFIED: "검증",
+        Claim.UNCHANGED: "변경되지 않음",
+        Claim.NOTHING_CHANGED: "아무것도 변경되지 않았습니다",
+    },
+}
+_UNKNOWN = {"en": "not known, since nothing was looked at", "ko": "확인한 것이 없어 알 수 없음"}
+_LOOKED_AT = {"en": "Looked at", "ko": "확인한 것"}
+_NOT_CHECKED = {"en": "Not checked", "ko": "확인하지 않은 것"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a good word rests on.
+
+    Attributes:
+        observed: What was looked at, each in a few words. Empty: nothing, so that nothing good can be said.
+        not_checked: What was not looked at and a reader might take for granted.
+        at: When, in seconds since 1970.
+    """
+
+    observed: tuple[str, ...]
+    not_checked: tuple[str, ...] = ()
+    at: float = field(default_factory=time.time)
+
+    @property
+    def is_founded(self) -> bool:
+        """Whether anything was looked at."""
+        return any(text.strip() for text in self.observed)
+
+    def render(self, claim: Claim, language: Language = "en") -> str:
+        """The claim in words, or that it is not known.
+
+        Args:
+            claim: What is claimed.
+            language: In which language.
+        """
+        return _WORDS[language][claim] if self.is_founded else _UNKNOWN[language]
+
+    def count_unhealthy(self, count: int) -> str:
+        """How many of what was looked at are ill: "all healthy", "2 not healthy".
+
+        Args:
+            count: How many are ill.
+        """
+        if count:
+            return f"{count} not {term(Claim.HEALTHY)}"
+        return f"all {term(Claim.HEALTHY)}" if self.is_founded else "nothing there to judge"
+
+    def basis(self, language: Language = "en") -> str:
+        """What it rests on and what was not checked, on one line.
+
+        Args:
+            language: In which language.
+        """
+        clock = time.strftime("%H:%M:%S UTC", time.gmtime(self.at))
+        looked = ", ".join(text for text in self.observed if text.strip()) or "-"
+        text = f"{_LOOKED_AT[language]} ({clock}): {looked}."
+        return f"{text} {_NOT_CHECKED[language]}: {', '.join(self.not_checked)}." if self.not_checked else text
+
+
+def term(claim: Claim, language: Language = "en") -> str:
+    """The word itself, for a question or a condition that claims nothing ("until it is healthy").
+
+    Args:
+        claim: Which.
+        language: In which language.
+    """
+    return _WORDS[language][claim]
+
+
+def nothing_changed(*observed: str) -> str:
+    """That a call left everything as it was.
+
+    Args:
+        observed: How that is known: what refused it before anything was sent, or what the server answered.
+    """
+    return Verdict(observed=observed).render(Claim.NOTHING_CHANGED)
