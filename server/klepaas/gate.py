@@ -30,6 +30,7 @@ from klepaas.catalogue import Catalogue, Entry
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
 from klepaas.output.quoting import quote
+from klepaas.output.verdict import REFUSED, nothing_changed
 from klepaas.plans import Plans
 from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
@@ -181,7 +182,7 @@ class Gate(Middleware):
             )
         if tool.effect is not Effect.READ and self._settings.mode is not Mode.WRITES:
             return "read_only", Forbidden(
-                f"{tool.name} changes things and this server is read-only; nothing was changed",
+                f"{tool.name} changes things and this server is read-only; {nothing_changed(REFUSED)}",
                 next_step="Ask the person who runs klepaas to start it with `klepaas serve --writes`",
             )
         return None

@@ -4,19 +4,20 @@ That something is ill shows in the workload alone; the reason stands in its pods
 for a bounded number of them, so that a list stays cheap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from klepaas.output.verdict import Verdict
 from klepaas_plugins.deployments.applications import Workload
-from klepaas_plugins.deployments.objects import condition, one_line
+from klepaas_plugins.deployments.objects import condition, counted, one_line
 from klepaas_plugins.deployments.rollout import Phase, decide, phase, with_waits
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.deployments.watching import Target, look
 from klepaas_plugins.kubernetes.client import Cluster
 
-__all__ = ["ILL", "Diagnosis", "diagnose"]
+__all__ = ["ILL", "Diagnosis", "diagnose", "seen_verdict"]
 
 ILL = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT)
 _ORDER = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT, Phase.HEALTHY, Phase.STOPPED)
@@ -55,6 +56,20 @@ async def diagnose(cluster: Cluster, found: Iterable[Workload], grace_s: float) 
     ill = [one for one in first if one.phase in ILL]
     seen = await together(*(partial(_examine, cluster, one, grace_s) for one in ill[:_MOST]))
     return sorted([*seen, *(_by_itself(one) for one in ill[_MOST:]), *first[len(ill) :]], key=_rank)
+
+
+def seen_verdict(found: Sequence[Diagnosis], *, seen: tuple[str, ...] = (), unseen: tuple[str, ...] = ()) -> Verdict:
+    """What a list of applications has looked at.
+
+    Args:
+        found: The workloads.
+        seen: What else was looked at.
+        unseen: What could not be looked at.
+    """
+    if not found:
+        return Verdict(observed=(), not_checked=unseen)
+    own = (f"status of {counted(len(found), 'workload')}",)
+    return Verdict(observed=(*own, *seen), not_checked=(*unseen, "requests from outside the cluster"))
 
 
 def _rank(one: Diagnosis) -> tuple[int, str, str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from klepaas.errors import Forbidden, KlepaasError
 from klepaas.host import Host
 from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome
+from klepaas.output.verdict import REFUSED, Claim, nothing_changed, term
 from klepaas_plugins.deployments.outcome import Words, nothing_done
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED, Change, Planned
@@ -294,7 +295,7 @@ class Carrier:
         unrecorded = self.run.notes.get("unrecorded")
         notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
         unmarked = self.run.notes.get("unmarked")
-        notes += [f"This release could not be marked as verified: {unmarked}"] if unmarked else []
+        notes += [f"This release could not be marked as {term(Claim.VERIFIED)}: {unmarked}"] if unmarked else []
         return self._words().verified(gated, release, notes)
 
     async def _undecided(self, gated: Gated) -> Outcome:
@@ -338,11 +339,11 @@ class Carrier:
     def _reason_to_leave(self, failure: Failure, back: int | None) -> str | None:
         """Why it is not rolled back, and what a person can do. None: it is."""
         if not self._change.stored:
-            return "Nothing was changed by this call."
+            return f"{nothing_changed(REFUSED).capitalize()} by this call."
         if failure.gone:
             return "It is not brought back, since somebody deleted it."
         if back is None or (back == 0 and not self.unrecorded):
-            return "There is no earlier verified release to go back to."
+            return f"There is no earlier {term(Claim.VERIFIED)} release to go back to."
         if not self.auto_rollback:
             return f"Go back with {self.place.call('rollback_deployment', release=back)}."
         return None

@@ -82,6 +82,9 @@ def author_of(workloads: Iterable[Object]) -> str:
 def _words(release: "Release") -> str:
     by = f" by {release.principal}" if release.principal else ""
     what = one_line(release.title, _TITLE_CHARS) or release.image
+    if release.cause == "rollback" and release.restored_from:
+        # Its title is that of the release which runs again.
+        what = f"rollback to release {release.restored_from}"
     number = f"release {release.number} {release.state.value}" if release.number else "not recorded as a release"
     return f"{what}; {number}{by}"
 

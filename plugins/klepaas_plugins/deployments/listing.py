@@ -7,7 +7,7 @@ from typing import Any
 from klepaas.errors import Forbidden
 from klepaas.output import Answer, Output, json_answer, table
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
+from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose, seen_verdict
 from klepaas_plugins.deployments.applications import workloads
 from klepaas_plugins.deployments.objects import age, at, counted, images
 from klepaas_plugins.kubernetes.client import Cluster, require_namespace
@@ -46,11 +46,12 @@ async def list_applications(cluster: Cluster, namespace: str | None, grace_s: fl
         text = f"No application in {where} (context {cluster.context})."
         return Answer(f"{text}\n{note}" if note else text)
     ill = sum(one.phase in ILL for one in found)
+    verdict = seen_verdict(found)
     count = len({(one.workload.namespace, one.workload.application) for one in found})
     text = table(_COLUMNS if namespace else ("NAMESPACE", *_COLUMNS), rows_of(found, with_namespace=namespace is None))
-    head = f"{counted(count, 'application')} in {where}, {f'{ill} not healthy' if ill else 'all healthy'}"
+    head = f"{counted(count, 'application')} in {where}, {verdict.count_unhealthy(ill)}"
     more = "get_deployment_status tells about one application" if namespace else "Name a namespace to see fewer"
-    return Answer(fit(f"{head}\n{text}", LIST_BYTES, more))
+    return Answer(fit(f"{head}\n{text}\n{verdict.basis()}", LIST_BYTES, more))
 
 
 def rows_of(found: Sequence[Diagnosis], *, with_namespace: bool) -> list[list[str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import Conflict, KlepaasError
 from klepaas.operations import Interrupted, OperationCancelled, Outcome, State
+from klepaas.output.verdict import REFUSED, Claim, Verdict, nothing_changed
 from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.objects import REVISION, annotation, images
 from klepaas_plugins.deployments.place import Place
@@ -82,7 +83,7 @@ class Words:
         }
         if facts.get("previous_revision") == facts.get("revision"):
             facts.pop("previous_revision", None)
-        lines = [first, *self.change.lines, *self.change.notes, *notes]
+        lines = [first, *self.change.lines, *self.change.notes, *notes, _gated(gated.took_s).basis()]
         return Outcome(State.SUCCEEDED, "\n".join(lines), facts)
 
     async def unseen(self, gated: Gated) -> Outcome:
@@ -121,7 +122,8 @@ class Words:
 
     def rolled_back(self, failure: Failure, undone: Undone, *, cancelled: bool) -> Outcome:
         """It failed, or was cancelled, and what was there before is there again."""
-        which = f"release {undone.release.number} ({undone.release.image}), verified after {undone.took_s:.0f} s"
+        good = _gated(undone.took_s).render(Claim.VERIFIED)
+        which = f"release {undone.release.number} ({undone.release.image}), {good} after {undone.took_s:.0f} s"
         how = "was cancelled" if cancelled else "failed"
         what = f"{self.change.noun} of {self.place.text} {how} and is rolled back to {which}"
         what = what if cancelled else f"{what}: {failure.what}"
@@ -178,6 +180,12 @@ class Words:
         return Outcome(state, error.text, found, _as_json(error))
 
 
+def _gated(took_s: float) -> Verdict:
+    """What the health gate has looked at."""
+    watched = f"rollout, pods and restarts for {took_s:.0f} s"
+    return Verdict(observed=(watched,), not_checked=("requests from outside the cluster",))
+
+
 def nothing_done(place: Place, operation: "Operation", reason: Interrupted) -> Outcome:
     """It was stopped before its first effect.
 
@@ -187,7 +195,7 @@ def nothing_done(place: Place, operation: "Operation", reason: Interrupted) -> O
         reason: Why it was stopped.
     """
     cancelled = isinstance(reason, OperationCancelled)
-    what = f"{operation.title} was stopped: {reason}. Nothing was changed"
+    what = f"{operation.title} was stopped: {reason}. {nothing_changed(REFUSED).capitalize()}"
     state = State.CANCELLED if cancelled else State.FAILED
     facts = {
         "app": place.app_name,

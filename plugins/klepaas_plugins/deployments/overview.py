@@ -14,8 +14,9 @@ from klepaas.errors import Forbidden
 from klepaas.host import Host
 from klepaas.output import Answer, Output, json_answer
 from klepaas.output.budget import fit
+from klepaas.output.verdict import Claim, Verdict, term
 from klepaas_plugins.deployments import lately
-from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose
+from klepaas_plugins.deployments.ailing import ILL, Diagnosis, diagnose, seen_verdict
 from klepaas_plugins.deployments.applications import Workload, workloads
 from klepaas_plugins.deployments.causes import pod_cause
 from klepaas_plugins.deployments.contexts import contexts_line
@@ -148,6 +149,13 @@ class _Overview:
         """The workloads that are not the system's, or those of the namespace that was asked for."""
         return [one.workload for one in self.found if self.namespace or not _is_system(one.workload.namespace)]
 
+    @property
+    def verdict(self) -> Verdict:
+        """What the numbers rest on."""
+        parts = (("pods that do not run", self.pods), ("nodes", self.nodes), ("warnings", self.events))
+        unseen = tuple(name for name, found in parts if found is None)
+        return seen_verdict(self.found, seen=tuple(name for name, _ in parts if name not in unseen), unseen=unseen)
+
     def head(self) -> list[str]:
         """Where this is, the nodes, and the numbers."""
         where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
@@ -156,7 +164,7 @@ class _Overview:
         system = len(self.found) - len(own)
         extra = f" and {counted(system, 'system workload')}" if system else ""
         ill = sum(one.phase in ILL for one in self.found)
-        state = f"{ill} not healthy" if ill else "all healthy"
+        state = self.verdict.count_unhealthy(ill)
         return [
             f"{self.cluster.context}, {where}: {counted(count, 'application')}{extra}, {state}.",
             *self._node_lines(),
@@ -180,7 +188,7 @@ class _Overview:
             f"{one.workload.ready} ready"
             for one in found[:_MOST_ILL]
         ]
-        return Section("Not healthy", lines, "list_applications", len(found))
+        return Section(f"Not {term(Claim.HEALTHY)}", lines, "list_applications", len(found))
 
     def waiting(self) -> Section:
         """Pods that do not run and belong to no workload that was named above."""

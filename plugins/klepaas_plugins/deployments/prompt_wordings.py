@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from klepaas.output.verdict import Claim, term
 from klepaas.prompts import Wording
 
 __all__ = ["DEPLOY", "POST_MORTEM", "ROLLBACK", "TROUBLESHOOT", "TUTORIAL"]
@@ -14,12 +15,12 @@ _APP_KO = {"app_name": "애플리케이션 이름"}
 DEPLOY: Mapping[str, Wording] = {
     "en": Wording(
         "Deploy an application",
-        "Look first, show the plan, ask, deploy, and check that it is healthy.",
+        f"Look first, show the plan, ask, deploy, and check that it is {term(Claim.HEALTHY)}.",
         {**_APP, "image": "The image with its tag", **_PLACE, "wish": "Anything else: port, number of pods, variables"},
     ),
     "ko": Wording(
         "애플리케이션 배포",
-        "먼저 살펴보고 계획을 보여 준 뒤, 확인을 받아 배포하고 정상인지 확인합니다.",
+        f"먼저 살펴보고 계획을 보여 준 뒤, 확인을 받아 배포하고 {term(Claim.HEALTHY, 'ko')}인지 확인합니다.",
         {**_APP_KO, "image": "태그를 포함한 이미지", **_PLACE_KO, "wish": "그 밖의 요청: 포트, 파드 수, 환경 변수"},
     ),
 }
@@ -39,12 +40,22 @@ ROLLBACK: Mapping[str, Wording] = {
     "en": Wording(
         "Roll an application back",
         "Show what would come back and what would not, ask, roll back, and check.",
-        {**_APP, "release": "The release's number, if not the last verified one", "reason": "Why", **_PLACE},
+        {
+            **_APP,
+            "release": f"The release's number, if not the last {term(Claim.VERIFIED)} one",
+            "reason": "Why",
+            **_PLACE,
+        },
     ),
     "ko": Wording(
         "애플리케이션 롤백",
         "되돌아오는 것과 그렇지 않은 것을 보여 주고, 확인을 받아 롤백한 뒤 상태를 확인합니다.",
-        {**_APP_KO, "release": "릴리스 번호(마지막 검증된 릴리스가 아닐 때)", "reason": "이유", **_PLACE_KO},
+        {
+            **_APP_KO,
+            "release": f"릴리스 번호(마지막 {term(Claim.VERIFIED, 'ko')}된 릴리스가 아닐 때)",
+            "reason": "이유",
+            **_PLACE_KO,
+        },
     ),
 }
 POST_MORTEM: Mapping[str, Wording] = {

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from klepaas import names
 from klepaas.host import Host
+from klepaas.output.verdict import Claim, term
 from klepaas.prompts import Prompt
 from klepaas_plugins.deployments.prompt_texts import written
 from klepaas_plugins.deployments.prompt_wordings import DEPLOY, POST_MORTEM, ROLLBACK, TROUBLESHOOT
@@ -102,6 +103,9 @@ def filled(name: str, language: str, given: Mapping[str, str | None]) -> str:
     text = written(f"{name}.{language}.md")
     missing = _NOT_GIVEN[language]
     facts = "\n".join(f"- `{key}`: {_one_line(value) if value else missing}" for key, value in given.items())
+    spoken: Language = "ko" if language == "ko" else "en"
+    for placeholder, claim in (("{healthy}", Claim.HEALTHY), ("{verified}", Claim.VERIFIED)):
+        text = text.replace(placeholder, term(claim, spoken))
     return text.replace("{facts}", facts)
 
 

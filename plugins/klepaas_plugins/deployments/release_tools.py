@@ -27,12 +27,12 @@ TOOLSET = "applications"
 _TIMEOUT_S = 60.0
 
 _CURSOR = names.Check(
-    "cursor", lambda text: text.isascii() and text.isdigit(), "the cursor of an answer, unchanged", max_chars=9
+    "cursor", lambda text: text.isascii() and text.isdigit(), "the cursor exactly as an answer gave it", max_chars=9
 )
 _MOMENT = names.Check(
     "cursor",
     lambda text: re.fullmatch(r"[0-9]{1,11}\.[0-9]{1,9}", text) is not None,
-    "the cursor of an answer, unchanged",
+    "the cursor exactly as an answer gave it",
 )
 AppName = Annotated[str, names.WORKLOAD]
 Namespace = Annotated[str | None, names.NAMESPACE]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from klepaas.output.verdict import Claim
 from klepaas_plugins.deployments.causes import Cause, held_up, pod_causes, replica_failure, worst
 from klepaas_plugins.deployments.objects import (
     REVISION,
@@ -49,7 +50,7 @@ _REFUSED_S = 3.0
 class Phase(StrEnum):
     """How a workload is, in the words that answers use."""
 
-    HEALTHY = "healthy"
+    HEALTHY = Claim.HEALTHY.value
     STOPPED = "scaled to 0"
     ROLLING_OUT = "rolling out"
     DEGRADED = "degraded"

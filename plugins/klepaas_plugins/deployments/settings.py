@@ -22,13 +22,18 @@ class RolloutSettings(SettingsBase):
     ] = 10.0
     min_healthy_s: Annotated[
         float,
-        Field(ge=0, le=600, description="Seconds that a rollout must stay healthy, without a restart, to be verified"),
+        Field(
+            ge=0,
+            le=600,
+            description="Seconds that all pods must stay ready, without a restart, before a rollout counts as good",
+        ),
     ] = 10.0
     deadline_s: Annotated[
         float, Field(ge=10, le=7200, description="Longest time that a change may take, its rollback not counted")
     ] = 900.0
     auto_rollback: Annotated[
-        bool, Field(description="Whether a change that fails is rolled back to the last verified release by itself")
+        bool,
+        Field(description="Whether a change that fails is rolled back by itself to the last release that proved good"),
     ] = True
     log_lines: Annotated[int, Field(ge=0, le=100, description="Last log lines in the answer about a failure")] = 10
 

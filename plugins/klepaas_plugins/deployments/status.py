@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.output import Answer, Output, json_answer, table
+from klepaas.output.verdict import Claim, term
+from klepaas.output.verdict import Verdict as Seen
 from klepaas_plugins.deployments.ailing import ILL, diagnose
 from klepaas_plugins.deployments.applications import Workload, find_workloads
 from klepaas_plugins.deployments.causes import Cause, advice, pod_cause
@@ -26,6 +28,7 @@ from klepaas_plugins.deployments.objects import (
     annotation,
     at,
     condition,
+    counted,
     images,
     items,
     name_of,
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["status_of"]
 
 _BEING = {
-    Phase.HEALTHY: "is healthy",
+    Phase.HEALTHY: f"is {term(Claim.HEALTHY)}",
     Phase.STOPPED: "is scaled to 0",
     Phase.ROLLING_OUT: "is rolling out",
     Phase.DEGRADED: "is degraded",
@@ -136,6 +139,7 @@ class _Status:
         if state in ILL:
             lines += await self._trouble(verdict)
         lines += [*self._endpoints(), *self._note(), *self.standing.lines, self._last_change(), *self._revisions()]
+        lines.append(self._seen().basis())
         return Answer("\n".join(line for line in lines if line), operation_id=self.standing.facts.get("operation"))
 
     async def json(self) -> Answer:
@@ -152,6 +156,12 @@ class _Status:
             **self.standing.facts,
         }
         return json_answer("klepaas.status/v1", facts, operation_id=self.standing.facts.get("operation"))
+
+    def _seen(self) -> Seen:
+        """What the state rests on."""
+        pods = counted(len(self.snapshot.pods), "pod")
+        observed = (f"{self.snapshot.subject}, {pods}", "Services and Ingresses")
+        return Seen(observed=observed, not_checked=("requests from outside the cluster",), at=self.now.timestamp())
 
     def _head(self, verdict: Verdict, state: Phase) -> str:
         workload = self.snapshot.workload

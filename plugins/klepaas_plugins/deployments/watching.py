@@ -16,6 +16,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from klepaas.agents import Report
 from klepaas.errors import Forbidden, KlepaasError, NotFound
+from klepaas.output.verdict import Claim
+from klepaas.output.verdict import Verdict as Seen
 from klepaas_plugins.deployments.hold import Hold
 from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
 from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_waiting
@@ -174,7 +176,8 @@ class _Announcer:
         ill = cause is not None and cause.reason != "not ready"
         text = f"{verdict.progress}; {cause.text}" if cause and ill else verdict.progress
         if verdict.done and not followed.settled:
-            text += f"; healthy for {followed.healthy_s:.0f} of {self._hold.needed_s:g} s"
+            good = Seen(observed=(verdict.progress,)).render(Claim.HEALTHY)
+            text += f"; {good} for {followed.healthy_s:.0f} of {self._hold.needed_s:g} s"
         if text != self._told:
             self._told = text
             await self._report(float(verdict.recent), float(verdict.counts.desired), text)

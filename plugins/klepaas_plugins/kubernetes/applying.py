@@ -13,6 +13,7 @@ import anyio
 from klepaas.errors import BadRequest, Conflict, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.verdict import REFUSED, Claim, Verdict, nothing_changed
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.differences import differences
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
@@ -20,6 +21,9 @@ from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_m
 __all__ = ["Wish", "answer_change"]
 
 AT_ONCE = 6
+# How it is known what became of an object.
+_COMPARED = "the object that the server answered, beside the one before"
+_DRY_RUN = "the server tried it out and stored nothing"
 SERVED_TIMEOUT_S = 20.0
 SERVED_PAUSE_S = 0.2
 
@@ -113,7 +117,7 @@ def _namespace(wish: Wish, manifest: Manifest, resource: Resource) -> str | None
     if wish.namespace and manifest.namespace and manifest.namespace != wish.namespace:
         raise BadRequest(
             f"{manifest.where} is for namespace {manifest.namespace}, the call for {wish.namespace}",
-            next_step="Leave namespace out of the call, or correct the document; nothing was changed",
+            next_step=f"Leave namespace out of the call, or correct the document; {nothing_changed(REFUSED)}",
         )
     namespace = manifest.namespace or wish.namespace or wish.cluster.default_namespace
     manifest.body["metadata"]["namespace"] = namespace
@@ -170,7 +174,7 @@ def _judge(item: _Item, result: Mapping[str, Any]) -> None:
         item.state, item.lines = "created", []
         return
     item.lines = differences(item.live, result)
-    item.state = "changed" if item.lines else "unchanged"
+    item.state = "changed" if item.lines else Verdict(observed=(_COMPARED,)).render(Claim.UNCHANGED)
 
 
 async def _change_all(wish: Wish, items: Sequence[_Item]) -> None:
@@ -215,9 +219,10 @@ def _refuse(wish: Wish, items: Sequence[_Item], failed: Sequence[_Item]) -> NoRe
     if isinstance(first, FieldConflict):
         step = "Leave these fields out, or take them over with take_ownership=true"
     verb = "created" if wish.create else "applied"
+    unchanged = nothing_changed(_DRY_RUN).capitalize()
     if len(items) == 1:
-        raise _like(first, f"Nothing was changed: {first.what}", step) from first
-    what = f"Nothing was changed: {len(failed)} of {len(items)} objects cannot be {verb}; {reasons[0]}"
+        raise _like(first, f"{unchanged}: {first.what}", step) from first
+    what = f"{unchanged}: {len(failed)} of {len(items)} objects cannot be {verb}; {reasons[0]}"
     raise _like(first, what, step, details="\n".join(reasons[1:]) or None) from first
 
 
@@ -244,7 +249,7 @@ def _like(error: KlepaasError, what: str, step: str | None, details: str | None 
 
 
 def _answer(wish: Wish, items: Sequence[_Item]) -> Answer:
-    lines = ["Dry run, nothing was changed. It would be:"] if wish.dry_run else []
+    lines = [f"Dry run, {nothing_changed(_DRY_RUN)}. It would be:"] if wish.dry_run else []
     for item in items:
         lines.append(f"{item.state}\t{item.title}")
         lines += [f"  {line}" for line in item.lines]

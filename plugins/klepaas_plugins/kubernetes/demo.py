@@ -22,6 +22,7 @@ import anyio
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
+from klepaas.output.verdict import Claim, term
 from klepaas.portability import processes, signals
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
@@ -63,7 +64,13 @@ STORY = (
         {"app_name": _APP, "image": _GOOD, "replicas": 2, "port": 8080},
         (_APP, "2"),
     ),
-    Step("Is it healthy?", "잘 돌아가?", "get_deployment_status", {"app_name": _APP}, ("healthy", _GOOD)),
+    Step(
+        f"Is it {term(Claim.HEALTHY)}?",
+        "잘 돌아가?",
+        "get_deployment_status",
+        {"app_name": _APP},
+        (term(Claim.HEALTHY), _GOOD),
+    ),
     Step("Show me its pods.", "파드 보여 줘.", "k8s_get", {"kind": "pods"}, ("NAME", "Running")),
     Step(
         "Roll out version 1.1.",
@@ -85,7 +92,7 @@ STORY = (
         "고객들은 괜찮아?",
         "get_deployment_status",
         {"app_name": _APP},
-        ("healthy", _BETTER),
+        (term(Claim.HEALTHY), _BETTER),
     ),
     Step(
         "Which releases were there?",

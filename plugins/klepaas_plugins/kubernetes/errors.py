@@ -236,7 +236,7 @@ def _expired(act: Act, _: _Status) -> KlepaasError:
 
 def _too_many(act: Act, status: _Status) -> KlepaasError:
     if status.has_cause("DisruptionBudget"):
-        return Conflict(act.cannot(status.message), next_step="Wait until more pods are healthy, then retry")
+        return Conflict(act.cannot(status.message), next_step="Wait until more pods are ready, then retry")
     return RateLimited(
         act.cannot("the cluster asks to come back later"),
         next_step="Wait, then retry",

@@ -162,7 +162,7 @@ def _why(choice: Choice) -> str:
     if not names:
         return f"the only pod of {choice.whose}"
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    chosen = f"chosen of {len(choice.pods)} pods of {choice.whose} as the least healthy, else newest"
+    chosen = f"chosen of {len(choice.pods)} pods of {choice.whose} as the worst, else newest"
     return f"{chosen}; others: {', '.join(names[:5])}{more}; all_pods=true reads all"
 
 

@@ -23,7 +23,9 @@ NOTE_BYTES = 700
 SORT_PAGE = 500
 _OFFSET = re.compile(r"at\.(\d{1,6})")
 _CURSOR = re.compile(r"[0-9a-f]{12}\.[A-Za-z0-9_+/=.~-]{1,1900}")
-CURSOR = Check("cursor", lambda value: _CURSOR.fullmatch(value) is not None, "the cursor of an answer, unchanged", 2000)
+CURSOR = Check(
+    "cursor", lambda value: _CURSOR.fullmatch(value) is not None, "the cursor exactly as an answer gave it", 2000
+)
 
 
 @dataclass(frozen=True)

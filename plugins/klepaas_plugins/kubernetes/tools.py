@@ -163,7 +163,7 @@ class KubernetesTools:
         ] = None,
         namespace: Namespace = None,
         label_selector: Annotated[str | None, names.LABEL_SELECTOR] = None,
-        all_pods: Annotated[bool, Field(description="All its pods merged by time, not the least healthy one")] = False,
+        all_pods: Annotated[bool, Field(description="All its pods merged by time, not the worst one")] = False,
         container: Annotated[str | None, names.CONTAINER] = None,
         tail_lines: Annotated[int, Field(ge=1, le=5000)] = 100,
         previous: Annotated[bool, Field(description="The run before the last restart")] = False,

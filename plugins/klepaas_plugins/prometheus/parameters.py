@@ -12,7 +12,7 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SERVER = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 CURSOR_FORM = re.compile(r"([0-9a-f]{12})\.(\d{1,12})\.(\d{1,7})\.(\d{1,7})")
 CURSOR = names.Check(
-    "cursor", lambda text: CURSOR_FORM.fullmatch(text) is not None, "the cursor of an answer, unchanged", 50
+    "cursor", lambda text: CURSOR_FORM.fullmatch(text) is not None, "the cursor exactly as an answer gave it", 50
 )
 PROMQL = names.Check(
     "query", lambda text: bool(text.strip()) and names.TEXT.accepts(text), "PromQL", 4000, quotable=False

@@ -17,6 +17,7 @@ from klepaas.external.guarded import Guarded
 from klepaas.external.trust import Standing, TrustStore
 from klepaas.observability import safe_text
 from klepaas.output.quoting import quote
+from klepaas.output.verdict import nothing_changed
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
 from klepaas_providers.providers.standing import age, tool_warnings
@@ -72,7 +73,7 @@ def trust(name: str, tool: str | None, *, yes: bool) -> int:
     for definition in waiting:
         _print("\n".join(_difference(server, definition)))
     if not yes and not _agreed(f"Trust {len(waiting)} tools of {name} as they are now?"):
-        _print("nothing was changed")
+        _print(nothing_changed("the answer was no, so nothing was written"))
         return FAILED
     store.add(waiting, by_person=True)
     _print(f"trusted: {', '.join(definition.name[:64] for definition in waiting)}")

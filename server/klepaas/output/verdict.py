@@ -1,6 +1,6 @@
 """Good verdicts, written in one place and only from what was looked at.
 
-"healthy", "verified", "unchanged" and "nothing was changed" are claims. A claim rests on a `Verdict`: what was looked at,
+"healthy", "verified", "unchanged" and "nothing was changed" are claims. Each rests on a `Verdict`: what was looked at,
 what was not, and when. One that rests on nothing cannot be rendered as good. A test finds these words nowhere else in
 what klepaas says.
 """
@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Claim", "Language", "Verdict", "nothing_changed", "term"]
+__all__ = ["REFUSED", "Claim", "Language", "Verdict", "nothing_changed", "term"]
 
 Language = Literal["en", "ko"]
+# How it is known that a refused call has changed nothing.
+REFUSED = "it was refused before anything was sent"
 
 
 class Claim(StrEnum):

@@ -172,7 +172,7 @@ async def test_the_last_change_is_told_from_the_release_record_after_a_deploy_a_
 ) -> None:
     await bench.deploy()
     await bench.deploy(image="example/app:2")
-    steps = (
+    steps: tuple[tuple[str, dict[str, int], str], ...] = (
         ("scale_application", {"replicas": 2}, "scale to 2; release 3 verified by "),
         ("restart_application", {}, "restart; release 4 verified by "),
         ("rollback_deployment", {"release": 1}, "rollback to release 1"),

@@ -90,7 +90,7 @@ async def test_the_list_of_releases_says_each_thing_once(bench: Any) -> None:
     rows = [line for line in said.text.split("\n") if "example/app:1" in line]
     assert [row.count("example/app:1") for row in rows] == [1, 1, 1], said.text
     assert rows[2].endswith("deploy (port 8080)")
-    assert rows[1].endswith("scale (as release 1)")
+    assert rows[1].endswith("scale to 2 (as release 1)")
     assert "restart" in rows[0]
     assert "restart: restart" not in rows[0]
 

@@ -127,7 +127,11 @@ def _by_steps(releases: Sequence[Release], content: str, steps: int) -> Choice:
         current = running(releases, content)
         notes = () if current is not None else ("What runs now is no release: it was changed outside klepaas.",)
         return Choice(found[steps - 1], notes)
-    have = f"only {counted(len(found), 'earlier verified release')}" if found else "no earlier verified release"
+    have = (
+        f"only {counted(len(found), f'earlier {ReleaseState.VERIFIED} release')}"
+        if found
+        else f"no earlier {ReleaseState.VERIFIED} release"
+    )
     unfit = [item for item in releases if item.state is not ReleaseState.VERIFIED and item.content != content]
     why = f" ({', '.join(f'{item.number} {item.state}' for item in unfit[:3])})" if unfit else ""
     newer = [item for item in releases if item.state is ReleaseState.VERIFIED and item.content != content]
@@ -148,7 +152,7 @@ def _newer(releases: Sequence[Release]) -> str:
 def _warnings(item: Release) -> tuple[str, ...]:
     if item.state is ReleaseState.FAILED:
         return (f"Release {item.number} failed when it ran{f': {item.reason}' if item.reason else ''}.",)
-    return () if item.state is ReleaseState.VERIFIED else (f"Release {item.number} was never verified.",)
+    return () if item.state is ReleaseState.VERIFIED else (f"Release {item.number} was never {ReleaseState.VERIFIED}.",)
 
 
 def _there_are(releases: Sequence[Release]) -> str:

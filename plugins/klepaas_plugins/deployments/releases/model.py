@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from klepaas.output.verdict import Claim
 from klepaas_plugins.deployments.objects import Object, at, images, name_of, when
 from klepaas_plugins.deployments.releases.normal import content_digest, exact_digest
 
@@ -22,7 +23,7 @@ class ReleaseState(StrEnum):
     """How a release is, as its record says."""
 
     PENDING = "pending"
-    VERIFIED = "verified"
+    VERIFIED = Claim.VERIFIED.value
     FAILED = "failed"
 
 

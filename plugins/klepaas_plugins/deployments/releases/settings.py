@@ -17,7 +17,7 @@ class ReleaseSettings(SettingsBase):
     model_config = SettingsConfigDict(env_prefix="KLEPAAS_RELEASES_")
 
     keep: Annotated[
-        int, Field(ge=2, le=200, description="Releases of an application that are kept, the last verified one besides")
+        int, Field(ge=2, le=200, description="Releases of an application that are kept, the last good one besides")
     ] = 20
     required: Annotated[
         bool, Field(description="Whether a change is refused where its release cannot be recorded in the cluster")

@@ -213,7 +213,7 @@ async def test_the_baseline_is_recorded_once_and_again_after_a_change_by_hand(ya
     assert (await releases.ensure_baseline()).number == 1
     yard.change("Deployment", "web", lambda item: item["spec"]["template"]["spec"].update(hostname="by-hand"))
     again = await releases.ensure_baseline()
-    assert (again.number, again.cause, again.principal) == (2, Cause.FOUND, "bob")
+    assert (again.number, again.cause, again.principal) == (2, Cause.FOUND, "sandbox (field manager)")
 
 
 async def test_there_is_no_baseline_of_what_is_not_there(yard: Any) -> None:

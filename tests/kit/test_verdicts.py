@@ -1,0 +1,100 @@
+"""Good words are written by one module, from what was looked at."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klepaas.output.verdict import Claim, Verdict, nothing_changed, term
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("server", "plugins", "providers", "agents")
+MODULE = "server/klepaas/output/verdict.py"
+WORDS = re.compile(
+    r"\b(healthy|verified|unchanged)\b|\bnothing (was|is|has been|were) changed\b|\bchanged nothing\b"
+    r"|정상|검증|변경되지 않|바뀌지 않|아무것도 바뀐",
+    re.IGNORECASE,
+)
+# A template names the word by a placeholder, which this module's words fill.
+PLACEHOLDER = re.compile(r"\{(healthy|verified)\}")
+# Path prefixes that may hold the words, each with its reason. It only shrinks.
+ALLOWED = {
+    "plugins/klepaas_plugins/kubernetes/sandbox/": "speaks an API server's words, which tests hold to recordings"
+}
+LANGUAGES = ("en", "ko")
+TEXTS = (".md", ".html", ".txt", ".jinja", ".j2", ".in")
+
+
+def _strings(path: Path) -> Iterator[tuple[int, str]]:
+    """The texts of a source file besides its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    prose = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                prose.add(id(statement.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.lineno, node.value
+
+
+def _texts() -> Iterator[tuple[str, int, str]]:
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*")):
+            name = path.relative_to(ROOT).as_posix()
+            if name == MODULE or "__pycache__" in name or not path.is_file():
+                continue
+            if path.suffix == ".py":
+                yield from ((name, line, text) for line, text in _strings(path))
+            elif path.suffix in TEXTS:
+                lines = path.read_text(encoding="utf-8").split("\n")
+                yield from ((name, number, text) for number, text in enumerate(lines, 1))
+
+
+def test_the_words_stand_in_no_other_text_of_the_product_in_any_language_that_it_speaks() -> None:
+    found = [
+        f"{name}:{line}: {text[:100]!r}"
+        for name, line, text in _texts()
+        if WORDS.search(PLACEHOLDER.sub("", text)) and not name.startswith(tuple(ALLOWED))
+    ]
+    assert found == [], "render them from klepaas.output.verdict"
+
+
+def test_the_list_of_exceptions_holds_no_more_than_what_needs_it() -> None:
+    names = {name for name, _, text in _texts() if WORDS.search(text)}
+    assert [prefix for prefix in ALLOWED if not any(name.startswith(prefix) for name in names)] == []
+
+
+@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("claim", Claim)
+@given(observed=st.lists(st.sampled_from(["", " ", "\t"])), unchecked=st.lists(st.text()), at=st.floats(0, 4e9))
+def test_what_was_not_looked_at_cannot_be_rendered_as_good(
+    claim: Claim, language: str, observed: list[str], unchecked: list[str], at: float
+) -> None:
+    verdict = Verdict(observed=tuple(observed), not_checked=tuple(unchecked), at=at)
+    assert not WORDS.search(verdict.render(claim, "ko" if language == "ko" else "en"))
+    assert not WORDS.search(verdict.count_unhealthy(0))
+
+
+@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("claim", Claim)
+@given(observed=st.lists(st.text(alphabet="abc", min_size=1), min_size=1))
+def test_what_was_looked_at_is_named_with_the_time_and_with_what_was_not(
+    claim: Claim, language: str, observed: list[str]
+) -> None:
+    spoken = "ko" if language == "ko" else "en"
+    verdict = Verdict(observed=tuple(observed), not_checked=("traffic",), at=0.0)
+    assert verdict.render(claim, spoken) == term(claim, spoken)
+    assert all(one in verdict.basis(spoken) for one in (*observed, "traffic", "00:00:00 UTC"))
+
+
+def test_a_claim_that_nothing_was_changed_says_how_that_is_known() -> None:
+    assert nothing_changed("the server refused it") == "nothing was changed"
+    assert nothing_changed() != "nothing was changed"
