@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klepaas.output.verdict import Claim, Verdict, nothing_changed, term
+from klepaas.output.verdict import Claim, Language, Verdict, nothing_changed, term
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("server", "plugins", "providers", "agents")
@@ -25,7 +25,7 @@ PLACEHOLDER = re.compile(r"\{(healthy|verified)\}")
 ALLOWED = {
     "plugins/klepaas_plugins/kubernetes/sandbox/": "speaks an API server's words, which tests hold to recordings"
 }
-LANGUAGES = ("en", "ko")
+LANGUAGES: tuple[Language, ...] = ("en", "ko")
 TEXTS = (".md", ".html", ".txt", ".jinja", ".j2", ".in")
 
 
@@ -75,10 +75,10 @@ def test_the_list_of_exceptions_holds_no_more_than_what_needs_it() -> None:
 @pytest.mark.parametrize("claim", Claim)
 @given(observed=st.lists(st.sampled_from(["", " ", "\t"])), unchecked=st.lists(st.text()), at=st.floats(0, 4e9))
 def test_what_was_not_looked_at_cannot_be_rendered_as_good(
-    claim: Claim, language: str, observed: list[str], unchecked: list[str], at: float
+    claim: Claim, language: Language, observed: list[str], unchecked: list[str], at: float
 ) -> None:
     verdict = Verdict(observed=tuple(observed), not_checked=tuple(unchecked), at=at)
-    assert not WORDS.search(verdict.render(claim, "ko" if language == "ko" else "en"))
+    assert not WORDS.search(verdict.render(claim, language))
     assert not WORDS.search(verdict.count_unhealthy(0))
 
 
@@ -87,12 +87,11 @@ def test_what_was_not_looked_at_cannot_be_rendered_as_good(
 @pytest.mark.parametrize("claim", Claim)
 @given(observed=st.lists(st.text(alphabet="abc", min_size=1), min_size=1))
 def test_what_was_looked_at_is_named_with_the_time_and_with_what_was_not(
-    claim: Claim, language: str, observed: list[str]
+    claim: Claim, language: Language, observed: list[str]
 ) -> None:
-    spoken = "ko" if language == "ko" else "en"
     verdict = Verdict(observed=tuple(observed), not_checked=("traffic",), at=0.0)
-    assert verdict.render(claim, spoken) == term(claim, spoken)
-    assert all(one in verdict.basis(spoken) for one in (*observed, "traffic", "00:00:00 UTC"))
+    assert verdict.render(claim, language) == term(claim, language)
+    assert all(one in verdict.basis(language) for one in (*observed, "traffic", "00:00:00 UTC"))
 
 
 def test_a_claim_that_nothing_was_changed_says_how_that_is_known() -> None:

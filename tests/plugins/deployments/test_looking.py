@@ -1,5 +1,6 @@
 """Looking through klepaas: one application, all of them, and the whole cluster."""
 
+import re
 from typing import Any
 
 import pytest
@@ -21,11 +22,16 @@ async def test_the_status_of_a_healthy_application_is_short_and_whole(bench: Any
     assert lines[2].startswith("Release: release 2 (verified)")
     assert "Ingress web added" in lines[2]
     assert lines[3].startswith("Last change: ")
-    assert lines[3].endswith("deploy example/app:2")
+    assert "ago, deploy example/app:2; release 2 verified by " in lines[3]
     assert lines[4] == "Earlier revisions:"
     assert lines[5].startswith("  1: example/app:1, ")
+    assert re.fullmatch(
+        r"Looked at \(..:..:.. UTC\): deployment web, 1 pod, Services and Ingresses. "
+        r"Not checked: requests from outside the cluster.",
+        lines[-1],
+    )
     assert "POD" not in said.text
-    assert len(said.text) < 500
+    assert len(said.text) < 700
     found = (await bench.call("get_deployment_status", app_name="web", output="json")).json()
     assert found["state"] == "healthy"
 
