@@ -96,14 +96,17 @@ async def overview(
         notes += [note] if note else []
     now = datetime.now(UTC)
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
-    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []))
+    parts = {"nodes": nodes, "pods that do not run": pods, "warnings": events}
+    unseen = [name for name, listed in parts.items() if listed is None]
+    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []), unseen)
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES)
     if output == "json":
         others = _as_data(firing, recent, [*notes, *own_trouble])
         others["contexts"] = [one.name for one in contexts]
         return json_answer("klepaas.overview/v1", {**page.facts(), **_NO_COUNTS, **counts, **others})
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
-    text = within([*page.head(), contexts_line(contexts), *notes, *own_trouble], sections, OVERVIEW_BYTES)
+    basis = [page.verdict.basis()] if page.verdict.is_founded else []
+    text = within([*page.head(), contexts_line(contexts), *notes, *own_trouble, *basis], sections, OVERVIEW_BYTES)
     return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"))
 
 
@@ -143,6 +146,7 @@ class _Overview:
     nodes: Sequence[Object] | None
     pods: Sequence[Object]
     events: Sequence[Folded]
+    unseen: Sequence[str] = ()
 
     @property
     def own(self) -> list[Workload]:
@@ -152,9 +156,10 @@ class _Overview:
     @property
     def verdict(self) -> Verdict:
         """What the numbers rest on."""
-        parts = (("pods that do not run", self.pods), ("nodes", self.nodes), ("warnings", self.events))
-        unseen = tuple(name for name, found in parts if found is None)
-        return seen_verdict(self.found, seen=tuple(name for name, _ in parts if name not in unseen), unseen=unseen)
+        parts = ("nodes", "pods that do not run", "warnings")
+        return seen_verdict(
+            self.found, seen=tuple(one for one in parts if one not in self.unseen), unseen=tuple(self.unseen)
+        )
 
     def head(self) -> list[str]:
         """Where this is, the nodes, and the numbers."""

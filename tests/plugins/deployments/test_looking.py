@@ -99,15 +99,20 @@ async def test_the_overview_tells_what_is_ill_and_why_in_one_short_answer(bench:
     lines = said.text.split("\n")
     assert lines[0] == "sandbox, all namespaces: 2 applications, 1 not healthy."
     assert lines[1] == "Nodes: 2 of 2 ready"
-    assert lines[2] == "Not healthy:"
-    assert lines[3].startswith("  default/ill: failed: ")
-    assert "exit code 1" in lines[3]
+    assert re.fullmatch(
+        r"Looked at \(..:..:.. UTC\): status of 2 workloads, nodes, pods that do not run, warnings. "
+        r"Not checked: requests from outside the cluster.",
+        next(line for line in lines if line.startswith("Looked at")),
+    )
+    first = lines.index("Not healthy:") + 1
+    assert lines[first].startswith("  default/ill: failed: ")
+    assert "exit code 1" in lines[first]
     assert "Other pods that do not run:" in said.text
     assert "  default/lonely: ImagePullBackOff" in said.text
     assert "Newest warnings:" in said.text
     assert "Recent changes:" in said.text
     assert "deploy example/app:1" in said.text
-    assert len(said.text) < 1500
+    assert len(said.text) < 1700
     found = (await bench.call("get_overview", output="json")).json()
     numbers = {name: value for name, value in found.items() if isinstance(value, int)}
     assert numbers == {
