@@ -75,7 +75,8 @@ async def test_the_list_has_the_unhealthy_first_with_their_cause(bench: Any) -> 
     assert ill[:3] == ["ill", "-", "0/1"]
     assert ill[3].startswith("failed: ")
     assert "ImagePull" in ill[3]
-    assert [line.split("\t")[0] for line in lines[3:]] == ["fine", "jobs"]
+    assert [line.split("\t")[0] for line in lines[3:5]] == ["fine", "jobs"]
+    assert lines[5].startswith("Looked at (")
     assert lines[4].split("\t")[1] == "deployment/worker"
     found = (await bench.call("list_applications", output="json")).json()
     assert (found["total"], found["unhealthy"], len(found["workloads"])) == (3, 1, 3)
