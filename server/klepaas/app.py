@@ -21,6 +21,7 @@ from klepaas.audit import Audit, AuditSink
 from klepaas.audit_file import AuditFile
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
+from klepaas.context_aliases import ContextAliases
 from klepaas.errors import BadRequest
 from klepaas.evidence import AlertEvidence
 from klepaas.external import ExternalProvider
@@ -123,7 +124,14 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         middleware=[
             announcements,
             calls,
-            Gate(catalogue, settings, _audit(plugins, host), metrics.calls.refused, reading=reading),
+            Gate(
+                catalogue,
+                settings,
+                _audit(plugins, host),
+                metrics.calls.refused,
+                reading=reading,
+                aliases=ContextAliases.of(host),
+            ),
         ],
         lifespan=_lifespan(plugins, host, announcements, notifications, operations, externals),
         tools=[entry.mcp for entry in catalogue],

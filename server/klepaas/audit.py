@@ -108,7 +108,7 @@ class AuditRecord:
 
 
 def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None and value != ()}
 
 
 @dataclass(frozen=True)

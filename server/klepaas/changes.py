@@ -20,6 +20,7 @@ from klepaas.arguments import digest, shown
 from klepaas.audit import Audit, Change
 from klepaas.catalogue import Entry
 from klepaas.confirmation import Confirmations, How
+from klepaas.context_aliases import ContextAliases
 from klepaas.errors import Conflict, KlepaasError, TimedOut
 from klepaas.failures import translate
 from klepaas.observability import one_line, safe_text
@@ -70,9 +71,18 @@ class Changes:
         policy: What has to be confirmed.
         audit: Where they are put on record.
         clock: The time that confirmations go by. None: the machine's.
+        aliases: Knows the contexts that lead to the same cluster. None: nobody knows.
     """
 
-    def __init__(self, settings: Settings, policy: Policy, audit: Audit, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        audit: Audit,
+        clock: Clock | None = None,
+        aliases: ContextAliases | None = None,
+    ) -> None:
+        self._aliases = aliases or ContextAliases()
         self._policy = policy
         self._audit = audit
         # Who waits for a person keeps its slot: others must still get one.
@@ -89,7 +99,7 @@ class Changes:
             KlepaasError: It was refused or failed.
         """
         await _run_limited(call.tool.name, lambda: call.entry.trial.run(call.arguments))
-        targets = await _targets(call)
+        targets = await self._targets(call)
         change = _change(call, targets)
         try:
             how = await self._let_through(call, change, targets)
@@ -97,6 +107,16 @@ class Changes:
             await self._audit.refused(change, exc.reason, exc.note)
             raise
         return how if isinstance(how, ToolResult) else await self._make(call, change, how)
+
+    async def _targets(self, call: Call) -> tuple[Target, ...]:
+        """What the call changes, with the other names of its clusters that rules are about."""
+        targets = await _targets(call)
+
+        async def find() -> tuple[Target, ...]:
+            guards = self._policy.guards
+            return tuple([await self._aliases.with_aliases(target, guards) for target in targets])
+
+        return tuple(await _run_limited(call.tool.name, find))
 
     async def _let_through(self, call: Call, change: Change, targets: tuple[Target, ...]) -> How | ToolResult:
         ruling = self._policy.decide(call.tool.name, call.tool.effect, targets)
@@ -127,10 +147,15 @@ def _change(call: Call, targets: tuple[Target, ...]) -> Change:
         principal=current_principal(),
         tool=call.tool.name,
         effect=(call.tool.effect or Effect.DESTRUCTIVE).value,
-        targets=tuple(Target(*(_clean(part) for part in _parts(target))) for target in targets),
+        targets=tuple(_cleaned(target) for target in targets),
         arguments=shown(call.tool, call.arguments),
         arguments_digest=digest([call.tool.name, call.arguments]),
     )
+
+
+def _cleaned(target: Target) -> Target:
+    context, namespace, kind, name = (_clean(part) for part in _parts(target))
+    return Target(context, namespace, kind, name, tuple(one_line(other, 253) for other in target.also))
 
 
 def _parts(target: Target) -> tuple[str | None, ...]:

@@ -27,6 +27,7 @@ from fastmcp.tools import ToolResult
 
 from klepaas.audit import Audit
 from klepaas.catalogue import Catalogue, Entry
+from klepaas.context_aliases import ContextAliases
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
 from klepaas.output.quoting import quote
@@ -56,6 +57,7 @@ class Gate(Middleware):
         audit: Where changes are put on record.
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
         reading: What can be read besides.
+        aliases: Knows the contexts that lead to the same cluster. None: nobody knows.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Gate(Middleware):
         refused: Callable[[str], None] | None = None,
         *,
         reading: Reading,
+        aliases: ContextAliases | None = None,
     ) -> None:
+        self._aliases = aliases
         self._reading = reading
         self._catalogue = catalogue
         self._settings = settings
@@ -205,7 +209,7 @@ class Gate(Middleware):
         async def run(chosen: dict[str, Any]) -> ToolResult:
             return await self._run(entry, chosen, context, call_next)
 
-        self._changes = self._changes or Changes(self._settings, self._policy, self._audit)
+        self._changes = self._changes or Changes(self._settings, self._policy, self._audit, aliases=self._aliases)
         try:
             return await self._changes.carry_out(Call(entry, arguments, plan_id, asking, run))
         except NotConfirmed:

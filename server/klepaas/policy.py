@@ -4,11 +4,12 @@
 
 Where no rule matches, a write is made at once and a destructive change is confirmed. What is not known of a target
 matches every rule that asks for a confirmation and none that waives one. A call that changes several targets is judged
-by the strictest. How a confirmation is asked for is `klepaas.confirmation`.
+by the strictest. A rule that asks for a confirmation in `prod*` also holds where the same cluster is called otherwise
+(`klepaas.context_aliases`). How a confirmation is asked for is `klepaas.confirmation`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -123,14 +124,33 @@ class Policy:
             effect: What it declared.
             targets: Everything that it would change; empty: not known.
         """
-        rulings = [self._decide_one(tool_name, effect, target) for target in targets or (Target(),)]
+        rulings = [ruling for target in targets or (Target(),) for ruling in self._rulings(tool_name, effect, target)]
         strict = [ruling for ruling in rulings if ruling.decision is Decision.CONFIRM]
         if not strict:
             return Ruling(Decision.AUTO)
         return Ruling(Decision.CONFIRM, all(ruling.without_human for ruling in strict))
 
-    def _decide_one(self, tool_name: str, effect: Effect | None, target: Target) -> Ruling:
+    def guards(self, context: str) -> bool:
+        """Whether a rule asks for a confirmation in this context by its name.
+
+        Args:
+            context: The context.
+        """
+        strict = (rule for rule in self._rules if rule.decision is Decision.CONFIRM and rule.context != _ANY)
+        return any(fnmatchcase(context, rule.context) for rule in strict)
+
+    def _rulings(self, tool_name: str, effect: Effect | None, target: Target) -> Iterator[Ruling]:
+        """What is said of a target, and what rules say of it by the other names of its cluster."""
+        yield self._ruled(tool_name, effect, target) or Ruling(
+            Decision.AUTO if effect is Effect.WRITE else Decision.CONFIRM
+        )
+        for name in target.also:
+            ruling = self._ruled(tool_name, effect, replace(target, context=name))
+            if ruling is not None:
+                yield ruling
+
+    def _ruled(self, tool_name: str, effect: Effect | None, target: Target) -> Ruling | None:
         for rule in self._rules:
             if rule.matches(tool_name, effect, target):
                 return Ruling(rule.decision, rule.confirm_without_human)
-        return Ruling(Decision.AUTO if effect is Effect.WRITE else Decision.CONFIRM)
+        return None

@@ -54,12 +54,14 @@ class Target:
         namespace: The namespace in it.
         kind: What it is.
         name: Its name.
+        also: Other contexts that lead to the same cluster, whose rules hold for it too.
     """
 
     context: str | None = None
     namespace: str | None = None
     kind: str | None = None
     name: str | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -67,7 +69,8 @@ class Target:
         thing = " ".join(part for part in (self.kind, self.name) if part) or "a target that is not known"
         places = (("namespace", self.namespace), ("context", self.context))
         place = [f"{noun} {value}" for noun, value in places if value]
-        return f"{thing} in {' of '.join(place)}" if place else thing
+        also = f" (the same cluster as {', '.join(self.also)})" if self.also else ""
+        return f"{thing} in {' of '.join(place)}{also}" if place else thing
 
 
 @dataclass(frozen=True)

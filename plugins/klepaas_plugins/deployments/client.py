@@ -12,7 +12,7 @@ from klepaas.host import Host
 from klepaas.operations import Interrupted, Outcome
 from klepaas.output import Answer
 from klepaas.tools import Target
-from klepaas_plugins.deployments.kinds import place_again, target_text
+from klepaas_plugins.deployments.kinds import observed_target, place_again
 from klepaas_plugins.deployments.place import Place, place_of
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.kubernetes.client import Clusters
@@ -51,12 +51,12 @@ class Deployments:
         return ((await self._place(request)).target,)
 
     async def place(self, request: DeploymentRequest) -> str:
-        """Where it goes: the cluster's identity, the namespace, the application.
+        """Where it goes: the cluster's identity, the namespace, the application. Asks the cluster who it is.
 
         Args:
             request: What is wanted.
         """
-        return await target_text(self._clusters, await self._place(request))
+        return await observed_target(self._clusters, await self._place(request))
 
     async def reaches(self, place: str) -> bool:
         """Whether a context leads to a place that another process has named.

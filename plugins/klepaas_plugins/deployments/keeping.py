@@ -13,6 +13,7 @@ from klepaas.host import Host
 from klepaas.operations import Outcome, State
 from klepaas.store.applications import ApplicationKey, Applications, Scaling
 from klepaas.store.history import Deployment, History, Stage
+from klepaas.store.identities import Identities
 from klepaas_plugins.deployments.objects import one_line
 from klepaas_plugins.deployments.place import Place
 
@@ -36,8 +37,10 @@ async def keep(host: Host, place: Place, run: "Run", outcome: Outcome, url: str 
         url: The address that people use for the application. None: it stays as it is.
     """
     operation, notes = run.operation, run.notes
-    key = ApplicationKey(operation.target.rsplit("/", 2)[0], place.namespace, place.app_name)
     try:
+        # Its cluster may have been seen under another name since it began.
+        cluster = (await Identities.of(host).group([operation.target.rsplit("/", 2)[0]]))[0]
+        key = ApplicationKey(cluster, place.namespace, place.app_name)
         if url is not None and outcome.state is State.SUCCEEDED:
             await Applications.of(host).set_address(key, url, operation.principal.name)
         if not (notes.get("change") or {}).get("stored"):

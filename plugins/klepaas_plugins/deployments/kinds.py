@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klepaas.agents import Agents, DeploymentRequest
+from klepaas.agents import Agents, DeploymentAgent, DeploymentRequest
 from klepaas.errors import KlepaasError, NotFound, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notifications
@@ -22,15 +22,24 @@ if TYPE_CHECKING:
     from klepaas.operations import Run
     from klepaas_plugins.deployments.carrying import Carrier
 
-__all__ = ["DEPLOY", "RESTART", "ROLLBACK", "SCALE", "kinds", "place_again", "target_text"]
+__all__ = ["DEPLOY", "RESTART", "ROLLBACK", "SCALE", "kinds", "observed_target", "place_again", "target_text"]
 
 DEPLOY, ROLLBACK, SCALE, RESTART = "deploy", "rollback", "scale", "restart"
 Request = Mapping[str, Any]
 
 
 async def target_text(clusters: Clusters, place: Place) -> str:
-    """What an operation works on, in words that mean the same in every process."""
-    return f"{await clusters.identity(place.cluster.context)}/{place.namespace}/{place.app_name}"
+    """What an operation works on, in words that mean the same in every process. Touches no network."""
+    return _text(await clusters.identity(place.cluster.context), place)
+
+
+async def observed_target(clusters: Clusters, place: Place) -> str:
+    """The same, after asking the cluster who it is: for what is about to be changed."""
+    return _text(await clusters.observe_identity(place.cluster.context, place.namespace), place)
+
+
+def _text(identity: str, place: Place) -> str:
+    return f"{identity}/{place.namespace}/{place.app_name}"
 
 
 async def place_again(clusters: Clusters, target: str, context: str | None) -> Place | None:
@@ -47,7 +56,7 @@ async def place_again(clusters: Clusters, target: str, context: str | None) -> P
     identity, namespace, app_name = target.rsplit("/", 2)
     for name in dict.fromkeys([context, *(info.name for info in await clusters.known())]):
         try:
-            if await clusters.identity(name) == identity:
+            if identity in await clusters.identities(name):
                 return await place_of(clusters, app_name, namespace, name)
         except KlepaasError:
             continue
@@ -80,7 +89,11 @@ class _OfAgents:
         if agent is None or not agent.accepts(wanted):
             return False
         place = str(request["place"])
-        return await agent.reaches(place) or await agent.place(wanted) == place
+        if await agent.reaches(place):
+            return True
+        # An agent that says what it reaches has said no; asking it for its place may cost requests.
+        says_itself = type(agent).reaches is not DeploymentAgent.reaches
+        return not says_itself and await agent.place(wanted) == place
 
     async def run(self, run: "Run") -> Outcome:
         agent, wanted = self._of(run)

@@ -104,11 +104,11 @@ async def operations(host: Host, context: str | None, namespace: str | None) -> 
     try:
         with anyio.fail_after(_LIMIT_S):
             found = await Operations.of(host).find(current_principal(), limit=_READ)
-            here = f"{await Clusters.of(host).identity(context)}/" if found else ""
+            here = await Clusters.of(host).identities(context) if found else ()
     except (KlepaasError, TimeoutError):
         return [Section("Operations", ["their store cannot be read: klepaas doctor"])], {}
-    place = f"{here}{namespace}/" if namespace else here
-    found = [one for one in found if one.target.startswith(place)]
+    places = tuple(f"{name}/{namespace}/" if namespace else f"{name}/" for name in here)
+    found = [one for one in found if one.target.startswith(places)]
     now = time.time()
     running = [one for one in found if not one.ended]
     bad = [one for one in found if one.state in _ENDED_BADLY and now - (one.ended_at or 0.0) < _LATELY_S]

@@ -123,7 +123,7 @@ class Desk:
             how: FastMCP's context, the seconds to wait (None: the default), and the caller's idempotency key.
             wanted: What is wanted.
         """
-        target = await kinds.target_text(self.clusters, place)
+        target = await kinds.observed_target(self.clusters, place)
         request = {"place": target, "context": place.context, **wanted}
         return await self.carried_out(kind, target, title, request, how, place.target)
 

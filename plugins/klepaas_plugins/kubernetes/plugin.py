@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 
+from klepaas.context_aliases import ContextAliases
 from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hookimpl
 from klepaas.host import Host
@@ -19,6 +20,7 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.kubernetes.tools import KubernetesTools
 
     clusters = Clusters.of(host)
+    ContextAliases.of(host).answer_by(clusters.guarded_aliases)
     return explain_missing_namespaces(clusters, KubernetesTools(clusters).tools())
 
 

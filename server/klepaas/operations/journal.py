@@ -27,6 +27,7 @@ from klepaas.operations.records import (
 )
 from klepaas.principals import Principal
 from klepaas.store.database import now_of
+from klepaas.store.identities import group_of
 from klepaas.store.tables import OperationRow, StepRow
 
 __all__ = [
@@ -139,14 +140,14 @@ def _equal_one(session: Session, wanted: Submission) -> OperationRow | None:
             )
         ).one_or_none()
         if keyed is not None:
-            if not _is_equal(keyed, wanted):
+            if not _is_equal(session, keyed, wanted):
                 raise BadRequest(
                     f"The idempotency key was used for another request, the operation {keyed.id} ({keyed.title})",
                     next_step="Use a new key for a new request",
                 )
             return keyed
-    running = running_on(session, wanted.target)
-    if running is None or (running.owned_by == owned_by and _is_equal(running, wanted)):
+    running = running_on(session, wanted.target, lock=True)
+    if running is None or (running.owned_by == owned_by and _is_equal(session, running, wanted)):
         return running
     raise Conflict(
         f"{running.title} is under way (operation {running.id}), so {wanted.title} was not begun",
@@ -154,16 +155,34 @@ def _equal_one(session: Session, wanted: Submission) -> OperationRow | None:
     )
 
 
-def _is_equal(row: OperationRow, wanted: Submission) -> bool:
-    same = (row.kind, row.target) == (wanted.kind, wanted.target)
-    return same and row.request_digest == digest(row.id, wanted.request)
+def _is_equal(session: Session, row: OperationRow, wanted: Submission) -> bool:
+    if row.kind != wanted.kind or row.target not in _names_of(session, wanted.target):
+        return False
+    # It may have been begun by another name of the same target, which stands in its request.
+    request = {name: row.target if value == wanted.target else value for name, value in wanted.request.items()}
+    return row.request_digest in (digest(row.id, wanted.request), digest(row.id, request))
 
 
-def running_on(session: Session, target: str) -> OperationRow | None:
-    """The operation that works on a target. None: none does."""
-    return session.scalars(
-        select(OperationRow).where(OperationRow.target == target, OperationRow.state.in_(_OPEN))
-    ).one_or_none()
+def running_on(session: Session, target: str, *, lock: bool = False) -> OperationRow | None:
+    """The operation that works on a target, by whatever name of it. None: none does.
+
+    Args:
+        session: A transaction.
+        target: By one of its names.
+        lock: Whether another that begins an operation on the same target waits for this transaction.
+    """
+    names = _names_of(session, target, lock=lock)
+    # Two may be open, begun before it was known that their names mean one target.
+    on_it = select(OperationRow).where(OperationRow.target.in_(names), OperationRow.state.in_(_OPEN))
+    return session.scalars(on_it.order_by(OperationRow.created_at)).first()
+
+
+def _names_of(session: Session, target: str, *, lock: bool = False) -> list[str]:
+    """A target by every name that what stands before its first slash was seen under."""
+    place, slash, rest = target.partition("/")
+    if not slash:
+        return [target]
+    return [f"{name}/{rest}" for name in group_of(session, place, lock=lock)]
 
 
 def get(session: Session, operation_id: str, owned_by: str | None) -> Operation | None:
@@ -201,11 +220,12 @@ def find(
         limit: At most so many.
     """
     wanted = select(OperationRow)
+    if target is not None:
+        wanted = wanted.where(OperationRow.target.in_(_names_of(session, target)))
     for column, value in (
         (OperationRow.owned_by, owned_by),
         (OperationRow.state, state),
         (OperationRow.kind, kind),
-        (OperationRow.target, target),
     ):
         wanted = wanted if value is None else wanted.where(column == value)
     order = (OperationRow.state.in_(_OPEN).desc(), OperationRow.created_at.desc())

@@ -1,5 +1,7 @@
 """All clusters that a klepaas can reach: the contexts of its kubeconfig, each opened on first use."""
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -7,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import anyio.lowlevel
 import anyio.to_thread
 
-from klepaas.errors import TimedOut
+from klepaas.errors import KlepaasError, TimedOut
 from klepaas.host import Host
 from klepaas.resilience import Upstreams, UpstreamState
+from klepaas.store.identities import Identities
 from klepaas_plugins.kubernetes.client import credentials
 from klepaas_plugins.kubernetes.client.cluster import Cluster
-from klepaas_plugins.kubernetes.client.identities import identity_of
+from klepaas_plugins.kubernetes.client.identities import names_of
 from klepaas_plugins.kubernetes.client.kubeconfig import SERVICE_ACCOUNT_DIR, Entry, Kubeconfig, Merged
 from klepaas_plugins.kubernetes.client.models import ContextInfo
+from klepaas_plugins.kubernetes.client.recognition import Recognition
 from klepaas_plugins.kubernetes.client.requests import Timeouts
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
 
@@ -54,6 +58,7 @@ class Clusters:
         settings: Where the kubeconfig is, and the defaults. None: from the environment.
         kubeconfig: Reads it. None: as the settings say.
         upstreams: Where each context has its pipeline, `kubernetes/<context>`. None: nobody else sees them.
+        remembered: Where it is kept which names mean one cluster. None: it is not kept.
     """
 
     def __init__(
@@ -61,10 +66,12 @@ class Clusters:
         settings: KubernetesSettings | None = None,
         kubeconfig: Kubeconfig | None = None,
         upstreams: Upstreams | None = None,
+        remembered: Identities | None = None,
     ) -> None:
         self.settings = settings or KubernetesSettings()
         self.kubeconfig = kubeconfig or Kubeconfig(self.settings, SERVICE_ACCOUNT_DIR)
         self._upstreams = upstreams or Upstreams()
+        self._recognition = Recognition(remembered or Identities(None))
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
         self._seen: _Seen | None = None
@@ -72,7 +79,7 @@ class Clusters:
     @classmethod
     def of(cls, host: Host) -> "Clusters":
         """The clusters that every plugin of one host shares."""
-        return host.service(cls, lambda host: cls(upstreams=Upstreams.of(host)))
+        return host.service(cls, lambda host: cls(upstreams=Upstreams.of(host), remembered=Identities.of(host)))
 
     def contexts(self) -> list[ContextInfo]:
         """The contexts that can be asked for. Reads files that have changed; touches no network.
@@ -123,14 +130,60 @@ class Clusters:
             context: The context's name. None: the default one.
 
         Returns:
-            A digest of the API server's address and of the authority that vouches for it. Touches no network.
+            The oldest name that was seen with the digest of its address and authority. Touches no network.
 
         Raises:
             NotFound: There is no such context, or no kubeconfig.
             BadRequest: The context is broken, or the file of its authority cannot be read.
+            StoreUnavailable: What was seen cannot be read.
         """
+        return (await self.identities(context))[0]
+
+    async def identities(self, context: str | None = None) -> tuple[str, ...]:
+        """Every name under which the cluster is known, the one that stands for all first; see `identity`."""
+        return await self._recognition.group(await self._names(context))
+
+    async def observe_identity(self, context: str | None, namespace: str | None) -> str:
+        """The same as `identity`, after asking the cluster: for what is about to be changed.
+
+        Args:
+            context: The context's name. None: the default one.
+            namespace: The namespace that is to be changed. None: none is.
+
+        Raises:
+            KlepaasError: As for `identity`. A cluster that does not answer is no error.
+            StoreUnavailable: What was seen cannot be put on record.
+        """
+        names = await self._names(context)
+        return await self._recognition.observe(await self.cluster(context), names, namespace)
+
+    async def guarded_aliases(
+        self, context: str, namespace: str | None, guards: Callable[[str], bool]
+    ) -> Sequence[str]:
+        """The other contexts that lead to the same cluster, of those that rules are about.
+
+        Args:
+            context: A context's name; one that is no cluster's has none.
+            namespace: The namespace that is to be changed. None: none is.
+            guards: Whether a rule is about a context.
+        """
+        others = [info.name for info in await self.known() if info.name != context and guards(info.name)]
+        found: list[str] = []
+        if others:
+            async with anyio.create_task_group() as group:
+                for other in others:
+                    group.start_soon(self._add_alias, context, other, namespace, found)
+        return sorted(found)
+
+    async def _add_alias(self, context: str, other: str, namespace: str | None, found: list[str]) -> None:
+        with suppress(KlepaasError):
+            one = (await self.cluster(context), await self._names(context))
+            if await self._recognition.is_same(one, (await self.cluster(other), await self._names(other)), namespace):
+                found.append(other)
+
+    async def _names(self, context: str | None) -> tuple[str, ...]:
         entry = (await self._merged()).entry(context)
-        return await anyio.to_thread.run_sync(identity_of, entry, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(names_of, entry, abandon_on_cancel=True)
 
     def state(self, context: str) -> UpstreamState | None:
         """How a context's API server has been lately, without asking it. None: it was not asked yet.

@@ -7,6 +7,7 @@ from klepaas.store.tables.alerts import NotificationRow, ReportRow
 from klepaas.store.tables.applications import ApplicationSettingsRow, ApplicationUrlRow
 from klepaas.store.tables.base import Base
 from klepaas.store.tables.history import DeploymentRow
+from klepaas.store.tables.identities import IdentityRow
 from klepaas.store.tables.operations import OperationRow, StepRow
 from klepaas.store.tables.outbox import ParcelRow
 
@@ -15,6 +16,7 @@ __all__ = [
     "ApplicationUrlRow",
     "Base",
     "DeploymentRow",
+    "IdentityRow",
     "NotificationRow",
     "OperationRow",
     "ParcelRow",
