@@ -14,7 +14,7 @@ from klepaas.settings import Mode, Settings
 
 from .environments import SAMPLE, environment
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 CONVERTERS = ("openai_strict", "google_genai", "langchain_openai", "langchain_openai_strict", "langchain_google")
 Schema = Mapping[str, Any]

@@ -20,7 +20,7 @@ from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 from .environments import is_required
 from .turns import LOG_LINE
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 BLOCKS = {block.language: block.text for block in blocks_of("docs/agents.md") if block.language in ("nginx", "haproxy")}
 START_LIMIT_S = 20.0

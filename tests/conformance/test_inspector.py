@@ -48,7 +48,7 @@ def config(request: pytest.FixtureRequest, environment: dict[str, str], tmp_path
     return path
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_the_inspector_finds_nothing_in_the_schemas_and_every_method_answers(era: str, kit: Kit, config: Path) -> None:
     inspector = Inspector(kit, config, era)

@@ -24,7 +24,7 @@ from klepaas.settings import Settings
 from .blocks import ENGLISH, KOREAN, ROOT, Block, all_blocks, blocks_of
 from .conftest import Machine
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 LANGUAGES = {"python", "console", "sh", "json", "toml", "yaml", "nginx", "haproxy", "javascript"}
 # Raise a number only with a reason in the page: `<!-- not run: ... -->` right above the block.

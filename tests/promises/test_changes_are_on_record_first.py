@@ -17,7 +17,7 @@ from .calls import plausible
 from .conftest import TRANSPORTS, Platform
 from .planted import Canaries, plant
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 def _changing() -> list[Tool]:

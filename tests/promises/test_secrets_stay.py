@@ -18,7 +18,7 @@ from .calls import plausible
 from .conftest import Platform
 from .planted import Canaries, plant
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 KINDS = ("secrets", "configmaps", "deployments", "replicasets", "pods", "events", "services", "namespaces")
 

@@ -24,7 +24,7 @@ from .conftest import TRANSPORTS, Platform
 from .planted import Canaries, plant
 from .test_no_bad_name_leaves import _PATH, HOSTILE
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 VALUES = {**SAMPLES, "kind": "deployments", "step": "2"}
 # A kind without namespaces has other objects.

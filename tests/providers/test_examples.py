@@ -21,7 +21,7 @@ from .github_api import GitHubApi
 from .sides import GITHUB_TOKEN, PROGRAMS, SLACK_TOKEN, Side, sided
 from .slack_api import SlackApi
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "github-and-slack"
 TIMING = replace(Timing.instant(), deadline_scale=0.002)
 

@@ -19,7 +19,7 @@ from .github_api import GitHubApi
 from .sides import CREDENTIALS, PROGRAMS, SHOP, Side, sided
 from .slack_api import SlackApi
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 OURS = (kubernetes, deployments, cluster)
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
 TIMING = replace(Timing.instant(), deadline_scale=0.002)

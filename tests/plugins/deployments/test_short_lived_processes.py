@@ -78,7 +78,7 @@ def release_states(sandbox: Sandbox) -> list[str]:
     return [found["klepaas.io/state"] for found in labels if "klepaas.io/state" in found]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_a_deployment_begun_by_a_process_that_left_is_verified_by_those_that_come_and_go(tmp_path: Path) -> None:
     async with Sandbox(Timing.instant()) as sandbox:
         caller = Caller(sandbox, tmp_path)

@@ -35,7 +35,7 @@ def demo(folder: Path, steps: int, until: str) -> Iterator["subprocess.Popen[str
         process.communicate()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
 def test_a_demo_that_serves_and_is_asked_to_end_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     with demo(tmp_path, 0, "The sandbox stays up") as process:
@@ -47,7 +47,7 @@ def test_a_demo_that_serves_and_is_asked_to_end_leaves_nothing_behind(number: si
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_demo_that_is_asked_to_end_in_the_middle_of_its_story_leaves_nothing_behind(tmp_path: Path) -> None:
     with demo(tmp_path, 2, "Connected:") as process:
         process.send_signal(signal.SIGTERM)

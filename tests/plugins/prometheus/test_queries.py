@@ -16,7 +16,7 @@ from klepaas_plugins.prometheus.figures import number
 
 from .conftest import POINTS, SERIES, STEP_S, Asking, Backfilled
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 TOKENS_MAX = 1_500
 RANGE_S = (POINTS - 1) * STEP_S
 

@@ -42,7 +42,7 @@ def test_every_question_has_expressions() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_prometheus_accepts_every_expression(asking: Asking, tmp_path: Path) -> None:
     needs("prometheus")
     texts = list(dict.fromkeys(queries()))

@@ -12,7 +12,7 @@ from klepaas.testing.fault_proxy import Answer
 
 from .conftest import Asking
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 STEPS_BEFORE_RESET = 4
 
 

@@ -96,7 +96,7 @@ def failpoints_of(found: list[Case]) -> list[Failpoint]:
 
 
 @pytest.mark.parametrize("kind", STEPS)
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_whatever_happens_each_thing_is_made_once_and_each_operation_ends(
     kind: str, warehouse: Warehouse, folder: Path, address: str | None, is_soak: bool
 ) -> None:
@@ -116,7 +116,7 @@ async def test_whatever_happens_each_thing_is_made_once_and_each_operation_ends(
 
 
 @pytest.mark.parametrize("kind", STEPS)
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_a_cancel_at_any_point_ends_with_all_taken_back_or_all_made(
     kind: str, warehouse: Warehouse, folder: Path
 ) -> None:
