@@ -28,7 +28,7 @@ __all__ = ["Followed", "Report", "Target", "follow", "look"]
 
 _RETRY_S, _LOOK_AGAIN_S = 0.5, 1.0
 # While it has to stay complete, how long it has is told so often.
-_TELL_EVERY_S = 2.0
+_TELL_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
