@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from klepaas.operations import Operation
+from klepaas.operations import Operation, State
 from klepaas.output import Answer, json_answer, timestamp
 
 __all__ = ["list_answer", "operation_answer"]
@@ -28,9 +28,11 @@ def operation_answer(operation: Operation) -> Answer:
     """
     outcome = operation.outcome
     error = outcome.error if outcome is not None else None
+    # Of what ended the outcome tells; the steps matter where nobody knows it.
+    open_end = outcome is None or operation.state is State.UNKNOWN
     found = {
         **_summary(operation),
-        "steps": [{"name": step.name, "state": step.state.value} for step in operation.steps],
+        "steps": [{"name": step.name, "state": step.state.value} for step in operation.steps] if open_end else [],
         "text": outcome.text if outcome is not None else None,
         "result": dict(outcome.facts) if outcome is not None else None,
         "error": {name: error.get(name) for name in _ERROR} if error is not None else None,
@@ -47,7 +49,7 @@ def _summary(operation: Operation) -> dict[str, Any]:
         "context": operation.location.context or None,
         "state": operation.state.value,
         "ended": operation.ended,
-        "line": operation.line or None,
+        "line": None if operation.ended else operation.line or None,
         "attempt": operation.attempt,
         "cancel_requested": operation.cancel_requested,
         "created_at": timestamp(operation.created_at),

@@ -99,7 +99,7 @@ class _Known:
             "commit": item.commit or None,
             "by": item.principal,
             "cause": str(item.cause),
-            "title": one_line(item.title, _TITLE_CHARS) or None,
+            "what": self._what(item),
             "reason": one_line(item.reason, _TITLE_CHARS) if item.reason else None,
             "restored_from": item.restored_from or None,
             "at": timestamp(item.moment.timestamp()) if item.moment else None,

@@ -19,6 +19,7 @@ import httpx
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, Unauthorized, Unavailable
 from klepaas.outbound import CertificateProblem, Proxy, certificate_problem
 from klepaas.resilience import Kind, Observation, OutcomeUnknown, Overloaded, Upstream, UpstreamState, Verdict, classify
+from klepaas_plugins.kubernetes.client.bodies import encode_body
 from klepaas_plugins.kubernetes.client.credentials import Connection
 from klepaas_plugins.kubernetes.client.requests import Request, Timeouts
 from klepaas_plugins.kubernetes.client.session import Live, Session
@@ -238,7 +239,7 @@ class Transport:
         self, client: httpx.AsyncClient, connection: Connection, request: Request, read_s: float
     ) -> httpx.Request:
         query = f"?{urlencode(request.query)}" if request.query else ""
-        body = None if request.body is None else json.dumps(request.body).encode()
+        body = None if request.body is None else encode_body(request.body)
         headers = [("Accept", request.accept), *connection.headers]
         if body is not None:
             headers.append(("Content-Type", request.content_type))
