@@ -60,6 +60,14 @@ class FieldPath:
         """
         return walk(self.steps, obj)
 
+    def find_each(self, obj: Any) -> list[Any]:
+        """As `find`, with `ABSENT` for what an element of a list lacks, so that values keep their places.
+
+        Raises:
+            BadRequest: That would take too much work.
+        """
+        return walk(self.steps, obj, with_absent=True)
+
 
 def columns_of(text: str) -> list[FieldPath]:
     """The columns in a text such as `NAME:.metadata.name,.spec.containers[*].image`.

@@ -9,9 +9,11 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 
-__all__ = ["Step", "walk"]
+__all__ = ["ABSENT", "Step", "walk"]
 
 VISITS_MAX = 100_000
+# Stands for what an element of a list lacks, so that values keep the places of their elements.
+ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,21 @@ class Step:
     value: Any = None
 
 
-def walk(steps: Sequence[Step], obj: Any) -> list[Any]:
+def walk(steps: Sequence[Step], obj: Any, *, with_absent: bool = False) -> list[Any]:
     """What the steps lead to, in order.
+
+    Args:
+        steps: The steps.
+        obj: From where.
+        with_absent: Whether `ABSENT` stands for what an element of a list lacks; behind `..` nothing does.
 
     Raises:
         BadRequest: That would take too much work.
     """
-    return _Walk().find(steps, obj)
+    walked = _Walk()
+    if with_absent and not any(step.kind == "below" for step in steps):
+        return walked.find_each(steps, obj)
+    return walked.find(steps, obj)
 
 
 class _Walk:
@@ -57,6 +67,24 @@ class _Walk:
                 hit for value in found if not (within and isinstance(value, list)) for hit in self._taken(step, value)
             ]
         return found
+
+    def find_each(self, steps: Sequence[Step], obj: Any) -> list[Any]:
+        """As `find`, with something for each element of the lists on the way."""
+        found: list[Any] = [obj]
+        in_list = False
+        for step in steps:
+            split = any(isinstance(value, list) for value in found) and step.kind in ("all", "slice", "field")
+            if split and step.kind == "field":
+                found = [item for value in found for item in (value if isinstance(value, list) else [value])]
+            in_list = in_list or (split and step.kind == "field")
+            found = [hit for value in found for hit in self._hits(step, value, in_list)]
+            in_list = in_list or split
+        return found
+
+    def _hits(self, step: Step, value: Any, in_list: bool) -> list[Any]:
+        if value is ABSENT:
+            return [ABSENT]
+        return list(self._taken(step, value)) or ([ABSENT] if in_list else [])
 
     def _visit(self, count: int = 1) -> None:
         self._left -= count

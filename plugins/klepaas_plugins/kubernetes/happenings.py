@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klepaas.errors import KlepaasError
@@ -33,6 +33,7 @@ class EventQuestion:
         resource: The object's kind. None: any.
         warnings_only: Whether normal events are left out.
         limit: Most lines.
+        since_s: Only what was last seen within these seconds. None: all that the cluster keeps.
     """
 
     cluster: Cluster
@@ -41,6 +42,7 @@ class EventQuestion:
     resource: Resource | None
     warnings_only: bool
     limit: int
+    since_s: int | None = None
 
     @property
     def kind(self) -> str | None:
@@ -53,7 +55,8 @@ class EventQuestion:
         of = f" of {self.kind.lower() if self.kind else 'object'} {self.name}" if self.name else ""
         of = of or (f" of kind {self.kind}" if self.kind else "")
         place = "in any namespace" if self.namespace is None else f"in namespace {self.namespace}"
-        return f"{'warning ' if self.warnings_only else ''}events{of} {place}"
+        lately = f" in the last {self.since_s} s" if self.since_s is not None else ""
+        return f"{'warning ' if self.warnings_only else ''}events{of} {place}{lately}"
 
 
 @dataclass
@@ -77,6 +80,9 @@ async def answer_events(question: EventQuestion) -> Answer:
     family = await _family(question)
     found, complete = await _read(question, family)
     lines = _folded(event for event in found if _is_about(question, event, family))
+    if question.since_s is not None:
+        since = _normal(datetime.now(UTC) - timedelta(seconds=question.since_s))
+        lines = [line for line in lines if line.last >= since]
     notes = [] if complete else [f"[only {len(found)} events were read, the newest may be missing: narrow it]"]
     if not lines:
         unsure = await require_namespace(question.cluster, question.namespace)

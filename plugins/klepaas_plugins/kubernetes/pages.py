@@ -11,6 +11,7 @@ from klepaas.output.quoting import quote
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
+from klepaas_plugins.kubernetes.fieldwalk import ABSENT
 from klepaas_plugins.kubernetes.paging import Page
 from klepaas_plugins.kubernetes.redaction import mask
 from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, masked
@@ -97,7 +98,7 @@ def columns_page(question: Question, found: Mapping[str, Any]) -> Page:
     rows, values = [], []
     for item in _items(question, found):
         shown = mask(item)
-        rows.append([_value(column.find(shown)) for column in question.columns])
+        rows.append([_value(column.find_each(shown)) for column in question.columns])
         values.append(_sorting_value(question, headings, rows[-1], shown))
     if question.everywhere and not any(column.text.endswith("namespace") for column in question.columns):
         spaces = [str((item.get("metadata") or {}).get("namespace") or "") for item in found.get("items") or ()]
@@ -174,6 +175,8 @@ def _value(found: Sequence[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is ABSENT:
+        return "-"
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return cell(value)
