@@ -21,6 +21,7 @@ from klepaas.output.quoting import quote
 
 __all__ = [
     "ANNOTATION_VALUE",
+    "APPLICATION",
     "CONTAINER",
     "CONTEXT",
     "COUNTED_TEXT",
@@ -45,7 +46,9 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # the pattern begins and ends with a letter or digit, so ".", ".." and "-n" cannot match.
 _OBJECT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*([-.][A-Za-z0-9]+)*(/v[0-9][a-z0-9]*)?(/[A-Za-z][A-Za-z0-9]*)?")
-_CONTEXT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/=+-]*")
+# A kubeconfig takes any text; letters of every script and spaces inside are what people use.
+_CONTEXT = re.compile(r"\w(?:[\w .:@/=+()-]*[\w.:@/=+()-])?")
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SELECTOR = re.compile(r"[A-Za-z0-9_./=!<>(), :\-]+")
 _IMAGE = re.compile(
     r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
@@ -119,6 +122,12 @@ def _is_assignment(value: str) -> bool:
 OBJECT = Check("object name", _is_object_name, "letters, digits, '-', '.' or ':' with a letter or digit at both ends")
 WORKLOAD = Check(
     "application name", _matches(_LABEL), "lower-case letters, digits and '-', at most 63 characters", max_chars=63
+)
+# What runs already: a workload's name has up to 253 characters and dots, a label's value capitals and underscores.
+APPLICATION = Check(
+    "application name",
+    _matches(_LABEL_VALUE),
+    "letters, digits, '-', '.' and '_', beginning and ending with a letter or digit",
 )
 NAMESPACE = Check("namespace", _matches(_LABEL), "lower-case letters, digits and '-', at most 63 characters", 63)
 CONTAINER = Check("container name", _matches(_LABEL), "lower-case letters, digits and '-', at most 63 characters", 63)

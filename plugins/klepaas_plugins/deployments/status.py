@@ -4,12 +4,12 @@ State, cause with its evidence, the way to reach it, and the revisions that a ro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from klepaas.errors import KlepaasError
+from klepaas.errors import KlepaasError, NotFound
 from klepaas.host import Host
 from klepaas.output import Answer, Output, json_answer, table
 from klepaas.output.verdict import Claim, term
@@ -73,7 +73,7 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host, output:
     Raises:
         NotFound: There is no such application.
     """
-    found = await find_workloads(place)
+    place, found = await _found(place)
     if len(found) > 1:
         return await _several(place, found, settings, output)
     workload = found[0]
@@ -87,6 +87,36 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host, output:
     now = datetime.now(UTC)
     status = _Status(place, with_waits(snapshot, now), now, services, ingresses, settings, stands, address)
     return await (status.json() if output == "json" else status.answer())
+
+
+async def _found(place: Place) -> tuple[Place, list[Workload]]:
+    """The workloads that the name means, which may be that of a pod."""
+    try:
+        return place, await find_workloads(place)
+    except NotFound as exc:
+        owner = await if_allowed(partial(_owner_of_pod, place), None)
+        if owner is None:
+            raise exc
+    named = replace(place, app_name=owner)
+    return named, await find_workloads(named)
+
+
+async def _owner_of_pod(place: Place) -> str | None:
+    """The workload that a pod of this name belongs to. None: there is no such pod, or it belongs to none."""
+    kind, name = "pods", place.app_name
+    for _ in range(2):  # a Deployment's pod belongs to its ReplicaSet
+        try:
+            item = await place.cluster.get(await place.cluster.resource(kind), name, place.namespace)
+        except NotFound:
+            return None
+        owners = at(item, "metadata", "ownerReferences") or ()
+        owner = next((one for one in owners if one.get("controller")), None)
+        if owner is None:
+            return None if kind == "pods" else name
+        kind, name = f"{str(owner.get('kind')).lower()}s.apps", str(owner.get("name"))
+        if kind != "replicasets.apps":
+            return name
+    return None
 
 
 async def _address(host: Host, place: Place) -> "Address | None":

@@ -343,7 +343,10 @@ def _rollback(desk: Desk) -> Tool:
 
 def _reading(desk: Desk) -> Iterable[Tool]:
     async def get_deployment_status(
-        app_name: AppName, namespace: Namespace = None, context: ContextName = None, output: Output = "text"
+        app_name: Annotated[str, names.APPLICATION],
+        namespace: Namespace = None,
+        context: ContextName = None,
+        output: Output = "text",
     ) -> Answer:
         """Status of an application: why it is ill, with log lines and events, endpoint (URL), release, drift.
 

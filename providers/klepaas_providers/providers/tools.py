@@ -9,7 +9,7 @@ from klepaas.errors import NotFound
 from klepaas.external.externals import Externals
 from klepaas.external.guarded import Guarded
 from klepaas.external.offers import Offer
-from klepaas.names import CONTEXT, TEXT, Check
+from klepaas.names import TEXT, Check
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.quoting import quote
@@ -18,7 +18,13 @@ from klepaas_providers.providers.standing import COLUMNS, lines_of, row_of
 
 __all__ = ["ProviderTools"]
 
-PROVIDER = Check("provider name", CONTEXT.accepts, "a name that list_providers shows", max_chars=64)
+_PROVIDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/=+-]*")
+PROVIDER = Check(
+    "provider name",
+    lambda text: _PROVIDER.fullmatch(text) is not None,
+    "a name that list_providers shows",
+    max_chars=64,
+)
 MOST_FOUND = 8
 _WORD = re.compile(r"[a-z0-9가-힣]+")
 

@@ -231,3 +231,17 @@ def test_a_change_cause_that_a_change_without_one_left_is_not_carried_over() -> 
     deployment = {"kind": "Deployment", "metadata": {"name": "web", "uid": "u", "annotations": {}}}
     told = [replica_set(1, "app:1", "deploy app:1"), replica_set(2, "app:2", "deploy app:1")]
     assert [one.change_cause for one in history(deployment, told)] == [None, "deploy app:1"]
+
+
+async def test_the_name_of_a_pod_is_its_application(bench: Any) -> None:
+    await bench.deploy()
+    pod = bench.sandbox.list("Pod")[0]["metadata"]["name"]
+    assert (await bench.call("get_deployment_status", app_name=pod)).text.startswith("web in default is healthy")
+
+
+@pytest.mark.parametrize("name", ["shop.v2", "a" * 200 + ".b", "Shop_API"])
+async def test_a_workload_with_dots_or_a_long_name_or_a_label_with_capitals_is_found(bench: Any, name: str) -> None:
+    object_name = name.lower().replace("_", "-")
+    _plant(bench, object_name, labels={"app": name[:63].rstrip(".")})
+    said = await bench.call("get_deployment_status", app_name=name)
+    assert not said.is_error, said.text
