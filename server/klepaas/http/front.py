@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from klepaas.calls import CORRELATION, Calls
 from klepaas.correlation import Correlation, correlated
-from klepaas.http.refusals import Explanations, rejection, unchecked_credentials
+from klepaas.http.refusals import explanation_of, rejection, unchecked_credentials
 from klepaas.metrics import HttpRequests
 
 __all__ = ["BodyLimit", "Front"]
@@ -39,7 +39,7 @@ class Front:
         self._calls = calls
         self._numbers = numbers
         self._received = frozenset(received)
-        self._inner = Explanations(inner, self._received)
+        self._inner = inner
         self._paths = PATHS | self._received
         self._answering = 0
         self._answered = anyio.Event()
@@ -61,12 +61,15 @@ class Front:
             await self._inner(scope, receive, send)
             return
         status = 0
+        explained: Response | None = None
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, explained
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+                explained = None if scope["path"] in self._received else explanation_of(message)
+            if explained is None:
+                await send(message)
 
         correlation = Correlation.of(Headers(scope=scope).get("traceparent"))
         scope[CORRELATION] = correlation
@@ -77,6 +80,8 @@ class Front:
         with correlated(correlation):
             try:
                 await (self._objection(scope) or self._inner)(scope, receive, watched)
+                if explained is not None:
+                    await explained(scope, receive, send)
             finally:
                 self._answering -= is_message
                 self._answered.set()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Scope
 
-__all__ = ["Explanations", "rejection", "unchecked_credentials"]
+__all__ = ["explanation_of", "rejection", "unchecked_credentials"]
 
 _INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
 # What the libraries below answer with two words or none.
@@ -53,38 +53,14 @@ def unchecked_credentials(scope: Scope) -> Response | None:
     )
 
 
-class Explanations:
-    """Says what to do where what stands behind it turns a request away.
+def explanation_of(start: Message) -> Response | None:
+    """What is sent in place of a bare refusal. None: the answer is none, or says itself what to do.
 
     Args:
-        inner: What answers.
-        foreign: Paths whose answers are left alone.
+        start: The beginning of an answer.
     """
-
-    def __init__(self, inner: ASGIApp, foreign: frozenset[str] = frozenset()) -> None:
-        self._inner = inner
-        self._foreign = foreign
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, with an explanation in place of a bare refusal."""
-        if scope["type"] != "http" or scope["path"] in self._foreign:
-            await self._inner(scope, receive, send)
-            return
-        explained: Response | None = None
-
-        async def explaining(message: Message) -> None:
-            nonlocal explained
-            if message["type"] == "http.response.start" and message["status"] in _WHAT_TO_DO:
-                explained = _explanation(message)
-            elif explained is None:
-                await send(message)
-
-        await self._inner(scope, receive, explaining)
-        if explained is not None:
-            await explained(scope, receive, send)
-
-
-def _explanation(start: Message) -> Response:
     status: int = start["status"]
+    if status not in _WHAT_TO_DO:
+        return None
     after = Headers(raw=list(start.get("headers", ()))).get("retry-after", "")
     return rejection(status, _WHAT_TO_DO[status], int(after) if after.isdecimal() and len(after) < 6 else None)
