@@ -71,9 +71,7 @@ async def test_over_http_it_lists_looks_reads_why_and_is_not_confirmed(row: Row,
         await play(Player(row, Http(http), row.http or row.version), row)
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in FRAMEWORKS if row.name in ("openai-agents", "agno")], ids=lambda row: row.name
-)
+@pytest.mark.parametrize("name", ["openai-agents", "agno"])
 async def test_a_client_with_a_short_limit_gets_the_operation_before_it_gives_up(
     name: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
