@@ -22,6 +22,7 @@ __all__ = ["export", "fill_export", "fill_show", "show", "verify"]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _DEFAULT_LIMIT = 50
+_OUTCOMES = ("ok", "error", "cancelled", "refused", "unfinished")
 
 
 def fill_show(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,9 @@ def fill_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tool", help="only changes by this tool")
     parser.add_argument("--principal", metavar="NAME", help="only changes on behalf of this user")
     parser.add_argument("--target", metavar="TEXT", help="only changes of what has this in its name, as prod/shop/web")
-    parser.add_argument("--outcome", metavar="OUTCOME", help="only ok, error, cancelled, refused or unfinished ones")
+    parser.add_argument(
+        "--outcome", metavar="OUTCOME", choices=_OUTCOMES, help="only ok, error, cancelled, refused or unfinished ones"
+    )
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, help="show the last so many (default: 50; 0: all)")
     parser.add_argument("--json", action="store_true", help="for a program, with the arguments of each")
 

@@ -93,7 +93,11 @@ class Parser(argparse.ArgumentParser):
             what = "command" if self.commands else "choice"
             listed = f" There are {', '.join(known)}." if len(known) <= _MOST_LISTED else ""
             word = one_line(choice[2], _MOST_SHOWN_CHARS)
-            return f"There is no {what} '{word}'.{suggestion(choice[2], known) or listed}"
+            near = suggestion(choice[2], known)
+            if self.commands:
+                return f"There is no {what} '{word}'.{near or listed}"
+            # A fixed set is always named: the nearest word is often not the one that was meant.
+            return f"There is no {what} '{word}'.{near} There are {', '.join(known)}."
         if message.startswith("unrecognized arguments: "):
             word = message.removeprefix("unrecognized arguments: ").split(" ")[0]
             known = [*self.commands, *(option for action in self._actions for option in action.option_strings)]

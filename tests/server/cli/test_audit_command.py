@@ -269,3 +269,10 @@ def test_what_a_record_says_does_not_act_on_a_terminal(audit: Here, state: Path)
 
     assert len(shown.stdout.splitlines()) == 1
     assert not {"\x1b", "\u202e"} & set(shown.stdout + exported.stdout)
+
+
+def test_an_outcome_that_there_is_not_is_refused_with_those_there_are(audit: Here) -> None:
+    answer = audit("show", "--outcome", "failed")
+
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "There are ok, error, cancelled, refused, unfinished." in answer.stderr
