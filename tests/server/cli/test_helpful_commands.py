@@ -48,7 +48,8 @@ WIKI = """
         (
             ["config", "client", "cusor"],
             "There is no choice 'cusor'. Did you mean cursor?"
-            " There are claude-desktop, claude-code, vscode, cursor, codex, gemini, qwen, opencode, copilot, continue, cline. See klepaas config client --help.",
+            " There are claude-desktop, claude-code, vscode, cursor, "
+            "codex, gemini, qwen, opencode, copilot, continue, cline. See klepaas config client --help.",
         ),
         (["call"], "the following arguments are required: tool. See klepaas call --help."),
         (["\x1b[31mred"], "There is no command '\\x1b[31mred'. See klepaas --help."),
