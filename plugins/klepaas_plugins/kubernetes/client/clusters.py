@@ -167,7 +167,11 @@ class Clusters:
             namespace: The namespace that is to be changed. None: none is.
             guards: Whether a rule is about a context.
         """
-        others = [info.name for info in await self.known() if info.name != context and guards(info.name)]
+        try:
+            others = [info.name for info in await self.known() if info.name != context and guards(info.name)]
+        except KlepaasError:
+            # Without a kubeconfig the target is no cluster of ours; a call that needs one says so itself.
+            return ()
         found: list[str] = []
         if others:
             async with anyio.create_task_group() as group:
