@@ -100,7 +100,8 @@ async def test_a_strangers_agent_carries_out_what_it_accepts(build: Callable[...
 
     Notifications.of(app.host).sinks = [NotificationSink("test", hear)]
     done = await _deploy(app, context="cloud")
-    assert done.content[0].text == "cloud deployed web"
+    assert done.content[0].text.splitlines()[0] == "cloud deployed web"
+    assert done.content[0].text.splitlines()[1:] == [f"Operation: {done.meta['operation_id']}"]
     assert [(item.kind, item.title) for item in told] == [("deployment_succeeded", "cloud deployed web")]
     assert '"context": "cloud"' in (tmp_path / "state" / "audit.jsonl").read_text()
 
