@@ -17,6 +17,8 @@ import anyio
 from klepaas.errors import BadRequest
 from klepaas.hookspecs import Level
 from klepaas.observability import one_line, say, stdout_to_stderr
+from klepaas.output.foreign_text import clean
+from klepaas.output.quoting import json_text
 from klepaas.plugins import Plugin, PluginError, Plugins
 from klepaas.portability import signals
 from klepaas.portability.sockets import listening_socket
@@ -232,7 +234,7 @@ def call(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) ->
     if arguments.json:
         print_json(result)
     elif result["isError"]:
-        sys.stderr.write(result["text"] + "\n")
+        sys.stderr.write(clean(result["text"]) + "\n")
     else:
         print_line(result["text"])
     return FAILED if result["isError"] else OK
@@ -271,11 +273,16 @@ def _say_what_goes_on(app: "App") -> None:
 
 
 def print_line(line: str) -> None:
-    """Write a line of the command's answer."""
-    sys.stdout.write(line + "\n")
+    """Write a line of the command's answer, without what would act on a terminal."""
+    sys.stdout.write(clean(line) + "\n")
 
 
-def print_json(value: Any) -> None:
-    """Write the command's answer for a program; a stdout that cannot show a character gets its escape."""
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Write the command's answer for a program; a stdout that cannot show a character gets its escape.
+
+    Args:
+        value: The answer.
+        indent: Blanks a level. None: all in one line.
+    """
     speaks_all = sys.stdout.encoding.lower().startswith("utf")
-    print_line(json.dumps(value, ensure_ascii=not speaks_all, indent=2))
+    sys.stdout.write(json_text(value, indent=indent, ascii_only=not speaks_all) + "\n")

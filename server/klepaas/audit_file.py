@@ -6,7 +6,6 @@ has edited it.
 """
 
 import itertools
-import json
 import os
 import stat
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from klepaas.audit import AuditEvent, AuditRecord, AuditSink
+from klepaas.output.quoting import json_text
 from klepaas.portability import files, locks
 
 __all__ = ["FILE_NAME", "KEPT_FILES", "AuditFile", "lock_of"]
@@ -61,7 +61,7 @@ class AuditFile:
         Raises:
             OSError: It cannot be written whole; the file is as before.
         """
-        line = json.dumps(record.as_json(), ensure_ascii=False, default=str).encode(errors="replace") + b"\n"
+        line = json_text(record.as_json()).encode() + b"\n"
         durable = record.event is AuditEvent.INTENT
         await anyio.to_thread.run_sync(self._append, line, durable, abandon_on_cancel=True)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import anyio.to_thread
 
+from klepaas.output.foreign_text import clean
+
 __all__ = ["asker"]
 
 
@@ -15,7 +17,7 @@ def asker() -> Callable[..., Awaitable[dict[str, bool]]] | None:
 
 
 async def _ask(message: str, *_: Any) -> dict[str, bool]:
-    sys.stderr.write(f"{message}\nType yes to make this change: ")
+    sys.stderr.write(f"{clean(message)}\nType yes to make this change: ")
     sys.stderr.flush()
     answer = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
     return {"confirm": answer.strip().lower() == "yes"}

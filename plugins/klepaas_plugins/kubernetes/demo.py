@@ -22,6 +22,7 @@ import anyio
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
+from klepaas.output.foreign_text import clean
 from klepaas.output.verdict import Claim, term
 from klepaas.portability import processes, signals
 from klepaas_plugins.kubernetes.sandbox import Sandbox
@@ -293,7 +294,7 @@ async def _keep_up(kubeconfig: Path) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(clean(line) + "\n")
     sys.stdout.flush()
 
 

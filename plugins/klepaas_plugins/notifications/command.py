@@ -5,6 +5,7 @@ import sys
 import anyio
 from fastmcp import Client
 
+from klepaas.actions import print_line
 from klepaas.app import create_app
 from klepaas.notifications import Delivery, Notification, Notifications
 from klepaas.store.outbox import ParcelState
@@ -26,7 +27,7 @@ def run(only: str | None) -> int:
         return FAILED
     for one in found:
         good = one.state is ParcelState.DELIVERED
-        sys.stdout.write(f"{one.sink}: {'delivered' if good else f'NOT delivered: {one.error}'}\n")
+        print_line(f"{one.sink}: {'delivered' if good else f'NOT delivered: {one.error}'}")
     return OK if all(one.state is ParcelState.DELIVERED for one in found) else FAILED
 
 

@@ -5,10 +5,10 @@ is shown with every character that is not ASCII spelled out.
 """
 
 import difflib
-import json
 import sys
 from pathlib import Path
 
+from klepaas.actions import print_json, print_line
 from klepaas.app import create_app
 from klepaas.errors import NotFound
 from klepaas.external.definitions import Definition
@@ -16,6 +16,7 @@ from klepaas.external.externals import FOLDER, Externals
 from klepaas.external.guarded import Guarded
 from klepaas.external.trust import Standing, TrustStore
 from klepaas.observability import safe_text
+from klepaas.output.foreign_text import clean
 from klepaas.output.quoting import quote
 from klepaas.output.verdict import nothing_changed
 from klepaas.plugins import Plugins
@@ -36,20 +37,20 @@ def show(*, as_json: bool) -> int:
     externals, _ = _externals()
     rows = [_row(server) for server in externals.servers]
     if as_json:
-        _print(json.dumps({"providers": rows}, ensure_ascii=False, indent=2))
+        print_json({"providers": rows})
         return OK
     if not rows:
-        _print("no external MCP server is configured")
+        print_line("no external MCP server is configured")
     for server, row in zip(externals.servers, rows, strict=True):
         seen = f"listed {age(server.list_age_s)} ago" if server.listing else "never listed yet"
-        _print(f"{row['name']}  {row['kind']}  {len(server.offers)} tools, {seen}")
+        print_line(f"{row['name']}  {row['kind']}  {len(server.offers)} tools, {seen}")
         if server.provider.problem:
-            _print(f"    cannot be used: {server.provider.problem}")
+            print_line(f"    cannot be used: {server.provider.problem}")
         for offer in server.offers.values():
             mark = "" if offer.open else f"  {offer.standing.value.upper()}: closed"
-            _print(f"    {offer.name}  {offer.rule.effect.value}{'  listed' if offer.listed else ''}{mark}")
+            print_line(f"    {offer.name}  {offer.rule.effect.value}{'  listed' if offer.listed else ''}{mark}")
         for warning in tool_warnings(server):
-            _print(f"    warning: {warning}")
+            print_line(f"    warning: {warning}")
     return OK
 
 
@@ -68,15 +69,17 @@ def trust(name: str, tool: str | None, *, yes: bool) -> int:
         if server.trust.standing(definition) is not Standing.TRUSTED and tool in (None, definition.name)
     ]
     if not waiting:
-        _print(f"nothing of {name} waits to be trusted" if tool is None else f"{quote(tool)} of {name} does not wait")
+        print_line(
+            f"nothing of {name} waits to be trusted" if tool is None else f"{quote(tool)} of {name} does not wait"
+        )
         return OK
     for definition in waiting:
-        _print("\n".join(_difference(server, definition)))
+        print_line("\n".join(_difference(server, definition)))
     if not yes and not _agreed(f"Trust {len(waiting)} tools of {name} as they are now?"):
-        _print(nothing_changed("the answer was no, so nothing was written"))
+        print_line(nothing_changed("the answer was no, so nothing was written"))
         return FAILED
     store.add(waiting, by_person=True)
-    _print(f"trusted: {', '.join(definition.name[:64] for definition in waiting)}")
+    print_line(f"trusted: {', '.join(definition.name[:64] for definition in waiting)}")
     return OK
 
 
@@ -89,7 +92,7 @@ def forget(name: str, tool: str | None) -> int:
     """
     _, store = _server(name)
     gone = store.forget(None if tool is None else [tool])
-    _print(f"forgot {len(gone)} tools of {name}" if gone else f"nothing of {name} was trusted")
+    print_line(f"forgot {len(gone)} tools of {name}" if gone else f"nothing of {name} was trusted")
     return OK
 
 
@@ -140,12 +143,8 @@ def _row(server: Guarded) -> dict[str, object]:
 
 def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
-        _print("there is no terminal to ask at; --yes trusts without asking")
+        print_line("there is no terminal to ask at; --yes trusts without asking")
         return False
-    sys.stdout.write(f"{question} [y/N] ")
+    sys.stdout.write(clean(f"{question} [y/N] "))
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")

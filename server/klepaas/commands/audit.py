@@ -4,9 +4,7 @@ It reads the files of this user's state folder; what plugins' audit sinks keep e
 """
 
 import argparse
-import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -72,7 +70,7 @@ def export(arguments: argparse.Namespace, settings: Settings, _: Plugins) -> int
         if line.record is None:
             damaged += 1
         else:
-            sys.stdout.write(json.dumps(line.record, ensure_ascii=False) + "\n")
+            print_json(line.record, indent=None)
     if damaged:
         say(f"klepaas: {damaged} damaged lines are left out; `klepaas audit verify` names them", "error")
     return FAILED if damaged else OK

@@ -21,6 +21,7 @@ from klepaas.configuration.handing_on import HandedOn, LeftOut, hand_on
 from klepaas.configuration.places import Origin
 from klepaas.configuration.registry import sections
 from klepaas.observability import one_line
+from klepaas.output.foreign_text import clean
 from klepaas.plugins import Plugins
 from klepaas.policy import DEFAULT_IN_WORDS
 from klepaas.portability.shell import command_line
@@ -153,12 +154,13 @@ def client(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) 
         )
         return OK
     # The snippet alone on stdout, so that it can be sent to a file; what to do with it is said beside.
-    sys.stderr.write(_introduced(chosen, snippet))
+    sys.stderr.write(clean(_introduced(chosen, snippet)))
     sys.stderr.flush()
-    sys.stdout.write(snippet.text + "\n")
+    print_line(snippet.text)
     sys.stdout.flush()
     writes = settings.mode is Mode.WRITES
-    sys.stderr.write("\n".join(_explained(chosen, snippet, launch, left_out, writes=writes)) + "\n")
+    explained = "\n".join(_explained(chosen, snippet, launch, left_out, writes=writes))
+    sys.stderr.write(clean(explained) + "\n")
     return OK
 
 

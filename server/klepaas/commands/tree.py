@@ -17,6 +17,7 @@ from klepaas import __version__
 from klepaas.commands.parser import Parser
 from klepaas.hookspecs import Command
 from klepaas.observability import one_line
+from klepaas.output.foreign_text import clean
 from klepaas.plugins import Contribution, Plugin, Plugins, describe_error
 from klepaas.settings import Settings
 
@@ -313,5 +314,5 @@ class _Version(argparse.Action):
         lines = [f"klepaas {__version__}"]
         for plugin in self.const.all:
             lines.append(f"  {plugin.name}: {plugin.source}, {plugin.module} ({plugin.state.value})")
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write(clean("\n".join(lines)) + "\n")
         parser.exit()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from klepaas.output.quoting import json_text
 from klepaas.portability.shell import command_line
 
 __all__ = ["CLIENTS", "NAME", "Client", "Launch", "Snippet"]
@@ -80,7 +81,7 @@ class Client:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json_text(value, indent=2)
 
 
 def _started(launch: Launch) -> dict[str, Any]:
@@ -219,8 +220,8 @@ def _cline(launch: Launch) -> Snippet:
 
 
 def _toml(text: str) -> str:
-    """A TOML string: JSON's escapes are among TOML's, and DEL alone needs one that JSON does not give it."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A TOML string: JSON's escapes are among TOML's, but for pairs of them that are one character."""
+    return json_text(text, wide=True)
 
 
 CLIENTS: Mapping[str, Client] = {

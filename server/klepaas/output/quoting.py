@@ -4,11 +4,13 @@ Letters of every script stay as they are, so that a person finds their own word 
 seen is spelled out: control characters, line ends, characters that change the direction of text, tags and fillers.
 """
 
+import json
 import re
+from typing import Any
 
 from klepaas.output.foreign_text import HIDDEN
 
-__all__ = ["quote"]
+__all__ = ["json_text", "quote"]
 
 QUOTED_MAX_CHARS = 64
 
@@ -23,6 +25,35 @@ def quote(text: str, max_chars: int = QUOTED_MAX_CHARS) -> str:
     shown = text if len(text) <= max_chars else f"{text[:max_chars]}..."
     # repr() spells out all that Python does not count as printable: controls, format characters, unassigned ones.
     return HIDDEN.sub(_spelled, repr(shown))
+
+
+def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False, wide: bool = False) -> str:
+    """A value as JSON that a terminal can show: letters as they are, what acts or hides as JSON's own escape.
+
+    JSON leaves everything above the control characters as it is, the characters that change the direction of text
+    among them. A program that reads the text gets the very same value.
+
+    Args:
+        value: The value; what JSON does not know is written as its text.
+        indent: Blanks a level. None: all in one line.
+        ascii_only: Whether letters are escaped as well, for an output that cannot hold them.
+        wide: Whether what lies beyond the first 65,536 characters is escaped as one, as TOML wants it.
+    """
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, default=str)
+    if not HIDDEN.search(text) and text.replace("\n", "").isprintable():
+        return text
+    return "".join(one if one == "\n" or _is_seen(one) else _escaped(one, wide=wide) for one in text)
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and HIDDEN.match(character) is None
+
+
+def _escaped(character: str, *, wide: bool) -> str:
+    number = ord(character)
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    return f"\\U{number:08x}" if wide else json.dumps(character)[1:-1]
 
 
 def _spelled(match: re.Match[str]) -> str:
