@@ -13,6 +13,7 @@ from typing import Any
 
 import mcp_types as mt
 from fastmcp import Context, FastMCP
+from fastmcp.server.middleware import Middleware
 
 from klepaas import __version__
 from klepaas.agents import Agents
@@ -117,23 +118,38 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     externals.listeners.append(announcements.changed)
     offers = Offers(plugins, host, [upstream_states(host)])
     reading = Reading(offers, settings.answer_max_bytes)
+    gate = Gate(
+        catalogue,
+        settings,
+        _audit(plugins, host),
+        metrics.calls.refused,
+        reading=reading,
+        aliases=ContextAliases.of(host),
+    )
+    lifespan = _lifespan(plugins, host, announcements, notifications, operations, externals)
+    server = _server(catalogue, settings, [announcements, calls, gate], lifespan)
+    externals.offer(server, catalogue)
+    server.middleware.insert(0, Progress())  # outermost: it sees how long everything else takes
+    _suggest(server, calls, reading)
+    announcements.serve(server)
+    return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, externals)
+
+
+def _server(catalogue: Catalogue, settings: Settings, middleware: Sequence[Middleware], lifespan: Any) -> FastMCP[Any]:
+    """What speaks MCP.
+
+    Args:
+        catalogue: Its tools.
+        settings: What it runs with.
+        middleware: What each message passes, outermost first.
+        lifespan: What runs while it serves.
+    """
     server: FastMCP[Any] = FastMCP(
         "klepaas",
         instructions=instructions((entry.tool for entry in catalogue if entry.active), settings),
         version=__version__,
-        middleware=[
-            announcements,
-            calls,
-            Gate(
-                catalogue,
-                settings,
-                _audit(plugins, host),
-                metrics.calls.refused,
-                reading=reading,
-                aliases=ContextAliases.of(host),
-            ),
-        ],
-        lifespan=_lifespan(plugins, host, announcements, notifications, operations, externals),
+        middleware=middleware,
+        lifespan=lifespan,
         tools=[entry.mcp for entry in catalogue],
         on_duplicate="error",
         cache_ttl=_CATALOGUE_TTL_S,
@@ -142,13 +158,9 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         # Our schemas hold no references; looking for them costs 50 ms at the first list.
         dereference_schemas=False,
     )
-    externals.offer(server, catalogue)
-    server.middleware.insert(0, Progress())
-    _suggest(server, calls, reading)
     _spare_the_list_before_each_call(server)
     list_every_version(server)
-    announcements.serve(server)
-    return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, externals)
+    return server
 
 
 def _audit(plugins: Plugins, host: Host) -> Audit:
