@@ -20,7 +20,7 @@ import anyio
 
 from klepaas.correlation import correlation_id
 from klepaas.errors import Unavailable
-from klepaas.output.verdict import REFUSED, nothing_changed
+from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.principals import Principal
 from klepaas.tools import Target
 
@@ -153,7 +153,7 @@ class Audit:
             if not await self._write(sink, record):
                 await self.refused(change, "not_on_record")
                 raise Unavailable(
-                    f"{change.tool} was not run and {nothing_changed(REFUSED)}: "
+                    f"{change.tool} was not run and {nothing_changed(NOT_RUN)}: "
                     f"the audit ({sink.name}) cannot record it",
                     next_step="Ask the person who runs klepaas to look at its log",
                 )

@@ -24,7 +24,7 @@ from klepaas.context_aliases import ContextAliases
 from klepaas.errors import Conflict, KlepaasError, TimedOut
 from klepaas.failures import translate
 from klepaas.observability import one_line, safe_text
-from klepaas.output.verdict import REFUSED, nothing_changed
+from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.policy import Decision, Policy
 from klepaas.principals import current_principal
 from klepaas.questions import NotConfirmed, Preview, Request
@@ -202,6 +202,6 @@ async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any
         translate(exc, tool_name)
     except TimeoutError as exc:
         raise TimedOut(
-            f"What {tool_name} would change could not be found out in time; {nothing_changed(REFUSED)}",
+            f"What {tool_name} would change could not be found out in time; {nothing_changed(NOT_RUN)}",
             next_step="Try again, or look at what it would work on",
         ) from exc

@@ -27,7 +27,7 @@ from klepaas.errors import Conflict
 from klepaas.handles import Handles, Shown
 from klepaas.limits import slot_set_aside
 from klepaas.output import Answer
-from klepaas.output.verdict import REFUSED, nothing_changed
+from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.questions import FIELD, SCHEMA, NotConfirmed, Preview, Request, action_of, can_ask, indented, message
 from klepaas.resilience.clock import Clock
 from klepaas.way_out import meta_of
@@ -156,7 +156,7 @@ class Confirmations:
             raise NotConfirmed(
                 "cannot_ask",
                 f"{request.title} needs a person's confirmation, and this client cannot ask for one; "
-                f"{nothing_changed(REFUSED)}",
+                f"{nothing_changed(NOT_RUN)}",
                 where_to_confirm(request.change.principal.client, request.change.tool),
                 f"What would change:\n{indented(preview.text)}",
             )
@@ -166,7 +166,7 @@ class Confirmations:
         if shown is None or shown.arguments_digest != request.change.arguments_digest:
             raise NotConfirmed(
                 "plan",
-                f"{request.change.tool} was not run and {nothing_changed(REFUSED)}: there is no such plan of yours for "
+                f"{request.change.tool} was not run and {nothing_changed(NOT_RUN)}: there is no such plan of yours for "
                 "these arguments; it may have been used, or be older than 10 minutes",
                 "Call it again without plan_id for a new plan",
             )
@@ -179,7 +179,7 @@ class Confirmations:
         shown = Shown(request.change.arguments_digest, preview.digest)
         plan_id = self._plans.issue(request.change.principal.key, shown)
         lines = [
-            f"{nothing_changed(REFUSED).capitalize()} yet: {request.title} is only a plan"
+            f"{nothing_changed(NOT_RUN).capitalize()} yet: {request.title} is only a plan"
             f"{', a new one, since something else would change now' if anew else ''}.",
             "What would change:",
             indented(preview.text),
@@ -191,7 +191,7 @@ class Confirmations:
 
 def _restless(request: Request) -> Conflict:
     return Conflict(
-        f"{request.change.tool} was not run and {nothing_changed(REFUSED)}: what it would change was different after "
+        f"{request.change.tool} was not run and {nothing_changed(NOT_RUN)}: what it would change was different after "
         "each confirmation",
         next_step="Find out who else changes it, and try again later",
     )

@@ -31,7 +31,7 @@ from klepaas.context_aliases import ContextAliases
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
 from klepaas.output.quoting import quote
-from klepaas.output.verdict import REFUSED, nothing_changed
+from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.plans import Plans
 from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
@@ -186,7 +186,7 @@ class Gate(Middleware):
             )
         if tool.effect is not Effect.READ and self._settings.mode is not Mode.WRITES:
             return "read_only", Forbidden(
-                f"{tool.name} changes things and this server is read-only; {nothing_changed(REFUSED)}",
+                f"{tool.name} changes things and this server is read-only; {nothing_changed(NOT_RUN)}",
                 next_step="Ask the person who runs klepaas to start it with `klepaas serve --writes`",
             )
         return None

@@ -16,7 +16,7 @@ from klepaas.asking_clients import after_a_no
 from klepaas.audit import Change
 from klepaas.errors import Forbidden
 from klepaas.output.budget import fit
-from klepaas.output.verdict import REFUSED, nothing_changed
+from klepaas.output.verdict import NOT_RUN, nothing_changed
 
 __all__ = ["FIELD", "SCHEMA", "NotConfirmed", "Preview", "Request", "action_of", "can_ask", "indented", "message"]
 
@@ -100,7 +100,7 @@ class Request:
         """The error for an answer that is no yes."""
         return NotConfirmed(
             reason,
-            f"{self.change.tool} was not run and {nothing_changed(REFUSED)}: {_REFUSALS[reason]}",
+            f"{self.change.tool} was not run and {nothing_changed(NOT_RUN)}: {_REFUSALS[reason]}",
             after_a_no(self.change.principal.client, self.change.tool, reason),
         )
 

@@ -97,3 +97,42 @@ def test_what_was_looked_at_is_named_with_the_time_and_with_what_was_not(
 def test_a_claim_that_nothing_was_changed_says_how_that_is_known() -> None:
     assert nothing_changed("the server refused it") == "nothing was changed"
     assert nothing_changed() != "nothing was changed"
+
+
+def test_a_verdict_is_also_data_with_what_was_looked_at_what_was_not_and_when() -> None:
+    verdict = Verdict(observed=("deployment web, 2 pods",), not_checked=("traffic",), at=0.0)
+    assert verdict.facts() == {
+        "observed": ["deployment web, 2 pods"],
+        "not_checked": ["traffic"],
+        "at": "1970-01-01T00:00:00Z",
+    }
+
+
+# Where a word may stand without a Verdict, each with its reason. It only shrinks.
+NO_CLAIM = {
+    "plugins/klepaas_plugins/deployments/carrying.py": "a release that could not be marked, and none to go back to",
+    "plugins/klepaas_plugins/deployments/overview.py": "the title of what is not so",
+    "plugins/klepaas_plugins/deployments/prompt_wordings.py": "what a prompt asks for",
+    "plugins/klepaas_plugins/deployments/prompts.py": "what a prompt asks for",
+    "plugins/klepaas_plugins/deployments/releases/choosing.py": "which releases can be gone back to",
+    "plugins/klepaas_plugins/deployments/releases/model.py": "the name of a stored state",
+    "plugins/klepaas_plugins/deployments/rollout.py": "the name of a decided state",
+    "plugins/klepaas_plugins/deployments/telling.py": "compares the name of a state",
+    "plugins/klepaas_plugins/kubernetes/demo.py": "what the demonstration asks, and how it colours answers",
+}
+
+
+def _without_a_verdict(path: Path) -> bool:
+    """Whether a source file takes a word by `term`, by `state_name`, or out of `Claim` itself."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("term", "state_name"):
+            return True
+        if isinstance(node, ast.Attribute) and node.attr == "value" and ast.unparse(node).startswith("Claim."):
+            return True
+    return False
+
+
+def test_a_word_without_a_verdict_stands_only_where_nothing_is_claimed() -> None:
+    files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+    found = {path.relative_to(ROOT).as_posix() for path in files if _without_a_verdict(path)}
+    assert found - {MODULE} == set(NO_CLAIM)

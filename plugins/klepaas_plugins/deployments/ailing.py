@@ -41,7 +41,8 @@ class Diagnosis:
     @property
     def words(self) -> str:
         """State and cause."""
-        return f"{self.phase}: {self.why}" if self.why else str(self.phase)
+        state = self.phase.words(Verdict(observed=(f"status of {self.workload.title}",)))
+        return f"{state}: {self.why}" if self.why else state
 
 
 async def diagnose(cluster: Cluster, found: Iterable[Workload], grace_s: float) -> list[Diagnosis]:

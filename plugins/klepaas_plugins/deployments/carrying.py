@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from klepaas.errors import Forbidden, KlepaasError
 from klepaas.host import Host
 from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome
-from klepaas.output.verdict import REFUSED, Claim, nothing_changed, term
+from klepaas.output.verdict import Claim, nothing_changed, term
 from klepaas_plugins.deployments.outcome import Words, nothing_done
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED, Change, Planned
@@ -29,7 +29,7 @@ from klepaas_plugins.deployments.releases import (
 from klepaas_plugins.deployments.rollout import missed_deadline
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.undoing import Undoing
-from klepaas_plugins.deployments.verifying import Failure, Gated, gate
+from klepaas_plugins.deployments.verifying import Failure, Gated, gate, observed_in
 
 if TYPE_CHECKING:
     from klepaas.operations import Run
@@ -38,6 +38,10 @@ __all__ = ["Carrier"]
 
 # How the steps of a rollback that was asked for are called.
 _BACK = "roll back: "
+# How it is known that a change stored nothing.
+_COMPARED = "the plan, in which what is there is as the call wants it"
+# What shows that a change could not be applied, and what shows that it was cancelled.
+_ANSWERS, _STEPS = ("the cluster's answers to what was applied",), ("the steps of the operation",)
 
 # Gets what an earlier attempt has chosen; empty in the first one.
 Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
@@ -175,7 +179,7 @@ class Carrier:
             # What an earlier attempt has begun must not be left half done.
             if exc.retryable or not self.run.begun:
                 raise
-            return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code})
+            return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code}, observed=_ANSWERS)
         return await self._apply(begun)
 
     async def _begin(self) -> Planned:
@@ -231,7 +235,9 @@ class Carrier:
         except KlepaasError as exc:
             if exc.retryable or not self.run.begun:
                 raise
-            return Failure(f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code})
+            return Failure(
+                f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code}, observed=_ANSWERS
+            )
         return None
 
     async def _gate(self) -> Gated:
@@ -310,7 +316,7 @@ class Carrier:
     async def _why_stopped(self, reason: Interrupted) -> Failure:
         """What was wrong when it was stopped."""
         if isinstance(reason, OperationCancelled):
-            return Failure(CANCELLED, facts={"reason": "cancelled"})
+            return Failure(CANCELLED, facts={"reason": "cancelled"}, observed=_STEPS)
         workloads = [(kind, name) for kind, name in self.run.notes["workloads"]]
         seen = await gate(
             self.place, workloads, self.settings, self.run.report, limit_s=0, missed_before=self.run.notes["missed"]
@@ -319,7 +325,8 @@ class Carrier:
             return seen.failure
         cause = seen.followed.verdict.cause if seen.followed else None
         so_far = f"; so far {cause.text}" if cause else ""
-        return Failure(f"{reason}{so_far}", facts={"reason": "deadline"})
+        observed = observed_in(seen.followed.snapshot) if seen.followed else ()
+        return Failure(f"{reason}{so_far}", facts={"reason": "deadline"}, observed=observed)
 
     async def _undo(self, failure: Failure) -> Outcome:
         """Back to the last verified release, where there is one and that is wanted."""
@@ -339,7 +346,7 @@ class Carrier:
     def _reason_to_leave(self, failure: Failure, back: int | None) -> str | None:
         """Why it is not rolled back, and what a person can do. None: it is."""
         if not self._change.stored:
-            return f"{nothing_changed(REFUSED).capitalize()} by this call."
+            return f"{nothing_changed(_COMPARED).capitalize()} by this call."
         if failure.gone:
             return "It is not brought back, since somebody deleted it."
         if back is None or (back == 0 and not self.unrecorded):

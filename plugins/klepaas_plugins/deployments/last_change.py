@@ -85,7 +85,7 @@ def _words(release: "Release") -> str:
     if release.cause == "rollback" and release.restored_from:
         # Its title is that of the release which runs again.
         what = f"rollback to release {release.restored_from}"
-    number = f"release {release.number} {release.state.value}" if release.number else "not recorded as a release"
+    number = f"release {release.number} {release.state_text}" if release.number else "not recorded as a release"
     return f"{what}; {number}{by}"
 
 

@@ -40,7 +40,10 @@ async def list_applications(cluster: Cluster, namespace: str | None, grace_s: fl
         raise
     note = None if found else await require_namespace(cluster, namespace)
     if output == "json":
-        return json_answer("klepaas.applications/v1", {**_facts(cluster, namespace, found), "note": note})
+        return json_answer(
+            "klepaas.applications/v1",
+            {**_facts(cluster, namespace, found), "note": note, **seen_verdict(found).facts()},
+        )
     where = f"namespace {namespace}" if namespace else "all namespaces"
     if not found:
         text = f"No application in {where} (context {cluster.context})."

@@ -3,6 +3,7 @@
 Only words: what is decided is `carrying`'s affair, what was seen `verifying`'s.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import Conflict, KlepaasError
 from klepaas.operations import Interrupted, OperationCancelled, Outcome, State
-from klepaas.output.verdict import REFUSED, Claim, Verdict, nothing_changed
+from klepaas.output.verdict import Claim, Verdict
 from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.objects import REVISION, annotation, images
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change
 from klepaas_plugins.deployments.releases.model import Release
 from klepaas_plugins.deployments.rollout import phase
-from klepaas_plugins.deployments.verifying import Failure, Gated, evidence_names, with_message
+from klepaas_plugins.deployments.verifying import Failure, Gated, evidence_names, observed_in, with_message
 
 if TYPE_CHECKING:
     from klepaas.operations import Operation
 
 __all__ = ["Undone", "Words", "nothing_done"]
+
+_OUTSIDE = "requests from outside the cluster"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Words:
         numbers = [verdict.progress, *([f"revision {revision}"] if revision else [])]
         numbers += [f"release {number}"] if number else []
         first = f"{self.place.text} {self.change.done}: {', '.join(numbers)}, after {gated.took_s:.0f} s."
+        seen = _gated(gated.took_s)
         facts = {
             **self._facts(phase(followed.snapshot)),
             "ready": verdict.recent,
@@ -80,10 +84,11 @@ class Words:
             **self.change.facts,
             **({"revision": int(revision)} if revision else {}),
             **({"release": number} if number else {}),
+            **seen.facts(),
         }
         if facts.get("previous_revision") == facts.get("revision"):
             facts.pop("previous_revision", None)
-        lines = [first, *self.change.lines, *self.change.notes, *notes, _gated(gated.took_s).basis()]
+        lines = [first, *self.change.lines, *self.change.notes, *notes, seen.basis()]
         return Outcome(State.SUCCEEDED, "\n".join(lines), facts)
 
     async def unseen(self, gated: Gated) -> Outcome:
@@ -94,7 +99,9 @@ class Words:
         lines = [f"{what}, but how it goes could not be seen: {why}", *self.change.lines, *self.change.notes]
         if gated.followed is not None:
             lines += await self._so_far(gated)
-        return Outcome(State.UNKNOWN, "\n".join([*lines, look]), self._facts("unknown"))
+        observed = observed_in(gated.followed.snapshot) if gated.followed is not None else ()
+        seen = Verdict(observed=observed, not_checked=("whether it stays so", _OUTSIDE))
+        return Outcome(State.UNKNOWN, "\n".join([*lines, look, seen.basis()]), self._facts("unknown") | seen.facts())
 
     async def _so_far(self, gated: Gated) -> list[str]:
         followed = gated.followed
@@ -113,16 +120,18 @@ class Words:
             back: What to do about it beside the failure's own advice.
             cancelled: Whether somebody cancelled it.
         """
+        seen = _seen(failure)
         if cancelled:
             what = f"{self.change.noun} of {self.place.text} was cancelled"
-            text = "\n".join([f"{what} and stays as it is. {back}", *(self.reached or self.change.lines)])
-            return Outcome(State.CANCELLED, text, self._facts("cancelled"))
+            lines = [f"{what} and stays as it is. {back}", *(self.reached or self.change.lines), seen.basis()]
+            return Outcome(State.CANCELLED, "\n".join(lines), self._facts("cancelled") | seen.facts())
         what = f"{self.change.noun} of {self.place.text} failed: {failure.what}"
-        return self._failed(State.FAILED, "failed", what, failure, [f"It stays as it is. {back}"])
+        return self._failed(State.FAILED, "failed", what, failure, [f"It stays as it is. {back}"], seen)
 
     def rolled_back(self, failure: Failure, undone: Undone, *, cancelled: bool) -> Outcome:
         """It failed, or was cancelled, and what was there before is there again."""
-        good = _gated(undone.took_s).render(Claim.VERIFIED)
+        again = _gated(undone.took_s)
+        good, seen = again.render(Claim.VERIFIED), _seen(failure, f"after going back {again.observed[0]}")
         which = f"release {undone.release.number} ({undone.release.image}), {good} after {undone.took_s:.0f} s"
         how = "was cancelled" if cancelled else "failed"
         what = f"{self.change.noun} of {self.place.text} {how} and is rolled back to {which}"
@@ -135,10 +144,10 @@ class Words:
         if cancelled:
             return Outcome(
                 State.CANCELLED,
-                "\n".join([f"{what}.", *self.reached, *undone.lines]),
-                {**self._facts("cancelled"), **facts},
+                "\n".join([f"{what}.", *self.reached, *undone.lines, seen.basis()]),
+                {**self._facts("cancelled"), **facts, **seen.facts()},
             )
-        return self._failed(State.ROLLED_BACK, "rolled back", what, failure, undone.lines, facts)
+        return self._failed(State.ROLLED_BACK, "rolled back", what, failure, undone.lines, seen, facts)
 
     def not_rolled_back(self, failure: Failure, undone: Undone) -> Outcome:
         """It failed, and so did going back: a person is needed."""
@@ -154,7 +163,8 @@ class Words:
             f"What to do: look with {self.place.call('get_deployment_status')}, mend what the rollback says, "
             f"then try again with {call}.",
         ]
-        return self._failed(State.FAILED, "failed", what, failure, lines, {"rollback_failed": True})
+        seen = _seen(failure, f"going back to release {target.number}")
+        return self._failed(State.FAILED, "failed", what, failure, lines, seen, {"rollback_failed": True})
 
     def _facts(self, state: str) -> dict[str, Any]:
         return {
@@ -171,11 +181,12 @@ class Words:
         what: str,
         failure: Failure,
         lines: Sequence[str],
+        seen: Verdict,
         facts: Mapping[str, Any] | None = None,
     ) -> Outcome:
         changed = [f"Changed: {'; '.join(self.changed)}"] if self.changed else list(self.change.lines)
-        details = [*failure.details, *self.reached, *changed, *lines]
-        found = {**self._facts(shown), **failure.facts, **(facts or {})}
+        details = [*failure.details, *self.reached, *changed, *lines, seen.basis()]
+        found = {**self._facts(shown), **failure.facts, **(facts or {}), **seen.facts()}
         error = Conflict(what, next_step=failure.advice, details="\n".join(details))
         return Outcome(state, error.text, found, _as_json(error))
 
@@ -183,7 +194,13 @@ class Words:
 def _gated(took_s: float) -> Verdict:
     """What the health gate has looked at."""
     watched = f"rollout, pods and restarts for {took_s:.0f} s"
-    return Verdict(observed=(watched,), not_checked=("requests from outside the cluster",))
+    return Verdict(observed=(watched,), not_checked=(_OUTSIDE,))
+
+
+def _seen(failure: Failure, *further: str) -> Verdict:
+    """What is known of a change that failed: what showed the failure, and what was looked at since."""
+    at = time.time() if further else failure.at
+    return Verdict(observed=(*failure.observed, *further), not_checked=(_OUTSIDE,), at=at)
 
 
 def nothing_done(place: Place, operation: "Operation", reason: Interrupted) -> Outcome:
@@ -195,17 +212,22 @@ def nothing_done(place: Place, operation: "Operation", reason: Interrupted) -> O
         reason: Why it was stopped.
     """
     cancelled = isinstance(reason, OperationCancelled)
-    what = f"{operation.title} was stopped: {reason}. {nothing_changed(REFUSED).capitalize()}"
+    seen = Verdict(
+        observed=(f"the steps of operation {operation.id}: none that changes the application had begun",),
+        not_checked=("whether what ran before was put on record as a release",),
+    )
+    what = f"{operation.title} was stopped: {reason}. {seen.render(Claim.NOTHING_CHANGED).capitalize()}"
     state = State.CANCELLED if cancelled else State.FAILED
     facts = {
         "app": place.app_name,
         "namespace": place.namespace,
         "state": str(state),
         "operation": operation.id,
+        **seen.facts(),
     }
     if cancelled:
-        return Outcome(state, f"{what}.", facts)
-    error = Conflict(what, next_step="Call it again")
+        return Outcome(state, f"{what}.\n{seen.basis()}", facts)
+    error = Conflict(what, next_step="Call it again", details=seen.basis())
     return Outcome(state, error.text, facts, _as_json(error))
 
 

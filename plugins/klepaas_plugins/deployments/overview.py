@@ -227,6 +227,7 @@ class _Overview:
             "not_healthy": facts_of([one for one in self.found if one.phase in ILL][:_MOST_ILL]),
             "other_pods": self.waiting().lines,
             "warnings": self.warnings().lines,
+            **self.verdict.facts(),
         }
 
     def _place(self, namespace: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from klepaas.output.verdict import Claim
+from klepaas.output.verdict import Claim, state_name
+from klepaas.output.verdict import Verdict as Seen
 from klepaas_plugins.deployments.causes import Cause, held_up, pod_causes, replica_failure, worst
 from klepaas_plugins.deployments.objects import (
     REVISION,
@@ -50,11 +51,19 @@ _REFUSED_S = 3.0
 class Phase(StrEnum):
     """How a workload is, in the words that answers use."""
 
-    HEALTHY = Claim.HEALTHY.value
+    HEALTHY = state_name(Claim.HEALTHY)
     STOPPED = "scaled to 0"
     ROLLING_OUT = "rolling out"
     DEGRADED = "degraded"
     FAILED = "failed"
+
+    def words(self, seen: Seen) -> str:
+        """The state as an answer says it.
+
+        Args:
+            seen: What it rests on.
+        """
+        return seen.render(Claim.HEALTHY) if self is Phase.HEALTHY else self.value
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from klepaas.errors import KlepaasError, NotFound
 from klepaas.host import Host
 from klepaas.output import Answer, Output, json_answer, table
-from klepaas.output.verdict import Claim, term
+from klepaas.output.verdict import Claim
 from klepaas.output.verdict import Verdict as Seen
-from klepaas_plugins.deployments.ailing import ILL, diagnose
+from klepaas_plugins.deployments.ailing import ILL, diagnose, seen_verdict
 from klepaas_plugins.deployments.applications import Workload, find_workloads
 from klepaas_plugins.deployments.causes import Cause, advice, pod_cause
 from klepaas_plugins.deployments.evidence import Evidence, collect
@@ -28,7 +28,6 @@ from klepaas_plugins.deployments.objects import (
     annotation,
     at,
     condition,
-    counted,
     images,
     items,
     name_of,
@@ -39,7 +38,7 @@ from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.standing import Standing, standing
 from klepaas_plugins.deployments.together import if_allowed, together
-from klepaas_plugins.deployments.verifying import evidence_names, previous_revision, serving
+from klepaas_plugins.deployments.verifying import evidence_names, observed_in, previous_revision, serving
 from klepaas_plugins.deployments.watching import Target, look
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["status_of"]
 
 _BEING = {
-    Phase.HEALTHY: f"is {term(Claim.HEALTHY)}",
     Phase.STOPPED: "is scaled to 0",
     Phase.ROLLING_OUT: "is rolling out",
     Phase.DEGRADED: "is degraded",
@@ -144,10 +142,10 @@ async def _several(place: Place, found: Sequence[Workload], settings: RolloutSet
     seen = await diagnose(place.cluster, found, settings.unschedulable_grace_s)
     if output == "json":
         worst = {"state": str(seen[0].phase), "workloads": facts_of(seen)}
-        return json_answer("klepaas.status/v1", {**place.facts, **worst})
+        return json_answer("klepaas.status/v1", {**place.facts, **worst, **seen_verdict(seen).facts()})
     text = table(("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE"), rows_of(seen, with_namespace=False))
     head = f"{place.text} has {len(found)} workloads; name one as app_name for its details."
-    return Answer(f"{head}\n{text}")
+    return Answer(f"{head}\n{text}\n{seen_verdict(seen).basis()}")
 
 
 @dataclass(frozen=True)
@@ -184,13 +182,13 @@ class _Status:
             "endpoints": self._addresses(),
             "note": next(iter(self._note()), None),
             **self.standing.facts,
+            **self._seen().facts(),
         }
         return json_answer("klepaas.status/v1", facts, operation_id=self.standing.facts.get("operation"))
 
     def _seen(self) -> Seen:
         """What the state rests on."""
-        pods = counted(len(self.snapshot.pods), "pod")
-        observed = (f"{self.snapshot.subject}, {pods}", "Services and Ingresses")
+        observed = (*observed_in(self.snapshot), "Services and Ingresses")
         return Seen(observed=observed, not_checked=("requests from outside the cluster",), at=self.now.timestamp())
 
     def _head(self, verdict: Verdict, state: Phase) -> str:
@@ -200,9 +198,10 @@ class _Status:
         ready = f"{numbers.ready} of {numbers.desired} pods ready"
         if self.snapshot.kind == "Deployment" and not verdict.done and numbers.updated < numbers.total:
             ready += f" ({verdict.recent} of the newest revision)"
+        being = _BEING.get(state) or f"is {self._seen().render(Claim.HEALTHY)}"
         parts = [ready, *([f"revision {revision}"] if revision else []), f"image {', '.join(images(workload))}"]
         kind = "" if self.snapshot.subject == f"deployment {self.place.app_name}" else f" ({self.snapshot.subject})"
-        return f"{self.place.text}{kind} {_BEING[state]}: {', '.join(parts)}."
+        return f"{self.place.text}{kind} {being}: {', '.join(parts)}."
 
     async def _trouble(self, verdict: Verdict) -> list[str]:
         cause = verdict.cause

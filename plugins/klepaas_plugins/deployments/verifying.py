@@ -4,6 +4,7 @@ It follows each workload of the change (`watching`) until it has stayed healthy 
 decisive cause, and collects what backs the cause up. What follows from it is decided in `carrying`.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,7 +28,17 @@ from klepaas_plugins.deployments.watching import Followed, Report, Target, follo
 if TYPE_CHECKING:
     from klepaas.operations import Run
 
-__all__ = ["Failure", "Gated", "evidence_names", "explain", "gate", "previous_revision", "serving", "with_message"]
+__all__ = [
+    "Failure",
+    "Gated",
+    "evidence_names",
+    "explain",
+    "gate",
+    "observed_in",
+    "previous_revision",
+    "serving",
+    "with_message",
+]
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Failure:
         details: Evidence, one line each.
         facts: Small values for a program.
         gone: Whether the workload was deleted meanwhile, so that somebody does not want it any more.
+        observed: What was looked at, each in a few words.
+        at: When, in seconds since 1970.
     """
 
     what: str
@@ -47,6 +60,8 @@ class Failure:
     details: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     gone: bool = False
+    observed: Sequence[str] = ()
+    at: float = field(default_factory=time.time)
 
     def as_json(self) -> dict[str, Any]:
         """As notes keep it."""
@@ -56,6 +71,8 @@ class Failure:
             "details": list(self.details),
             "facts": dict(self.facts),
             "gone": self.gone,
+            "observed": list(self.observed),
+            "at": self.at,
         }
 
 
@@ -156,7 +173,8 @@ async def _one(
 
 
 def _gone(kind: str, name: str) -> Failure:
-    return Failure(f"{kind.lower()} {name} was deleted meanwhile", facts={"reason": "deleted"}, gone=True)
+    what, facts = f"{kind.lower()} {name} was deleted meanwhile", {"reason": "deleted"}
+    return Failure(what, facts=facts, gone=True, observed=(f"{kind.lower()} {name}",))
 
 
 async def explain(place: Place, snapshot: Snapshot, cause: Cause, settings: RolloutSettings) -> Failure:
@@ -178,7 +196,12 @@ async def explain(place: Place, snapshot: Snapshot, cause: Cause, settings: Roll
         **({"exit_code": cause.exit_code} if cause.exit_code is not None else {}),
     }
     details = [*evidence.lines(datetime.now(UTC)), serving(snapshot)]
-    return Failure(with_message(cause), advice(cause), details, facts)
+    return Failure(with_message(cause), advice(cause), details, facts, observed=observed_in(snapshot))
+
+
+def observed_in(snapshot: Snapshot) -> tuple[str, ...]:
+    """What a snapshot has looked at, for a Verdict."""
+    return (f"{snapshot.subject}, {counted(len(snapshot.pods), 'pod')}",)
 
 
 def with_message(cause: Cause) -> str:

@@ -176,11 +176,17 @@ class _Announcer:
         ill = cause is not None and cause.reason != "not ready"
         text = f"{verdict.progress}; {cause.text}" if cause and ill else verdict.progress
         if verdict.done and not followed.settled:
-            good = Seen(observed=(verdict.progress,)).render(Claim.HEALTHY)
-            text += f"; {good} for {followed.healthy_s:.0f} of {self._hold.needed_s:g} s"
+            text += f"; {_held(followed)} of {self._hold.needed_s:g} s"
         if text != self._told:
             self._told = text
             await self._report(float(verdict.recent), float(verdict.counts.desired), text)
+
+
+def _held(followed: Followed) -> str:
+    """For how long it has been complete, as what was watched shows."""
+    pods = len(followed.snapshot.pods)
+    seen = Seen(observed=(f"{followed.snapshot.subject}, {pods} pods, for {followed.healthy_s:.0f} s",))
+    return f"{seen.render(Claim.HEALTHY)} for {followed.healthy_s:.0f}"
 
 
 class _Follower:

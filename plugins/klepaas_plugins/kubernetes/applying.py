@@ -13,7 +13,7 @@ import anyio
 from klepaas.errors import BadRequest, Conflict, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas.output.verdict import REFUSED, Claim, Verdict, nothing_changed
+from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.differences import differences
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
@@ -117,7 +117,7 @@ def _namespace(wish: Wish, manifest: Manifest, resource: Resource) -> str | None
     if wish.namespace and manifest.namespace and manifest.namespace != wish.namespace:
         raise BadRequest(
             f"{manifest.where} is for namespace {manifest.namespace}, the call for {wish.namespace}",
-            next_step=f"Leave namespace out of the call, or correct the document; {nothing_changed(REFUSED)}",
+            next_step=f"Leave namespace out of the call, or correct the document; {nothing_changed(NOT_SENT)}",
         )
     namespace = manifest.namespace or wish.namespace or wish.cluster.default_namespace
     manifest.body["metadata"]["namespace"] = namespace

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from klepaas.errors import BadRequest
-from klepaas.output.verdict import REFUSED, nothing_changed
+from klepaas.output.verdict import NOT_SENT, nothing_changed
 
 __all__ = ["documents"]
 
@@ -24,7 +24,7 @@ DEPTH_MAX = 60
 VALUES_MAX = 100_000
 EXPANDED_MAX_CHARS = 2_000_000
 DOCUMENTS_MAX = 200
-_NEXT = f"Correct that and call again; {nothing_changed(REFUSED)}"
+_NEXT = f"Correct that and call again; {nothing_changed(NOT_SENT)}"
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

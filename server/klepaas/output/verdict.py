@@ -2,19 +2,22 @@
 
 "healthy", "verified", "unchanged" and "nothing was changed" are claims. Each rests on a `Verdict`: what was looked at,
 what was not, and when. One that rests on nothing cannot be rendered as good. A test finds these words nowhere else in
-what klepaas says.
+what klepaas says, and `state_name` and `term`, which give a word without a Verdict, only where nothing is claimed.
 """
 
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-__all__ = ["REFUSED", "Claim", "Language", "Verdict", "nothing_changed", "term"]
+from klepaas.output.answer import timestamp
+
+__all__ = ["NOT_RUN", "NOT_SENT", "Claim", "Language", "Verdict", "nothing_changed", "state_name", "term"]
 
 Language = Literal["en", "ko"]
-# How it is known that a refused call has changed nothing.
-REFUSED = "it was refused before anything was sent"
+# How it is known that a call has changed nothing.
+NOT_RUN = "the call, which was stopped before its tool was run"
+NOT_SENT = "the documents, which were refused before any of them was sent"
 
 
 class Claim(StrEnum):
@@ -75,8 +78,12 @@ class Verdict:
             count: How many are ill.
         """
         if count:
-            return f"{count} not {term(Claim.HEALTHY)}"
-        return f"all {term(Claim.HEALTHY)}" if self.is_founded else "nothing there to judge"
+            return f"{count} not {Claim.HEALTHY.value}"
+        return f"all {self.render(Claim.HEALTHY)}" if self.is_founded else "nothing there to judge"
+
+    def facts(self) -> dict[str, Any]:
+        """What it rests on, for a program: `observed`, `not_checked`, and `at` as an ISO 8601 time."""
+        return {"observed": list(self.observed), "not_checked": list(self.not_checked), "at": timestamp(self.at)}
 
     def basis(self, language: Language = "en") -> str:
         """What it rests on and what was not checked, on one line.
@@ -98,6 +105,15 @@ def term(claim: Claim, language: Language = "en") -> str:
         language: In which language.
     """
     return _WORDS[language][claim]
+
+
+def state_name(claim: Claim) -> str:
+    """The name of a state that code decides, compares and stores; an answer writes the state by `Verdict.render`.
+
+    Args:
+        claim: Which.
+    """
+    return claim.value
 
 
 def nothing_changed(*observed: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from klepaas.errors import BadRequest, Conflict
+from klepaas.output.verdict import Claim, term
 from klepaas_plugins.deployments.objects import counted
 from klepaas_plugins.deployments.releases.model import Release, ReleaseState
 
@@ -128,12 +129,12 @@ def _by_steps(releases: Sequence[Release], content: str, steps: int) -> Choice:
         notes = () if current is not None else ("What runs now is no release: it was changed outside klepaas.",)
         return Choice(found[steps - 1], notes)
     have = (
-        f"only {counted(len(found), f'earlier {ReleaseState.VERIFIED} release')}"
+        f"only {counted(len(found), f'earlier {term(Claim.VERIFIED)} release')}"
         if found
-        else f"no earlier {ReleaseState.VERIFIED} release"
+        else f"no earlier {term(Claim.VERIFIED)} release"
     )
     unfit = [item for item in releases if item.state is not ReleaseState.VERIFIED and item.content != content]
-    why = f" ({', '.join(f'{item.number} {item.state}' for item in unfit[:3])})" if unfit else ""
+    why = f" ({', '.join(f'{item.number} {item.state_text}' for item in unfit[:3])})" if unfit else ""
     newer = [item for item in releases if item.state is ReleaseState.VERIFIED and item.content != content]
     hint = _there_are(found) if found else _newer(newer)
     raise Conflict(
@@ -152,7 +153,7 @@ def _newer(releases: Sequence[Release]) -> str:
 def _warnings(item: Release) -> tuple[str, ...]:
     if item.state is ReleaseState.FAILED:
         return (f"Release {item.number} failed when it ran{f': {item.reason}' if item.reason else ''}.",)
-    return () if item.state is ReleaseState.VERIFIED else (f"Release {item.number} was never {ReleaseState.VERIFIED}.",)
+    return () if item.state is ReleaseState.VERIFIED else (f"Release {item.number} was never {term(Claim.VERIFIED)}.",)
 
 
 def _there_are(releases: Sequence[Release]) -> str:
@@ -161,6 +162,6 @@ def _there_are(releases: Sequence[Release]) -> str:
 
 def _named(releases: Sequence[Release]) -> str:
     shown = [
-        f"{item.number} ({item.commit[:12] if item.commit else item.image}, {item.state})" for item in releases[:8]
+        f"{item.number} ({item.commit[:12] if item.commit else item.image}, {item.state_text})" for item in releases[:8]
     ]
     return ", ".join(shown)

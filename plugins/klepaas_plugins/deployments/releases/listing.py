@@ -119,7 +119,7 @@ class _Known:
 
     def _state(self, item: Release) -> str:
         superseded = item.state is ReleaseState.PENDING and item.number != self.releases[0].number
-        return "superseded" if superseded else str(item.state)
+        return "superseded" if superseded else item.state_text
 
     def _what(self, item: Release) -> str:
         same = f" (as release {item.restored_from})" if item.restored_from else ""
@@ -149,7 +149,7 @@ def drift_line(drift: Drift) -> str:
     release = drift.release
     if release is None:
         return ""
-    name = f"release {release.number} ({release.state})"
+    name = f"release {release.number} ({release.state_text})"
     if drift.difference is None:
         return (
             f"{name} runs{f'; {drift.trouble}' if drift.trouble else ''}."

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from klepaas.output.verdict import Claim
+from klepaas.output.verdict import Claim, Verdict, state_name
 from klepaas_plugins.deployments.objects import Object, at, images, name_of, when
 from klepaas_plugins.deployments.releases.normal import content_digest, exact_digest
 
@@ -23,7 +23,7 @@ class ReleaseState(StrEnum):
     """How a release is, as its record says."""
 
     PENDING = "pending"
-    VERIFIED = Claim.VERIFIED.value
+    VERIFIED = state_name(Claim.VERIFIED)
     FAILED = "failed"
 
 
@@ -182,6 +182,12 @@ class Release:
     def text(self) -> str:
         """The release as a sentence names it."""
         return f"release {self.number} ({self.image or 'no workload'})" if self.number else "an unrecorded release"
+
+    @property
+    def state_text(self) -> str:
+        """The state as an answer says it; it rests on the release's record."""
+        seen = Verdict(observed=(f"record {self.number} of {self.app_name}",) if self.number else ())
+        return seen.render(Claim.VERIFIED) if self.state is ReleaseState.VERIFIED else self.state.value
 
     @property
     def moment(self) -> datetime | None:
