@@ -90,13 +90,16 @@ async def own_trouble(host: Host) -> list[str]:
     return [f"klepaas itself: {'; '.join(found[:_MOST])} (check_system_health tells more)"] if found else []
 
 
-async def operations(host: Host, context: str | None, namespace: str | None) -> tuple[list[Section], dict[str, int]]:
-    """The caller's operations in a cluster that are under way, and those that ended badly in the last day.
+async def operations(
+    host: Host, context: str | None, namespace: str | None, since_s: int | None = None
+) -> tuple[list[Section], dict[str, int]]:
+    """The caller's operations in a cluster that are under way, and those that ended badly of late.
 
     Args:
         host: The server's settings and shared services.
         context: The cluster's context.
         namespace: Only in this namespace. None: all.
+        since_s: Only what ended badly in the last seconds. None: in the last day.
 
     Returns:
         The lists, and their lengths for a program.
@@ -111,10 +114,11 @@ async def operations(host: Host, context: str | None, namespace: str | None) -> 
     found = [one for one in found if one.target.startswith(places)]
     now = time.time()
     running = [one for one in found if not one.ended]
-    bad = [one for one in found if one.state in _ENDED_BADLY and now - (one.ended_at or 0.0) < _LATELY_S]
+    bad = [one for one in found if one.state in _ENDED_BADLY and now - (one.ended_at or 0.0) < (since_s or _LATELY_S)]
+    bad_title = f"Ended badly in the last {f'{since_s} s' if since_s else 'day'}"
     sections = [
         Section("Under way", [_running(one) for one in running[:_MOST]], "get_operation", len(running)),
-        Section("Ended badly in the last day", [_ended(one) for one in bad[:_MOST]], "get_operation", len(bad)),
+        Section(bad_title, [_ended(one) for one in bad[:_MOST]], "get_operation", len(bad)),
     ]
     counts = {"operations_running": len(running), "operations_failed": len(bad)}
     return sections, counts
@@ -136,7 +140,13 @@ def _where(one: "Operation") -> str:
 
 
 async def changes(
-    host: Host, cluster: Cluster, workloads: Sequence[Workload], namespace: str | None, most: int
+    host: Host,
+    cluster: Cluster,
+    workloads: Sequence[Workload],
+    namespace: str | None,
+    most: int,
+    *,
+    earliest: datetime | None = None,
 ) -> list[Section]:
     """The newest changes of applications: the release where one was recorded, else its field manager.
 
@@ -146,8 +156,10 @@ async def changes(
         workloads: The workloads that count.
         namespace: Whose overview it is. None: all namespaces'.
         most: How many are told.
+        earliest: Only what changed since. None: the newest.
     """
     dated = [(moment, item) for item in workloads if (moment := last_moment(item.item)) is not None]
+    dated = [(moment, item) for moment, item in dated if earliest is None or moment >= earliest]
     dated.sort(key=lambda pair: pair[0], reverse=True)
     newest = [item for _, item in dated[:most]]
     releases = await together(*(partial(_release, host, cluster, item) for item in newest))

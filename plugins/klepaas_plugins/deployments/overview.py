@@ -6,7 +6,7 @@ of its own, below 1,500 tokens, since it is what people ask first and most.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -57,7 +57,9 @@ async def overview(
     cluster: Cluster,
     namespace: str | None,
     settings: RolloutSettings,
+    *,
     contexts: Sequence[ContextInfo],
+    since_s: int | None = None,
     output: Output = "text",
 ) -> Answer:
     """The answer of get_overview.
@@ -68,13 +70,14 @@ async def overview(
         namespace: Only this namespace. None: all of them, or the default one where not all may be listed.
         settings: How a rollout is judged.
         contexts: Those that a call can name.
+        since_s: Only warnings, changes and failed operations of the last seconds. None: the newest ones.
         output: How it reads.
 
     Raises:
         Forbidden: Not even one namespace may be listed.
         NotFound: The namespace does not exist.
     """
-    notes: list[str] = []
+    notes = [f"Warnings, changes and failed operations are those of the last {since_s} s."] if since_s else []
     try:
         found = await workloads(cluster, namespace)
     except Forbidden:
@@ -89,7 +92,7 @@ async def overview(
         partial(_listed, cluster, "events", namespace, "type=Warning"),
         partial(lately.alerts, host, namespace),
         partial(lately.own_trouble, host),
-        partial(lately.operations, host, cluster.context, namespace),
+        partial(lately.operations, host, cluster.context, namespace, since_s),
     )
     if not (found or pods or events):
         note = await require_namespace(cluster, namespace)
@@ -98,11 +101,15 @@ async def overview(
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
     parts = {"nodes": nodes, "pods that do not run": pods, "warnings": events}
     unseen = [name for name, listed in parts.items() if listed is None]
-    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], fold(events or []), unseen)
-    recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES)
+    earliest = now - timedelta(seconds=since_s) if since_s else None
+    warnings = [
+        one for one in fold(events or []) if earliest is None or (one.last is not None and one.last >= earliest)
+    ]
+    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], warnings, unseen)
+    recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES, earliest=earliest)
     if output == "json":
         others = _as_data(firing, recent, [*notes, *own_trouble])
-        others["contexts"] = [one.name for one in contexts]
+        others |= {"contexts": [one.name for one in contexts], "since_s": since_s}
         return json_answer("klepaas.overview/v1", {**page.facts(), **_NO_COUNTS, **counts, **others})
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
     basis = [page.verdict.basis()] if page.verdict.is_founded else []
@@ -110,7 +117,7 @@ async def overview(
     return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"))
 
 
-def _as_data(firing: Sequence[Section], recent: Sequence[Section], notes: Sequence[str]) -> dict[str, list[str]]:
+def _as_data(firing: Sequence[Section], recent: Sequence[Section], notes: Sequence[str]) -> dict[str, Any]:
     """What others tell, as their lines."""
     return {
         "alerts": [line for section in firing for line in section.lines],

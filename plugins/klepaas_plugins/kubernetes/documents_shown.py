@@ -10,8 +10,13 @@ from typing import Any, Literal
 import yaml
 
 from klepaas_plugins.kubernetes.redaction import mask
+from klepaas_plugins.kubernetes.server_defaults import without_defaults
 
-__all__ = ["document"]
+__all__ = ["SHORTENED", "Form", "document"]
+
+Form = Literal["yaml", "full", "json"]
+# What leads documents of the form "yaml".
+SHORTENED = "# Without status and server defaults; output=full shows them"
 
 # More than any answer holds, so what is cut here would have been cut later.
 SHOWN_MAX_CHARS = 300_000
@@ -19,13 +24,14 @@ SHOWN_MAX_CHARS = 300_000
 WHOLE_MAX_FIELDS = 50
 
 
-def document(found: Mapping[str, Any], form: Literal["yaml", "json"]) -> str:
+def document(found: Mapping[str, Any], form: Form) -> str:
     """An object as a document, without its secrets.
 
     Args:
         found: The object as the API sends it.
-        form: What is written.
+        form: What is written: YAML without status and defaults, whole YAML, or whole JSON.
     """
+    found = without_defaults(found) if form == "yaml" else found
     clean = _Bounded(cut_texts=True).copy(mask(_Bounded(cut_texts=False).copy(found)))
     if form == "json":
         return json.dumps(clean, ensure_ascii=False, separators=(",", ":"))

@@ -7,8 +7,7 @@ from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas_plugins.kubernetes.client import Expired, require_namespace
-from klepaas_plugins.kubernetes.documents_shown import document
-from klepaas_plugins.kubernetes.pages import Question, columns_page, document_page, joined, table_page
+from klepaas_plugins.kubernetes.pages import DOCUMENTS, Question, columns_page, document_page, joined, table_page
 from klepaas_plugins.kubernetes.paging import ASKED_BYTES, Listing, Page, cursor_for, paged, sorted_page, token_of
 from klepaas_plugins.kubernetes.sorting import SORT_MAX
 from klepaas_plugins.kubernetes.wording import near
@@ -16,7 +15,7 @@ from klepaas_plugins.kubernetes.wording import near
 __all__ = ["answer_many", "answer_one", "answer_one_anywhere"]
 
 # Enough to fill the budget, for each kind of output, in one request.
-_FIRST = {"table": 250, "wide": 150, "names": 500, "yaml": 20, "json": 20, "columns": 200}
+_FIRST = {"table": 250, "wide": 150, "names": 500, "yaml": 20, "full": 20, "json": 20, "columns": 200}
 NEAR_FROM = 500
 # Most objects in one request.
 AT_ONCE = 250
@@ -35,11 +34,9 @@ async def answer_one(question: Question, name: str) -> Answer:
     """
     cluster, resource = question.cluster, question.resource
     try:
-        if question.columns:
-            found = await cluster.get(resource, name, question.namespace)
-            text = joined(columns_page(question, {"items": [found]}))
-        elif question.output == "yaml" or question.output == "json":
-            text = document(await cluster.get(resource, name, question.namespace), question.output)
+        if question.columns or question.output in DOCUMENTS:
+            found = {"items": [await cluster.get(resource, name, question.namespace)]}
+            text = joined((columns_page if question.columns else document_page)(question, found))
         else:
             text = joined(table_page(question, await cluster.table(resource, question.namespace, name=name)))
     except NotFound as exc:
@@ -116,7 +113,7 @@ def _first(question: Question) -> int:
 
 async def _page(question: Question, count: int, after: str | None) -> Page:
     """A page, in several requests where it is long: of the objects only the lines are kept."""
-    most = AT_ONCE if question.columns or question.output in ("yaml", "json") or question.order else ROWS_AT_ONCE
+    most = AT_ONCE if question.columns or question.output in DOCUMENTS or question.order else ROWS_AT_ONCE
     page = await _part(question, min(count, most), after)
     while page.token and len(page.lines) < count:
         further = await _part(question, min(count - len(page.lines), most), page.token)
@@ -133,7 +130,7 @@ async def _part(question: Question, count: int, after: str | None) -> Page:
     )
     if question.columns:
         return columns_page(question, await cluster.list(resource, namespace, **selection))
-    if question.output in ("yaml", "json"):
+    if question.output in DOCUMENTS:
         return document_page(question, await cluster.list(resource, namespace, **selection))
     by_path = question.order is not None and question.order.path is not None
     return table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=by_path))

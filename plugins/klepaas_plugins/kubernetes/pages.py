@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, cast
 
 from klepaas.errors import BadRequest
 from klepaas.output import table
 from klepaas.output.quoting import quote
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
-from klepaas_plugins.kubernetes.documents_shown import document
+from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
 from klepaas_plugins.kubernetes.fieldwalk import ABSENT
 from klepaas_plugins.kubernetes.paging import Page
@@ -18,9 +18,10 @@ from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, maske
 from klepaas_plugins.kubernetes.sorting import Order
 from klepaas_plugins.kubernetes.wording import cell
 
-__all__ = ["Output", "Question", "columns_page", "document_page", "joined", "table_page"]
+__all__ = ["DOCUMENTS", "Output", "Question", "columns_page", "document_page", "joined", "table_page"]
 
-Output = Literal["table", "wide", "yaml", "json", "names"]
+Output = Literal["table", "wide", "yaml", "full", "json", "names"]
+DOCUMENTS: Final = ("yaml", "full", "json")
 CELL_MAX_CHARS = 2000
 
 
@@ -73,15 +74,16 @@ def document_page(question: Question, found: Mapping[str, Any]) -> Page:
     """Whole objects.
 
     Args:
-        question: What is asked; its output is yaml or json.
+        question: What is asked; its output is one of `DOCUMENTS`.
         found: The API's list.
     """
-    form: Literal["yaml", "json"] = "json" if question.output == "json" else "yaml"
+    form = cast("Form", question.output)
     texts = [document(item, form) for item in _items(question, found)]
-    if form == "yaml":
+    if form != "json":
         texts = [text if at == 0 else f"---\n{text}" for at, text in enumerate(texts)]
     metadata = found.get("metadata") or {}
-    return Page(texts, None, metadata.get("continue") or None, metadata.get("remainingItemCount"))
+    heading = SHORTENED if form == "yaml" else None
+    return Page(texts, heading, metadata.get("continue") or None, metadata.get("remainingItemCount"))
 
 
 def columns_page(question: Question, found: Mapping[str, Any]) -> Page:

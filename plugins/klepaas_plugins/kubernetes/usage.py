@@ -11,6 +11,8 @@ from klepaas.errors import KlepaasError, NotFound, Unavailable
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas_plugins.kubernetes.client import Cluster, require_namespace
+from klepaas_plugins.kubernetes.listing import answer_one, answer_one_anywhere
+from klepaas_plugins.kubernetes.pages import Question
 from klepaas_plugins.kubernetes.sorting import number_of
 
 __all__ = ["Usage", "UsageOf", "answer_top"]
@@ -29,6 +31,7 @@ class Usage:
         label_selector: Only of objects with these labels. None: of all.
         sort_by: What comes first by its amount.
         limit: Most lines.
+        name: Only of the pod or node of this name. None: of all.
     """
 
     cluster: Cluster
@@ -37,6 +40,7 @@ class Usage:
     label_selector: str | None
     sort_by: Literal["cpu", "memory"]
     limit: int
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ async def answer_top(usage: Usage) -> Answer:
     shown = used[: usage.limit]
     if not shown:
         await require_namespace(usage.cluster, usage.namespace)
+        await _require_object(usage)
         return Answer("No usage is known: nothing runs there, or it has just started")
     columns = [*(["NAMESPACE"] if usage.what != "nodes" and usage.namespace is None else [])]
     columns += ["NAME", *(["CONTAINER"] if usage.what == "containers" else []), "CPU", "MEMORY"]
@@ -79,7 +84,9 @@ async def _measured(usage: Usage) -> list[Mapping[str, Any]]:
     kind = "nodes.metrics.k8s.io" if usage.what == "nodes" else "pods.metrics.k8s.io"
     try:
         resource = await usage.cluster.resource(kind)
-        found = await usage.cluster.list(resource, usage.namespace, label_selector=usage.label_selector)
+        found = await usage.cluster.list(
+            resource, usage.namespace, label_selector=usage.label_selector, field_selector=_field_selector(usage.name)
+        )
     except NotFound as exc:
         raise NotFound(
             f"The cluster of context {usage.cluster.context} has no metrics API, so usage is not known",
@@ -88,7 +95,24 @@ async def _measured(usage: Usage) -> list[Mapping[str, Any]]:
     except Unavailable as exc:
         raise Unavailable(exc.what, next_step="Look at the metrics-server in kube-system") from exc
     items: list[Mapping[str, Any]] = found.get("items") or []
-    return items
+    return [item for item in items if usage.name in (None, (item.get("metadata") or {}).get("name"))]
+
+
+def _field_selector(name: str | None) -> str | None:
+    return None if name is None else f"metadata.name={name}"
+
+
+async def _require_object(usage: Usage) -> None:
+    """Fail where the one object that is asked for does not exist.
+
+    Raises:
+        NotFound: It does not exist; near names are told.
+    """
+    if usage.name is None:
+        return
+    resource = await usage.cluster.resource("nodes" if usage.what == "nodes" else "pods")
+    question = Question(usage.cluster, resource, usage.namespace, "names")
+    await (answer_one_anywhere if question.everywhere else answer_one)(question, usage.name)
 
 
 def _of(usage: Usage, item: Mapping[str, Any]) -> list[_Used]:

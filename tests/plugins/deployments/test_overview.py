@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -205,3 +206,29 @@ async def test_the_overview_tells_in_one_line_of_klepaas_own_trouble_and_says_no
     assert len(lines) == 1
     assert "disk unhealthy: only " in lines[0]
     assert "check_system_health" in lines[0]
+
+
+@pytest.mark.anyio
+async def test_with_since_s_warnings_changes_and_failed_operations_are_those_of_the_last_seconds(bench: Any) -> None:
+    await bench.deploy()
+    await bench.deploy(image="example/missing:1")
+    for name, age_s in (("fresh", 10), ("stale", 900)):
+        moment = f"{datetime.now(UTC) - timedelta(seconds=age_s):%Y-%m-%dT%H:%M:%SZ}"
+        bench.sandbox.plant({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "default"},
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": "default"}, "type": "Warning",
+            "reason": "Testing", "message": f"it is {name}", "lastTimestamp": moment,
+        })  # fmt: skip
+    earlier = "UPDATE operations SET ended_at = ended_at - 900 WHERE state = 'rolled_back'"
+    await Store.of(bench.host).write(lambda session: bool(session.execute(text(earlier))))
+    for since_s, is_shown in ((600, False), (3600, True)):
+        said = (await bench.call("get_overview", since_s=since_s)).text
+        assert "it is fresh" in said
+        assert "Recent changes:\n  default/web: " in said
+        assert ("it is stale" in said) == is_shown
+        assert (f"Ended badly in the last {since_s} s" in said) == is_shown
+        data = (await bench.call("get_overview", since_s=since_s, output="json")).json()
+        assert data["since_s"] == since_s
+        assert data["operations_failed"] == int(is_shown)
+    changed = await bench.call("get_overview", since_s=1)
+    assert "it is" not in changed.text

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.anyio
 
@@ -79,3 +80,105 @@ async def test_events_are_those_of_the_last_seconds_where_that_is_asked(
     said = text(await ask("k8s_events", since_s=since_s))
     assert "fresh" in said
     assert ("old" in said) == (since_s == 3600)
+
+
+def _container(**fields: Any) -> dict[str, Any]:
+    return {"name": "main", "image": "example/app:1", "ports": [{"containerPort": 80}], **fields}
+
+
+def _workload(kind: str, api_version: str, pod: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+    spec = {"template": template, "selector": {"matchLabels": {"app": "web"}}, **spec}
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+
+
+_PROBE = {"httpGet": {"path": "/live", "port": 80}}
+_POD_SPEC = {
+    "containers": [_container(readinessProbe=_PROBE)],
+    "volumes": [{"name": "settings", "configMap": {"name": "settings"}}],
+}
+_WRITTEN = {
+    "Pod": {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": _POD_SPEC,
+    },
+    "Deployment": _workload("Deployment", "apps/v1", _POD_SPEC, replicas=0),
+    "StatefulSet": _workload("StatefulSet", "apps/v1", _POD_SPEC, replicas=0, serviceName="web"),
+    "DaemonSet": _workload("DaemonSet", "apps/v1", _POD_SPEC),
+    "CronJob": {
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "jobTemplate": {"spec": {"template": {"spec": {**_POD_SPEC, "restartPolicy": "Never"}}}},
+        },
+    },
+    "Service": {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    },
+    "PersistentVolumeClaim": {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}},
+        },
+    },
+}  # fmt: skip
+# What a cluster adds that is not a default: where it runs, which address it got.
+_FACTS = {"nodeName", "clusterIP", "volumeName"}
+
+
+def _without_empty_metadata(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_empty_metadata(one) for key, one in value.items() if (key, one) != ("metadata", {})}
+    return [_without_empty_metadata(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("kind", _WRITTEN)
+async def test_yaml_is_what_was_written_without_status_and_defaults_and_full_has_them(
+    ask: Any, text: Any, sandbox: Any, kind: str
+) -> None:
+    sandbox.create(_WRITTEN[kind])
+    said = text(await ask("k8s_get", kind=kind, name="web", output="yaml"))
+    assert said.startswith("# Without status and server defaults; output=full shows them\n")
+    found = yaml.safe_load(said)
+    assert "status" not in found
+    spec = {name: value for name, value in found["spec"].items() if name not in _FACTS}
+    assert _without_empty_metadata(spec) == _WRITTEN[kind]["spec"]
+    listed = yaml.safe_load_all(text(await ask("k8s_get", kind=kind, output="yaml")))
+    assert spec in [{name: one["spec"].get(name) for name in spec} for one in listed]
+    full = yaml.safe_load(text(await ask("k8s_get", kind=kind, name="web", output="full")))
+    stored = sandbox.get(kind, "web")
+    assert full["spec"] == stored["spec"]
+    assert ("status" in full) == ("status" in stored)
+
+
+async def test_yaml_keeps_a_default_that_a_person_applied_and_every_other_value(
+    ask: Any, text: Any, sandbox: Any, change: Any
+) -> None:
+    mine = _container(
+        imagePullPolicy="IfNotPresent", terminationMessagePath="/dev/termination-log",
+        livenessProbe={**_PROBE, "periodSeconds": 10, "failureThreshold": 7},
+    )  # fmt: skip
+    wish = _workload("Deployment", "apps/v1", {"containers": [mine], "dnsPolicy": "ClusterFirst"}, replicas=1)
+    wish["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%"}}
+    assert not (await change("k8s_apply", manifests=yaml.safe_dump(wish))).is_error
+    spec = yaml.safe_load(text(await ask("k8s_get", kind="deploy", name="web", output="yaml")))["spec"]
+    assert spec["template"] == wish["spec"]["template"]
+    assert spec["strategy"]["rollingUpdate"]["maxSurge"] == "25%"
+    assert "progressDeadlineSeconds" not in spec
+    assert "progressDeadlineSeconds" in sandbox.get("Deployment", "web")["spec"]
+
+
+async def test_the_memory_of_one_bare_pod_is_asked_for_by_its_name(
+    ask: Any, text: Any, sandbox: Any, until: Any
+) -> None:
+    for name in ("web", "web-2"):
+        sandbox.create(_pod(name, {"name": "main"}))
+        sandbox.set_usage("default", name, cpu="120m", memory="310Mi")
+    await until(lambda: all(sandbox.get("Pod", name)["status"]["phase"] == "Running" for name in ("web", "web-2")))
+    sandbox.serve_metrics()
+    assert text(await ask("k8s_top", name="web")) == "NAME\tCPU\tMEMORY\nweb\t120m\t310Mi"
+    assert "web\tmain\t" in text(await ask("k8s_top", what="containers", name="web"))
+    assert text(await ask("k8s_top", name="web", all_namespaces=True)).splitlines()[1:] == ["default\tweb\t120m\t310Mi"]
+    missing = await ask("k8s_top", name="wbe")
+    assert missing.is_error
+    assert "Did you mean web" in text(missing)
