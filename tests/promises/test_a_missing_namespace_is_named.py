@@ -1,17 +1,20 @@
 """Whatever takes a namespace says of one that does not exist that it does not, and the nearest name, at little cost."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import mcp_types as mt
 import pytest
+import yaml
 from fastmcp import Client
 from mcp import MCPError
 
 from klepaas.app import App, create_app
 from klepaas.resources import Resource
 from klepaas.settings import Mode, Settings
+from klepaas.testing import FakeHttp
 from klepaas.tools import Tool
 from klepaas_plugins.kubernetes.sandbox import mutating
 
@@ -22,8 +25,18 @@ pytestmark = pytest.mark.anyio
 
 WRONG = "defualt"
 _NAMESPACES = "/api/v1/namespaces"
-# What asks no cluster with what a namespace is filled in; `resources` says what a prompt does with one.
-_OTHER_UPSTREAM = {"query_metrics"}
+_QUESTIONS = ("query_metrics",)
+
+
+@pytest.fixture(autouse=True)
+async def metrics(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHttp]:
+    """A Prometheus with no series at all."""
+    async with FakeHttp() as fake:
+        monkeypatch.setenv("KLEPAAS_PROMETHEUS_BASE_URL", fake.url)
+        for method in ("GET", "POST"):
+            for path in ("/api/v1/series", "/api/v1/query", "/api/v1/query_range"):
+                fake.answer(method, path, {"status": "success", "data": []})
+        yield fake
 
 
 def _app() -> App:
@@ -32,13 +45,15 @@ def _app() -> App:
 
 def _tools(app: App) -> Iterator[Tool]:
     for tool in (entry.tool for entry in app.catalogue):
-        if "namespace" in tool.parameters and tool.name not in _OTHER_UPSTREAM:
+        if "namespace" in tool.parameters:
             yield tool
 
 
 def _calls(tool: Tool) -> Iterator[dict[str, Any]]:
     """The sensible call of a tool in the wrong namespace; also its dry run, and with an application where it may."""
     arguments = {**plausible(tool), "namespace": WRONG}
+    if tool.name in _QUESTIONS:
+        arguments["question"] = "cpu"
     if "manifests" in arguments:
         arguments["manifests"] = arguments["manifests"].replace(", namespace: default", "")
     yield arguments
@@ -61,7 +76,9 @@ async def test_every_tool_that_takes_a_namespace_says_that_it_does_not_exist_and
 ) -> None:
     app = _app()
     tools = list(_tools(app))
-    assert {"get_overview", "list_applications", "k8s_events", "get_deployment_history"} <= {one.name for one in tools}
+    assert {"get_overview", "list_applications", "k8s_events", "get_deployment_history", *_QUESTIONS} <= {
+        one.name for one in tools
+    }
     wrong = []
     async with Client(app.server) as client:
         for tool in tools:
@@ -122,3 +139,33 @@ async def test_credentials_that_may_not_see_namespaces_get_the_empty_answer_with
             text, is_error = await _text(client, tool, {**plausible(tool), "namespace": WRONG})
             assert not is_error
             assert f"Not checked whether namespace {WRONG} exists" in text
+
+
+async def test_metrics_of_a_namespace_that_exists_or_without_a_cluster_are_only_said_to_be_none(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _app()
+    tool = next(one for one in _tools(app) if one.name == "query_metrics")
+    async with Client(app.server) as client:
+        text, is_error = await _text(client, tool, {"question": "cpu", "namespace": "default"})
+        assert (is_error, text.startswith("No data on cpu"), "no namespace" in text) == (False, True, False)
+    monkeypatch.setenv("KUBECONFIG", str(platform.kubeconfig.with_name("none")))
+    app = _app()
+    async with Client(app.server) as client:
+        text, is_error = await _text(client, tool, {"question": "cpu", "namespace": WRONG})
+        assert (is_error, text.startswith("No data on cpu"), "no namespace" in text) == (False, True, False)
+
+
+async def test_metrics_where_several_clusters_are_configured_say_where_the_namespace_was_not_found(
+    platform: Platform,
+) -> None:
+    document = yaml.safe_load(platform.kubeconfig.read_text())
+    document["contexts"].append({**document["contexts"][0], "name": "other"})
+    platform.kubeconfig.write_text(json.dumps(document))
+    app = _app()
+    tool = next(one for one in _tools(app) if one.name == "query_metrics")
+    async with Client(app.server) as client:
+        text, is_error = await _text(client, tool, {"question": "cpu", "namespace": WRONG})
+    assert not is_error
+    assert text.startswith("No data on cpu")
+    assert f"no namespace {WRONG} in context sandbox. Did you mean default" in text

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from klepaas.errors import BadRequest
+from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas_plugins.prometheus.client import PrometheusServer, Window
+from klepaas_plugins.prometheus.empty import missing_namespace
 from klepaas_plugins.prometheus.figures import POINTS_MAX, clock, duration, step_for, window_text
 from klepaas_plugins.prometheus.questions import Candidate, Chosen, Place, Question, candidates, chosen, selectors
 from klepaas_plugins.prometheus.shown import now_table, remarks_lines, summary_table
@@ -86,9 +88,19 @@ def window_of(range_s: float, end: float | None, step_s: float | None) -> Window
     return Window(last - range_s, last, step)
 
 
-async def answer_query(asking: Asking) -> Answer:
-    """The answer in figures; see `ask`."""
-    return Answer((await ask(asking)).text)
+async def answer_query(host: Host, asking: Asking) -> Answer:
+    """The answer in figures; see `ask`.
+
+    Args:
+        host: The server's settings and shared services.
+        asking: What is asked.
+
+    Raises:
+        NotFound: There are no series, since there is no such namespace.
+    """
+    found = await ask(asking)
+    note = "" if found.series else await missing_namespace(host, asking.place.namespace)
+    return Answer(f"{found.text}\n{note}" if note else found.text)
 
 
 async def ask(asking: Asking) -> Figures:
