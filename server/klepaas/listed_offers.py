@@ -11,6 +11,7 @@ from pydantic import AnyUrl
 
 from klepaas.hookspecs import Prompt, Resource
 from klepaas.offers import Offers
+from klepaas.prompts import LANGUAGE
 
 __all__ = ["listed_prompts", "listed_resources", "listed_templates"]
 
@@ -26,8 +27,8 @@ def listed_templates(offers: Offers) -> Sequence[McpTemplate]:
 
 
 def listed_prompts(offers: Offers) -> Sequence[McpPrompt]:
-    """The prompts, by name: a prompt stands beside its other languages."""
-    return [_prompt(name, offer.item, language) for name, (offer, language) in offers.prompts.items()]
+    """The prompts, by name, each with its words in all its languages."""
+    return [_prompt(offer.item) for offer in offers.prompts.values()]
 
 
 class _LeanResource(McpResource):
@@ -75,10 +76,20 @@ def _template(item: Resource) -> McpTemplate:
     )
 
 
-def _prompt(name: str, item: Prompt, language: str) -> McpPrompt:
-    wording = item.wordings[language]
+def _prompt(item: Prompt) -> McpPrompt:
     arguments = [
-        PromptArgument(name=variable.name, description=wording.arguments[variable.name], required=variable.required)
-        for variable in item.variables.values()
+        PromptArgument(name=name, description=_meaning(item, name), required=variable.required)
+        for name, variable in item.variables.items()
     ]
-    return _LeanPrompt(name=name, title=wording.title, description=wording.description, arguments=arguments)
+    return _LeanPrompt(
+        name=item.name,
+        title=item.shown(lambda wording: wording.title),
+        description=item.shown(lambda wording: wording.description),
+        arguments=arguments,
+    )
+
+
+def _meaning(item: Prompt, argument: str) -> str:
+    if argument == LANGUAGE:
+        return " / ".join(item.wordings)
+    return item.shown(lambda wording: wording.arguments[argument])

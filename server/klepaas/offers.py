@@ -6,7 +6,7 @@ reading (`klepaas.reading` does). As with tools, a plugin that declares one wron
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from klepaas.hookspecs import Prompt, Resource
 from klepaas.host import Host
@@ -52,8 +52,7 @@ class Offers:
     def __init__(self, plugins: Plugins, host: Host, own: Iterable[Resource] = ()) -> None:
         self._plugins = plugins
         self._resources: list[Offer[Resource]] = [Offer(resource, None) for resource in own]
-        # By the name under which clients list it: the prompt and its language.
-        self._prompts: dict[str, tuple[Offer[Prompt], str]] = {}
+        self._prompts: dict[str, Offer[Prompt]] = {}
         for plugin, resources in self._collected("klepaas_resources", Resource, host):
             self._add_resources(plugin, resources)
         for plugin, prompts in self._collected("klepaas_prompts", Prompt, host):
@@ -65,9 +64,9 @@ class Offers:
         return sorted((offer for offer in self._resources if offer.active), key=lambda offer: offer.item.uri)
 
     @property
-    def prompts(self) -> dict[str, tuple[Offer[Prompt], str]]:
-        """The prompts that can be got now, by their listed name, each with its language."""
-        return {name: found for name, found in sorted(self._prompts.items()) if found[0].active}
+    def prompts(self) -> dict[str, Offer[Prompt]]:
+        """The prompts that can be got now, by name."""
+        return {name: offer for name, offer in sorted(self._prompts.items()) if offer.active}
 
     def find(self, uri: str) -> tuple[Resource, dict[str, str]] | None:
         """The resource that a URI names, and the values of its variables, not checked yet.
@@ -103,12 +102,11 @@ class Offers:
         self._resources += added
 
     def _add_prompts(self, plugin: Plugin, prompts: list[Prompt]) -> None:
-        added: dict[str, Any] = {}
+        added: dict[str, Offer[Prompt]] = {}
         for prompt in prompts:
-            for name, language in prompt.listed_names().items():
-                taken = self._prompts.get(name) or added.get(name)
-                if taken:
-                    self._plugins.fail(plugin, f"its prompt {name!r} is already offered by {taken[0].owner}")
-                    return
-                added[name] = (Offer(prompt, plugin), language)
+            taken = self._prompts.get(prompt.name) or added.get(prompt.name)
+            if taken:
+                self._plugins.fail(plugin, f"its prompt {prompt.name!r} is already offered by {taken.owner}")
+                return
+            added[prompt.name] = Offer(prompt, plugin)
         self._prompts |= added

@@ -26,7 +26,6 @@ from klepaas.offers import Offers
 from klepaas.output import Answer
 from klepaas.output.quoting import quote
 from klepaas.principals import acting, current_principal, principal_of
-from klepaas.prompts import LANGUAGE
 from klepaas.variables import Variable, verify
 from klepaas.way_out import safe_beginning, to_protocol_error
 
@@ -94,17 +93,14 @@ class Reading:
         found = self.offers.prompts.get(name)
         if found is None:
             raise NotFoundError(f"There is no prompt {quote(name, _QUOTED_MAX_CHARS)}")
-        prompt, language = found[0].item, found[1]
+        prompt = found.item
 
         async def write() -> str:
-            # An empty field of a client's form is one that was left out.
-            filled = {key: value for key, value in arguments.items() if value != ""}
-            chosen = verify(prompt.variables, filled, f"the prompt {name}")
-            spoken = {LANGUAGE: language} if prompt.takes_language else {}
-            return await prompt.function(**chosen, **spoken)
+            return await prompt.function(**prompt.fill(arguments))
 
         text = await self._guarded(write, f"The prompt {name}", prompt.timeout_s, context, {})
-        return PromptResult(text, description=safe_beginning(prompt.wordings[language].description, self._max_bytes))
+        description = prompt.shown(lambda wording: wording.description)
+        return PromptResult(text, description=safe_beginning(description, self._max_bytes))
 
     async def suggest(
         self,
@@ -135,7 +131,7 @@ class Reading:
     ) -> tuple[Mapping[str, Variable], Mapping[str, Completer]]:
         if isinstance(ref, mt.PromptReference):
             found = self.offers.prompts.get(ref.name)
-            return (found[0].item.variables, found[0].item.completions) if found else ({}, {})
+            return (found.item.variables, found.item.completions) if found else ({}, {})
         # Some clients write a template as if it were a URI already.
         resource = self.offers.template(ref.uri.replace("%7B", "{").replace("%7D", "}"))
         return (resource.variables, resource.completions) if resource else ({}, {})

@@ -65,13 +65,16 @@ class Variable:
         return True
 
 
-def verify(variables: Mapping[str, Variable], given: Mapping[str, object], of_what: str) -> dict[str, str]:
+def verify(
+    variables: Mapping[str, Variable], given: Mapping[str, object], of_what: str, *, allow_any_text: bool = False
+) -> dict[str, str]:
     """Check everything that a client filled in.
 
     Args:
         variables: What can be filled in.
         given: What was.
         of_what: What they belong to, for the message.
+        allow_any_text: Whether a text that breaks the rule of its variable is passed on as it is.
 
     Raises:
         BadRequest: A value breaks its rule, is missing, or there is no such variable.
@@ -83,7 +86,10 @@ def verify(variables: Mapping[str, Variable], given: Mapping[str, object], of_wh
     missing = [variable.name for variable in variables.values() if variable.required and variable.name not in given]
     if missing:
         raise BadRequest(f"{of_what} needs {', '.join(missing)}")
-    return {name: variables[name].verify(value) for name, value in given.items()}
+    return {
+        name: value if allow_any_text and isinstance(value, str) else variables[name].verify(value)
+        for name, value in given.items()
+    }
 
 
 def variables_of(function: Callable[..., Any]) -> dict[str, Variable]:

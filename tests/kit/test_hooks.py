@@ -137,9 +137,9 @@ async def test_hook_resources(example: ModuleType, era: Era) -> None:
 @pytest.mark.parametrize("era", ERAS)
 async def test_hook_prompts(example: ModuleType, era: Era) -> None:
     async with app_with(example) as app, client(app, era) as session:
-        assert [prompt.name for prompt in await session.raw.list_prompts()] == ["welcome", "welcome_ko"]
+        assert [prompt.name for prompt in await session.raw.list_prompts()] == ["welcome"]
         assert "free desk for choi" in (await session.prompt("welcome", person="choi")).text
-        assert "choi 님의 빈자리" in (await session.prompt("welcome_ko", person="choi")).text
+        assert "choi 님의 빈자리" in (await session.prompt("welcome", person="choi", language="ko")).text
         assert (await session.prompt("welcome", person="../choi")).code == "bad_request"
 
 

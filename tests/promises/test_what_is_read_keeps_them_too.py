@@ -44,7 +44,7 @@ def _resources(app: App) -> list[Resource]:
 
 
 def _prompts(app: App) -> dict[str, Prompt]:
-    return {name: offer.item for name, (offer, _) in app.offers.prompts.items()}
+    return {name: offer.item for name, offer in app.offers.prompts.items()}
 
 
 def _sample(item: Resource | Prompt) -> dict[str, str]:
@@ -122,13 +122,22 @@ async def test_no_hostile_text_that_somebody_types_or_chose_reaches_a_cluster(pl
     _check_paths(platform)
 
 
-async def test_a_prompt_asks_no_cluster_whatever_is_filled_in(platform: Platform) -> None:
+async def test_nothing_hostile_that_is_filled_into_a_prompt_reaches_a_cluster_or_is_an_error(
+    platform: Platform,
+) -> None:
+    """It is passed on as it was said, visibly; only what must be given and is empty is an error."""
     async with platform.client("memory, 2025-11-25") as client:
         for name, prompt in _prompts(_app()).items():
-            for variable in prompt.variables:
+            for variable in prompt.variables.values():
                 for value in HOSTILE:
-                    await _prompt(client, name, {**_sample(prompt), variable: value})
-    assert platform.sandbox.requests == []
+                    filled = {**_sample(prompt), variable.name: value}
+                    if value == "" and variable.required:
+                        assert (await _prompt(client, name, filled)).startswith("error")
+                        continue
+                    (message,) = (await client.get_prompt(name, filled)).messages
+                    assert isinstance(message.content, mt.TextContent)
+                    assert not set("\x00\r\u202e\u200b") & set(message.content.text), (name, variable.name, value)
+    _check_paths(platform)
 
 
 def _check_paths(platform: Platform) -> None:

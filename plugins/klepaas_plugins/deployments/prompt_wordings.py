@@ -62,23 +62,27 @@ POST_MORTEM: Mapping[str, Wording] = {
     "en": Wording(
         "Write a post-mortem",
         "Collect events, logs and releases of an incident, and write a blameless post-mortem with a timeline.",
-        {**_APP, "what_happened": "What you know", "since": "When it began", **_PLACE},
+        {**_APP, **_PLACE, "what_happened": "What you know, and since when"},
     ),
     "ko": Wording(
         "장애 사후 분석 작성",
         "장애의 이벤트, 로그, 릴리스를 모아 타임라인이 있는 포스트모템을 작성합니다.",
-        {**_APP_KO, "what_happened": "알고 있는 내용", "since": "시작된 시각", **_PLACE_KO},
+        {**_APP_KO, **_PLACE_KO, "what_happened": "알고 있는 내용과 시작된 시각"},
     ),
 }
 TUTORIAL: Mapping[str, Wording] = {
     "en": Wording(
         "Learn klepaas",
         "A guided tour in nine steps: deploy, scale, update, roll back, break, repair. Best in the sandbox.",
-        {"step": "Where to begin: start, 1 to 9, or reset to clean up and begin again", **_PLACE},
+        {
+            "step": "Where to begin: start, 1 to 9, or reset to clean up and begin again",
+            **_PLACE,
+            "wish": "Anything else",
+        },
     ),
     "ko": Wording(
         "klepaas 배우기",
         "아홉 단계로 배포, 스케일, 업데이트, 롤백, 장애, 복구를 따라 해 봅니다. 샌드박스에서 하기를 권합니다.",
-        {"step": "시작할 곳: start, 1~9, 정리하고 다시 시작하려면 reset", **_PLACE_KO},
+        {"step": "시작할 곳: start, 1~9, 정리하고 다시 시작하려면 reset", **_PLACE_KO, "wish": "그 밖의 요청"},
     ),
 }

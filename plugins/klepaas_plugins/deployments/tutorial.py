@@ -5,13 +5,15 @@ nothing. The steps are data (`tutorial_steps`), so that a test can do what the t
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from klepaas import names
 from klepaas.completion import Completer
 from klepaas.prompts import Prompt
+from klepaas_plugins.deployments.prompt_facts import Beginning, Facts, Language, find_facts, is_step
 from klepaas_plugins.deployments.prompt_texts import written
 from klepaas_plugins.deployments.prompt_wordings import TUTORIAL
+from klepaas_plugins.kubernetes.client import Clusters
 
 if TYPE_CHECKING:
     from klepaas_plugins.deployments.tutorial_steps import Step
@@ -32,32 +34,45 @@ _BEGIN: Mapping[str, Mapping[str, str]] = {
         "next": "{number}단계 전까지는 마쳤습니다. 그 단계부터 시작하세요.",
     },
 }
+_SAID = {"en": "What I told you so far:", "ko": "지금까지 알려 드린 내용입니다."}
 _FAILS = {"en": "meant to fail", "ko": "일부러 실패"}
 
 
-async def tutorial(
-    step: Literal["start", "1", "2", "3", "4", "5", "6", "7", "8", "9", "reset"] = "start",
-    namespace: Annotated[str | None, names.NAMESPACE] = None,
-    context: Annotated[str | None, names.CONTEXT] = None,
-    language: Literal["en", "ko"] = "en",
-) -> str:
-    """Be guided through the tutorial."""
-    from klepaas_plugins.deployments.tutorial_steps import steps  # with the first tutorial, not with the server
-
-    text = written(f"tutorial.{language}.md")
-    place = {name: value for name, value in (("namespace", namespace), ("context", context)) if value}
-    begin = _BEGIN[language].get(step) or _BEGIN[language]["next"].format(number=step)
-    shown = "\n\n".join(_shown(number, one, language, place) for number, one in enumerate(steps(), 1))
-    return text.replace("{begin}", begin).replace("{steps}", shown)
-
-
-def tutorial_prompt(completions: Mapping[str, Completer]) -> Prompt:
+def tutorial_prompt(clusters: Clusters, completions: Mapping[str, Completer]) -> Prompt:
     """The prompt.
 
     Args:
-        completions: What completes a context and a namespace.
+        clusters: Where a context and a namespace are looked up.
+        completions: What completes them.
     """
-    return Prompt(tutorial, TUTORIAL, completions)
+
+    async def tutorial(
+        step: Beginning = "start",
+        namespace: Annotated[str | None, names.NAMESPACE] = None,
+        context: Annotated[str | None, names.CONTEXT] = None,
+        language: Language = "en",
+        wish: Annotated[str | None, names.TEXT] = None,
+    ) -> str:
+        """Be guided through the tutorial."""
+        from klepaas_plugins.deployments.tutorial_steps import steps  # with the first tutorial, not with the server
+
+        given = {"step": step, "namespace": namespace, "context": context, "wish": wish}
+        facts = await find_facts(clusters, given, language)
+        shown = "\n\n".join(_shown(number, one, language, facts.place) for number, one in enumerate(steps(), 1))
+        text = written(f"tutorial.{language}.md").replace("{steps}", shown)
+        # Last, so that nothing that a person said is taken for a placeholder.
+        return text.replace("{begin}", _begin(given, facts, language))
+
+    return Prompt(tutorial, TUTORIAL, completions, takes_sentences=True)
+
+
+def _begin(given: Mapping[str, str | None], facts: Facts, language: Language) -> str:
+    """Where to begin, and what else was said."""
+    step = given["step"] or "start"
+    known = step if is_step(step) else "start"
+    begin = _BEGIN[language].get(known) or _BEGIN[language]["next"].format(number=known)
+    has_more = known != step or any(given[name] for name in ("namespace", "context", "wish"))
+    return f"{begin}\n\n{_SAID[language]}\n\n{facts.text}" if has_more else begin
 
 
 def _shown(number: int, step: "Step", language: str, place: Mapping[str, str]) -> str:

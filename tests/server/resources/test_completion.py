@@ -114,19 +114,20 @@ async def test_only_texts_are_suggested(era: Era) -> None:
 
 @pytest.mark.parametrize(
     ("of", "variable"),
-    [(TEMPLATE, "place"), (TEMPLATE, "other"), ("klepaas://nothing/{x}", "x"), ("nothing", "x"), ("write", "language")],
+    [(TEMPLATE, "place"), (TEMPLATE, "other"), ("klepaas://nothing/{x}", "x"), ("nothing", "x"), ("write", "other")],
 )
 async def test_nothing_is_suggested_where_nobody_knows(era: Era, of: str, variable: str) -> None:
     async with app_with(*_plugin(known)) as app, client(app, era) as session:
         assert await session.suggestions(of, variable) == []
 
 
-async def test_prompts_complete_in_each_language_and_choices_by_themselves(era: Era) -> None:
+async def test_prompts_complete_by_their_completer_and_choices_by_themselves(era: Era) -> None:
     async with app_with(*_plugin(known)) as app, client(app, era) as session:
-        for prompt in ("write", "write_ko"):
-            assert await session.suggestions(prompt, "name", "al") == ["Alice"]
-            assert await session.suggestions(prompt, "size") == ["small", "large"]
-            assert await session.suggestions(prompt, "size", "l") == ["large", "small"]
+        assert await session.suggestions("write", "name", "al") == ["Alice"]
+        assert await session.suggestions("write", "size") == ["small", "large"]
+        assert await session.suggestions("write", "size", "l") == ["large", "small"]
+        assert await session.suggestions("write", "language") == ["en", "ko"]
+        assert await session.suggestions("write", "language", "k") == ["ko"]
 
 
 async def test_a_template_is_known_however_a_client_spells_its_braces(era: Era) -> None:

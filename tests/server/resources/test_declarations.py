@@ -134,9 +134,15 @@ def test_a_prompt_that_contradicts_itself_is_refused(given: dict[str, Any]) -> N
         Prompt(**{"function": thing, "wordings": {"en": wording()}, **given})
 
 
-def test_each_language_is_listed_under_a_name_of_its_own() -> None:
+def test_a_prompt_has_one_name_whatever_its_languages() -> None:
     prompt = Prompt(spoken, {"en": wording(), "ko": wording()})
-    assert prompt.listed_names() == {"spoken": "en", "spoken_ko": "ko"}
+    assert prompt.name == "spoken"
+    assert not prompt.variables["language"].required
+
+
+def test_one_that_takes_sentences_has_one_free_text_after_the_language() -> None:
+    with pytest.raises(DeclarationError, match="one last parameter follows 'language'"):
+        Prompt(spoken, {"en": wording(), "ko": wording()}, takes_sentences=True)
 
 
 def _offering(uri: str, name: str, prompt: str | None = None) -> Any:
