@@ -23,6 +23,7 @@ from klepaas.plugins import Plugin, PluginError, Plugins
 from klepaas.portability import signals
 from klepaas.portability.sockets import listening_socket
 from klepaas.settings import Settings
+from klepaas.state_folder import objection_to_changes
 
 if TYPE_CHECKING:
     from klepaas.app import App
@@ -42,6 +43,8 @@ def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -
 
     address = loopback_address(arguments.http) if arguments.http else None
     app = create_app(settings, plugins)
+    if (objection := objection_to_changes(settings)) is not None:
+        say(f"klepaas: {one_line(objection)}", "error")
     if address is None:
         anyio.run(_serve_stdio, app)
         return OK

@@ -155,7 +155,7 @@ class Audit:
                 raise Unavailable(
                     f"{change.tool} was not run and {nothing_changed(NOT_RUN)}: "
                     f"the audit ({sink.name}) cannot record it",
-                    next_step="Ask the person who runs klepaas to look at its log",
+                    next_step="Ask the person who runs klepaas to look at its log and to run `klepaas doctor`",
                 )
 
     async def conclude(self, change: Change, outcome: str, code: str | None = None) -> None:
@@ -200,6 +200,10 @@ async def _write(sink: AuditSink, record: AuditRecord) -> bool:
         with anyio.fail_after(sink.timeout_s):
             await sink.write(record)
     except Exception as exc:  # guarded boundary: a sink may be a stranger's code
-        log.error("the audit sink %s did not take a record of %s: %s", sink.name, record.change.tool, exc, exc_info=exc)
+        # What the operating system says is one line; a traceback helps with a stranger's code alone.
+        trace = None if isinstance(exc, OSError) else exc
+        log.error(
+            "the audit sink %s did not take a record of %s: %s", sink.name, record.change.tool, exc, exc_info=trace
+        )
         return False
     return True

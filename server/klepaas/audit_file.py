@@ -18,6 +18,7 @@ import anyio.to_thread
 from klepaas.audit import AuditEvent, AuditRecord, AuditSink
 from klepaas.output.quoting import json_text
 from klepaas.portability import files, locks
+from klepaas.state_folder import objection_to
 
 __all__ = ["FILE_NAME", "KEPT_FILES", "AuditFile", "lock_of"]
 
@@ -48,9 +49,7 @@ class AuditFile:
 
     def objection(self) -> str | None:
         """Why a record could not be written, as far as can be seen without writing one. None: nothing is in the way."""
-        nearest = next(place for place in (self.path, *self.path.parents) if place.exists() or place.is_symlink())
-        fits = stat.S_ISREG(nearest.lstat().st_mode) if nearest == self.path else nearest.is_dir()
-        return None if fits and os.access(nearest, os.W_OK) else f"{nearest} cannot be written to"
+        return objection_to(self.path)
 
     async def write(self, record: AuditRecord) -> None:
         """Append a record.

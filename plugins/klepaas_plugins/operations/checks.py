@@ -9,6 +9,7 @@ from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, H
 from klepaas.host import Host
 from klepaas.operations import Operations
 from klepaas.settings import Mode
+from klepaas.state_folder import objection_to_changes
 from klepaas.store import Store
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def health_checks(host: Host) -> Iterable[HealthCheck]:
     store, operations = Store.of(host), Operations.of(host)
 
     async def check() -> HealthReport:
+        if (objection := objection_to_changes(host.settings)) is not None:
+            return HealthReport(HealthStatus.UNHEALTHY, objection)
         if not store.exists:
             return HealthReport(HealthStatus.OK, "nothing is stored yet")
         began_at = time.monotonic()

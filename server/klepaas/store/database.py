@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from klepaas.host import Host
 from klepaas.observability import one_line
-from klepaas.store.errors import ASK_THE_DOCTOR, StoreUnavailable
+from klepaas.store.errors import ASK_THE_DOCTOR, StoreDeleted, StoreUnavailable
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -71,8 +71,8 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether anything can have been stored yet; touches no network and imports no database library."""
-        try:
-            return self.path is None or self.path.exists()
+        try:  # one that was deleted meanwhile is not "nothing was ever stored"
+            return self.path is None or self._seen is not None or self.path.exists()
         except OSError:  # who uses it will be told why it cannot be
             return True
 
@@ -166,8 +166,9 @@ class Store:
 
     def _opened(self) -> "Engine":
         with self._opening:
-            if self._engine is not None and self._was_replaced():
+            if self._was_replaced():
                 self._forget_engine()
+                self._refuse_to_begin_anew()
             if self._engine is None:
                 self._engine = self._open()
             return self._engine
@@ -219,6 +220,21 @@ class Store:
             return not os.path.samestat(os.stat(self.path), self._seen)
         except FileNotFoundError:
             return True
+
+    def _refuse_to_begin_anew(self) -> None:
+        """An empty store in the place of one that was deleted would hide what is lost; one that was put there is used.
+
+        Raises:
+            StoreDeleted: There is no file.
+        """
+        if self.path is not None and not self.path.exists():
+            log.error("the store %s was deleted while klepaas ran", self.path)
+            raise StoreDeleted(
+                f"The store of klepaas ({self.path}) was deleted while klepaas ran, with its operations and history",
+                next_step="Put the file back from a backup, or restart klepaas, which begins an empty store; "
+                "what was under way must be looked at in the cluster",
+            )
+        log.warning("the store %s was replaced while klepaas ran; the file that is there now is used", self.path)
 
     def _forget_engine(self) -> None:
         if self._engine is not None:

@@ -7,7 +7,9 @@ It knows no table. Importing it imports SQLAlchemy.
 Sources: SQLite, "Write-Ahead Logging", "PRAGMA synchronous"; SQLAlchemy, "SQLite", on transactions.
 """
 
+import errno
 import os
+import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from klepaas.output.redaction import vault
 from klepaas.portability import files
@@ -27,6 +30,8 @@ WRITING = "klepaas_writing"
 BUSY_TIMEOUT_S = 30
 _CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 30_000
+# A file of somebody else's, and a file system that is mounted for reading only.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -38,7 +43,8 @@ def sqlite_engine(path: Path) -> Engine:
     Raises:
         OSError: The file or its folder cannot be made, or is not a file.
     """
-    _make_private(path)
+    if not _make_private(path):
+        return _reading_engine(path)
     url = URL.create("sqlite+pysqlite", database=str(path))
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _prepare_sqlite)
@@ -83,20 +89,46 @@ def _bad_address() -> StoreUnavailable:
     )
 
 
-def _make_private(path: Path) -> None:
+def _reading_engine(path: Path) -> Engine:
+    """An engine for a file that may only be read: every transaction that would write is refused by SQLite."""
+
+    def connect() -> sqlite3.Connection:
+        # Without a write-ahead log nobody writes, and SQLite must not ask for the files that it cannot make.
+        alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True, timeout=BUSY_TIMEOUT_S)
+
+    engine = create_engine("sqlite+pysqlite://", hide_parameters=True, creator=connect, poolclass=NullPool)
+    event.listen(engine, "connect", _prepare_reading)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_reading(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    for setting in ("query_only=ON", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _make_private(path: Path) -> bool:
+    """See that the file is there and its owner's alone; gives whether it can be written."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    writable = True
     try:
         file = files.open_file(path, os.O_RDWR | os.O_CREAT, wait=True)
-    except PermissionError:  # it may still be read
+    except OSError as exc:
+        if exc.errno not in _READ_ONLY:
+            raise
+        writable = False  # it may still be read
         file = files.open_file(path, os.O_RDONLY, wait=True)
     try:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is not a file")
-        if files.permissions(found) & 0o077 and not files.belongs_to_another(found):
+        if writable and files.permissions(found) & 0o077 and not files.belongs_to_another(found):
             files.make_private(file)
     finally:
         os.close(file)
+    return writable
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -3,14 +3,13 @@
 Importing it imports SQLAlchemy.
 """
 
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from klepaas import state_folder
 from klepaas.hookspecs import Finding, Level
 from klepaas.observability import one_line
 from klepaas.portability import files
@@ -20,8 +19,6 @@ from klepaas.store.upgrading import KNOWN, NEWEST, version_of
 
 __all__ = ["examined", "examined_file", "objection_to"]
 
-_WRITABLE = "Make it writable for the user that runs klepaas, or set KLEPAAS_STATE_DIR to a folder that is"
-
 
 def objection_to(path: Path) -> Finding | None:
     """Why the SQLite file could not be made or written, as far as can be seen without doing it. None: nothing.
@@ -29,12 +26,10 @@ def objection_to(path: Path) -> Finding | None:
     Args:
         path: The file.
     """
-    nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
-    fits = stat.S_ISREG(nearest.lstat().st_mode) if nearest == path else nearest.is_dir()
-    if not fits or not os.access(nearest, os.W_OK):
-        text = f"No change can be put on record, so none is made: {nearest} cannot be written"
-        return Finding(Level.ERROR, text, _WRITABLE)
-    return None
+    objection = state_folder.objection_to(path)
+    if objection is None:
+        return None
+    return Finding(Level.ERROR, f"No change can be put on record, so none is made: {objection}", state_folder.REPAIR)
 
 
 def examined_file(path: Path) -> Iterator[Finding]:
@@ -95,4 +90,4 @@ def _integrity(connection: Connection) -> Iterator[Finding]:
 def _repair(engine: Engine) -> str:
     if engine.dialect.name == "postgresql":
         return "See that the database of KLEPAAS_DATABASE_URL runs, and that its user may connect and create tables"
-    return _WRITABLE
+    return state_folder.REPAIR

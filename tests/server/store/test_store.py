@@ -3,6 +3,7 @@
 # Files of a test are small and local.
 # ruff: noqa: ASYNC240
 
+import errno
 import os
 import sqlite3
 import stat
@@ -24,6 +25,7 @@ from tests.server.store.postgresql import PASSWORD, PostgreSql
 
 from klepaas.hookspecs import Finding, Level
 from klepaas.observability import safe_text
+from klepaas.portability import files
 from klepaas.store import Store, StoreTooNew, StoreUnavailable
 from klepaas.store.upgrading import NEWEST
 
@@ -203,14 +205,56 @@ async def test_a_link_in_place_of_the_file_is_not_followed(folder: Path, tmp_pat
     assert not (tmp_path / "elsewhere").exists()
 
 
-async def test_a_file_that_is_taken_away_is_made_anew(folder: Path) -> None:
+async def test_a_store_that_is_deleted_while_it_runs_is_reported_and_not_made_anew(folder: Path) -> None:
     store = Store(folder)
     await store.write(put)
     for path in list(folder.iterdir()):
         path.unlink()
-    assert await store.read(count) == 0
+    for ask in (store.read(count), store.write(put)):
+        with pytest.raises(StoreUnavailable, match="was deleted while klepaas ran") as lost:
+            await ask
+        assert (lost.value.code, lost.value.retryable, "\n" in lost.value.text) == ("unavailable", False, False)
+        assert "restart klepaas" in (lost.value.next_step or "")
+    assert store.exists
+    assert not (folder / "klepaas.db").exists()
+    await store.aclose()
+
+
+async def test_a_file_system_that_the_system_reports_as_read_only_is_still_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Store(folder)
+    await whole.write(put)
+    await whole.aclose()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    open_file = files.open_file
+
+    def refuse_writing(path: Path, flags: int, **more: bool) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return open_file(path, flags, **more)
+
+    monkeypatch.setattr(files, "open_file", refuse_writing)
+    store = Store(folder)
+    assert await store.read(count) == 1
+    with pytest.raises(StoreUnavailable, match=r"cannot be written .*readonly"):
+        await store.write(put)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    await store.aclose()
+
+
+async def test_a_store_that_is_put_back_is_used_again(folder: Path) -> None:
+    store = Store(folder)
     await store.write(put)
+    await store.aclose()
+    saved = (folder / "klepaas.db").read_bytes()
+    for path in list(folder.iterdir()):
+        path.unlink()
+    with pytest.raises(StoreUnavailable):
+        await store.read(count)
+    (folder / "klepaas.db").write_bytes(saved)
     other = Store(folder)
+    assert await store.read(count) == 1
     assert await other.read(count) == 1
     await other.aclose()
     await store.aclose()
