@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, labels
@@ -74,8 +75,8 @@ def change_cause(wanted: Wanted) -> str:
 
 def container_name(app_name: str, live: Object | None) -> str:
     """The container that carries the application: of its name, else the first, as kubectl chooses."""
-    names = [str(item["name"]) for item in at(live, "spec", "template", "spec", "containers") or ()]
-    return app_name if app_name in names or not names else names[0]
+    found = [str(item["name"]) for item in at(live, "spec", "template", "spec", "containers") or ()]
+    return app_name if app_name in found or not found else found[0]
 
 
 def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
         live: The Deployment of this name as it is, with its managedFields. None: there is none.
 
     Raises:
-        BadRequest: A health path without a port.
+        BadRequest: A health path without a port, or a name that a new application cannot have.
     """
     body = _new(wanted) if live is None else copy.deepcopy(intent(live))
     body = {"apiVersion": "apps/v1", "kind": "Deployment", **body}
@@ -103,6 +104,7 @@ def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
 
 
 def _new(wanted: Wanted) -> dict[str, Any]:
+    names.WORKLOAD.check("app_name", wanted.app_name)  # its container and its Service bear it too
     selector = {NAME: wanted.app_name, INSTANCE: wanted.app_name}
     return {
         "metadata": {"labels": {**selector, MANAGED_BY: "klepaas"}},

@@ -34,7 +34,7 @@ _MOMENT = names.Check(
     lambda text: re.fullmatch(r"[0-9]{1,11}\.[0-9]{1,9}", text) is not None,
     "the cursor exactly as an answer gave it",
 )
-AppName = Annotated[str, names.WORKLOAD]
+AppName = Annotated[str, names.APPLICATION]
 Namespace = Annotated[str | None, names.NAMESPACE]
 ContextName = Annotated[str | None, names.CONTEXT]
 
@@ -74,7 +74,7 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         return await listing.diff_releases(place, releases, before, after, output)
 
     async def get_deployment_history(
-        app_name: Annotated[str | None, names.WORKLOAD, Field(description="Default: all")] = None,
+        app_name: Annotated[str | None, names.APPLICATION, Field(description="Default: all")] = None,
         namespace: Namespace = None,
         days: Annotated[int, Field(ge=1, le=3650, description="For the figures")] = 30,
         cursor: Annotated[str | None, _MOMENT] = None,

@@ -60,7 +60,7 @@ _URL = names.Check(
     "an address such as https://shop.example",
     max_chars=512,
 )
-AppName = Annotated[str, names.WORKLOAD]
+AppName = Annotated[str, names.APPLICATION]
 Namespace = Annotated[str | None, names.NAMESPACE]
 ContextName = Annotated[str | None, names.CONTEXT]
 Variables = list[Annotated[str, names.ENVIRONMENT_ASSIGNMENT]]
@@ -343,7 +343,7 @@ def _rollback(desk: Desk) -> Tool:
 
 def _reading(desk: Desk) -> Iterable[Tool]:
     async def get_deployment_status(
-        app_name: Annotated[str, names.APPLICATION],
+        app_name: AppName,
         namespace: Namespace = None,
         context: ContextName = None,
         output: Output = "text",

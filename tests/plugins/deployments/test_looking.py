@@ -245,3 +245,39 @@ async def test_a_workload_with_dots_or_a_long_name_or_a_label_with_capitals_is_f
     _plant(bench, object_name, labels={"app": name[:63].rstrip(".")})
     said = await bench.call("get_deployment_status", app_name=name)
     assert not said.is_error, said.text
+
+
+# A ReplicaSet and its pods add up to 17 characters to their Deployment's name, and names have at most 253.
+@pytest.mark.parametrize("name", ["shop.v2", "a" * 200 + ".b", "c" * 230])
+async def test_changing_and_release_tools_take_a_workload_with_dots_and_a_long_name(bench: Any, name: str) -> None:
+    selector = {"app": "shop"}
+    container = {"name": "main", "image": "example/app:1"}
+    template = {"metadata": {"labels": selector}, "spec": {"containers": [container]}}
+    bench.sandbox.create({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
+    })  # fmt: skip
+    for tool, wanted in (
+        ("deploy_application", {"image": "example/app:2", "take_ownership": True}),
+        ("scale_application", {"replicas": 2}),
+        ("restart_application", {}),
+    ):
+        said = await bench.call(tool, app_name=name, **wanted)
+        assert not said.is_error, (tool, said.text)
+    listed = (await bench.call("list_releases", app_name=name, output="json")).json()
+    numbers = [one["number"] for one in listed["releases"]]
+    assert len(numbers) > 2
+    assert not (await bench.call("diff_releases", app_name=name, before=numbers[-1], after=numbers[0])).is_error
+    back = await bench.call("rollback_deployment", app_name=name, release=numbers[-1])
+    assert not back.is_error, back.text
+    assert (
+        bench.sandbox.get("Deployment", name)["spec"]["template"]["spec"]["containers"][0]["image"] == "example/app:1"
+    )
+    assert not (await bench.call("get_deployment_history", app_name=name)).is_error
+
+
+async def test_a_new_application_has_a_name_that_its_container_can_bear(bench: Any) -> None:
+    said = await bench.deploy(name="shop.v9")
+    assert said.is_error
+    assert "is not a valid application name" in said.text
+    assert bench.sandbox.get("Deployment", "shop.v9") is None

@@ -15,7 +15,7 @@ from klepaas_plugins.deployments.objects import Object, annotation, labels, name
 from klepaas_plugins.deployments.releases.encoding import Encoded
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
 
-__all__ = ["APPLICATION", "TYPE", "Head", "Part", "name_for", "new_record", "parsed", "state_patch"]
+__all__ = ["APPLICATION", "TYPE", "Head", "Part", "key_of", "name_for", "new_record", "parsed", "state_patch"]
 
 TYPE = "klepaas.io/release.v1"
 _PREFIX = "klepaas.io/"
@@ -26,8 +26,13 @@ _IMAGE, _TITLE, _PRINCIPAL, _COMMIT, _RESTORED, _REASON, _PARTS, _EXACT, _DIGEST
     f"{_PREFIX}{name}"
     for name in ("image", "title", "principal", "commit", "restored-from", "reason", "parts", "exact", "digest")
 )
+# The application's name, where the label holds its digest.
+_WHOLE_NAME = f"{_PREFIX}application-name"
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_NAME = re.compile(r"klepaas\.release\.(?P<app>[a-z0-9-]+)\.(?P<number>[1-9][0-9]{0,8})(?:\.part(?P<part>[0-9]{1,3}))?")
+_KEY = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(
+    r"klepaas\.release\.(?P<app>[a-z0-9-]+|sha256\.[0-9a-f]{40})\.(?P<number>[1-9][0-9]{0,8})(?:\.part(?P<part>[0-9]{1,3}))?"
+)
 _MOST_CHARS = 1000
 
 
@@ -63,9 +68,19 @@ class Part:
     uid: str
 
 
+def key_of(app_name: str) -> str:
+    """An application's name as a label and a Secret's name hold it: itself, or a digest where it does not fit.
+
+    A digest has a dot, which no name has that stands for itself.
+    """
+    if _KEY.fullmatch(app_name):
+        return app_name
+    return f"sha256.{hashlib.sha256(app_name.encode('utf-8')).hexdigest()[:40]}"
+
+
 def name_for(app_name: str, number: int, part: int = 1) -> str:
     """The name of the Secret that holds a part of a release, from 1 on."""
-    return f"klepaas.release.{app_name}.{number}" + (f".part{part}" if part > 1 else "")
+    return f"klepaas.release.{key_of(app_name)}.{number}" + (f".part{part}" if part > 1 else "")
 
 
 def operation_label(operation_id: str) -> str:
@@ -84,8 +99,10 @@ def new_record(release: Release, exact: str, encoded: Encoded, part: int) -> dic
         encoded: What it holds.
         part: Which part, from 1 on.
     """
-    marks = {"app.kubernetes.io/managed-by": "klepaas", APPLICATION: release.app_name}
+    marks = {"app.kubernetes.io/managed-by": "klepaas", APPLICATION: key_of(release.app_name)}
     notes: dict[str, str | None] = {_DIGEST: encoded.digest}
+    if key_of(release.app_name) != release.app_name:
+        notes[_WHOLE_NAME] = release.app_name
     if part == 1:
         marks |= {
             _NUMBER: str(release.number),
@@ -135,7 +152,7 @@ def parsed(item: Object, app_name: str) -> Head | Part | None:
         app_name: The application.
     """
     match = _NAME.fullmatch(name_of(item))
-    if match is None or match["app"] != app_name:
+    if match is None or match["app"] != key_of(app_name):
         return None
     number = int(match["number"])
     if match["part"]:

@@ -22,6 +22,7 @@ from klepaas_plugins.deployments.releases.records import (
     TYPE,
     Head,
     Part,
+    key_of,
     name_for,
     new_record,
     operation_label,
@@ -90,7 +91,7 @@ class Store:
             page = await self._place.cluster.metadata(
                 await self._secrets(),
                 self._place.namespace,
-                label_selector=f"{APPLICATION}={self._place.app_name}",
+                label_selector=f"{APPLICATION}={key_of(self._place.app_name)}",
                 field_selector=f"type={TYPE}",
                 limit=500,
                 cursor=cursor,
