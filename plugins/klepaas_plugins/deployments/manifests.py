@@ -104,7 +104,7 @@ def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
 
 
 def _new(wanted: Wanted) -> dict[str, Any]:
-    names.WORKLOAD.check("app_name", wanted.app_name)  # its container and its Service bear it too
+    names.WORKLOAD.check(wanted.app_name, "app_name")  # its container and its Service bear it too
     selector = {NAME: wanted.app_name, INSTANCE: wanted.app_name}
     return {
         "metadata": {"labels": {**selector, MANAGED_BY: "klepaas"}},

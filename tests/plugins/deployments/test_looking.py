@@ -279,5 +279,6 @@ async def test_changing_and_release_tools_take_a_workload_with_dots_and_a_long_n
 async def test_a_new_application_has_a_name_that_its_container_can_bear(bench: Any) -> None:
     said = await bench.deploy(name="shop.v9")
     assert said.is_error
-    assert "is not a valid application name" in said.text
+    assert "app_name='shop.v9' is not a valid application name" in said.text
+    assert not (await bench.deploy(name="shop-v9")).is_error
     assert bench.sandbox.get("Deployment", "shop.v9") is None
