@@ -134,6 +134,7 @@ def doctor(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) 
     """Look at this installation; the exit code says whether something is in error."""
     from klepaas.app import create_app
     from klepaas.doctor import Result, examine
+    from klepaas.output.verdict import Verdict
 
     app = create_app(settings, plugins)  # finds plugins whose tools cannot be offered
 
@@ -155,13 +156,16 @@ def doctor(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) 
         }
         for result in results
     ]
+    names = {(result.plugin, result.check) for result in results}
+    looked = Verdict(observed=(f"{len(names)} checks",) if names else (), not_checked=("applications in clusters",))
     if arguments.json:
-        print_json({"findings": rows})
+        print_json({"findings": rows, **looked.facts()})
     else:
         for row in rows:
             print_line(f"{row['level']:<8}{row['plugin']} / {row['check']}: {row['summary']}")
             if row["repair"]:
                 print_line(f"        -> {row['repair']}")
+        print_line(looked.basis())
     return FAILED if any(result.finding.level is Level.ERROR for result in results) else OK
 
 

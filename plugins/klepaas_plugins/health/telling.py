@@ -8,11 +8,13 @@ from klepaas.health import Change, ComponentHealth, Look
 from klepaas.hookspecs import HealthStatus
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.verdict import Verdict
 
 __all__ = ["age", "all_of_them", "availability", "one_of_them"]
 
 _GRAVITY = {HealthStatus.UNHEALTHY: 0, HealthStatus.DEGRADED: 1, HealthStatus.OK: 2}
 _MOST_CHANGES = 12
+_NOT_CHECKED = ("applications in clusters",)
 
 
 def all_of_them(found: Sequence[ComponentHealth], missing_plugins: Sequence[str], up_s: float, mode: str) -> Answer:
@@ -37,6 +39,12 @@ def all_of_them(found: Sequence[ComponentHealth], missing_plugins: Sequence[str]
         lines.append(table(["STATUS", "COMPONENT", "LATENCY", "SINCE", "REASON"], rows))
     if well:
         lines.append("ok: " + ", ".join(f"{one.component} {_ms(one.latency_s)}" for one in well))
+    looked = Verdict(
+        observed=(f"{len(found)} components of klepaas",) if found else (),
+        not_checked=_NOT_CHECKED,
+        at=min((one.at for one in found), default=now),
+    )
+    lines.append(looked.basis())
     return Answer(fit("\n".join(lines), LIST_BYTES, "check_component_health tells of one"))
 
 
@@ -60,6 +68,7 @@ def one_of_them(found: ComponentHealth, looks: Sequence[Look], changes: Sequence
     if changes:
         lines.append("Changes, newest first:")
         lines += [f"  {age(now - one.at)} ago: {one.status.value}, {one.reason}" for one in changes[:_MOST_CHANGES]]
+    lines.append(Verdict(observed=(found.component,), not_checked=_NOT_CHECKED, at=found.at).basis())
     return Answer("\n".join(lines))
 
 
@@ -81,7 +90,7 @@ def _overall(found: Sequence[ComponentHealth], missing_plugins: Sequence[str]) -
     """As `/readyz` says it: unhealthy is "not ready"."""
     if missing_plugins or any(one.required and one.status is HealthStatus.UNHEALTHY for one in found):
         return HealthStatus.UNHEALTHY
-    is_well = all(one.status is HealthStatus.OK for one in found)
+    is_well = bool(found) and all(one.status is HealthStatus.OK for one in found)
     return HealthStatus.OK if is_well else HealthStatus.DEGRADED
 
 

@@ -78,3 +78,13 @@ def test_a_disabled_plugin_that_is_not_there_is_named_as_it_should_be(here: Here
 
     text = "KLEPAAS_DISABLED_PLUGINS names kubernets, which no installed plugin is called"
     assert ("warning", text, "Write kubernetes") in found
+
+
+def test_the_doctor_says_what_was_looked_at_and_that_applications_were_not(here: Here, state: Path) -> None:
+    last = here("doctor", KLEPAAS_STATE_DIR=str(state)).stdout.splitlines()[-1]
+    assert last.startswith("Looked at (")
+    assert last.endswith(" checks. Not checked: applications in clusters.")
+    found = json.loads(here("doctor", "--json", KLEPAAS_STATE_DIR=str(state)).stdout)
+    assert found["observed"][0].endswith(" checks")
+    assert found["not_checked"] == ["applications in clusters"]
+    assert found["at"].endswith("Z")
