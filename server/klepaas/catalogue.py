@@ -210,7 +210,7 @@ def _with_limits(parameter: dict[str, Any]) -> dict[str, Any]:
         default = None
     said = str(parameter.get("description", ""))
     notes = [
-        *([f"default {default}"] if default not in (None, False) and f"default {default}" not in said else []),
+        *([f"default {default}"] if default not in (None, False, "") and f"default {default}" not in said else []),
         *([f"at most {most}"] if most is not None and most <= _LIMIT_SAID_MAX else []),
     ]
     if not notes:
