@@ -4,6 +4,7 @@ It uses the MCP library's own client, of version 1 or 2, and no part of klepaas.
 """
 
 import argparse
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def _causes(error: BaseException) -> Iterator[str]:
         for one in error.exceptions:
             yield from _causes(one)
     else:
-        yield str(error) or type(error).__name__
+        yield next(iter(str(error).splitlines()), type(error).__name__)
 
 
 async def main() -> int:
@@ -75,6 +76,8 @@ async def main() -> int:
     parser.add_argument("url", help="for example http://127.0.0.1:8000/mcp")
     parser.add_argument("--repair", action="store_true", help="roll back what is ill; the server must allow writes")
     arguments = parser.parse_args()
+    # The library logs what it also raises, with a traceback.
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     try:
         ill = await work(arguments.url, arguments.repair)
     except Exception as error:  # noqa: BLE001 -- each version of the library has errors of its own

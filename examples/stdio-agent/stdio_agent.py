@@ -53,7 +53,8 @@ async def work(agent: Agent, app: str, good: str, next_one: str) -> bool:
     if second.is_error:
         # The answer has named the container, the exit code and the last log lines already, and where it went back to.
         ended = await agent.call("get_operation", operation_id=(second.meta or {})["operation_id"], output="json")
-        print(f"{app} is {json.loads(text_of(ended))['state']}, so nothing has to be undone here", end="\n\n")
+        state = json.loads(text_of(ended))["state"].replace("_", " ")
+        print(f"{app} is {state}, so nothing has to be undone here", end="\n\n")
     status = await agent.call("get_deployment_status", app_name=app, output="json")
     return bool(json.loads(text_of(status))["state"] == "healthy")
 

@@ -1,6 +1,5 @@
 """Entry point of `klepaas` and `python -m klepaas`."""
 
-import gc
 import os
 import sys
 
@@ -18,16 +17,14 @@ _ENVIRONMENT = {
     "PYDANTIC_DISABLE_PLUGINS": "__all__",
 }
 
-# The defaults look for garbage after every 700 new objects. A start creates some 500,000 that all stay, and looking
-# through them cost 130 ms.
-_GC_THRESHOLDS = (50_000, 20, 20)
-
 
 def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.update(_ENVIRONMENT)
-    gc.set_threshold(*_GC_THRESHOLDS)
     try:
+        from klepaas.startup import collect_garbage_rarely
+
+        collect_garbage_rarely()
         from klepaas.cli import run
 
         code = run(sys.argv[1:])

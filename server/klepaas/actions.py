@@ -23,6 +23,7 @@ from klepaas.plugins import Plugin, PluginError, Plugins
 from klepaas.portability import signals
 from klepaas.portability.sockets import listening_socket
 from klepaas.settings import Settings
+from klepaas.startup import collect_garbage_as_usual
 from klepaas.state_folder import objection_to_changes
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def serve(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -
 
     address = loopback_address(arguments.http) if arguments.http else None
     app = create_app(settings, plugins)
+    collect_garbage_as_usual()
     if (objection := objection_to_changes(settings)) is not None:
         say(f"klepaas: {one_line(objection)}", "error")
     if address is None:

@@ -66,9 +66,11 @@ def _asked(environment: Mapping[str, str], stderr: Path, side: Side) -> list[str
         for _ in range(20):
             call = {"name": name, "arguments": dict(arguments), "_meta": META}
             body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-            answer = http.post(
-                server.url, json=body, headers={**PLANTED, **NEW, "Mcp-Method": "tools/call", "Mcp-Name": name}
-            )
+            headers = {**PLANTED, **NEW, "Mcp-Method": "tools/call", "Mcp-Name": name}
+            # A token that nothing checks is refused before anything else; the other headers are ignored.
+            assert http.post(server.url, json=body, headers=headers).status_code == 400
+            del headers["Authorization"]
+            answer = http.post(server.url, json=body, headers=headers)
             answers.append(answer.text)
             if '"isError":true' not in answer.text and "error" not in answer.json():
                 break

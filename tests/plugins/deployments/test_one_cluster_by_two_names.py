@@ -39,6 +39,8 @@ async def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         content["current-context"] = "alias"
         path.write_text(json.dumps(content))
         monkeypatch.setenv("KUBECONFIG", str(path))
+        # A change is under way for as long as a test looks.
+        monkeypatch.setenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", "120")
         yield running
 
 

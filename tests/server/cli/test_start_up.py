@@ -61,3 +61,21 @@ def test_the_short_commands_are_short(words: list[str], klepaas_environment: dic
         spent_s.append(float(done.stderr.splitlines()[-1]))
 
     assert min(spent_s) < 0.5
+
+
+def test_garbage_is_collected_rarely_while_a_server_starts_and_as_usual_afterwards(
+    klepaas_environment: dict[str, str],
+) -> None:
+    code = (
+        "import atexit, gc, sys; usual = gc.get_threshold(); from klepaas import __main__, actions\n"
+        "served = actions.anyio.run; seen = []\n"
+        "actions.anyio.run = lambda *_: seen.append(gc.get_threshold())\n"
+        "import klepaas.app; create = klepaas.app.create_app\n"
+        "klepaas.app.create_app = lambda *given: (seen.append(gc.get_threshold()), create(*given))[1]\n"
+        "atexit.register(lambda: sys.stderr.write(f'{seen[0] > usual} {seen[1] == usual}'))\n"
+        "sys.argv[1:] = ['serve']; __main__.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=klepaas_environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.endswith("True True"), done.stderr

@@ -145,7 +145,7 @@ def test_nothing_else_that_rewrites_a_path_is_a_name(check: Check, value: str) -
 def test_a_context_is_never_a_path_of_its_own(value: str) -> None:
     """A context is looked up, never put into a path; it may hold `/` and `@`, as those of clouds do."""
     if _passes(names.CONTEXT, value):
-        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:@/=+-]*", value)
+        assert re.fullmatch(r"\w[\w .:@/=+()-]*", value)
         assert ".." not in value.split("/")
 
 

@@ -22,6 +22,7 @@ from klepaas.errors import KlepaasError, Unavailable
 from klepaas.gate import Gate
 from klepaas.http.application import HttpApp
 from klepaas.plugins import Plugins
+from klepaas.progress import Progress
 from klepaas.resilience import Upstreams
 from klepaas.settings import Settings
 from klepaas.upstream_states import UPSTREAMS
@@ -68,8 +69,8 @@ async def test_fastmcp_masks_what_gets_past_the_gate() -> None:
 
 
 def test_our_middleware_comes_first_and_the_gate_last_of_it() -> None:
-    assert [type(item) for item in _server().middleware[:3]] == [Announcements, Calls, Gate]
-    assert not [item for item in _server().middleware[3:] if type(item).__module__.startswith("klepaas")]
+    assert [type(item) for item in _server().middleware[:4]] == [Progress, Announcements, Calls, Gate]
+    assert not [item for item in _server().middleware[4:] if type(item).__module__.startswith("klepaas")]
 
 
 def test_fastmcps_own_defaults_are_still_the_unsafe_ones() -> None:
