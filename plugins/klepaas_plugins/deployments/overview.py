@@ -78,14 +78,7 @@ async def overview(
         NotFound: The namespace does not exist.
     """
     notes = [f"Warnings, changes and failed operations are those of the last {since_s} s."] if since_s else []
-    try:
-        found = await workloads(cluster, namespace)
-    except Forbidden:
-        if namespace is not None:
-            raise
-        namespace = cluster.default_namespace
-        notes.append(f"These credentials may not list all namespaces; this is {namespace} alone.")
-        found = await workloads(cluster, namespace)
+    found, namespace = await _what_may_be_listed(cluster, namespace, notes)
     nodes, pods, events, firing, own_trouble, (under_way, counts) = await together(
         partial(_listed, cluster, "nodes", None, None),
         partial(_listed, cluster, "pods", namespace, _NOT_RUNNING),
@@ -102,10 +95,7 @@ async def overview(
     parts = {"nodes": nodes, "pods that do not run": pods, "warnings": events}
     unseen = [name for name, listed in parts.items() if listed is None]
     earliest = now - timedelta(seconds=since_s) if since_s else None
-    warnings = [
-        one for one in fold(events or []) if earliest is None or (one.last is not None and one.last >= earliest)
-    ]
-    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], warnings, unseen)
+    page = _Overview(cluster, namespace, now, seen, nodes, pods or [], _warnings(events or [], earliest), unseen)
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES, earliest=earliest)
     if output == "json":
         others = _as_data(firing, recent, [*notes, *own_trouble])
@@ -115,6 +105,25 @@ async def overview(
     basis = [page.verdict.basis()] if page.verdict.is_founded else []
     text = within([*page.head(), contexts_line(contexts), *notes, *own_trouble, *basis], sections, OVERVIEW_BYTES)
     return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"))
+
+
+async def _what_may_be_listed(
+    cluster: Cluster, namespace: str | None, notes: list[str]
+) -> tuple[list[Workload], str | None]:
+    """The workloads, and the namespace that they are of: the default one, with a note, where not all may be listed."""
+    try:
+        return await workloads(cluster, namespace), namespace
+    except Forbidden:
+        if namespace is not None:
+            raise
+    own = cluster.default_namespace
+    notes.append(f"These credentials may not list all namespaces; this is {own} alone.")
+    return await workloads(cluster, own), own
+
+
+def _warnings(events: Sequence[dict[str, Any]], earliest: datetime | None) -> list[Folded]:
+    """The events, repeats folded, without those before a moment."""
+    return [one for one in fold(events) if earliest is None or (one.last is not None and one.last >= earliest)]
 
 
 def _as_data(firing: Sequence[Section], recent: Sequence[Section], notes: Sequence[str]) -> dict[str, Any]:

@@ -124,13 +124,7 @@ class Operations:
             StoreUnavailable: It cannot be put on record, so it is not begun.
             Unavailable: This server does not carry operations out.
         """
-        if kind not in self.kinds:
-            raise BadRequest(f"There is no kind of operation {quote(kind)}")
-        if not self._runs:
-            raise Unavailable(f"{title} was not begun: this server does not carry operations out")
-        runner = await self._loaded()
-        if runner.is_full:
-            raise RateLimited("Too many operations are under way in this server; nothing was begun", retry_after_s=10.0)
+        runner = await self._free_runner(kind, title)
         limit_s = self.kinds[kind].deadline_s if deadline_s is None else deadline_s
         from klepaas.operations.journal import Submission
         from klepaas.operations.records import as_json
@@ -142,6 +136,17 @@ class Operations:
         with anyio.CancelScope(shield=True):
             return await self._put_on_record(wanted, runner)
         raise AssertionError("what is shielded is not cancelled")
+
+    async def _free_runner(self, kind: str, title: str) -> "Runner":
+        """What runs operations, where it can take one more of this kind."""
+        if kind not in self.kinds:
+            raise BadRequest(f"There is no kind of operation {quote(kind)}")
+        if not self._runs:
+            raise Unavailable(f"{title} was not begun: this server does not carry operations out")
+        runner = await self._loaded()
+        if runner.is_full:
+            raise RateLimited("Too many operations are under way in this server; nothing was begun", retry_after_s=10.0)
+        return runner
 
     async def get(self, operation_id: str, principal: Principal | None) -> "Operation":
         """One operation, with its steps.
