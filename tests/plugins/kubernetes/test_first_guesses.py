@@ -1,9 +1,14 @@
 """What a model, or a person who knows kubectl, asks at first, works."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fastmcp import Client
+
+from klepaas.app import create_app
+from klepaas.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -182,3 +187,52 @@ async def test_the_memory_of_one_bare_pod_is_asked_for_by_its_name(
     missing = await ask("k8s_top", name="wbe")
     assert missing.is_error
     assert "Did you mean web" in text(missing)
+
+
+KOREAN = "쇼핑 몰 점검"
+
+
+@pytest.mark.parametrize("context", ["내 클러스터 (운영)", "team a", "gke_프로젝트/zone-1"])
+async def test_a_context_with_spaces_and_korean_is_called_by_its_name(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: str
+) -> None:
+    content = sandbox.kubeconfig()
+    content["contexts"] = [{**content["contexts"][0], "name": context}]
+    content["current-context"] = context
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    path.chmod(0o600)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    app = create_app(Settings(external_plugins=False, state_dir=tmp_path / "state"))
+    async with Client(app.server) as client:
+        for tool, arguments in (("k8s_get", {"kind": "namespaces"}), ("get_overview", {})):
+            result = await client.call_tool(tool, {**arguments, "context": context}, raise_on_error=False)
+            assert not result.is_error, result.content
+        assert context in result.content[0].text  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        *(("k8s_get", {"kind": "cm", "name": "web", "output": output}) for output in ("yaml", "json", "full")),
+        ("k8s_get", {"kind": "cm", "columns": "NOTE:.metadata.annotations.note"}),
+        ("k8s_events", {}),
+        ("get_overview", {}),
+        ("get_overview", {"output": "json"}),
+    ],
+)
+async def test_korean_text_in_an_answer_is_never_escaped(
+    ask: Any, text: Any, sandbox: Any, tool: str, arguments: dict[str, Any]
+) -> None:
+    meta = {"namespace": "default", "annotations": {"note": KOREAN, "kubernetes.io/change-cause": KOREAN}}
+    sandbox.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "name": "web"}})
+    labels = {"app": "shop"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "example/app:1"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    sandbox.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**meta, "name": "shop"}, "spec": spec})
+    event = {"type": "Warning", "reason": "Odd", "message": KOREAN, "lastTimestamp": "2026-01-01T00:00:00Z"}
+    about = {"kind": "Deployment", "name": "shop", "namespace": "default"}
+    sandbox.create({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "odd"}, "involvedObject": about, **event})
+    said = text(await ask(tool, **arguments))
+    assert KOREAN in said
+    assert "\\u" not in said
