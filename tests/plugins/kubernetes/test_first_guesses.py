@@ -208,7 +208,7 @@ async def test_a_context_with_spaces_and_korean_is_called_by_its_name(
         for tool, arguments in (("k8s_get", {"kind": "namespaces"}), ("get_overview", {})):
             result = await client.call_tool(tool, {**arguments, "context": context}, raise_on_error=False)
             assert not result.is_error, result.content
-        assert context in result.content[0].text  # type: ignore[union-attr]
+        assert context in result.content[0].text
 
 
 @pytest.mark.parametrize(
