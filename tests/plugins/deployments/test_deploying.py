@@ -22,6 +22,9 @@ async def test_a_first_deployment_ends_when_its_pods_are_ready(bench: Any) -> No
     assert f"Operation: {said.operation}" in said.text
     found = await bench.result(said)
     assert found.pop("operation") == said.operation
+    assert found.pop("observed")[0].startswith("rollout, pods and restarts for ")
+    assert found.pop("not_checked") == ["requests from outside the cluster"]
+    assert found.pop("at").endswith("Z")
     assert found == {
         "app": "web",
         "namespace": "default",

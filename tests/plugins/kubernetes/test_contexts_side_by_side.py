@@ -39,7 +39,7 @@ async def test_a_dead_context_slows_no_other(
         paths = [write_kubeconfig(f"http://127.0.0.1:{hole.getsockname()[1]}", name="dead")]
         paths.append(write_kubeconfig(sandbox.url, name="alive"))
         monkeypatch.setenv("KUBECONFIG", os.pathsep.join(str(path) for path in paths))
-        clusters = open_clusters(read_timeout_s=2.0)
+        clusters = open_clusters(read_timeout_s=5.0)
         alive, dead = await clusters.cluster("alive"), await clusters.cluster("dead")
         await alive.list(CONFIG_MAPS, "default")
         before_s = await _median_s(alive)
@@ -50,7 +50,7 @@ async def test_a_dead_context_slows_no_other(
                 await dead.list(CONFIG_MAPS, "default")
             told.append(caught.value)
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(80):
             async with anyio.create_task_group() as group:
                 for _ in range(20):
                     group.start_soon(hammer)
