@@ -35,7 +35,7 @@ EXIT_CODES = {
     "0": "done",
     "1": "what was asked for failed: a tool answered with an error, a check found one, a step of the demo went wrong",
     "2": "the command line or a setting is wrong, or a plugin failed and plugins are strict",
-    "130, 143": "ended by Ctrl-C, or asked to end (SIGTERM)",
+    "129, 130, 143": "its terminal was closed (SIGHUP), ended by Ctrl-C, or asked to end (SIGTERM)",
 }
 # These must work where settings are wrong: the first two exist to say so, the last needs none.
 _IN_SPITE_OF_SETTINGS = ("config", "completion")
