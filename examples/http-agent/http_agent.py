@@ -15,6 +15,8 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 LIMIT_S = 120.0
+# Version 1 of the library waits for ever where what answers is not an MCP server.
+CONNECT_LIMIT_S = 10.0
 # In the overview, what is indented below "Not healthy:", and a row of it: "  namespace/name: state ..."
 _SECTION = re.compile(r"^Not healthy:\n((?:  .*\n?)*)", re.MULTILINE)
 _ROW = re.compile(r"^  ([a-z0-9-]+)/([a-z0-9-]+): ", re.MULTILINE)
@@ -54,11 +56,20 @@ async def look(klepaas: ClientSession, repair: bool) -> int:
     return len(await find_unhealthy(klepaas) if repair else unhealthy)
 
 
+async def connect(klepaas: ClientSession) -> None:
+    """Shake hands; at most `CONNECT_LIMIT_S` seconds."""
+    try:
+        with anyio.fail_after(CONNECT_LIMIT_S):
+            await klepaas.initialize()
+    except TimeoutError:
+        raise TimeoutError(f"it did not answer as an MCP server within {CONNECT_LIMIT_S:g} s") from None
+
+
 async def work(url: str, repair: bool) -> int:
     """Connect, look, and leave; at most `LIMIT_S` seconds."""
     with anyio.fail_after(LIMIT_S):
         async with streamable_http_client(url) as streams, ClientSession(streams[0], streams[1]) as klepaas:
-            await klepaas.initialize()
+            await connect(klepaas)
             return await look(klepaas, repair)
 
 
