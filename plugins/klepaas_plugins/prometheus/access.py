@@ -146,7 +146,7 @@ class Access(BaseModel):
             ) from exc
         if not token or not _VALUE.fullmatch(token):
             raise Unavailable("The credentials file holds no token", next_step=f"Look at {self.credentials_file}")
-        vault.keep(token)
+        vault.keep(token, renewal_of=str(self.credentials_file))
         return token
 
 

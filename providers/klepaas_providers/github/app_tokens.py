@@ -108,7 +108,7 @@ class AppTokens:
 
     async def _ask(self) -> tuple[str, float]:
         signature = await anyio.to_thread.run_sync(self._key.signed, self._wall())
-        vault.keep(signature)
+        vault.keep(signature, renewal_of="the GitHub App's signature")
         # An installation may have many tokens: asking twice changes nothing for the first.
         answer = await self._upstream.call(lambda: self._post(signature), safe=True, what=_WHAT)
         if answer.status_code == 404:
@@ -138,6 +138,6 @@ class AppTokens:
             token, until = str(said["token"]), datetime.fromisoformat(said["expires_at"])
         except (ValueError, KeyError, TypeError) as exc:
             raise InternalError(f"Cannot {_WHAT}: GitHub's answer is not what its documentation says") from exc
-        vault.keep(token)
+        vault.keep(token, renewal_of="the GitHub App's token")
         life_s = until.timestamp() - self._wall()
         return token, max(1.0, life_s - min(MARGIN_S, life_s / 2))

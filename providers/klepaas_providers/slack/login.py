@@ -207,7 +207,7 @@ class Login:
         if not isinstance(access, str) or not access:
             raise Unauthorized(f"Slack gives no token: {_refusal(said)}", next_step=f"{_AGAIN} again")
         for secret in (access, refresh):
-            vault.keep(str(secret or ""))
+            vault.keep(str(secret or ""), renewal_of="the Slack login")
         until_s = self._wall() + float(life_s) if isinstance(life_s, int | float) and life_s > 0 else None
         return Token(access, refresh if isinstance(refresh, str) else None, until_s)
 

@@ -68,7 +68,7 @@ class TokenFile:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         for secret in (token.access_token, token.refresh_token):
-            vault.keep(secret or "")
+            vault.keep(secret or "", renewal_of="the Slack login")
         return token
 
     def write(self, token: Token) -> None:

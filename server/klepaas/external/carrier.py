@@ -85,7 +85,7 @@ class Carrier(httpx2.AsyncBaseTransport):
         if self._server.credentials is not None:
             credentials = await self._server.credentials()
             for name, value in credentials.values.items():
-                vault.keep(value.partition(" ")[2] or value)
+                vault.keep(value.partition(" ")[2] or value, renewal_of=f"{name} of {self._server.url}")
                 request.headers[name] = value
 
     async def _judged(

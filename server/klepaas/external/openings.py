@@ -73,6 +73,7 @@ def opening_of(provider: ExternalProvider) -> Opening:
 
 class _Process:
     def __init__(self, name: str, server: StdioServer) -> None:
+        self._name = name
         self._server = server
         self._child = Child(name, server)
         self._renew_at = float("inf")
@@ -98,8 +99,8 @@ class _Process:
     @contextlib.asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         credentials = await _credentials(self._server.credentials)
-        for value in credentials.values.values():
-            vault.keep(value)
+        for name, value in credentials.values.items():
+            vault.keep(value, renewal_of=f"{name} of {self._name}")
         if credentials.valid_for_s is not None:
             self._renew_at = time.monotonic() + max(1.0, credentials.valid_for_s - RENEW_EARLY_S)
         async with self._child.running(credentials.values) as streams:

@@ -7,17 +7,11 @@ formats and exact for values given to `Vault.keep`.
 Redaction is one-way: `MARK` never turns back into a value, and a document that contains it must not be applied.
 """
 
-import base64
-import json
 import re
-import urllib.parse
-from collections.abc import Iterator
+
+from klepaas.output.vault import MARK, Vault, vault
 
 __all__ = ["MARK", "Vault", "is_secret_name", "looks_secret", "redact_text", "vault"]
-
-MARK = "‹redacted›"
-_SHORTEST_CHARS = 6
-_MOST_SECRETS = 256
 
 # Words that a name has among its parts: DB_PASSWORD, passwordHash, api.key; not tokens_total, not compass.
 _WORDS = (
@@ -174,60 +168,3 @@ def _masked(value: str) -> str:
     """The mark in the value's own quotes, so that JSON and YAML stay what they are."""
     quote = value[: len(value) - len(value.lstrip("\\\"'"))] if value[0] in "\\\"'" else ""
     return f"{quote}{MARK}{quote if quote and value.endswith(quote) and len(value) > len(quote) else ''}"
-
-
-class Vault:
-    """The secrets that klepaas itself holds (tokens it sends upstream), so that no text can carry them out.
-
-    It finds a value as it is, in base64 (also inside a longer text, as in a Basic header), in hexadecimal, URL-encoded
-    and as JSON or Python quote it. A value under 6 characters is not kept: it would blank out ordinary text.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[str, set[str]] = {}
-        self._forms: list[str] = []
-
-    def keep(self, secret: str) -> None:
-        """Remember a secret; blanks and line ends around it are not part of it.
-
-        The newest are kept: tokens that are renewed every few minutes must not fill the memory of a server that runs
-        for months.
-        """
-        secret = secret.strip()
-        if len(secret) < _SHORTEST_CHARS or secret in self._forms:
-            return
-        self._kept[secret] = {f for f in _forms_of(secret) if len(f) >= _SHORTEST_CHARS and f not in MARK}
-        while len(self._kept) > _MOST_SECRETS:
-            del self._kept[next(iter(self._kept))]
-        self._forms = sorted(set().union(*self._kept.values()), key=len, reverse=True)
-
-    def forget_all(self) -> None:
-        """Forget every secret."""
-        self._kept.clear()
-        self._forms = []
-
-    def redact(self, text: str) -> str:
-        """The text with `MARK` in place of every secret that is kept."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MARK)
-        return text
-
-
-def _forms_of(secret: str) -> Iterator[str]:
-    data = secret.encode(errors="replace")
-    quoted = json.dumps(secret)[1:-1]
-    yield from (secret, quoted, json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(quoted)[1:-1])
-    yield from (repr(secret)[1:-1], data.hex(), data.hex().upper())
-    for encoded in (urllib.parse.quote(data, safe=""), urllib.parse.quote(data), urllib.parse.quote_plus(data)):
-        yield from (encoded, re.sub("%..", lambda match: match.group().lower(), encoded))
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield encode(data).decode()
-        for shift in range(3):
-            # Inside a longer text only the characters made of the secret's bytes alone are always the same.
-            encoded = encode(b"\0" * shift + data).decode()
-            yield encoded[(0, 2, 3)[shift] : (shift + len(data)) * 8 // 6]
-
-
-# One for the process: what a log handler or an error of any server must not print is the same for all of them.
-vault = Vault()

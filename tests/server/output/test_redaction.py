@@ -413,9 +413,42 @@ def test_many_secrets_are_found_in_linear_time() -> None:
     assert time.process_time() - began < 3
 
 
-def test_the_vault_keeps_the_newest_secrets_only() -> None:
+def test_a_secret_that_is_set_is_never_forgotten_however_many_others_come() -> None:
     vault = Vault()
+    vault.keep("the-static-secret")
+    vault.keep("the-password-that-is-renewed", renewal_of="another login")
+    for number in range(2000):
+        vault.keep(f"renewed-token-{number:04}", renewal_of="a login")
+    for number in range(300):
+        vault.keep(f"set-as-well-{number:04}")
+    forms = ("the-static-secret", base64.b64encode(b"the-static-secret").decode(), "the-password-that-is-renewed")
+    assert [vault.redact(form) for form in forms] == [MARK] * 3
+    assert vault.redact("set-as-well-0000") == MARK
+
+
+def test_of_a_credential_that_is_renewed_the_newest_values_are_kept_only() -> None:
+    vault = Vault()
+    vault.keep("still-in-use", renewal_of="a login")
     for number in range(400):
-        vault.keep(f"renewed-token-{number:04}")
-    assert vault.redact("renewed-token-0399") == MARK
+        vault.keep(f"renewed-token-{number:04}", renewal_of="a login")
+        vault.keep("still-in-use", renewal_of="a login")
+    assert vault.redact("renewed-token-0399 renewed-token-0390 still-in-use") == f"{MARK} {MARK} {MARK}"
     assert vault.redact("renewed-token-0000") == "renewed-token-0000"
+
+
+def test_a_secret_that_is_a_form_of_a_renewed_one_stays_when_that_one_goes() -> None:
+    vault = Vault()
+    vault.keep("renewed-before", renewal_of="a login")
+    static = base64.b64encode(b"renewed-before").decode()
+    vault.keep(static)
+    for number in range(100):
+        vault.keep(f"renewed-token-{number:04}", renewal_of="a login")
+    assert vault.redact(static) == MARK
+
+
+def test_a_credential_that_is_renewed_without_saying_so_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    vault = Vault()
+    for number in range(1030):
+        vault.keep(f"token-{number:05}")
+    assert [record.message for record in caplog.records if "renewal_of" in record.message]
+    assert vault.redact("token-00000") == MARK

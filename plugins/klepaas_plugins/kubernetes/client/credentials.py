@@ -184,8 +184,8 @@ def _authorization(entry: Entry, header: str | None) -> list[tuple[str, str]]:
     # The HTTP library quotes a header that it refuses, so a bad token is refused here.
     if not _VISIBLE.fullmatch(credential):
         raise broken(entry, "the token is empty or holds characters that no token has")
-    vault.keep(credential)
-    vault.keep(str(entry.user.get("password") or ""))
+    vault.keep(credential, renewal_of=f"the credential of context {entry.context}")
+    vault.keep(str(entry.user.get("password") or ""), renewal_of=f"the password of context {entry.context}")
     return [("Authorization", f"{scheme.capitalize()} {credential}")]
 
 
