@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from klepaas_plugins.kubernetes.redaction import mask
+from klepaas_plugins.kubernetes.masking import mask
 
 __all__ = ["differences"]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from klepaas_plugins.kubernetes.redaction import mask
+from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.server_defaults import without_defaults
 
 __all__ = ["SHORTENED", "Form", "document"]

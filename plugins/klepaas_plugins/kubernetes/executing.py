@@ -13,8 +13,8 @@ from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.masking import mask_text
 from klepaas_plugins.kubernetes.pods import containers, preferred
-from klepaas_plugins.kubernetes.secret_text import mask_text
 
 __all__ = ["WORD", "Running", "answer_exec"]
 

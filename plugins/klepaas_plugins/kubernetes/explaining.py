@@ -12,7 +12,7 @@ from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas_plugins.kubernetes.client import Cluster, Resource
-from klepaas_plugins.kubernetes.secret_text import mask_text
+from klepaas_plugins.kubernetes.masking import mask_text
 from klepaas_plugins.kubernetes.wording import near
 
 __all__ = ["FIELD", "answer_explain"]

@@ -12,9 +12,8 @@ from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
 from klepaas_plugins.kubernetes.fieldwalk import ABSENT
+from klepaas_plugins.kubernetes.masking import is_harmless, is_secret, mask, masked
 from klepaas_plugins.kubernetes.paging import Page
-from klepaas_plugins.kubernetes.redaction import mask
-from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, masked
 from klepaas_plugins.kubernetes.sorting import Order
 from klepaas_plugins.kubernetes.wording import cell
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from klepaas_plugins.kubernetes.client import Clusters
-from klepaas_plugins.kubernetes.redaction import mask
+from klepaas_plugins.kubernetes.masking import mask
 
 pytestmark = pytest.mark.anyio
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "k8s-recordings"

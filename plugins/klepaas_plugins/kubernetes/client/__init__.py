@@ -2,7 +2,7 @@
 
 `Clusters.of(host)` names the contexts; `await clusters.cluster(context)` is one cluster, over one HTTP client. Objects
 are plain dictionaries. Nothing touches the network before the first request, and nothing here is shown to a person
-unmasked: see `klepaas_plugins.kubernetes.redaction`.
+unmasked: see `klepaas_plugins.kubernetes.masking`.
 
 Credentials are found by the kubernetes package, on its leash: `finding` says what it does and what we do. Every request
 goes through the pipeline of `klepaas.resilience`, one upstream a context.

@@ -1,7 +1,7 @@
 """One cluster, as one context reaches it: discovery, reads, changes, logs and watches.
 
 It works on plain dictionaries and decodes no typed models. It masks nothing: what is shown to people goes through
-`klepaas_plugins.kubernetes.redaction` first.
+`klepaas_plugins.kubernetes.masking` first.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

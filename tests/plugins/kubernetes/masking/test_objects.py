@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klepaas.output.redaction import MARK
-from klepaas_plugins.kubernetes.redaction import mask
-from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, mask_arguments, mask_text
+from klepaas_plugins.kubernetes.masking import is_harmless, is_secret, mask, mask_arguments, mask_text
 
 Place = Callable[[str], dict[str, Any]]
 

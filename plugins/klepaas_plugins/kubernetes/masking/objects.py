@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from klepaas_plugins.kubernetes.secret_text import is_harmless, is_secret, mask_arguments, mask_text, masked
+from klepaas_plugins.kubernetes.masking.text import is_harmless, is_secret, mask_arguments, mask_text, masked
 
 __all__ = ["mask"]
 
