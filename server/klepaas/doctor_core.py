@@ -62,8 +62,9 @@ def _settings(plugins: Plugins) -> Iterable[Finding]:
 def _state(folder: Path) -> Iterable[Finding]:
     nearest_there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     mode = files.permissions(nearest_there.stat())
-    if nearest_there == folder and mode & 0o022:
-        yield Finding(Level.WARNING, f"other users can change what is in {folder}", f"chmod go-w {folder}")
+    if nearest_there == folder and mode & 0o077:
+        act = "change" if mode & 0o022 else "see"
+        yield Finding(Level.WARNING, f"other users can {act} what is in {folder}", f"chmod 700 {folder}")
     free_bytes = shutil.disk_usage(nearest_there).free
     if free_bytes < _FREE_MIN_BYTES:
         text = f"only {free_bytes // 1024} KiB are free for {folder}; without room no change can be put on record"

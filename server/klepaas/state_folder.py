@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from klepaas.portability import files
 from klepaas.settings import Mode, Settings
 
 __all__ = ["REPAIR", "objection_to", "objection_to_changes"]
@@ -22,6 +23,9 @@ def objection_to(path: Path) -> str | None:
     """
     try:
         nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
+        folder = next(place for place in path.parents if place.exists())
+        if folder == path.parent and (objection := files.objection_to_folder(folder, folder.stat())):
+            return objection
         fits = stat.S_ISREG(nearest.lstat().st_mode) if nearest == path else nearest.is_dir()
     except OSError as exc:
         return f"{path} cannot be reached ({exc.strerror})"

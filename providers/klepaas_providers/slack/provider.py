@@ -6,7 +6,6 @@ two that others wrote and that run here.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from klepaas.external import Credentials, ExternalProvider, HttpServer, StdioSer
 from klepaas.external.configured import ConfiguredServer
 from klepaas.external.server_file import configured
 from klepaas.host import Host
+from klepaas.portability import files
 from klepaas.settings import Mode
 from klepaas_providers.given import way_out
 from klepaas_providers.slack.settings import SlackSettings
@@ -154,8 +154,7 @@ def _tokens(host: Host, settings: SlackSettings, given: Mapping[str, str]) -> Su
         import anyio.to_thread
 
         # It holds the names of people and channels.
-        make = partial(_folder(host).mkdir, parents=True, exist_ok=True, mode=0o700)
-        await anyio.to_thread.run_sync(make)
+        await anyio.to_thread.run_sync(files.make_private_folder, _folder(host))
         return fixed
 
     return supply

@@ -4,6 +4,9 @@ Windows has no permission bits that Python could set or read: there a file has t
 of a user's profile are the user's own. What POSIX would judge by bits is taken to be private there.
 """
 
+import contextlib
+import errno
+import logging
 import os
 import secrets
 import stat
@@ -14,13 +17,18 @@ __all__ = [
     "belongs_to_another",
     "has_room_for_files",
     "make_private",
+    "make_private_folder",
+    "objection_to_folder",
     "open_file",
     "permissions",
     "replace",
     "write_private",
 ]
 
+log = logging.getLogger(__name__)
+
 _PRIVATE = 0o600
+_PRIVATE_FOLDER = 0o700
 _REPLACE_ATTEMPTS = 50
 _REPLACE_INTERVAL_S = 0.02
 
@@ -65,6 +73,56 @@ def make_private(descriptor: int) -> None:
     """
     if hasattr(os, "fchmod") and hasattr(os, "geteuid"):  # Python 3.13 has fchmod on Windows too, to no avail
         os.fchmod(descriptor, _PRIVATE)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and what is missing above it, for its owner alone; one that is there is closed to others.
+
+    Every file of the state folder is written behind this, so it does not matter which is the first, nor what the
+    umask is. A folder of another user (one that a container mounts) is taken as it is while not everybody may write
+    to it.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: It cannot be made or closed, or everybody may write to it and it is another user's.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(_PRIVATE_FOLDER)
+            place.chmod(_PRIVATE_FOLDER)  # a umask may have taken the owner's own rights
+    found = folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder", str(folder))
+    if objection := objection_to_folder(folder, found):
+        raise PermissionError(errno.EACCES, objection, str(folder))
+    if permissions(found) & 0o077 and not belongs_to_another(found):
+        _close_to_others(folder, found)
+
+
+def objection_to_folder(folder: Path, found: os.stat_result) -> str | None:
+    """Why nothing private may be put into a folder, which cannot be closed either. None: it may.
+
+    Args:
+        folder: The folder.
+        found: Its state.
+    """
+    if belongs_to_another(found) and permissions(found) & stat.S_IWOTH:
+        return f"everybody may write to {folder}, and it belongs to another user; name a new folder inside it"
+    return None
+
+
+def _close_to_others(folder: Path, found: os.stat_result) -> None:
+    try:
+        folder.chmod(_PRIVATE_FOLDER)
+    except OSError as exc:
+        if exc.errno != errno.EROFS:
+            raise
+        return  # nobody writes to it there
+    mode = stat.S_IMODE(found.st_mode)
+    log.warning("the folder %s was open to others (mode %04o) and is closed to them now (0700)", folder, mode)
 
 
 def permissions(found: os.stat_result) -> int:
@@ -131,7 +189,7 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written; the file is as before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from klepaas.portability import files
+
 __all__ = ["hold"]
 
 _POLL_S = 0.01
@@ -23,6 +25,6 @@ def hold(path: Path, limit_s: float) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.make_private_folder(path.parent)
     with FileLock(path, timeout=limit_s, mode=0o600, poll_interval=_POLL_S, thread_local=False):
         yield

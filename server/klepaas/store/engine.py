@@ -111,7 +111,7 @@ def _prepare_reading(connection: Any, _record: object) -> None:
 
 def _make_private(path: Path) -> bool:
     """See that the file is there and its owner's alone; gives whether it can be written."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_private_folder(path.parent)
     writable = True
     try:
         file = files.open_file(path, os.O_RDWR | os.O_CREAT, wait=True)

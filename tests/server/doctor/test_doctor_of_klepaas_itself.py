@@ -48,7 +48,7 @@ def test_a_misspelt_variable_is_a_warning_with_the_right_one(here: Here, state: 
 def test_a_state_folder_that_others_can_write_to_has_a_repair(here: Here, state: Path) -> None:
     state.chmod(0o777)
 
-    assert ("warning", f"other users can change what is in {state}", f"chmod go-w {state}") in of(
+    assert ("warning", f"other users can change what is in {state}", f"chmod 700 {state}") in of(
         "state", findings(here, state)
     )
 
