@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +8,18 @@ from pathlib import Path
 import pytest
 
 from klepaas.output.redaction import vault
+from klepaas.testing import scale_timeout
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every server they start with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """No test takes more than a minute of an idle machine, unless it is marked so."""
+    if config.option.timeout is None and "PYTEST_TIMEOUT" not in os.environ:
+        config.option.timeout = scale_timeout(60)
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from klepaas.testing import scale_timeout
+
 SERVE = [sys.executable, "-m", "klepaas", "serve"]
-START_LIMIT_S, END_LIMIT_S = 30.0, 20.0
+START_LIMIT_S, END_LIMIT_S = scale_timeout(30), scale_timeout(20)
 
 
 @dataclass(frozen=True)

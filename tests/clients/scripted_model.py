@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from klepaas.testing import scale_timeout
+
 from .protocols import PROTOCOLS, Conversation, Protocol, Reply
 
 __all__ = ["Asked", "ScriptedModel", "Step"]
@@ -95,7 +97,7 @@ class ScriptedModel:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(scale_timeout(10))
 
     @property
     def offered(self) -> set[str]:

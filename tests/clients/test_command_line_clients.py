@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 from .environments import INSTALLED, NODE, environment
 from .turns import LOG_LINE, Scene, stage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 MODULES = INSTALLED / "command-line" / "node_modules"
 REQUEST = "Deploy shop and tell me what is wrong with it."

@@ -11,10 +11,11 @@ from fastmcp import Client
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 
 from .environments import SAMPLE, environment
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 CONVERTERS = ("openai_strict", "google_genai", "langchain_openai", "langchain_openai_strict", "langchain_google")
 Schema = Mapping[str, Any]
@@ -34,7 +35,12 @@ def _convert(tools: list[dict[str, Any]]) -> dict[str, dict[str, Schema]]:
     python = environment(SAMPLE) / "bin" / "python"
     script = Path(__file__).with_name("convert_schemas.py")
     done = subprocess.run(
-        [python, script], input=json.dumps(tools), capture_output=True, text=True, timeout=100, check=False
+        [python, script],
+        input=json.dumps(tools),
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(60),
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     converted: dict[str, dict[str, Schema]] = json.loads(done.stdout)

@@ -12,11 +12,13 @@ import pytest
 from tests.docs.blocks import ROOT, Block, blocks_of
 from tests.served import served
 
+from klepaas.testing import scale_timeout
+
 from .environments import NODE, environment
 from .scripted_model import Step
 from .turns import LOG_LINE, UNCONFIRMED, Scene, Turn, stage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 PAGE = "docs/agents.md"
 ADDRESS = "http://127.0.0.1:8000/mcp"

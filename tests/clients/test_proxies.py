@@ -15,15 +15,16 @@ from fastmcp.client.transports import StreamableHttpTransport
 from tests.docs.blocks import blocks_of
 from tests.served import served, unconfigured
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .environments import is_required
 from .turns import LOG_LINE
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 BLOCKS = {block.language: block.text for block in blocks_of("docs/agents.md") if block.language in ("nginx", "haproxy")}
-START_LIMIT_S = 20.0
+START_LIMIT_S = scale_timeout(20)
 
 
 def _program(name: str) -> str:
@@ -64,7 +65,7 @@ def _running(command: list[str], folder: Path) -> Iterator[None]:
         assert process.poll() is None, (folder / "proxy.log").read_text()
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(scale_timeout(10))
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .scripted_model import ScriptedModel, Step
@@ -22,7 +23,7 @@ from .scripted_model import ScriptedModel, Step
 __all__ = ["SCRIPT", "Scene", "Turn", "stage"]
 
 BIN = Path(sys.executable).parent
-TURN_LIMIT_S = 180.0
+TURN_LIMIT_S = scale_timeout(60)
 LOG_LINE = "could not connect to postgres"
 UNCONFIRMED = "needs a person's confirmation"
 

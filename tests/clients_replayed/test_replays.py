@@ -17,12 +17,13 @@ from tests.server.transports.conftest import SERVE, Server
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .rows import FRAMEWORKS, ROWS, TERMINALS, Row
 from .wire import Http, Player, Stdio
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(60))]
 
 LOG_LINE = "could not connect to postgres"
 IMAGE = "registry.example/shop:1.0-crash"
@@ -67,7 +68,10 @@ async def test_over_standard_input_and_output_it_lists_looks_reads_why_and_is_no
 @each_row
 async def test_over_http_it_lists_looks_reads_why_and_is_not_confirmed(row: Row, sandbox: Sandbox) -> None:
     app = create_app(Settings(mode=Mode.WRITES, external_plugins=False))
-    async with served(app) as url, httpx.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=120) as http:
+    async with (
+        served(app) as url,
+        httpx.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=scale_timeout(60)) as http,
+    ):
         await play(Player(row, Http(http), row.http or row.version), row)
 
 
@@ -79,7 +83,10 @@ async def test_a_client_with_a_short_limit_gets_the_operation_before_it_gives_up
     row = next(row for row in FRAMEWORKS if row.name == name)
     monkeypatch.setenv("KLEPAAS_SHUTDOWN_GRACE_S", "0")
     app = create_app(Settings(mode=Mode.WRITES, external_plugins=False))
-    async with served(app) as url, httpx.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=120) as http:
+    async with (
+        served(app) as url,
+        httpx.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=scale_timeout(60)) as http,
+    ):
         player = Player(row, Http(http), row.http or row.version)
         await player.connect()
         await player.tools()

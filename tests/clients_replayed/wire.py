@@ -10,13 +10,15 @@ import anyio
 import httpx
 from tests.server.transports.conftest import Server
 
+from klepaas.testing import scale_timeout
+
 from .rows import MODERN, Row
 
 __all__ = ["Http", "Player", "Stdio", "Wire"]
 
 Message = dict[str, Any]
 # No client waits for ever; a test that hangs says where.
-ANSWER_LIMIT_S = 50.0
+ANSWER_LIMIT_S = scale_timeout(50)
 # What a machine may be slower than the one on which the limits were seen.
 SLOWNESS = 4.0
 

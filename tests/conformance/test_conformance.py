@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from klepaas.testing import scale_timeout
+
 from .conftest import HERE, INSTALLED, Kit
 
 REVISIONS = ("2025-11-25", "2026-07-28")
 _TIME = r"-\d{4}-\d\d-\d\dT[\d-]+Z"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(scale_timeout(60))
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_exactly_the_checks_fail_that_are_known_to(revision: str, kit: Kit, url: str, tmp_path: Path) -> None:
     done = kit.run(

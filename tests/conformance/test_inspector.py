@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.served import SERVE
 
+from klepaas.testing import scale_timeout
+
 from .conftest import Kit
 
 LIMIT_S = 40
@@ -48,7 +50,7 @@ def config(request: pytest.FixtureRequest, environment: dict[str, str], tmp_path
     return path
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_the_inspector_finds_nothing_in_the_schemas_and_every_method_answers(era: str, kit: Kit, config: Path) -> None:
     inspector = Inspector(kit, config, era)

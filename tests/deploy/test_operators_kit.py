@@ -25,11 +25,11 @@ from klepaas.http.application import HttpApp
 from klepaas.http.server import _config, _Server
 from klepaas.resilience import Upstreams
 from klepaas.settings import Mode, Settings
-from klepaas.testing import app_with
+from klepaas.testing import app_with, scale_timeout
 from klepaas.tools import Effect, Tool
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "klepaas.rules.yml"
@@ -57,7 +57,9 @@ def expressions() -> Iterator[tuple[str, str]]:
 def test_the_rules_are_right_and_fire_when_they_should() -> None:
     needs("promtool")
     for command in (["check", "rules", RULES.name], ["test", "rules", "klepaas.rules.test.yml"]):
-        done = subprocess.run(["promtool", *command], cwd=RULES.parent, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ["promtool", *command], cwd=RULES.parent, capture_output=True, text=True, timeout=scale_timeout(60)
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -163,7 +165,7 @@ async def test_a_real_prometheus_answers_every_query_of_the_dashboard(klepaas: A
             await _breaks(klepaas)
             async with httpx.AsyncClient(base_url=server.url) as http:
                 empty = dict(queries())
-                with anyio.move_on_after(40):
+                with anyio.move_on_after(scale_timeout(40)):
                     while empty:
                         await _works(klepaas, client)
                         await anyio.sleep(0.5)

@@ -20,11 +20,12 @@ from tests.examples.transcripts import Command, commands_in, fits, run
 from klepaas.commands.tree import build
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 
 from .blocks import ENGLISH, KOREAN, ROOT, Block, all_blocks, blocks_of
 from .conftest import Machine
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 LANGUAGES = {"python", "console", "sh", "json", "toml", "yaml", "nginx", "haproxy", "javascript"}
 # Raise a number only with a reason in the page: `<!-- not run: ... -->` right above the block.
@@ -83,11 +84,11 @@ async def test_python_runs(block: Block, machine: Machine, monkeypatch: pytest.M
     module = ModuleType("block")
     monkeypatch.setitem(sys.modules, "block", module)
     code = compile(block.text, block.place, "exec")
-    with anyio.fail_after(60):
+    with anyio.fail_after(scale_timeout(60)):
         await anyio.to_thread.run_sync(exec, code, module.__dict__, abandon_on_cancel=True)
     for name, value in vars(module).items():
         if name.startswith("test_"):
-            with anyio.fail_after(30):
+            with anyio.fail_after(scale_timeout(30)):
                 await value()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from klepaas.app import App, create_app
 from klepaas.settings import Mode, Settings
-from klepaas.testing import ERAS, Era, Session, client
+from klepaas.testing import ERAS, Era, Session, client, scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .scripts import load
@@ -124,7 +124,7 @@ def _request(named: str) -> dict[str, Any]:
 
 async def _ask(session: Session, request: dict[str, Any]) -> str:
     """Make the one call of a request; its answer must tell what was asked."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         said = await session.call(request["tool"], **request["arguments"])
     assert not said.is_error, said.text
     told = said.text

@@ -14,6 +14,7 @@ from klepaas.configuration.registry import sections, unknown_keys
 from klepaas.configuration.toml_file import Document
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings, SettingsBase, given_only, kinds_of
+from klepaas.testing import scale_timeout
 
 ROOT = Path(__file__).parents[2]
 PAGES = {"settings": "settings_table.py", "commands": "commands_table.py"}
@@ -30,7 +31,12 @@ def test_a_page_is_the_one_that_the_code_gives(name: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
     script = ROOT / "docs" / PAGES[name]
     written = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=True, env=environment, timeout=50
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=scale_timeout(50),
     )
     page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert page == written.stdout, f"run: python docs/{script.name} > docs/{name}.md"

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 from .blocks import KOREAN, PAGES, ROOT
 
 ADDRESS = "https://docs.example/klepaas/"
@@ -63,7 +65,7 @@ def build(folder: Path, target: Path, **variables: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=scale_timeout(50),
     )
 
 

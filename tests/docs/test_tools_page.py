@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from klepaas.testing import scale_timeout
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -16,7 +18,7 @@ def test_the_page_of_tools_is_the_one_that_their_declarations_give() -> None:
         text=True,
         check=True,
         env=environment,
-        timeout=50,
+        timeout=scale_timeout(50),
     )
     page = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
     assert page == written.stdout, "run: python docs/tools_table.py > docs/tools.md"

@@ -18,12 +18,12 @@ from fastmcp.client.transports import StdioTransport
 from tests.clients.environments import SAMPLE
 from tests.clients.environments import environment as environment_of
 
-from klepaas.testing import FakeHttp, Reset
+from klepaas.testing import FakeHttp, Reset, scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, mutating
 
 from .conftest import EXAMPLES, Environment
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(60))]
 
 Example = Callable[[str], Path]
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
@@ -51,7 +51,7 @@ async def agent(
             env=variables,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=scale_timeout(60),
             check=False,
         ),
         abandon_on_cancel=True,
@@ -99,7 +99,7 @@ def served(variables: dict[str, str], *options: str) -> Iterator[str]:
             yield line.split("serves MCP on ")[1].split()[0]
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            process.communicate(timeout=scale_timeout(20))
 
 
 async def _break_the_shop(variables: dict[str, str]) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from klepaas.testing import FakeHttp
+from klepaas.testing import FakeHttp, scale_timeout
 
 from .conftest import Environment
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 Example = Callable[[str], Path]
 
@@ -24,7 +24,7 @@ def _run(environment: Environment, folder: Path, *words: str, **variables: str) 
         env=environment.variables | variables,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=scale_timeout(62.5),
         check=False,
     )
 

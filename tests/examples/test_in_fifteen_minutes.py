@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 from .conftest import Environment
 from .transcripts import Command, commands_in, fits, run
 
@@ -19,7 +21,7 @@ def _free_port() -> str:
 
 
 # A type check from nothing, two runs of the plugin's tests, and an installation.
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(scale_timeout(100))
 def test_every_command_prints_what_the_page_says(environment: Environment, tmp_path: Path) -> None:
     page = PAGE.read_text().replace(PORT, _free_port())
     commands = list(commands_in(page))

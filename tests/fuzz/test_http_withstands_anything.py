@@ -14,6 +14,8 @@ import httpx
 import pytest
 from tests.served import Served, served, unconfigured
 
+from klepaas.testing import scale_timeout
+
 from .bodies import HANDSHAKE, META
 from .conftest import SEED, open_files, rss_bytes
 from .requests import SESSION, Request, malformed_request
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.anyio
 AT_ONCE = 8
 STALLED = 40
 SESSION_EVERY = 100
-ANSWER_LIMIT_S = 20.0
+ANSWER_LIMIT_S = scale_timeout(20)
 GROWTH_MAX_BYTES = 8 * 1024 * 1024
 ANSWER_MAX_BYTES = 8 * 1024 * 1024
 LOG_MAX_CHARS = 100
@@ -121,7 +123,7 @@ def _sessions(answer: bytes) -> set[str]:
     return {found.decode() for found in re.findall(rb"(?i)\r\nmcp-session-id: *([0-9a-f]{32})\r\n", answer)}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(scale_timeout(100))
 async def test_malformed_requests_change_nothing_for_the_others(tmp_path: Path, is_soak: bool) -> None:
     count = 10_000 if is_soak else 1_000
     environment = unconfigured(tmp_path, KLEPAAS_RATE_LIMIT_PER_MINUTE="0", KLEPAAS_EXTERNAL_PLUGINS="false")
@@ -147,7 +149,7 @@ async def test_malformed_requests_change_nothing_for_the_others(tmp_path: Path, 
 
 async def _still_serves_both_eras(server: Served) -> None:
     accept = {"Accept": "application/json, text/event-stream"}
-    async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=scale_timeout(5), trust_env=False) as http:
         asked = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HANDSHAKE}
         legacy = await http.post(server.url, json=asked, headers=accept)
         asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {"_meta": META}}

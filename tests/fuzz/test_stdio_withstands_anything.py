@@ -12,14 +12,16 @@ import anyio
 import pytest
 from tests.served import SERVE, unconfigured
 
+from klepaas.testing import scale_timeout
+
 from .bodies import HANDSHAKE, META, malformed
 from .conftest import SEED, rss_bytes
 
 pytestmark = pytest.mark.anyio
 
 ASK_EVERY = 50
-ANSWER_LIMIT_S = 30.0
-END_LIMIT_S = 10.0
+ANSWER_LIMIT_S = scale_timeout(30)
+END_LIMIT_S = scale_timeout(10)
 GROWTH_MAX_BYTES = 8 * 1024 * 1024
 LINE_MAX_BYTES = 64 * 1024 * 1024
 LONG_LINE_BYTES = 16 * 1024 * 1024
@@ -88,7 +90,7 @@ class Session:
         return message
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(scale_timeout(100))
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_malformed_lines_stop_nothing(era: str, tmp_path: Path, is_soak: bool) -> None:
     count = 2_000 if is_soak else 400

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 from .wheels import Index, digest, repack
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +70,7 @@ def old_pip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 [*command, "--retries", "1", "--timeout", "20", "--dest", str(folder), "--requirement", str(pins)],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=scale_timeout(60),
             )
         except subprocess.TimeoutExpired:
             _give_up(f"pip {version}: the package registry does not answer")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 from .wheels import Index
 
 ROOT = Path(__file__).parents[2]
@@ -43,12 +45,14 @@ def run(
     variables |= {"HOME": str(tmp_path), "PIP_NO_CACHE_DIR": "1"}
 
     def run_command(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True, timeout=240)
+        return subprocess.run(
+            command, cwd=clone, env=variables, capture_output=True, text=True, timeout=scale_timeout(60)
+        )
 
     return run_command
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 def test_make_install_works_with_an_old_pip_when_every_pinned_package_has_a_newer_release(run: Run) -> None:
     done = run("make", "install")
     assert done.returncode == 0, done.stdout + done.stderr

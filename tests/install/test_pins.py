@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 ROOT = Path(__file__).parents[2]
 FILES = {"constraints.txt": [], "constraints-dev.txt": ["--group", "dev"]}
 _TEXTS = ("Makefile", "README.md", ".ci/*", "docs/**/*.md", "examples/**/*.md", "deploy/**/*", "tests/**/*.toml")
@@ -14,7 +16,7 @@ _TEXTS = ("Makefile", "README.md", ".ci/*", "docs/**/*.md", "examples/**/*.md", 
 
 def check(pins: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / ".ci" / "check_pins.py"), str(pins), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=scale_timeout(60))
 
 
 @pytest.mark.parametrize("name", FILES)

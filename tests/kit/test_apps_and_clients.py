@@ -13,7 +13,7 @@ from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
 from klepaas.plugins import PluginError
 from klepaas.settings import Mode
-from klepaas.testing import ERAS, Era, app_with, client
+from klepaas.testing import ERAS, Era, app_with, client, scale_timeout
 from klepaas.tools import Effect, Tool
 
 pytestmark = pytest.mark.anyio
@@ -110,12 +110,16 @@ async def test_a_plugin_that_fails_stops_the_test_and_says_why() -> None:
 
 def test_the_kit_needs_no_test_framework_and_no_cluster() -> None:
     code = "import sys, klepaas.testing; print(sorted({'pytest', 'kubernetes', 'klepaas_plugins'} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=scale_timeout(40), check=True
+    )
     assert result.stdout == "[]\n"
 
 
 def test_nothing_that_serves_imports_the_kit() -> None:
     """Neither the command that writes plugins: a server must not pay for what tests need."""
     code = "import sys, klepaas.cli, klepaas.app; print([name for name in sys.modules if 'klepaas.testing' in name])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=scale_timeout(40), check=True
+    )
     assert result.stdout == "[]\n"

@@ -26,7 +26,7 @@ from klepaas.http.application import HttpApp
 from klepaas.notifications import Notification, Notifications
 from klepaas.operations import Kind, Operations
 from klepaas.principals import current_principal
-from klepaas.testing import ERAS, Era, app_with, assert_declared_well, client
+from klepaas.testing import ERAS, Era, app_with, assert_declared_well, client, scale_timeout
 from klepaas.tools import Effect, Tool
 
 pytestmark = pytest.mark.anyio
@@ -205,7 +205,7 @@ async def test_hook_operation_kinds(example: ModuleType) -> None:
         asked = await operations.submit(
             "put_book", target="shelf", title="Putting Momo", request=wanted, principal=current_principal()
         )
-        ended = await operations.wait(asked.id, 20)
+        ended = await operations.wait(asked.id, scale_timeout(20))
     assert ended.outcome is not None
     assert ended.outcome.text == "Momo stands at place 1"
 

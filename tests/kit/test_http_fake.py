@@ -20,6 +20,7 @@ from klepaas.testing import (
     failing,
     nonsense,
     rate_limited,
+    scale_timeout,
 )
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def http(fake: FakeHttp) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=fake.url, trust_env=False, timeout=20) as one:
+    async with httpx.AsyncClient(base_url=fake.url, trust_env=False, timeout=scale_timeout(20)) as one:
         yield one
 
 
@@ -104,7 +105,7 @@ async def test_it_hangs_before_or_after_its_work(
     fake: FakeHttp, http: httpx.AsyncClient, fault: HalfOpen | Latency | DelayedSuccess, arrives: int
 ) -> None:
     fake.fault = fault
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         async with anyio.create_task_group() as group:
             group.start_soon(http.get, "/things/web")
             await fake.proxy.caught.wait()
@@ -122,7 +123,7 @@ async def test_it_takes_a_body_that_comes_in_chunks(fake: FakeHttp, http: httpx.
 
 
 async def test_it_can_be_a_clients_proxy_and_stand_for_any_name(fake: FakeHttp) -> None:
-    async with httpx.AsyncClient(proxy=fake.url, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(proxy=fake.url, trust_env=False, timeout=scale_timeout(20)) as http:
         answer = await http.get("http://nobody.test/things/web?next=http://elsewhere.test/")
     assert answer.json() == {"state": "well"}
     assert fake.requests[0].query == (("next", "http://elsewhere.test/"),)

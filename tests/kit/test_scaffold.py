@@ -16,6 +16,7 @@ import pytest
 from klepaas.cli import run
 from klepaas.errors import BadRequest
 from klepaas.scaffold import create
+from klepaas.testing import scale_timeout
 
 LONGEST = "an-overlong-name-for-it1"
 FILES = {
@@ -45,7 +46,7 @@ def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=scale_timeout(50),
         check=False,
     )
 

@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from klepaas.testing import scale_timeout
+
 ROOT = Path(__file__).parents[2]
 _CONFTEST = """
 import time
@@ -30,7 +32,7 @@ def test_one_slow_test_fails_alone_and_the_run_goes_on(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(_CONFTEST)
     (tmp_path / "test_many.py").write_text(_TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-o", "timeout=1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=scale_timeout(60))
     assert "1 failed, 7 passed" in done.stdout, done.stdout + done.stderr
 
 

@@ -25,9 +25,11 @@ from urllib.error import URLError
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 __all__ = ["MonitoringServer", "alertmanager", "backfill", "needs", "prometheus", "scrape"]
 
-START_LIMIT_S, END_LIMIT_S = 20.0, 10.0
+START_LIMIT_S, END_LIMIT_S = scale_timeout(20), scale_timeout(10)
 _LISTENS = re.compile(r'msg="Listening on" address=127\.0\.0\.1:(\d+)')
 
 
@@ -172,7 +174,7 @@ def _ready(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=scale_timeout(2)) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False

@@ -17,6 +17,7 @@ from fastmcp.client.transports import StdioTransport
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 TRANSPORTS = tuple(f"{wire}, {era}" for wire in ("memory", "stdio", "http") for era in ("2025-11-25", "2026-07-28"))
@@ -63,13 +64,13 @@ class Platform:
             try:
                 assert process.stderr is not None
                 said = TextReceiveStream(process.stderr)
-                with anyio.fail_after(20):
+                with anyio.fail_after(scale_timeout(20)):
                     url = await _announced_url(said)
                     async with Client(url, mode=era, elicitation_handler=_confirm) as client:
                         yield client
             finally:
                 process.terminate()
-                with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+                with anyio.CancelScope(shield=True), anyio.move_on_after(scale_timeout(10)):
                     async for text in said:
                         self.stderr.write_text(self.stderr.read_text() + text)
 
@@ -121,7 +122,7 @@ async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 async def _until_running(sandbox: Sandbox, name: str) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while not (sandbox.get("deployments", name) or {}).get("status", {}).get("availableReplicas"):
             await sandbox.changed()
 

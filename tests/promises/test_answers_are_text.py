@@ -10,12 +10,13 @@ from mcp_types import TextContent
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas.way_out import META_KEYS
 
 from .calls import plausible
 from .conftest import Platform
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(45))]
 
 # The caller said it, it is in `_meta`, or it moves on between two looks.
 _NOT_SHOWN = ("schema", "target", "attempt", "code", "context", "workload", "age", "events", "restarts", "at", "what")

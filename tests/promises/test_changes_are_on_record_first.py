@@ -10,6 +10,7 @@ from mcp_types import ElicitResult
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas.tools import Effect, Tool
 from klepaas_plugins.kubernetes.sandbox import mutating
 
@@ -17,7 +18,7 @@ from .calls import plausible
 from .conftest import TRANSPORTS, Platform
 from .planted import Canaries, plant
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 
 def _changing() -> list[Tool]:

@@ -8,10 +8,11 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from klepaas.settings import Mode
+from klepaas.testing import scale_timeout
 
 from .conftest import Platform
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(45))]
 
 SCHEMAS = json.loads((Path(__file__).parents[2] / "docs" / "json-output.schema.json").read_text(encoding="utf-8"))
 GOOD, BROKEN = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"

@@ -12,13 +12,14 @@ from fastmcp import Client
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .calls import plausible
 from .conftest import Platform
 from .planted import Canaries, plant
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 KINDS = ("secrets", "configmaps", "deployments", "replicasets", "pods", "events", "services", "namespaces")
 
@@ -140,7 +141,7 @@ async def test_the_token_of_the_kubeconfig_never_leaves(tmp_path: Path, monkeypa
 
 
 async def _until_running(sandbox: Sandbox) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while not (sandbox.get("deployments", "leaky") or {}).get("status", {}).get("availableReplicas"):
             await sandbox.changed()
 

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from klepaas.settings import Mode
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 from .conftest import TRANSPORTS, Platform
@@ -54,7 +55,7 @@ def _leading_to(server: str) -> dict[str, Any]:
 async def test_initialize_and_the_list_never_touch_the_cluster(
     lost_platform: Platform, black_hole: socket.socket, transport: str
 ) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         async with lost_platform.client(transport, Mode.WRITES) as client:
             assert len(await client.list_tools()) > 5
     black_hole.settimeout(0)

@@ -17,6 +17,7 @@ from klepaas.app import App, create_app
 from klepaas.prompts import Prompt
 from klepaas.resources import Resource
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import mutating
 
 from .calls import SAMPLES
@@ -24,7 +25,7 @@ from .conftest import TRANSPORTS, Platform
 from .planted import Canaries, plant
 from .test_no_bad_name_leaves import _PATH, HOSTILE
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 VALUES = {**SAMPLES, "kind": "deployments", "step": "2"}
 # A kind without namespaces has other objects.
@@ -152,7 +153,7 @@ async def test_no_planted_secret_leaves(platform: Platform, transport: str, capf
     canaries = Canaries()
     plant(platform.sandbox, canaries)
     assert len(canaries.all) >= 40
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while not (platform.sandbox.get("deployments", "leaky") or {}).get("status", {}).get("availableReplicas"):
             await platform.sandbox.changed()
     shown: list[str] = []

@@ -20,7 +20,7 @@ from klepaas.external.externals import Externals
 from klepaas.external.guarded import Guarded
 from klepaas.hookspecs import hookimpl
 from klepaas.resilience import State
-from klepaas.testing import Session, app_with, client
+from klepaas.testing import Session, app_with, client, scale_timeout
 from klepaas_providers.github import plugin as github_plugin
 from klepaas_providers.slack import plugin as slack_plugin
 
@@ -128,7 +128,7 @@ def guarded(app: App, name: str) -> Guarded:
     return server
 
 
-async def up(app: App, *names: str, limit_s: float = 15.0) -> None:
+async def up(app: App, *names: str, limit_s: float = scale_timeout(15)) -> None:
     """Wait until servers are connected."""
     servers = [guarded(app, name) for name in names]
     with anyio.fail_after(limit_s):

@@ -14,6 +14,7 @@ import anyio.to_thread
 import pytest
 from tests.served import unconfigured
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .conftest import needs
@@ -21,7 +22,7 @@ from .github_api import GitHubApi
 from .sides import GITHUB_TOKEN, PROGRAMS, SLACK_TOKEN, Side, sided
 from .slack_api import SlackApi
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "github-and-slack"
 TIMING = replace(Timing.instant(), deadline_scale=0.002)
 
@@ -58,7 +59,9 @@ async def variables(sides: tuple[Side, Side], tmp_path: Path) -> AsyncIterator[d
 async def release(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EXAMPLE / "release.py"), *words]
     return await anyio.to_thread.run_sync(
-        lambda: subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False),
+        lambda: subprocess.run(
+            command, env=variables, capture_output=True, text=True, timeout=scale_timeout(60), check=False
+        ),
         abandon_on_cancel=True,
     )
 

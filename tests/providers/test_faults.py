@@ -24,6 +24,7 @@ from klepaas.testing import (
     failing,
     nonsense,
     rate_limited,
+    scale_timeout,
 )
 from klepaas.testing.fault_proxy import Fault
 
@@ -179,7 +180,7 @@ async def test_a_server_that_is_stopped_and_resumed_hangs_nobody(case: Case) -> 
     stopped = case.pid
     os.kill(stopped, signal.SIGSTOP)
     try:
-        with anyio.fail_after(12):
+        with anyio.fail_after(scale_timeout(12)):
             said = await case.side.write(case.session)
         assert said.is_error
     finally:
@@ -196,7 +197,7 @@ def _resume(pid: int) -> None:
 
 
 async def _reads_again(case: Case) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(scale_timeout(15)):
         while (await case.side.read(case.session)).is_error:  # noqa: ASYNC110 -- nothing sets an event
             await anyio.sleep(0.05)
 
@@ -206,7 +207,7 @@ async def test_a_server_that_hangs_at_its_start_holds_up_nobody(side: Side, serv
     side.api.fault = HalfOpen()
     side.server["klepaas"]["boot_timeout_s"] = 3
     async with serve(side) as app, client(app) as session:
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             await side.api.proxy.caught.wait()
         started = time.perf_counter()
         await session.tools()
@@ -239,7 +240,7 @@ async def test_its_tools_stay_listed_while_a_server_is_away(era: Era, side: Side
     assert side.writes == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 async def test_no_change_is_made_twice_whatever_happens(case: Case) -> None:
     changes = 200 if os.environ.get("KLEPAAS_TEST_SOAK") else 12
     dice = random.Random(7)

@@ -6,7 +6,7 @@ import pytest
 from klepaas.app import App
 from klepaas.notifications import Notification, Notifications
 from klepaas.store.outbox import ParcelState
-from klepaas.testing import client
+from klepaas.testing import client, scale_timeout
 from klepaas_plugins.notifications import plugin
 
 from .conftest import Serve, up
@@ -52,6 +52,6 @@ async def test_what_slack_refuses_is_not_delivered(side: Side, serve: Serve) -> 
     side.api.refuse("chat.postMessage", "channel_not_found")
     async with serve(side, plugins=(plugin,)) as app, client(app):
         await up(app, side.name)
-        with anyio.fail_after(30):
+        with anyio.fail_after(scale_timeout(30)):
             assert await _deliver(app, FAILED) is not ParcelState.DELIVERED
     assert side.api.messages == []

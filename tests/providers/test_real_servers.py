@@ -8,7 +8,7 @@ import mcp_types as mt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from klepaas.testing import ERAS, Era, Session, client
+from klepaas.testing import ERAS, Era, Session, client, scale_timeout
 
 from .conftest import Case, Serve, guarded, needs, up
 from .github_api import GitHubApi
@@ -87,7 +87,7 @@ def _environment_of(pid: int | None) -> str:
 async def test_what_slacks_server_caches_is_for_its_owner_alone(case: Case) -> None:
     folder = case.app.settings.state_dir / "slack"
     names = {"users.json", "channels.json"}
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while not names <= {path.name for path in folder.glob("*.json")}:  # noqa: ASYNC110 -- another process writes
             await anyio.sleep(0.02)
     assert folder.stat().st_mode & 0o077 == 0
@@ -154,11 +154,11 @@ async def test_a_server_is_started_again_with_the_apps_next_token(
     async with serve(side) as app, client(app) as session:
         await up(app, "github")
         assert not (await side.write(session)).is_error
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             while len(side.api.granted) < 2:  # noqa: ASYNC110 -- time passes
                 await anyio.sleep(0.05)
         side.api.token_life_s = 3600.0
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             while (await side.read(session)).is_error:  # noqa: ASYNC110 -- until it is there again
                 await anyio.sleep(0.05)
     used = list(dict.fromkeys(one.removeprefix("Bearer ") for one in side.api.tokens if "ghs_" in one))

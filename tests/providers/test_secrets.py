@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.served import served, unconfigured
 
-from klepaas.testing import ERAS, Era, client, failing
+from klepaas.testing import ERAS, Era, client, failing, scale_timeout
 
 from .conftest import Serve, up
 from .github_api import GitHubApi
@@ -62,7 +62,10 @@ def _asked(environment: Mapping[str, str], stderr: Path, side: Side) -> list[str
         else ("slack_read_channel", {"channel_id": "C0DEPLOY01"})
     )
     answers: list[str] = []
-    with served(environment=environment, stderr=stderr) as server, httpx.Client(timeout=30, trust_env=False) as http:
+    with (
+        served(environment=environment, stderr=stderr) as server,
+        httpx.Client(timeout=scale_timeout(30), trust_env=False) as http,
+    ):
         for _ in range(20):
             call = {"name": name, "arguments": dict(arguments), "_meta": META}
             body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}

@@ -17,7 +17,7 @@ import pytest
 from klepaas.errors import BadRequest, Unauthorized
 from klepaas.resilience import OutcomeUnknown, Policy, Upstream
 from klepaas.settings import given_only
-from klepaas.testing import FakeHttp, HttpAnswer, HttpRequest, failing
+from klepaas.testing import FakeHttp, HttpAnswer, HttpRequest, failing, scale_timeout
 from klepaas_providers.slack.login import Attempt, Login, judge
 from klepaas_providers.slack.settings import SlackSettings
 from klepaas_providers.slack.token_file import Token, TokenFile
@@ -150,6 +150,8 @@ def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KLEPAAS_")}
     environment = {**kept, "HOME": str(tmp_path), "KLEPAAS_SLACK_CLIENT_ID": "111.222"}
     command = [sys.executable, "-m", "klepaas", "slack", "login"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=scale_timeout(30), check=False
+    )
     assert done.returncode == 2
     assert "KLEPAAS_SLACK_CLIENT_SECRET" in done.stderr

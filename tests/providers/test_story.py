@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from klepaas.testing import ERAS, Era, HalfOpen, Session, client, failing
+from klepaas.testing import ERAS, Era, HalfOpen, Session, client, failing, scale_timeout
 from klepaas_agents.cluster import plugin as cluster
 from klepaas_plugins.deployments import plugin as deployments
 from klepaas_plugins.kubernetes import plugin as kubernetes
@@ -19,7 +19,7 @@ from .github_api import GitHubApi
 from .sides import CREDENTIALS, PROGRAMS, SHOP, Side, sided
 from .slack_api import SlackApi
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 OURS = (kubernetes, deployments, cluster)
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
 TIMING = replace(Timing.instant(), deadline_scale=0.002)

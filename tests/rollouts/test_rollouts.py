@@ -11,7 +11,9 @@ import pytest
 from rollouts.playing import Stage, on_a_cluster, on_the_sandbox, play
 from rollouts.scenarios import BAD, FLOOR, GOOD, Scenario
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+from klepaas.testing import scale_timeout
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 # So many scenarios are promised.
 LEAST_BAD, LEAST_GOOD = 25, 10

@@ -20,15 +20,16 @@ from fastmcp import Client
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(150))]
 
 IMAGE = os.environ.get("KLEPAAS_TEST_IMAGE", "registry.k8s.io/pause:3.10")
 # No repository has this tag, and the sandbox's kubelet cannot pull it either.
 MISSING = f"{IMAGE.partition('@')[0].rpartition(':')[0] or IMAGE}:missing"
-CALL_LIMIT_S = 240
-GONE_LIMIT_S = 120
+CALL_LIMIT_S = scale_timeout(60)
+GONE_LIMIT_S = scale_timeout(60)
 WAIT_S = 180
 
 

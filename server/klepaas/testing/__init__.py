@@ -16,6 +16,7 @@ from klepaas.testing.fault_proxy import Cut, DelayedSuccess, FaultProxy, HalfOpe
 from klepaas.testing.http_fake import FakeHttp, HttpRequest, failing, nonsense, rate_limited
 from klepaas.testing.promises import assert_nothing_leaks, assert_read_only, assert_refuses_hostile_texts
 from klepaas.testing.snapshots import UPDATE_VARIABLE, assert_schema_snapshot, schema_of
+from klepaas.testing.timeouts import scale_timeout, time_budget
 
 __all__ = [
     "ERAS",
@@ -45,5 +46,7 @@ __all__ = [
     "failing",
     "nonsense",
     "rate_limited",
+    "scale_timeout",
     "schema_of",
+    "time_budget",
 ]

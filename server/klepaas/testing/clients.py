@@ -15,6 +15,7 @@ from fastmcp import Client
 from mcp import MCPError
 
 from klepaas.app import App
+from klepaas.testing.timeouts import scale_timeout
 from klepaas.way_out import ids_of
 
 __all__ = ["ERAS", "Era", "Said", "Session", "client"]
@@ -23,7 +24,7 @@ Era = Literal["2025-11-25", "2026-07-28"]
 ERAS: tuple[Era, ...] = get_args(Era)
 _MODE_OF: Mapping[Era, Any] = {"2025-11-25": "legacy", "2026-07-28": "auto"}
 # No test waits for longer than this for one answer.
-TIMEOUT_S = 30.0
+TIMEOUT_S = scale_timeout(30)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from typing import Self
 
 import anyio
 
+from klepaas.testing.timeouts import scale_timeout
+
 __all__ = ["HEAD_MAX_BYTES", "Listening", "answer_bytes", "header_of", "read_request"]
 
 HEAD_MAX_BYTES = 64 * 1024
-HEAD_TIMEOUT_S = 10.0
+HEAD_TIMEOUT_S = scale_timeout(10)
 
 
 class Listening:

@@ -20,7 +20,7 @@ from klepaas.http.application import HttpApp
 from klepaas.http.server import _config, _Server
 from klepaas.settings import Mode, Settings
 from klepaas.store.alerts import AlertStore, Stored
-from klepaas.testing import FakeHttp, Session, app_with, client
+from klepaas.testing import FakeHttp, Session, app_with, client, scale_timeout
 from klepaas_plugins.alertmanager import plugin
 
 TOKEN = "a-token-of-the-tests-0123"
@@ -101,7 +101,7 @@ class Receiving:
         return (await AlertStore.of(self.app.host).find(limit=1000))[0]
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], within_s: float = 25.0) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], within_s: float = scale_timeout(25)) -> Any:
     """What a look gives, once it gives something."""
     with anyio.fail_after(within_s):
         while not (found := await look()):  # noqa: ASYNC110 -- it waits for another process, or for the store

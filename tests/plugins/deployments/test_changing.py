@@ -5,6 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
+from klepaas.testing import scale_timeout
+
 pytestmark = pytest.mark.anyio
 
 
@@ -107,7 +109,7 @@ async def test_scaling_to_zero_warns_that_nothing_answers(bench: Any) -> None:
     said = await bench.call("scale_application", app_name="web", replicas=0)
     assert not said.is_error
     assert "nothing answers" in said.text
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         while bench.sandbox.list("Pod"):  # the last ones may still be ending
             await bench.sandbox.changed()
 

@@ -25,9 +25,10 @@ from klepaas.app import create_app
 from klepaas.operations import Operation, Operations, State
 from klepaas.operations.failpoints import VARIABLE
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(450))]
 
 RESUMED_WITHIN_S = 5.0
 AT_ONCE = 4
@@ -102,7 +103,7 @@ async def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def _klepaas(folder: Path) -> AsyncIterator[tuple[Client[Any], Operations]]:
     """A klepaas in this process, on the store in a folder."""
     app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=folder))
-    async with Client(app.server, timeout=120) as client:
+    async with Client(app.server, timeout=scale_timeout(60)) as client:
         yield client, Operations.of(app.host)
 
 
@@ -112,12 +113,12 @@ async def _doomed(folder: Path, failpoint: str) -> AsyncIterator[Client[Any]]:
     environment = {**os.environ, "KLEPAAS_STATE_DIR": str(folder), VARIABLE: f"{failpoint}=kill"}
     command = ["-m", "klepaas", "serve", "--writes"]
     transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=folder / "log")
-    client = Client(transport, timeout=60)
+    client = Client(transport, timeout=scale_timeout(60))
     await client.__aenter__()  # type: ignore[no-untyped-call]
     try:
         yield client
     finally:
-        with anyio.move_on_after(10, shield=True):
+        with anyio.move_on_after(scale_timeout(10), shield=True):
             try:
                 await client.__aexit__(None, None, None)  # type: ignore[no-untyped-call]
             except Exception:  # noqa: BLE001 - its server has died, as it was to
@@ -134,7 +135,7 @@ async def _die(client: Client[Any], work: Work, namespace: str) -> float:
     """Begin the work where it kills its process; when that was."""
     arguments = {"app_name": "web", "namespace": namespace, "wait_s": 60, **work.arguments}
     try:
-        with anyio.fail_after(60):
+        with anyio.fail_after(scale_timeout(60)):
             if work.name == "cancel":
                 begun = await client.call_tool(work.tool, {**arguments, "wait_s": 0}, raise_on_error=False)
                 operation_id = (begun.meta or {})["operation_id"]
@@ -156,7 +157,7 @@ async def _newest(operations: Operations) -> Operation:
 async def _resumed(operations: Operations, began_at: float) -> tuple[Operation, float]:
     """The operation when it has ended, and how long it took to go on with it."""
     took_s: float | None = None
-    with anyio.fail_after(45):
+    with anyio.fail_after(scale_timeout(45)):
         while True:
             newest = await _newest(operations)
             if took_s is None and (newest.attempt > 1 or newest.ended):

@@ -25,9 +25,10 @@ from klepaas.operations import Operation, Operations, State, StepState
 from klepaas.operations.failpoints import Failpoint, InjectedFailure, armed
 from klepaas.operations.timing import Timing as LeaseTiming
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(450))]
 
 # A quarter of a server's own, so that the promised 5 seconds are 1.25 s here; the rest is for a loaded machine.
 LEASES = LeaseTiming(lease_s=0.75, heartbeat_s=0.2, look_s=0.25, first_look_s=0.05)
@@ -139,7 +140,7 @@ async def _servers(folder: Path, count: int) -> AsyncIterator[list[tuple[Client[
     async with AsyncExitStack() as stack:
         for _ in range(count):
             app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=folder))
-            client = await stack.enter_async_context(Client(app.server, timeout=120))
+            client = await stack.enter_async_context(Client(app.server, timeout=scale_timeout(60)))
             found.append((client, Operations.of(app.host)))
         yield found
 
@@ -178,7 +179,7 @@ class Targets:
     def of(self, operation_id: str) -> str:
         """The target of an operation."""
         if operation_id not in self._known:
-            with closing(sqlite3.connect(self.file, timeout=5)) as store:
+            with closing(sqlite3.connect(self.file, timeout=scale_timeout(5))) as store:
                 row = store.execute("SELECT target FROM operations WHERE id = ?", (operation_id,)).fetchone()
             self._known[operation_id] = row[0] if row else ""
         return self._known[operation_id]
@@ -211,7 +212,7 @@ async def _play(sandbox: Sandbox, case: Case, client: Client[Any], others: Opera
     if case.work.name == "cancel":
         await _until_applied(others, operation_id)
         await others.cancel(operation_id, None)
-    return await others.wait(operation_id, 60)
+    return await others.wait(operation_id, scale_timeout(60))
 
 
 async def _newest(operations: Operations, case: Case) -> Operation:
@@ -221,7 +222,7 @@ async def _newest(operations: Operations, case: Case) -> Operation:
 
 async def _until_applied(operations: Operations, operation_id: str) -> None:
     """Wait for the first effect: what is cancelled before it is another story."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         while True:
             there = await operations.get(operation_id, None)
             if there.ended or any(step.name == DEPLOY and step.state is StepState.DONE for step in there.steps):

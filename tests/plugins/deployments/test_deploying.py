@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.deployments.watching import Target, follow
 from klepaas_plugins.kubernetes.client import Clusters
 from klepaas_plugins.kubernetes.sandbox import mutating
@@ -273,7 +274,7 @@ async def test_a_dry_run_of_a_first_deployment_lists_what_it_would_create(bench:
 
 
 async def test_without_waiting_the_answer_says_how_to_wait(bench: Any) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         said = await bench.deploy(image="example/unready:1", wait_s=0)
     assert not said.is_error
     assert said.text.startswith(f"{said.operation}: Deploying example/unready:1 as web is under way")
@@ -291,7 +292,7 @@ async def test_a_second_change_of_the_same_application_is_refused_while_the_firs
     async def first() -> None:
         answers.append(await bench.deploy(image="example/slow:1"))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         async with anyio.create_task_group() as group:
             group.start_soon(first)
             while bench.sandbox.get("Deployment", "web") is None:
@@ -315,7 +316,7 @@ async def test_a_cancelled_wait_leaves_no_task(bench: Any) -> None:
     async def hear(_ready: float, _wanted: float, _message: str) -> None:
         heard.set()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         async with anyio.create_task_group() as group:
 
             async def wait() -> None:
@@ -334,14 +335,14 @@ def _watches() -> int:
 
 
 async def test_a_client_that_leaves_ends_the_waiting_and_not_the_change(bench: Any) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         async with anyio.create_task_group() as group:
             group.start_soon(bench.deploy, "web", "example/unready:1")
             while not bench.sandbox.list("Pod"):
                 await bench.sandbox.changed()
             group.cancel_scope.cancel()
     assert bench.container()["image"] == "example/unready:1"
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while (said := await bench.deploy(image="example/app:2")).is_error:
             assert "is under way" in said.text
     assert (await bench.result(said))["state"] == "healthy"

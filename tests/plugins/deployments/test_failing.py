@@ -5,6 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
+from klepaas.testing import scale_timeout
+
 pytestmark = pytest.mark.anyio
 
 FAILED = "klepaas/rollout-failed"
@@ -41,7 +43,7 @@ async def test_a_failure_is_left_in_place_where_that_is_asked_for(bench: Any) ->
 
 
 async def test_a_missing_image_is_named_without_waiting_for_a_deadline(bench: Any) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         said = await bench.deploy(image="registry.example/team/missing:9")
     assert (await bench.result(said))["reason"] in ("ErrImagePull", "ImagePullBackOff")
     assert "registry.example/team/missing:9: not found" in said.text
@@ -82,7 +84,7 @@ async def test_a_missing_configmap_key_is_named(bench: Any) -> None:
     )
     await bench.deploy()
     _refer_to_key(bench, "nope")
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while "Cause: " not in (said := await bench.call("get_deployment_status", app_name="web")).text:
             await bench.sandbox.changed()
     assert "CreateContainerConfigError" in said.text

@@ -5,6 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
+from klepaas.testing import scale_timeout
+
 pytestmark = pytest.mark.anyio
 
 OWNED = {"app.kubernetes.io/instance": "web", "app.kubernetes.io/name": "web"}
@@ -34,7 +36,7 @@ def _manifests(mode: str) -> str:
 
 
 async def _until(bench: Any, holds: Any) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         while not holds():
             await bench.sandbox.changed()
 

@@ -18,6 +18,7 @@ from klepaas.errors import Unavailable
 from klepaas.firing import FiringAlert, FiringAlerts
 from klepaas.settings import Mode, Settings
 from klepaas.store import Store
+from klepaas.testing import scale_timeout
 
 # 1,500 tokens, counted on the safe side.
 MOST_BYTES = 1500 * 3
@@ -104,7 +105,7 @@ async def test_a_monitoring_server_that_hangs_costs_a_bounded_wait(bench: Any) -
         return []
 
     FiringAlerts.of(bench.host).contribute("prometheus/default", hangs)
-    with anyio.fail_after(15):
+    with anyio.fail_after(scale_timeout(15)):
         said = await bench.call("get_overview")
     assert "prometheus/default: no answer within 3 s" in said.text
 
@@ -141,7 +142,7 @@ async def test_however_much_is_wrong_it_stays_below_1500_tokens_and_says_what_it
 
 
 def test_nothing_of_the_database_is_imported_where_nothing_was_stored() -> None:
-    done = subprocess.run([sys.executable, "-c", _ASKS], capture_output=True, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", _ASKS], capture_output=True, text=True, timeout=scale_timeout(50))
     assert done.stdout.strip() == "[]", done.stderr
 
 

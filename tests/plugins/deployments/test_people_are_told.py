@@ -7,7 +7,7 @@ import pytest
 from tests.plugins.deployments.conftest import Bench
 
 from klepaas.store.outbox import Outbox
-from klepaas.testing import FakeHttp, HalfOpen, HttpAnswer
+from klepaas.testing import FakeHttp, HalfOpen, HttpAnswer, scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHttp]:
 
 async def texts(slack: FakeHttp, count: int) -> list[str]:
     """What arrived, as soon as so many did."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         while len(slack.requests) < count:  # noqa: ASYNC110 -- nobody tells
             await anyio.sleep(0.01)
     return [str(request.json["text"]) for request in slack.requests]
@@ -40,7 +40,7 @@ async def test_a_deployment_and_the_cause_of_a_failed_one_are_told(slack: FakeHt
 
 async def test_a_place_that_hangs_holds_nothing_up(slack: FakeHttp, bench: Bench) -> None:
     slack.fault = HalfOpen()
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         assert not (await bench.deploy()).is_error
         while not (await Outbox.of(bench.host).census()).waiting:  # noqa: ASYNC110 -- nobody tells
             await anyio.sleep(0.01)

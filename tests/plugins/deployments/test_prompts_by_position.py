@@ -13,7 +13,7 @@ import pytest
 
 from klepaas.app import App, create_app
 from klepaas.settings import Settings
-from klepaas.testing import ERAS, Era, Said, Session, client
+from klepaas.testing import ERAS, Era, Said, Session, client, scale_timeout
 from klepaas_plugins.deployments import prompt_lookup
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
@@ -184,7 +184,7 @@ async def test_a_cluster_that_never_answers_does_not_hold_up_a_prompt(
     monkeypatch.setattr(prompt_lookup, "LOOKUP_LIMIT_S", 0.1)
     place.sandbox.hang(".*")
     async with client(place.app, era) as session:
-        with anyio.fail_after(8):
+        with anyio.fail_after(scale_timeout(8)):
             said = await session.prompt(prompt, **{NAMES[prompt][0]: "web"}, namespace="dev", context="sandbox")
     assert "- `namespace`: dev (not checked: it could not be looked up)\n- `context`: sandbox\n" in said.text
 

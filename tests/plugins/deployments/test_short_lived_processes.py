@@ -15,6 +15,7 @@ import anyio
 import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +79,7 @@ def release_states(sandbox: Sandbox) -> list[str]:
     return [found["klepaas.io/state"] for found in labels if "klepaas.io/state" in found]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 async def test_a_deployment_begun_by_a_process_that_left_is_verified_by_those_that_come_and_go(tmp_path: Path) -> None:
     async with Sandbox(Timing.instant()) as sandbox:
         caller = Caller(sandbox, tmp_path)

@@ -19,6 +19,7 @@ from klepaas.operations import Kind, Operations, Outcome, State
 from klepaas.principals import current_principal
 from klepaas.settings import Mode, Settings
 from klepaas.store import Store
+from klepaas.testing import scale_timeout
 from klepaas_plugins.health.telling import all_of_them
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
@@ -100,7 +101,7 @@ async def broken_journal(asked: Desk, _folder: Path, _sandbox: Sandbox) -> None:
     operations = Operations.of(asked.app.host)
     operations.kinds["nothing"] = Kind("nothing", run)
     one = await operations.submit("nothing", target="t", title="Nothing", request={}, principal=current_principal())
-    await operations.wait(one.id, 20)
+    await operations.wait(one.id, scale_timeout(20))
     del operations.kinds["nothing"]
     left = "UPDATE operations SET state = 'running', ended_at = NULL, held_by = NULL, lease_until = lease_until"
     await Store.of(asked.app.host).write(
@@ -172,7 +173,7 @@ async def test_a_task_of_the_server_that_ended_makes_it_not_alive(sandbox: Sandb
         assert (await asked.http.get("/healthz")).status_code == 200
         task = Operations.of(asked.app.host).tasks[0]
         task.cancel()
-        await asyncio.wait({task}, timeout=5)
+        await asyncio.wait({task}, timeout=scale_timeout(5))
         answer = await asked.http.get("/healthz")
         assert (answer.status_code, answer.json()) == (503, {"status": "broken"})
 

@@ -18,6 +18,7 @@ from fastmcp import Client
 from klepaas.app import create_app
 from klepaas.policy import Decision, Rule
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 from klepaas_plugins.kubernetes.client.kubeconfig import Kubeconfig
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
@@ -158,7 +159,7 @@ async def ask(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     async with Client(create_app().server) as client:
 
         async def call(tool: str, /, **arguments: Any) -> Any:
-            with anyio.fail_after(20):
+            with anyio.fail_after(scale_timeout(20)):
                 return await client.call_tool(tool, arguments, raise_on_error=False)
 
         yield call
@@ -171,7 +172,7 @@ async def change(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     async with Client(create_app(Settings(mode=Mode.WRITES, policy=(Rule(decision=Decision.AUTO),))).server) as client:
 
         async def call(tool: str, /, **arguments: Any) -> Any:
-            with anyio.fail_after(30):
+            with anyio.fail_after(scale_timeout(30)):
                 return await client.call_tool(tool, arguments, raise_on_error=False)
 
         yield call
@@ -225,7 +226,7 @@ def until(sandbox: Sandbox) -> Callable[[Callable[[], Any]], Any]:
     """Wait until something holds in the sandbox."""
 
     async def wait(holds: Callable[[], Any]) -> None:
-        with anyio.fail_after(15):
+        with anyio.fail_after(scale_timeout(15)):
             while not holds():
                 await sandbox.changed()
 

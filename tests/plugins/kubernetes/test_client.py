@@ -6,6 +6,7 @@ import pytest
 
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 from klepaas.output.redaction import MARK
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import AlreadyExists, Cluster, Clusters, Expired, FieldConflict
 from klepaas_plugins.kubernetes.sandbox import Sandbox, mutating
 
@@ -73,7 +74,7 @@ async def test_a_kind_that_was_installed_just_now_is_found(cluster: Cluster, san
     with pytest.raises(NotFound):
         await cluster.resource("widgets")
     sandbox.create(WIDGETS)
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while True:
             try:
                 found = await cluster.resource("wd")

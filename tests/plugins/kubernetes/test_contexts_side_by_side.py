@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from klepaas.errors import CircuitOpen, KlepaasError
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
@@ -50,7 +51,7 @@ async def test_a_dead_context_slows_no_other(
                 await dead.list(CONFIG_MAPS, "default")
             told.append(caught.value)
 
-        with anyio.fail_after(80):
+        with anyio.fail_after(scale_timeout(80)):
             async with anyio.create_task_group() as group:
                 for _ in range(20):
                     group.start_soon(hammer)
@@ -100,4 +101,4 @@ def test_the_kubernetes_package_is_not_imported_with_the_plugin() -> None:
     script = "import sys, klepaas_plugins.kubernetes.plugin, klepaas_plugins.kubernetes.tools\n"
     script += "from klepaas_plugins.kubernetes.client import Clusters\nClusters()\n"
     script += "sys.exit('kubernetes' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=50).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=scale_timeout(50)).returncode == 0

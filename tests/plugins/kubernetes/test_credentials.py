@@ -9,6 +9,7 @@ import pytest
 
 from klepaas.errors import BadRequest, Unauthorized, Unavailable
 from klepaas.resilience import NotSent
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Clusters, exec_plugins
 
 from .secure_api import Authority, b64, pong, refusing
@@ -192,6 +193,6 @@ async def test_a_plugin_that_does_not_end_is_ended(
     monkeypatch.setattr(exec_plugins, "TIMEOUT_S", 0.2)
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, "exec sleep 30"))
-        with anyio.fail_after(5), pytest.raises(NotSent, match="did not end"):
+        with anyio.fail_after(scale_timeout(5)), pytest.raises(NotSent, match="did not end"):
             await (await open_clusters(exec_plugins=("test-plugin",)).cluster()).resource("pods")
     assert server.seen == []

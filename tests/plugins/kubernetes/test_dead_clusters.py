@@ -8,6 +8,7 @@ from fastmcp import Client
 
 from klepaas.app import create_app
 from klepaas.errors import BadRequest, RateLimited, TimedOut, Unavailable
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Clusters, OutcomeUnknown, Resource
 from klepaas_plugins.kubernetes.client import transport as sending
 
@@ -28,7 +29,7 @@ async def test_a_closed_port_is_unavailable_at_once(write_kubeconfig: Any, open_
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     write_kubeconfig(f"http://127.0.0.1:{port}", {"token": "canary-1234"})
-    with anyio.fail_after(5), pytest.raises(Unavailable) as caught:
+    with anyio.fail_after(scale_timeout(5)), pytest.raises(Unavailable) as caught:
         await (await open_clusters().cluster()).resource("pods")
     assert "context test" in caught.value.line
     assert "Check that the cluster is up" in caught.value.line
@@ -40,7 +41,10 @@ async def test_a_black_hole_times_out_within_the_limit(write_kubeconfig: Any, op
         hole.bind(("127.0.0.1", 0))
         hole.listen(8)
         write_kubeconfig(f"http://127.0.0.1:{hole.getsockname()[1]}")
-        with anyio.fail_after(5), pytest.raises(TimedOut, match=r"\(context test\): no answer within") as caught:
+        with (
+            anyio.fail_after(scale_timeout(5)),
+            pytest.raises(TimedOut, match=r"\(context test\): no answer within") as caught,
+        ):
             await (await open_clusters(read_timeout_s=0.2).cluster()).resource("pods")
     assert caught.value.next_step
 
@@ -67,7 +71,7 @@ async def test_an_answer_that_drips_for_ever_ends(serve: Any, write_kubeconfig: 
 
     async with serve(drip) as server:
         write_kubeconfig(server.url)
-        with anyio.fail_after(10), pytest.raises(TimedOut):
+        with anyio.fail_after(scale_timeout(10)), pytest.raises(TimedOut):
             await (await open_clusters(read_timeout_s=0.2).cluster()).resource("pods")
 
 
@@ -135,7 +139,7 @@ async def test_an_answer_without_end_is_refused_while_it_comes(
     async with serve(flood) as server:
         write_kubeconfig(server.url)
         cluster = await open_clusters().cluster()
-        with anyio.fail_after(20), pytest.raises(BadRequest, match="larger than") as caught:
+        with anyio.fail_after(scale_timeout(20)), pytest.raises(BadRequest, match="larger than") as caught:
             await cluster.list(CONFIG_MAPS, "default")
     assert "Narrow it" in caught.value.line
     assert sent < 2 * sending.ANSWER_MAX_BYTES / (1024 * 1024)
@@ -149,7 +153,7 @@ async def test_a_dead_cluster_is_one_line_and_a_code_to_a_client_too(
         hole.bind(("127.0.0.1", 0))
         hole.listen(8)
         write_kubeconfig(f"http://127.0.0.1:{hole.getsockname()[1]}")
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             async with Client(create_app().server) as client:
                 assert await client.list_tools()
                 result = await client.call_tool("k8s_get", {"kind": "pods"}, raise_on_error=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes import demo
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
@@ -32,7 +33,7 @@ async def test_what_is_done_in_the_sandbox_of_the_demo_lands_in_a_state_folder_o
         assert printed.count(server["env"]["KLEPAAS_STATE_DIR"]) == 2, "for each form of configuration"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("KLEPAAS_", "XDG_"))}
         call = [sys.executable, "-m", "klepaas", "call", "--writes", "deploy_application"]
-        with anyio.fail_after(60):
+        with anyio.fail_after(scale_timeout(60)):
             done = await anyio.run_process(
                 [*call, '{"app_name": "shop", "image": "example/app:1"}'],
                 env={**kept, "HOME": str(home), **server["env"]},

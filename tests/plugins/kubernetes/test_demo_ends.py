@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 _SHORT = """
 import sys
 from klepaas.__main__ import main
@@ -35,21 +37,21 @@ def demo(folder: Path, steps: int, until: str) -> Iterator["subprocess.Popen[str
         process.communicate()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
 def test_a_demo_that_serves_and_is_asked_to_end_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     with demo(tmp_path, 0, "The sandbox stays up") as process:
         assert [path.name for path in tmp_path.glob("klepaas-demo-*/kubeconfig")] == ["kubeconfig"]
         process.send_signal(number)
-        assert process.wait(60) == 128 + number
+        assert process.wait(scale_timeout(60)) == 128 + number
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 def test_a_demo_that_is_asked_to_end_in_the_middle_of_its_story_leaves_nothing_behind(tmp_path: Path) -> None:
     with demo(tmp_path, 2, "Connected:") as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        assert process.wait(scale_timeout(60)) == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []

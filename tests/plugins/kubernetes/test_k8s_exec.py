@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 from klepaas.app import create_app
 from klepaas.policy import Decision, Rule
 from klepaas.settings import Mode, Settings
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -183,7 +184,7 @@ async def test_one_that_prints_or_runs_without_end_is_left_behind(write_kubeconf
                 await connection.send(b"\x01" + b"y\n" * 10_000)
 
     async def silent(connection: ServerConnection) -> None:
-        with anyio.move_on_after(20):
+        with anyio.move_on_after(scale_timeout(20)):
             await connection.wait_closed()
 
     for running, says in ((endless, "stopped listening after 32000 bytes"), (silent, "still running after 1 s")):

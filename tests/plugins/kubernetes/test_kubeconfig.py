@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from klepaas.errors import BadRequest, Forbidden, NotFound
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Clusters
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +121,7 @@ async def test_a_changed_kubeconfig_is_taken_up_without_a_restart(tmp_path: Path
     assert await clusters.cluster() is before
     _write(path, _part("one", "http://127.0.0.1:22") | {"current-context": "one"})
     os.utime(path, ns=(time.time_ns(), time.time_ns() + 1_000_000))
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         while await clusters.cluster() is before:
             await anyio.lowlevel.checkpoint()
 

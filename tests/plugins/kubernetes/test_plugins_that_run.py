@@ -13,6 +13,7 @@ import pytest
 
 from klepaas.errors import Forbidden, KlepaasError, Unauthorized
 from klepaas.resilience import NotSent
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Clusters, credentials, exec_plugins
 
 from .secure_api import Authority, b64, pong, refusing
@@ -148,7 +149,7 @@ async def test_a_plugin_that_hangs_is_ended_with_its_children_and_asked_once(
             await cluster.ready()
         errors.append(caught.value)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         async with anyio.create_task_group() as group:
             for _ in range(10):
                 group.start_soon(ask)
@@ -164,7 +165,7 @@ async def test_a_caller_that_leaves_ends_the_plugin(
     script = f"open({str(pid)!r} + '-', 'w').write(str(os.getpid()))\nos.rename({str(pid)!r} + '-', {str(pid)!r})\n"
     write_kubeconfig("https://127.0.0.1:1", plugin(script + "time.sleep(50)"))
     cluster = await open_clusters().cluster()
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         async with anyio.create_task_group() as group:
             group.start_soon(cluster.ready)
             while not pid.exists():
@@ -174,7 +175,7 @@ async def test_a_caller_that_leaves_ends_the_plugin(
 
 
 async def _gone(pid: int) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         while _is_running(pid):
             await anyio.lowlevel.checkpoint()
 

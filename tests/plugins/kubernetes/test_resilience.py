@@ -13,6 +13,7 @@ from klepaas.hookspecs import HealthStatus
 from klepaas.host import Host
 from klepaas.resilience import OutcomeUnknown, State, Upstreams
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 from klepaas.testing.fault_proxy import Answer, Cut, DelayedSuccess, FaultProxy, HalfOpen, Reset
 from klepaas_plugins.kubernetes.checks import health_checks
@@ -84,7 +85,7 @@ async def test_a_change_that_may_have_been_made_is_sent_once_and_said_to_be_unkn
     cluster: Cluster, proxy: FaultProxy, sandbox: Sandbox, fault: Any
 ) -> None:
     proxy.fault = fault
-    with anyio.fail_after(5), pytest.raises(OutcomeUnknown) as caught:
+    with anyio.fail_after(scale_timeout(5)), pytest.raises(OutcomeUnknown) as caught:
         await cluster.create(CONFIG_MAPS, BODY, "default")
     assert proxy.connections == 1
     assert "Read configmap a in namespace default" in caught.value.line
@@ -239,7 +240,7 @@ async def test_a_watch_pauses_while_the_breaker_is_open_and_goes_on(
         clusters = Clusters(upstreams=Upstreams(clock=clock))
         cluster = await clusters.cluster()
         async with cluster.watch(CONFIG_MAPS, "default", resource_version="1") as events:
-            with anyio.fail_after(10):
+            with anyio.fail_after(scale_timeout(10)):
                 assert (await anext(events)).object["metadata"]["name"] == "a"
         await clusters.aclose()
     assert pauses == [90, 30]

@@ -7,6 +7,7 @@ import pytest
 
 from klepaas.errors import CircuitOpen, Forbidden
 from klepaas.resilience import Policy
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Expired, Resource, watching
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
@@ -26,11 +27,11 @@ async def test_changes_are_seen_as_they_happen(cluster: Cluster, sandbox: Sandbo
     version = (await cluster.list(kind, "default"))["metadata"]["resourceVersion"]
     async with cluster.watch(kind, "default", resource_version=version) as events:
         sandbox.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             event = await anext(events)
         assert (event.type, event.object["metadata"]["name"]) == ("ADDED", "a")
         sandbox.delete("ConfigMap", "a")
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert (await anext(events)).type == "DELETED"
 
 
@@ -40,7 +41,7 @@ async def test_only_what_is_selected_is_seen(cluster: Cluster, sandbox: Sandbox)
     async with cluster.watch(kind, "default", field_selector="metadata.name=b", resource_version=version) as events:
         for name in ("a", "b"):
             sandbox.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert (await anext(events)).object["metadata"]["name"] == "b"
 
 
@@ -66,7 +67,7 @@ async def test_a_watch_goes_on_from_the_last_version_over_ends_and_outages(
         write_kubeconfig(server.url)
         cluster = await open_clusters().cluster()
         async with cluster.watch(CONFIG_MAPS, "default", resource_version="10") as events:
-            with anyio.fail_after(10):
+            with anyio.fail_after(scale_timeout(10)):
                 seen = [(await anext(events)).type, (await anext(events)).type]
     assert seen == ["ADDED", "MODIFIED"]
     asked = [dict(part.split("=") for part in found.path.split("?")[1].split("&")) for found in server.seen[:4]]
@@ -89,7 +90,7 @@ async def test_a_version_that_is_no_longer_kept_is_expired(
         write_kubeconfig(server.url)
         cluster = await open_clusters().cluster()
         async with cluster.watch(CONFIG_MAPS, "default", resource_version="1") as events:
-            with anyio.fail_after(5), pytest.raises(Expired):
+            with anyio.fail_after(scale_timeout(5)), pytest.raises(Expired):
                 await anext(events)
     assert len(server.seen) == 1
 
@@ -99,7 +100,7 @@ async def test_a_watch_that_is_refused_is_not_taken_up_again(cluster: Cluster, s
     sandbox.deny("watch", "configmaps")
     sandbox.clear_requests()
     async with cluster.watch(kind, "default", resource_version="1") as events:
-        with anyio.fail_after(5), pytest.raises(Forbidden):
+        with anyio.fail_after(scale_timeout(5)), pytest.raises(Forbidden):
             await anext(events)
     assert len(sandbox.requests) == 1
 
@@ -116,7 +117,7 @@ async def test_a_cluster_that_stays_away_ends_the_watch(
         write_kubeconfig(server.url)
         cluster = await open_clusters().cluster()
         async with cluster.watch(CONFIG_MAPS, "default", resource_version="1") as events:
-            with anyio.fail_after(5), pytest.raises(CircuitOpen):
+            with anyio.fail_after(scale_timeout(5)), pytest.raises(CircuitOpen):
                 await anext(events)
     assert len(server.seen) == Policy().fail_max
 
@@ -138,7 +139,7 @@ async def test_leaving_a_watch_closes_its_connection(serve: Any, write_kubeconfi
         cluster = await open_clusters().cluster()
         async with cluster.watch(CONFIG_MAPS, "default", resource_version="1") as events:
             await anext(events)
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             await closed.wait()
 
 

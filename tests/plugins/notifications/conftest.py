@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from klepaas import deliveries
-from klepaas.testing import FakeHttp, HttpAnswer, HttpRequest
+from klepaas.testing import FakeHttp, HttpAnswer, HttpRequest, scale_timeout
 
 SLACK_SECRET = "pl4ntedSlackHook0000001"
 SIGNING_SECRET = "pl4nted-signing-secret-01"
@@ -41,7 +41,7 @@ class Place(FakeHttp):
 
 async def until(happened: Callable[[], bool]) -> None:
     """Wait until something has happened."""
-    with anyio.fail_after(15):
+    with anyio.fail_after(scale_timeout(15)):
         while not happened():  # noqa: ASYNC110 -- nobody tells
             await anyio.sleep(0.01)
 

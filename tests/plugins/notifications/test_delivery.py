@@ -9,7 +9,7 @@ from klepaas.app import App
 from klepaas.notifications import Notification, Notifications
 from klepaas.store.errors import StoreUnavailable
 from klepaas.store.outbox import Outbox, ParcelState
-from klepaas.testing import HalfOpen, HttpAnswer, app_with, client, failing, rate_limited
+from klepaas.testing import HalfOpen, HttpAnswer, app_with, client, failing, rate_limited, scale_timeout
 from klepaas_plugins.notifications import plugin
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ async def test_what_fails_for_now_is_tried_again(
 
 async def until_empty(app: App) -> None:
     """Wait until nothing waits any more."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while (await census(app))[0]:  # noqa: ASYNC110 -- nobody tells
             await anyio.sleep(0.02)
 
@@ -81,7 +81,7 @@ async def test_what_never_arrives_is_given_up_in_the_end(slack: Place, monkeypat
     slack.fault = failing(503)
     async with app_with(plugin) as app, client(app):
         Notifications.of(app.host).send(DEPLOYED)
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while await census(app) != (0, 1):  # noqa: ASYNC110 -- nobody tells
                 await anyio.sleep(0.02)
     assert len(slack.proxy.asked) == 3
@@ -98,7 +98,7 @@ async def test_a_dead_sink_harms_no_other_and_delays_nobody(
             notifications.send(Notification("test", f"number {number}"))
         assert anyio.current_time() - began_at < 0.5
         await place.has(20)
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while await census(app) != (20, 0):  # noqa: ASYNC110 -- nobody tells
                 await anyio.sleep(0.02)
     assert {request.path for request in place.arrived} == {"/hook"}

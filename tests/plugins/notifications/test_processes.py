@@ -16,7 +16,7 @@ from tests.plugins.notifications.conftest import Place
 from klepaas import deliveries
 from klepaas.notifications import Notification, Notifications
 from klepaas.store.outbox import Outbox
-from klepaas.testing import Stalled, app_with, client
+from klepaas.testing import Stalled, app_with, client, scale_timeout
 from klepaas_plugins.notifications import plugin
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def sender(folder: Path, count: int, *words: str) -> AsyncIterator[Process
     process = await anyio.open_process(command, env=environment, stdin=-3, stderr=None, cwd=ROOT)
     try:
         assert process.stdout is not None
-        with anyio.fail_after(40):
+        with anyio.fail_after(scale_timeout(40)):
             assert (await process.stdout.receive()).startswith(b"sent")
         yield process
     finally:
@@ -48,7 +48,7 @@ def titles(place: Place) -> list[str]:
 
 async def empty(outbox: Outbox) -> None:
     """Wait until nothing waits."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         while (await outbox.census()).waiting:  # noqa: ASYNC110 -- another process does it
             await anyio.sleep(0.05)
 
@@ -69,7 +69,7 @@ async def test_what_was_under_way_at_a_kill_arrives_again_with_the_same_id(
 ) -> None:
     hook.fault = Stalled(10)
     async with sender(tmp_path, 1, "deliver") as process:
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             while not hook.proxy.asked:  # noqa: ASYNC110 -- another process does it
                 await anyio.sleep(0.02)
         process.kill()

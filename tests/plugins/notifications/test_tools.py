@@ -12,7 +12,7 @@ from klepaas.app import App
 from klepaas.hookspecs import HealthStatus, Level
 from klepaas.notifications import Notification, Notifications
 from klepaas.resilience import NotSent, Policy, Upstreams
-from klepaas.testing import HttpAnswer, app_with, assert_declared_well, assert_read_only, client, failing
+from klepaas.testing import HttpAnswer, app_with, assert_declared_well, assert_read_only, client, failing, scale_timeout
 from klepaas_plugins.notifications import checks, plugin
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +108,7 @@ async def test_the_command_tries_each_place_and_says_what_became_of_it(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "none")
     command = [sys.executable, "-m", "klepaas", "notifications", "test"]
-    with anyio.fail_after(50):
+    with anyio.fail_after(scale_timeout(50)):
         good = await anyio.run_process(command, check=False)
         slack.fault = failing(503)
         bad = await anyio.run_process([*command, "--sink", "webhook"], check=False)

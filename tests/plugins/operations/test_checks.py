@@ -12,7 +12,7 @@ from klepaas.hookspecs import Level
 from klepaas.operations import Kind, Operations, Outcome, Run, State
 from klepaas.principals import current_principal
 from klepaas.store import Store
-from klepaas.testing import app_with
+from klepaas.testing import app_with, scale_timeout
 from klepaas_plugins.operations import plugin
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def submitted(app: App) -> None:
         asked = await operations.submit(
             "nothing", target="t", title="Nothing", request={}, principal=current_principal()
         )
-        await operations.wait(asked.id, 20)
+        await operations.wait(asked.id, scale_timeout(20))
 
 
 async def test_before_the_first_operation_all_is_well_and_nothing_is_made(tmp_path: Path) -> None:

@@ -8,7 +8,19 @@ import anyio
 import pytest
 
 from klepaas.resilience import Upstreams
-from klepaas.testing import Cut, FakeHttp, HalfOpen, Reset, Said, app_with, client, failing, nonsense, rate_limited
+from klepaas.testing import (
+    Cut,
+    FakeHttp,
+    HalfOpen,
+    Reset,
+    Said,
+    app_with,
+    client,
+    failing,
+    nonsense,
+    rate_limited,
+    scale_timeout,
+)
 from klepaas.testing.fault_proxy import Fault
 from klepaas_plugins.prometheus import plugin
 
@@ -192,7 +204,7 @@ async def test_a_hundred_thousand_series_cost_time_and_memory_in_proportion(aski
             asking(base_url=flood.url, timeout_s="40") as session,
         ):
             began_at = time.monotonic()
-            with anyio.fail_after(50):
+            with anyio.fail_after(scale_timeout(50)):
                 said = await session.call("query_metrics", query="up", range_s=60, end_time=END_TIME, limit=3)
             took_s[count] = time.monotonic() - began_at
         assert f"[3 of {'more than ' if count >= 100_000 else ''}{count} series shown" in said.text, said.text

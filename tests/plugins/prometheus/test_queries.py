@@ -10,13 +10,13 @@ import anyio
 import pytest
 from tests.plugins.monitoring_servers import needs, prometheus, scrape
 
-from klepaas.testing import ERAS, Era, Said, Session, app_with, client
+from klepaas.testing import ERAS, Era, Said, Session, app_with, client, scale_timeout
 from klepaas_plugins.prometheus import plugin
 from klepaas_plugins.prometheus.figures import number
 
 from .conftest import POINTS, SERIES, STEP_S, Asking, Backfilled
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 TOKENS_MAX = 1_500
 RANGE_S = (POINTS - 1) * STEP_S
 
@@ -226,7 +226,7 @@ RULES: list[Mapping[str, object]] = [
 
 async def _alerts(session: Session, wanted: str) -> Said:
     """The alerts, once there are these."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         while True:
             said = await session.call("inspect_prometheus", what="alerts")
             if wanted in said.text:

@@ -8,6 +8,7 @@ import pytest
 from tests.plugins.monitoring_servers import needs, prometheus
 
 from klepaas.errors import BadRequest
+from klepaas.testing import scale_timeout
 from klepaas_plugins.prometheus.expressions import OF_NODES, OF_PODS
 from klepaas_plugins.prometheus.questions import ALL, Place, Question, candidates, chosen, selectors
 
@@ -42,7 +43,7 @@ def test_every_question_has_expressions() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 async def test_prometheus_accepts_every_expression(asking: Asking, tmp_path: Path) -> None:
     needs("prometheus")
     texts = list(dict.fromkeys(queries()))

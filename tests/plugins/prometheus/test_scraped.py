@@ -7,12 +7,12 @@ import anyio
 import pytest
 from tests.plugins.monitoring_servers import needs, prometheus, scrape
 
-from klepaas.testing import FakeHttp, HttpRequest, Session
+from klepaas.testing import FakeHttp, HttpRequest, Session, scale_timeout
 from klepaas.testing.fault_proxy import Answer
 
 from .conftest import Asking
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 STEPS_BEFORE_RESET = 4
 
 
@@ -41,14 +41,14 @@ async def page(fake: FakeHttp) -> Page:
 
 
 async def _scraped(page: Page, wanted: int) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         while page.scrapes < wanted:  # noqa: ASYNC110 -- what scrapes is another process
             await anyio.sleep(0.1)
 
 
 async def _told(session: Session, wanted: str) -> str:
     """What is told of the last half minute, once it says that."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         while True:
             said = await session.call("query_metrics", query='{job="web",instance=~".+"}', range_s=30, step_s=1)
             if re.search(wanted, said.text):

@@ -17,6 +17,7 @@ from klepaas.audit import Audit, AuditEvent, AuditRecord, AuditSink, Change
 from klepaas.audit_file import FILE_NAME, KEPT_FILES, AuditFile
 from klepaas.output.redaction import MARK
 from klepaas.principals import Principal
+from klepaas.testing import scale_timeout
 from klepaas.tools import Effect, Target, Tool
 
 pytestmark = pytest.mark.anyio
@@ -127,7 +128,7 @@ async def test_what_is_no_file_of_ours_is_not_written_to(tmp_path: Path, how: st
         (state / FILE_NAME).mkdir()
     elif how == "pipe":
         os.mkfifo(state / FILE_NAME)
-    with anyio.fail_after(5), pytest.raises(OSError, match=r"."):
+    with anyio.fail_after(scale_timeout(5)), pytest.raises(OSError, match=r"."):
         await AuditFile(state, 100_000).write(_record())
     assert not (tmp_path / "other").exists() or (tmp_path / "other").read_text() == ""
 
@@ -142,7 +143,7 @@ async def test_a_change_is_announced_to_every_sink_or_not_made() -> None:
 
 async def test_a_sink_that_hangs_refuses_the_change_within_its_limit() -> None:
     slow = Sink(AuditEvent.INTENT, AuditEvent.REFUSED, hangs=True)
-    with anyio.fail_after(5), pytest.raises(Exception, match="slow"):
+    with anyio.fail_after(scale_timeout(5)), pytest.raises(Exception, match="slow"):
         await Audit([AuditSink("slow", slow.write, timeout_s=0.05)]).announce(CHANGE, "auto")
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 CODE = """
     @hookimpl
     def klepaas_tools(host):
@@ -34,7 +36,7 @@ def test_a_change_is_made_when_the_person_types_yes(
         while b"Type yes" not in said:
             said += os.read(ours, 4096)
         terminal.write(typed.encode())
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=scale_timeout(30))
     assert process.returncode == exit_code
     assert output == (b"wiped\n" if exit_code == 0 else b"")
     assert b"Tool: wipe (destructive)" in said

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import klepaas as package
+from klepaas.testing import scale_timeout
 
 Distribute = Callable[..., Path]
 Klepaas = Callable[..., subprocess.CompletedProcess[str]]
@@ -100,7 +101,12 @@ def test_the_installed_command_and_the_module_say_the_same(
 ) -> None:
     script = Path(sys.executable).with_name("klepaas")
     installed = subprocess.run(
-        [script, "--help"], env=klepaas_environment, capture_output=True, text=True, timeout=30, check=False
+        [script, "--help"],
+        env=klepaas_environment,
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(30),
+        check=False,
     )
 
     module = klepaas("--help")
@@ -341,7 +347,7 @@ def test_a_reader_that_is_gone_is_no_reason_to_complain(
         env=klepaas_environment,
         stdout=writing,
         stderr=subprocess.PIPE,
-        timeout=30,
+        timeout=scale_timeout(30),
         check=False,
     )
     os.close(writing)
@@ -389,7 +395,7 @@ def test_ctrl_c_ends_a_server_at_once_and_quietly_after_its_plugins_let_go(
                 assert process.poll() is None
             time.sleep(0.3)  # there is no sign from outside that the server has put its signal handlers in place
             process.send_signal(number)
-            code = process.wait(10)
+            code = process.wait(scale_timeout(10))
             assert process.stderr.read() == ""
         finally:
             process.kill()

@@ -17,6 +17,8 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 from tests.server.conftest import BUILT_IN_OFF, Done
 
+from klepaas.testing import scale_timeout
+
 pytestmark = pytest.mark.anyio
 
 Klepaas = Callable[..., subprocess.CompletedProcess[str]]
@@ -171,7 +173,7 @@ async def test_what_is_printed_for_http_reaches_a_server_that_answers(
     ) as server:
         try:
             assert server.stderr is not None
-            with anyio.fail_after(30):
+            with anyio.fail_after(scale_timeout(30)):
                 said = (await server.stderr.receive()).decode()
             address = re.search(r"127\.0\.0\.1:\d+", said)
             assert address, said
@@ -186,6 +188,6 @@ async def _tools(entry: dict[str, Any], environment: dict[str, str]) -> list[Any
     transport = StdioTransport(
         entry["command"], entry["args"], env=environment | entry.get("env", {}), keep_alive=False
     )
-    with anyio.fail_after(50):
+    with anyio.fail_after(scale_timeout(50)):
         async with Client(transport) as client:
             return list(await client.list_tools())

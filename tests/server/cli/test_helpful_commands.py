@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.server.conftest import Done
 
+from klepaas.testing import scale_timeout
+
 Distribute = Callable[..., Path]
 Here = Callable[..., Done]
 
@@ -152,7 +154,7 @@ def test_bash_completes_with_the_script(typed: str, offered: list[str], here: He
         $function_name klepaas "{words[-1]}" "{words[-2]}"
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=scale_timeout(30), check=False)
 
     assert set(offered) <= set(done.stdout.split()), done.stderr
 
@@ -164,7 +166,12 @@ def test_completion_works_where_settings_are_wrong(here: Here) -> None:
 def test_the_short_commands_do_not_load_what_few_commands_need(klepaas_environment: dict[str, str]) -> None:
     code = "import sys; from klepaas.cli import run; run(['serve', '--help']); print(sorted(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=klepaas_environment, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", code],
+        env=klepaas_environment,
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(30),
+        check=True,
     )
 
     for module in ("shtab", "tomllib", "klepaas.configuration.check", "klepaas.audit_reading", "klepaas.scaffold"):

@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 SECRET = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
 WAYS = {
@@ -57,7 +59,12 @@ configure_logging(LogLevel.{level})
 def run(code: str, environment: dict[str, str], level: str = "DEBUG") -> subprocess.CompletedProcess[str]:
     program = PROGRAM.format(secret=SECRET, level=level) + textwrap.dedent(code)
     return subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(30),
+        check=False,
     )
 
 

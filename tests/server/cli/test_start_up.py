@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 HEAVY = {"fastmcp", "mcp", "kubernetes", "httpx", "uvicorn", "starlette", "prometheus_client", "sqlalchemy"}
 ROOT = Path(__file__).parents[3]
 MODULES = [
@@ -25,7 +27,7 @@ def loaded_after(code: str, environment: dict[str, str]) -> set[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=scale_timeout(30),
         check=True,
     )
     return set(json.loads(done.stderr.splitlines()[-1]))
@@ -55,7 +57,7 @@ def test_the_short_commands_are_short(words: list[str], klepaas_environment: dic
             env=klepaas_environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=scale_timeout(30),
             check=True,
         )
         spent_s.append(float(done.stderr.splitlines()[-1]))
@@ -76,6 +78,11 @@ def test_garbage_is_collected_rarely_while_a_server_starts_and_as_usual_afterwar
         "sys.argv[1:] = ['serve']; __main__.main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=klepaas_environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        env=klepaas_environment,
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(60),
+        check=True,
     )
     assert done.stderr.endswith("True True"), done.stderr

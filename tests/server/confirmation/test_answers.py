@@ -20,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 from klepaas.app import App
 from klepaas.http.application import HttpApp
 from klepaas.http.server import _config, _Server
+from klepaas.testing import scale_timeout
 
 from .conftest import FOLDER, Person
 
@@ -83,7 +84,7 @@ async def _history(client: Client[Any]) -> str:
 async def _send(
     client: Client[Any], arguments: dict[str, Any], **rest: Any
 ) -> mt.CallToolResult | mt.InputRequiredResult:
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         result = await client.session.call_tool("delete", arguments, allow_input_required=True, **rest)
     assert isinstance(result, mt.CallToolResult | mt.InputRequiredResult)
     return result

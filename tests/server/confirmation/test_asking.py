@@ -9,6 +9,8 @@ import pytest
 from fastmcp import Client
 from mcp_types import ElicitResult
 
+from klepaas.testing import scale_timeout
+
 from .conftest import CONFIRM_WRITES, Person
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +21,7 @@ Audited = Callable[[], list[dict[str, Any]]]
 
 async def _call(client: Client[Any], tool: str, **arguments: Any) -> tuple[str, str | None]:
     """What a call answers: its text, and the error's code."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         result = await client.call_tool(tool, arguments, raise_on_error=False)
     code = (result.meta or {})["code"] if result.is_error else None
     return result.content[0].text, code  # type: ignore[union-attr]
@@ -191,7 +193,7 @@ async def test_the_client_is_told_that_a_person_is_waited_for(klepaas: Callable[
         heard.set()
 
     async def think() -> dict[str, bool]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             await heard.wait()
         return {"confirm": True}
 
@@ -217,7 +219,7 @@ async def test_not_more_than_half_of_the_calls_may_wait_for_people(klepaas: Call
 
         async with anyio.create_task_group() as group:
             group.start_soon(first)
-            with anyio.fail_after(5):
+            with anyio.fail_after(scale_timeout(5)):
                 await asked.wait()
             assert (await _call(client, "delete", name="db"))[1] == "conflict"
             go.set()

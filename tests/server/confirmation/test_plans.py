@@ -14,6 +14,7 @@ from klepaas.errors import RateLimited
 from klepaas.handles import Handles, Shown
 from klepaas.principals import Principal
 from klepaas.questions import NotConfirmed, Preview, Request
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 
 from .conftest import Person
@@ -26,7 +27,7 @@ PARTLY = '[{"context": "dev", "decision": "confirm", "confirm_without_human": tr
 
 
 async def _call(client: Client[Any], tool: str, **arguments: Any) -> Any:
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         return await client.call_tool(tool, arguments, raise_on_error=False)
 
 

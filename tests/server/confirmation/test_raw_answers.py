@@ -12,6 +12,8 @@ import anyio.abc
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from klepaas.testing import scale_timeout
+
 from .conftest import FOLDER
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +39,7 @@ class Wire:
 
     async def until(self, **wanted: Any) -> dict[str, Any]:
         """The next message with these fields, past others."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             while True:
                 message: dict[str, Any] = json.loads(await self._out.receive_until(b"\n", 1_000_000))
                 if all(message.get(name) == value for name, value in wanted.items()):

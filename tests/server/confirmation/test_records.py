@@ -11,6 +11,7 @@ from fastmcp import Client
 from mcp.shared.exceptions import MCPError
 
 from klepaas.app import App
+from klepaas.testing import scale_timeout
 
 from .conftest import CONFIRM_WRITES, Person
 
@@ -49,7 +50,7 @@ async def test_the_intent_is_there_while_the_change_is_being_made_and_a_cancelle
         with anyio.move_on_after(0.5):
             await client.call_tool("hang")
         assert world.done == ["began"]
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             while len(audited()) < 2:  # noqa: ASYNC110 -- the file tells nobody that it grew
                 await anyio.sleep(0.02)
     assert [(row["event"], row.get("outcome")) for row in audited()] == [("intent", None), ("outcome", "cancelled")]
@@ -106,7 +107,7 @@ async def test_a_broken_wire_while_a_person_is_asked_changes_nothing(
 
         async with anyio.create_task_group() as group:
             group.start_soon(call)
-            with anyio.fail_after(5):
+            with anyio.fail_after(scale_timeout(5)):
                 await asked.wait()
             group.cancel_scope.cancel()
     assert world.done == []

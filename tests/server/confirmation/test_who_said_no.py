@@ -12,6 +12,7 @@ from fastmcp import Client
 from klepaas import cli
 from klepaas.app import App
 from klepaas.asking_clients import after_a_no, where_to_confirm
+from klepaas.testing import scale_timeout
 
 from .conftest import Person
 
@@ -36,7 +37,7 @@ async def _refusal(app: App, era: Any, name: str, person: Person | None) -> str:
     who = mt.Implementation(name=name, version="1")
     asking: dict[str, Any] = {"elicitation_handler": person} if person else {}
     async with Client(app.server, mode=era, client_info=who, **asking) as client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             result = await client.call_tool("delete", {"name": "web"}, raise_on_error=False)
     assert result.is_error
     text = result.content[0].text

@@ -14,6 +14,7 @@ from klepaas.hookspecs import Level
 from klepaas.host import Host
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +51,7 @@ def klepaas_health_checks(host): return [HealthCheck("engine", check, {timeout_s
 
 async def look(found: list[EntryPoint], settings: Settings | None = None) -> list[Result]:
     settings = settings or Settings()
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         return await examine(Plugins(settings, found), Host(settings))
 
 
@@ -149,7 +150,7 @@ async def test_checks_that_hang_cost_the_time_of_one(distribute: Distribute, ins
     for number in range(20):
         distribute(f"hangs-{number}", doctoring("await anyio.sleep_forever()", timeout_s=0.5))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         results = await look(installed())
 
     late = [result for result in results if result.finding.summary == "no answer within 0.5 s"]

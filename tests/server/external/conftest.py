@@ -18,7 +18,7 @@ from klepaas.external.connection import ConnectionState, Pace
 from klepaas.external.guarded import Guarded
 from klepaas.hookspecs import hookimpl
 from klepaas.resilience import Policy
-from klepaas.testing import app_with
+from klepaas.testing import app_with, scale_timeout
 from klepaas.testing.clients import Session
 from klepaas.tools import Effect
 from klepaas_providers.providers import plugin
@@ -141,7 +141,7 @@ def guarded(app: App, name: str = "wiki") -> Guarded:
     return server
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = scale_timeout(10)) -> None:
     """Wait until it is so."""
     with anyio.fail_after(limit_s):
         while not condition():  # noqa: ASYNC110 -- what other processes do sets no event

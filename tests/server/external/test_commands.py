@@ -12,6 +12,8 @@ from tests.server.external.conftest import SCRIPT, Fake
 from tests.server.external.fake_server import TOOLS
 from tests.server.external.unfit_tools import UNFIT, WARNINGS
 
+from klepaas.testing import scale_timeout
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -38,7 +40,7 @@ def run(fake: Fake, tmp_path: Path) -> Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=scale_timeout(40),
             check=False,
         )
 

@@ -18,7 +18,7 @@ from tests.server.external.conftest import ABOUT, SCRIPT, Fake, Serve, relisted,
 from tests.server.external.fake_http import HttpFake
 from tests.server.external.fake_server import TOOLS
 
-from klepaas.testing import client
+from klepaas.testing import client, scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ CANARIES = {
 async def both_are_up(url: str) -> None:
     """The server answers before its upstreams do; a client may keep a list, so each look is a new one's."""
     while True:
-        async with Client(StreamableHttpTransport(url), timeout=20) as raw:
+        async with Client(StreamableHttpTransport(url), timeout=scale_timeout(20)) as raw:
             if {"near_get_item", "far_get_item"} <= {tool.name for tool in await raw.list_tools()}:
                 return
         await anyio.sleep(0.1)
@@ -66,13 +66,13 @@ async def test_two_servers_two_eras_and_no_header_of_a_caller(fake: Fake, tmp_pa
                 # A token that nothing checks is refused at the door; `tests/server/http/test_refusals.py` has that.
                 headers = {name: value for name, value in CANARIES.items() if name != "Authorization"}
                 transport = StreamableHttpTransport(server.url, headers=headers)
-                async with Client(transport, mode=mode, timeout=20) as raw:
+                async with Client(transport, mode=mode, timeout=scale_timeout(20)) as raw:
                     for name in ("near_get_item", "far_get_item"):
                         result = await raw.call_tool(name, {"id": "1"}, raise_on_error=False)
                         assert result.content[0].text == "get_item is done: ok"
                     said[mode] = sorted(tool.name for tool in await raw.list_tools())
 
-            with anyio.fail_after(30):
+            with anyio.fail_after(scale_timeout(30)):
                 await both_are_up(server.url)
             async with anyio.create_task_group() as group:
                 group.start_soon(ask, "legacy")

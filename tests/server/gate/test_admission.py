@@ -14,6 +14,7 @@ from mcp_types import TextContent
 from klepaas.app import App
 from klepaas.plugins import PluginState
 from klepaas.settings import Mode
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -209,7 +210,7 @@ async def test_fifty_calls_at_once_are_answered_each_and_together(client: Client
         answers.append(_text(result))
 
     async with client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             began = anyio.current_time()
             async with anyio.create_task_group() as group:
                 for _ in range(50):

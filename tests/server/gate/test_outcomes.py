@@ -14,6 +14,7 @@ from mcp_types import TextContent
 
 from klepaas.app import App
 from klepaas.output.redaction import MARK
+from klepaas.testing import scale_timeout
 from klepaas.way_out import ids_of, let_out
 
 pytestmark = pytest.mark.anyio
@@ -115,7 +116,7 @@ async def test_a_limit_that_a_tool_missed_itself_is_a_timeout(client: Client[Any
 
 async def test_a_tool_that_hangs_is_answered_within_its_limit(client: Client[Any]) -> None:
     async with client:
-        with anyio.fail_after(3):
+        with anyio.fail_after(scale_timeout(3)):
             result = await client.call_tool("hang", {}, raise_on_error=False)
         assert _error(result) == {"code": "timeout", "retryable": True}
         assert "0.3 s" in _text(result)
@@ -126,7 +127,7 @@ async def test_a_call_that_the_client_gives_up_is_cancelled_and_is_no_error(
     client: Client[Any], plugin: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             async with anyio.create_task_group() as group:
                 group.start_soon(client.call_tool, "wait")
                 await plugin.started.wait()
@@ -158,7 +159,7 @@ async def test_ten_megabytes_are_cut_at_the_limit_and_the_cut_is_said(
     klepaas: Callable[..., App], era: Any, tool: str, limit_bytes: int
 ) -> None:
     async with Client(klepaas(answer_max_bytes=limit_bytes).server, mode=era) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             result = await client.call_tool(tool)
     text = _text(result)
     assert len(text.encode()) <= limit_bytes

@@ -14,7 +14,7 @@ from klepaas.errors import Unavailable
 from klepaas.health import ComponentHealth, Health
 from klepaas.hookspecs import HealthCheck, HealthReport, HealthStatus, hookimpl
 from klepaas.host import Host
-from klepaas.testing import app_with
+from klepaas.testing import app_with, scale_timeout
 from klepaas.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +107,7 @@ async def test_a_check_that_cannot_be_ended_is_left_alone_and_the_others_are_not
 
     clock = FakeClock()
     async with asking(clock, well=well, stubborn=will_not_end) as health:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             first = by_name(await health.look())
             clock.advance(10)
             second = by_name(await health.look())

@@ -7,6 +7,7 @@ import pytest
 
 from klepaas.errors import Unavailable
 from klepaas.firing import FiringAlert, FiringAlerts
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ async def test_who_fails_or_hangs_is_named_and_hides_nobody() -> None:
 
     for ask in (hangs, is_down, is_wrong, works):
         firing.contribute(ask.__name__, ask)
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         found = await firing.now(limit_s=0.1)
     assert [one.name for one in found.alerts] == ["Down"]
     assert found.silent == {"hangs": "no answer within 0.1 s", "is_down": "Cannot ask it", "is_wrong": "it failed"}

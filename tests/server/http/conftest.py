@@ -27,6 +27,7 @@ from klepaas.http.application import HttpApp
 from klepaas.http.server import _config, _Server
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 
 CODE = Path(__file__).parent / "http_tools.py"
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -160,7 +161,7 @@ class Process:
 
     async def running_calls(self, http: httpx.AsyncClient, count: int) -> None:
         """Wait until so many calls run."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while True:
                 found = numbers_in((await http.get(f"{self.base}/metrics")).text)
                 if found["mcp_tool_calls_running"] == count:
@@ -169,7 +170,7 @@ class Process:
 
     async def told(self, pattern: str) -> str:
         """What it writes to stderr that looks so."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             while True:
                 found = re.search(pattern, self.stderr.read_text())
                 if found:

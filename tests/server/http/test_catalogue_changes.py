@@ -14,6 +14,7 @@ from fastmcp import Client
 from fastmcp.client.messages import MessageHandler
 
 from klepaas.app import App
+from klepaas.testing import scale_timeout
 
 from .conftest import META, MODERN, asking, served
 
@@ -64,14 +65,14 @@ async def test_an_older_client_is_told_on_its_session(klepaas: Callable[..., App
     app, news = klepaas(), News()
     async with connected(app, transport, "legacy", news) as client:
         assert "quick" in await names(client)
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             while not news.heard.is_set():  # over HTTP the stream for news opens after the handshake
                 await app.catalogue_changed()
                 with anyio.move_on_after(0.1):
                     await news.heard.wait()
         news.heard = anyio.Event()
         app.plugins.fail(app.plugins.all[0], "it broke")
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             await news.heard.wait()
         assert await names(client) == []
 
@@ -79,10 +80,10 @@ async def test_an_older_client_is_told_on_its_session(klepaas: Callable[..., App
 async def test_a_client_of_2026_is_told_on_its_subscription(klepaas: Callable[..., App]) -> None:
     app = klepaas()
     async with served(app) as url, listening(url) as notes:
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert (await notes.receive())["method"] == "notifications/subscriptions/acknowledged"
         app.plugins.fail(app.plugins.all[0], "it broke")
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             note = await notes.receive()
         assert note["method"] == "notifications/tools/list_changed"
         assert note["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == 7
@@ -103,7 +104,10 @@ async def listening(url: str) -> AsyncIterator[Any]:
             if line.startswith("data: "):
                 await send.send(json.loads(line.removeprefix("data: ")))
 
-    async with httpx.AsyncClient(timeout=10) as http, http.stream("POST", url, json=body, headers=headers) as answer:
+    async with (
+        httpx.AsyncClient(timeout=scale_timeout(10)) as http,
+        http.stream("POST", url, json=body, headers=headers) as answer,
+    ):
         assert answer.status_code == 200, await answer.aread()
         async with send, receive, anyio.create_task_group() as group:
             group.start_soon(read, answer)

@@ -16,6 +16,7 @@ from klepaas.app import App
 from klepaas.errors import RateLimited
 from klepaas.http import connections, front
 from klepaas.limits import Rate, Slots, slot_set_aside
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 
 from .conftest import HEADERS, INITIALIZE, asking, modern_call, numbers, served
@@ -61,7 +62,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
         await anyio.sleep_forever()
 
     async with asking(klepaas()) as http:
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             answer = await http.post("/mcp", content=stalls(), headers=HEADERS)
         assert answer.status_code == 408
 
@@ -79,7 +80,7 @@ async def test_long_headers_and_addresses_are_refused(klepaas: Callable[..., App
 
 
 async def _ends(stream: anyio.abc.ByteReceiveStream) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         try:
             while await stream.receive():
                 pass
@@ -118,7 +119,7 @@ async def test_a_head_that_comes_byte_by_byte_has_one_deadline(
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.3)
     async with served(klepaas()) as url, await _connect(url) as stream:
         sent = 0
-        with anyio.fail_after(5), contextlib.suppress(anyio.BrokenResourceError):
+        with anyio.fail_after(scale_timeout(5)), contextlib.suppress(anyio.BrokenResourceError):
             while True:
                 await stream.send(b"x")
                 sent += 1
@@ -130,7 +131,7 @@ async def test_a_slow_call_keeps_its_connection(
     klepaas: Callable[..., App], plugin: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.1)
-    async with served(klepaas()) as url, httpx.AsyncClient(timeout=10) as http:
+    async with served(klepaas()) as url, httpx.AsyncClient(timeout=scale_timeout(10)) as http:
         answer = await http.post(url, **modern_call("nap"))
         assert "rested" in answer.text
 
@@ -228,7 +229,7 @@ async def test_calls_beyond_the_slots_wait_and_beyond_the_queue_are_refused(
     async with Client(app.server, mode=era) as client, anyio.create_task_group() as group:
         for _ in range(7):
             group.start_soon(call)
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             await first.wait()
         assert len(plugin.started) == 2
         error = error_of(results[0])
@@ -247,7 +248,7 @@ async def test_a_call_does_not_wait_for_a_slot_for_ever(
     app = klepaas(max_concurrent_calls=1)
     async with Client(app.server) as client, anyio.create_task_group() as group:
         group.start_soon(client.call_tool, "slow")
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             await plugin.begun.wait()
         assert error_of(await client.call_tool("quick", raise_on_error=False))["code"] == "unavailable"
         plugin.released.set()
@@ -294,7 +295,7 @@ async def test_a_client_that_leaves_gives_its_slot_back(
         with anyio.move_on_after(0.5):
             await client.call_tool("slow")
         assert plugin.started
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert not (await client.call_tool("quick")).is_error
     assert numbers(app)['mcp_tool_calls_total{effect="read",outcome="cancelled",tool="slow"}'] == 1
 

@@ -20,6 +20,7 @@ from klepaas.app import App
 from klepaas.correlation import trace_id_of
 from klepaas.observability import configure_logging, say
 from klepaas.settings import LogFormat, LogLevel
+from klepaas.testing import scale_timeout
 
 from .conftest import Process, modern_call, served
 
@@ -175,7 +176,7 @@ def test_a_complaint_about_the_settings_is_an_object_too(klepaas_environment: di
         env={**klepaas_environment, "KLEPAAS_LOG_FORMAT": "json"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=scale_timeout(30),
         check=False,
     )
     assert done.returncode == 2

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from fastmcp import Client
 
+from klepaas.testing import scale_timeout
+
 from .conftest import HEADERS, INITIALIZE, MODERN, Process, modern_call
 from .test_catalogue_changes import listening
 
@@ -21,7 +23,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Process]]
 
 async def _stopping(server: Process, http: httpx.AsyncClient) -> None:
     """Wait until the server knows that it is to stop."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         while True:
             if (await http.get(f"{server.base}/readyz")).status_code != 200:
                 return
@@ -63,7 +65,11 @@ async def test_a_running_call_ends_and_its_client_gets_the_answer(serve: Serve, 
 
 
 async def test_meanwhile_probes_and_new_calls_are_told(serve: Serve) -> None:
-    async with serve() as server, httpx.AsyncClient(timeout=10) as http, anyio.create_task_group() as group:
+    async with (
+        serve() as server,
+        httpx.AsyncClient(timeout=scale_timeout(10)) as http,
+        anyio.create_task_group() as group,
+    ):
         opened = await http.post(server.url, json=INITIALIZE, headers=HEADERS)
         session = {**HEADERS, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
         group.start_soon(_ignoring_the_end, server.url, modern_call("slow"))
@@ -91,7 +97,7 @@ async def test_meanwhile_probes_and_new_calls_are_told(serve: Serve) -> None:
 
 
 async def _ignoring_the_end(url: str, call: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=scale_timeout(30)) as http:
         try:
             await http.post(url, **call)
         except httpx.TransportError:
@@ -136,7 +142,7 @@ async def test_streams_that_never_end_do_not_hold_it_up(serve: Serve) -> None:
         notes = await stack.enter_async_context(listening(server.url))
         assert (await notes.receive())["method"] == "notifications/subscriptions/acknowledged"
         server.signal()
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert (await notes.receive())["result"]["resultType"] == "complete"
         assert await server.ended(within_s=4) == 143
         assert "the plugin has let go" in _clean(server)
@@ -150,7 +156,7 @@ async def test_over_stdio_a_call_has_its_grace_too(serve: Serve) -> None:
         await server.process.stdin.send(_line(INITIALIZE) + b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
         await server.process.stdout.receive()
         await server.process.stdin.send(call.encode() + call.replace('"nap"', '"quick"').replace("2,", "3,").encode())
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert b"done" in await server.process.stdout.receive()
             server.signal()
             assert b"rested" in await server.process.stdout.receive()
@@ -171,7 +177,7 @@ async def test_over_stdio_a_second_signal_ends_it_at_once(serve: Serve) -> None:
         await server.process.stdin.send(_line(INITIALIZE) + b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
         await server.process.stdout.receive()
         await server.process.stdin.send(b"".join(map(_line, calls)))
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             assert b"done" in await server.process.stdout.receive()
             server.signal()
             answer = b""

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from klepaas.errors import KlepaasError
 from klepaas.metrics import BoundedLabel, Metrics
 from klepaas.resilience import Kind, Policy, Upstream
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 
 
@@ -90,5 +91,7 @@ def test_a_start_does_not_pay_for_the_libraries() -> None:
         "from klepaas.settings import Settings; Upstreams.of(Host(Settings())).get('slack');"
         "print([m for m in ('prometheus_client', 'tenacity', 'httpx') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=scale_timeout(30), check=True
+    )
     assert done.stdout.strip() == "[]"

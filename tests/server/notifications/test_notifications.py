@@ -8,6 +8,7 @@ import pytest
 
 from klepaas import notifications as notifications_module
 from klepaas.notifications import Notification, Notifications, NotificationSink
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ class Listener:
         self._more.set()
 
     async def has(self, count: int) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(scale_timeout(5)):
             while len(self.heard) < count:
                 self._more = anyio.Event()
                 await self._more.wait()
@@ -79,7 +80,7 @@ async def test_the_last_ones_are_told_when_the_server_ends_but_not_for_ever(monk
         await anyio.sleep_forever()
 
     stuck = _with(hang)
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         async with stuck.running():
             stuck.send(Notification("a", "stuck"))
 

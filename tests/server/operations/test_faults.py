@@ -19,6 +19,7 @@ from klepaas.correlation import current
 from klepaas.operations import Kind, Operation, Operations, Outcome, Run, State, StepState
 from klepaas.operations.failpoints import POINTS, Failpoint, InjectedFailure, armed
 from klepaas.resilience.errors import OutcomeUnknown
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,7 @@ async def carry_out(found: list[Case], operations: Operations, warehouse: Wareho
         operation = await operations.submit(
             kind, target=kind, title=case.name, request={"steps": steps}, principal=ANNA
         )
-        ends.append(await operations.wait(operation.id, 40))
+        ends.append(await operations.wait(operation.id, scale_timeout(40)))
 
     async with anyio.create_task_group() as group:
         for number, case in enumerate(found):
@@ -96,7 +97,7 @@ def failpoints_of(found: list[Case]) -> list[Failpoint]:
 
 
 @pytest.mark.parametrize("kind", STEPS)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 async def test_whatever_happens_each_thing_is_made_once_and_each_operation_ends(
     kind: str, warehouse: Warehouse, folder: Path, address: str | None, is_soak: bool
 ) -> None:
@@ -116,7 +117,7 @@ async def test_whatever_happens_each_thing_is_made_once_and_each_operation_ends(
 
 
 @pytest.mark.parametrize("kind", STEPS)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale_timeout(75))
 async def test_a_cancel_at_any_point_ends_with_all_taken_back_or_all_made(
     kind: str, warehouse: Warehouse, folder: Path
 ) -> None:
@@ -149,14 +150,16 @@ async def test_what_was_submitted_and_nothing_more_is_carried_out(warehouse: War
         with armed(Failpoint("after_submit", "raise")), pytest.raises(InjectedFailure):
             await submitted(operations, "deploy")
         (there,) = await operations.find(ANNA)
-        assert (await operations.wait(there.id, 20)).state is State.SUCCEEDED
+        assert (await operations.wait(there.id, scale_timeout(20))).state is State.SUCCEEDED
     assert set(warehouse.made.values()) == {1}
 
 
 async def test_a_refusal_ends_the_operation_and_nothing_after_it_is_sent(warehouse: Warehouse, folder: Path) -> None:
     warehouse.refuses.add("workload")
     async with at_work(folder, warehouse.url) as operations:
-        end = await operations.wait((await submitted(operations, "leave", steps=["config", "workload", "x"])).id, 20)
+        end = await operations.wait(
+            (await submitted(operations, "leave", steps=["config", "workload", "x"])).id, scale_timeout(20)
+        )
     assert end.state is State.FAILED
     assert end.outcome is not None
     assert end.outcome.error is not None
@@ -169,7 +172,7 @@ async def test_a_provider_that_stays_down_is_asked_so_often_and_no_more(warehous
     async with at_work(folder, warehouse.url) as operations:
         base = operations.kinds["leave"]
         operations.kinds["few"] = Kind("few", base.run, 60, retries=2)
-        end = await operations.wait((await submitted(operations, "few", steps=["scale"])).id, 30)
+        end = await operations.wait((await submitted(operations, "few", steps=["scale"])).id, scale_timeout(30))
     assert (end.state, end.attempt, 100 - len(warehouse.faults["scale"])) == (State.FAILED, 3, 3)
     assert warehouse.made == {}
 
@@ -184,7 +187,7 @@ async def test_what_cannot_be_looked_up_is_unknown_and_never_sent_again(warehous
 
     async with at_work(folder, warehouse.url) as operations:
         operations.kinds["blind"] = Kind("blind", run, 60)
-        end = await operations.wait((await submitted(operations, "blind")).id, 20)
+        end = await operations.wait((await submitted(operations, "blind")).id, scale_timeout(20))
         assert end.state is State.UNKNOWN
         assert end.outcome is not None
         assert "whether the step blind happened is not known" in end.outcome.text
@@ -198,7 +201,7 @@ async def test_a_step_is_looked_up_until_the_provider_answers_again(warehouse: W
     async with at_work(folder, warehouse.url) as operations:
         asked = await submitted(operations, "scale")
         warehouse.blind[f"{asked.id}/scale"] = 4
-        assert (await operations.wait(asked.id, 30)).state is State.SUCCEEDED
+        assert (await operations.wait(asked.id, scale_timeout(30))).state is State.SUCCEEDED
     assert (warehouse.made[f"{asked.id}/scale"], warehouse.asked[f"{asked.id}/scale"]) == (1, 5)
 
 
@@ -212,6 +215,6 @@ async def test_at_its_deadline_an_operation_takes_back_what_it_made(warehouse: W
             raise AssertionError("unreachable")
 
         operations.kinds["slow"] = Kind("slow", slow, 0.8, tidy=base.tidy)
-        end = await operations.wait((await submitted(operations, "slow", steps=["a", "b"])).id, 20)
+        end = await operations.wait((await submitted(operations, "slow", steps=["a", "b"])).id, scale_timeout(20))
     assert (end.state, end.outcome and end.outcome.text) == (State.FAILED, "all is taken back")
     assert [warehouse.has(thing) for thing in warehouse.made] == [False, False]

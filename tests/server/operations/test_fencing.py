@@ -19,6 +19,7 @@ from klepaas.operations.failpoints import Failpoint, armed
 from klepaas.operations.holding import Holding
 from klepaas.operations.journal import Submission
 from klepaas.store import Store, StoreUnavailable
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +115,7 @@ async def test_a_journal_that_breaks_on_the_way_stops_the_work_until_it_is_well_
         asked = await submitted(operations, "deploy")
         await broken.wait()
         assert [thing.split("/")[1] for thing in warehouse.made] == ["config"]
-        assert (await operations.wait(asked.id, 20)).state is State.SUCCEEDED
+        assert (await operations.wait(asked.id, scale_timeout(20))).state is State.SUCCEEDED
     assert set(warehouse.made.values()) == {1}
 
 
@@ -131,7 +132,7 @@ async def test_an_outcome_is_tried_to_be_stored_until_the_store_works(
 
     monkeypatch.setattr(Holding, "conclude", fail)
     async with at_work(folder, warehouse.url) as operations:
-        end = await operations.wait((await submitted(operations, "scale")).id, 20)
+        end = await operations.wait((await submitted(operations, "scale")).id, scale_timeout(20))
     assert (end.state, end.attempt) == (State.SUCCEEDED, 1)
 
 
@@ -152,30 +153,30 @@ async def test_what_this_process_cannot_reach_is_left_to_others(warehouse: Wareh
         assert (found.ended, found.unattended_since is not None) == (False, True)
     assert not warehouse.made
     async with at_work(folder, warehouse.url) as operations:
-        assert (await operations.wait(elsewhere.id, 20)).state is State.SUCCEEDED
+        assert (await operations.wait(elsewhere.id, scale_timeout(20))).state is State.SUCCEEDED
 
 
 async def test_operations_are_counted(warehouse: Warehouse, folder: Path) -> None:
     async with at_work(folder, warehouse.url) as operations:
         registry = Metrics.of(operations._host).registry
         asked = await submitted(operations, "wait", "a")
-        await operations.wait((await submitted(operations, "scale", "b")).id, 20)
-        with anyio.fail_after(20):
+        await operations.wait((await submitted(operations, "scale", "b")).id, scale_timeout(20))
+        with anyio.fail_after(scale_timeout(20)):
             while registry.get_sample_value("klepaas_operations_running") != 1:  # noqa: ASYNC110 -- nobody tells
                 await anyio.sleep(0.02)
         assert registry.get_sample_value("klepaas_operations_total", {"kind": "scale", "state": "succeeded"}) == 1
         assert (registry.get_sample_value("klepaas_operations_oldest_running_seconds") or 0) > 0
         assert registry.get_sample_value("klepaas_operations_stuck") == 0
         await operations.cancel(asked.id, ANNA)
-        await operations.wait(asked.id, 20)
-        with anyio.fail_after(20):
+        await operations.wait(asked.id, scale_timeout(20))
+        with anyio.fail_after(scale_timeout(20)):
             while registry.get_sample_value("klepaas_operations_running") != 0:  # noqa: ASYNC110 -- nobody tells
                 await anyio.sleep(0.02)
 
 
 async def test_a_server_with_nothing_to_do_imports_no_database_library(folder: Path, warehouse: Warehouse) -> None:
     async with at_work(folder, warehouse.url) as operations:
-        await operations.wait((await submitted(operations, "scale")).id, 20)
+        await operations.wait((await submitted(operations, "scale")).id, scale_timeout(20))
     code = (
         "import anyio, sys, pathlib; from klepaas.host import Host; from klepaas.settings import Settings\n"
         "from klepaas.operations import Operations\n"

@@ -21,6 +21,7 @@ from klepaas.errors import BadRequest, Conflict
 from klepaas.operations import Fenced, Operation, Outcome, State, StepState, journal, leases
 from klepaas.operations.journal import Submission
 from klepaas.store import Store
+from klepaas.testing import scale_timeout
 
 T = TypeVar("T")
 LEASE_S = 10.0
@@ -250,7 +251,7 @@ class Journal(RuleBasedStateMachine):
 
 
 IS_SOAK = os.environ.get("KLEPAAS_TEST_SOAK") == "1"
-TestJournal = pytest.mark.timeout(1200)(Journal.TestCase)
+TestJournal = pytest.mark.timeout(scale_timeout(300))(Journal.TestCase)
 TestJournal.settings = settings(
     max_examples=500 if IS_SOAK else 25,
     stateful_step_count=50 if IS_SOAK else 30,

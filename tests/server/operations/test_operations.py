@@ -13,11 +13,12 @@ from tests.server.operations.work import ANNA, BERT, at_work, submitted
 from klepaas.errors import BadRequest, Conflict, NotFound, Unavailable
 from klepaas.operations import Kind, Operation, Operations, Outcome, Run, State, StepState
 from klepaas.output.redaction import MARK
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
 
-async def ended(operations: Operations, operation: Operation, limit_s: float = 20) -> Operation:
+async def ended(operations: Operations, operation: Operation, limit_s: float = scale_timeout(20)) -> Operation:
     found = await operations.wait(operation.id, limit_s)
     assert found.ended, (found.state, found.steps)
     return found
@@ -87,7 +88,7 @@ async def test_200_requests_with_one_key_are_one_operation_also_after_it_has_end
             for _ in range(199):
                 group.start_soon(ask)
         (only,) = found
-        await operations.wait(only, 20)
+        await operations.wait(only, scale_timeout(20))
         await ask()
         with pytest.raises(BadRequest, match="was used for another request"):
             await operations.submit(

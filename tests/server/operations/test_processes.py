@@ -19,6 +19,7 @@ from tests.server.operations.work import ANNA, LEASE_VARIABLE, STEPS, at_work, s
 from klepaas.operations import Operation, Operations, State
 from klepaas.operations.failpoints import POINTS, VARIABLE
 from klepaas.operations.timing import Timing
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,7 @@ async def said(process: Process, *, lines: int) -> list[str]:
     """What the process says first; less where it dies before."""
     assert process.stdout is not None
     text = ""
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         async for part in TextReceiveStream(process.stdout):
             text += part
             if text.count("\n") >= lines:
@@ -59,14 +60,14 @@ async def said(process: Process, *, lines: int) -> list[str]:
 
 async def until(happened: Callable[[], bool]) -> None:
     """Wait until something has happened in another process."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         while not happened():  # noqa: ASYNC110 -- nobody tells
             await anyio.sleep(0.02)
 
 
 async def changed(operations: Operations, operation: Operation, accepts: Callable[[Operation], bool]) -> None:
     """Wait until an operation has changed, by whichever process."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         while not accepts(await operations.get(operation.id, ANNA)):  # noqa: ASYNC110 -- nobody tells
             await anyio.sleep(0.02)
 
@@ -106,7 +107,7 @@ def deaths(count: int) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(scale_timeout(450))
 async def test_after_kill_9_at_any_point_another_process_goes_on_within_5_seconds(
     warehouse: Warehouse, tmp_path: Path, is_soak: bool
 ) -> None:
@@ -118,7 +119,7 @@ async def test_after_kill_9_at_any_point_another_process_goes_on_within_5_second
         async with limiter:
             folder = tmp_path / str(number)
             async with child(folder, warehouse.url, kind, failpoints=f"{where}=kill") as process:
-                with anyio.fail_after(40):
+                with anyio.fail_after(scale_timeout(40)):
                     assert await process.wait() == -signal.SIGKILL, where
                 died_at = time.monotonic()
                 took_s.append(await check_after_death(folder, warehouse, None, died_at))
@@ -137,7 +138,7 @@ async def test_the_same_holds_on_postgresql(warehouse: Warehouse, folder: Path, 
     async with child(
         folder, warehouse.url, "deploy", address=address, failpoints="after_effect@workload=kill"
     ) as process:
-        with anyio.fail_after(40):
+        with anyio.fail_after(scale_timeout(40)):
             assert await process.wait() == -signal.SIGKILL
     assert await check_after_death(folder, warehouse, address, time.monotonic()) < RESUMED_WITHIN_S
 
@@ -155,7 +156,7 @@ async def test_another_server_on_the_same_store_goes_on_without_a_restart(
             await changed(operations, there, lambda one: one.attempt > 1)
         assert time.monotonic() - died_at < RESUMED_WITHIN_S
         await operations.cancel(there.id, ANNA)
-        assert (await operations.wait(there.id, 20)).state is State.CANCELLED
+        assert (await operations.wait(there.id, scale_timeout(20))).state is State.CANCELLED
     assert warehouse.made == {f"{there.id}/before": 1}
 
 
@@ -169,7 +170,7 @@ async def test_a_process_that_was_stopped_and_overtaken_does_nothing_more(wareho
             await changed(operations, there, lambda one: one.attempt > 1)
             process.send_signal(signal.SIGCONT)
             await operations.cancel(there.id, ANNA)
-            end = await operations.wait(there.id, 20)
+            end = await operations.wait(there.id, scale_timeout(20))
             (found,) = await operations.find(ANNA)
     assert (end.state, found.state) == (State.CANCELLED, State.CANCELLED)
     assert warehouse.made == {f"{there.id}/before": 1}
@@ -187,7 +188,7 @@ async def test_sigterm_lets_go_between_steps_and_the_next_process_goes_on_at_onc
         assert (there.state, there.attempt) == (State.PENDING, 1)
         await changed(operations, asked, lambda one: one.state is State.RUNNING)
         assert time.monotonic() - began_at < 2
-        end = await operations.wait(asked.id, 20)
+        end = await operations.wait(asked.id, scale_timeout(20))
     assert (end.state, end.attempt) == (State.SUCCEEDED, 1)
     assert set(warehouse.made.values()) == {1}
 
@@ -198,7 +199,7 @@ async def test_a_step_under_way_ends_before_the_server_does(warehouse: Warehouse
         asked = await submitted(operations, "scale")
         await until(lambda: not warehouse.faults["scale"])
     async with at_work(folder, warehouse.url, None, Timing()) as operations:
-        assert (await operations.wait(asked.id, 20)).state is State.SUCCEEDED
+        assert (await operations.wait(asked.id, scale_timeout(20))).state is State.SUCCEEDED
     assert set(warehouse.made.values()) == {1}
 
 
@@ -212,7 +213,7 @@ async def test_an_operation_of_the_first_schema_in_flight_is_gone_on_with(wareho
     made.close()
     warehouse.made.update({"op-0123456789ab/config": 1, "op-0123456789ab/workload": 1})
     async with at_work(folder, warehouse.url) as operations:
-        end = await operations.wait("op-0123456789ab", 20)
+        end = await operations.wait("op-0123456789ab", scale_timeout(20))
     assert (end.state, end.attempt) == (State.SUCCEEDED, 2)
     assert warehouse.made == {f"op-0123456789ab/{step}": 1 for step in STEPS["deploy"]}
 
@@ -225,7 +226,7 @@ async def test_a_caller_that_leaves_changes_nothing(warehouse: Warehouse, folder
             await anyio.sleep(0.05)
             group.cancel_scope.cancel()
         found = await operations.find(ANNA, limit=100)
-        ends = [await operations.wait(one.id, 20) for one in found]
+        ends = [await operations.wait(one.id, scale_timeout(20)) for one in found]
     assert {end.state for end in ends} <= {State.SUCCEEDED}
     assert sorted(warehouse.made) == sorted(f"{end.id}/{step}" for end in ends for step in STEPS["deploy"])
     assert warehouse.duplicates == {}
@@ -238,7 +239,7 @@ async def test_what_a_dead_process_of_this_machine_held_goes_on_before_its_lease
     async with child(
         folder, warehouse.url, "deploy", failpoints="after_effect@workload=kill", lease_s=600.0
     ) as process:
-        with anyio.fail_after(40):
+        with anyio.fail_after(scale_timeout(40)):
             assert await process.wait() == -signal.SIGKILL
     async with at_work(folder, warehouse.url, None, long) as operations:
         (end,) = await all_ended(operations, 30)

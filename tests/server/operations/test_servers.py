@@ -18,6 +18,7 @@ from tests.server.operations.warehouse import Warehouse
 from tests.server.operations.work import at_work
 
 from klepaas.operations import State
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +70,7 @@ def environment(tmp_path: Path, warehouse: Warehouse) -> dict[str, str]:
 
 async def until_begun(warehouse: Warehouse) -> str:
     """The operation whose first step is made."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         while not warehouse.made:  # noqa: ASYNC110 -- another process does it
             await anyio.sleep(0.02)
     return next(iter(warehouse.made)).split("/")[0]
@@ -77,7 +78,7 @@ async def until_begun(warehouse: Warehouse) -> str:
 
 async def ended(tmp_path: Path, warehouse: Warehouse, operation_id: str) -> State:
     async with at_work(tmp_path / "state", warehouse.url, runs=False) as onlooker:
-        return (await onlooker.wait(operation_id, 30)).state
+        return (await onlooker.wait(operation_id, scale_timeout(30))).state
 
 
 async def test_a_client_over_http_that_leaves_changes_nothing(
@@ -125,7 +126,7 @@ async def test_sigterm_over_stdio_lets_go_too(
     with stdio_server({**environment, "KLEPAAS_SHUTDOWN_GRACE_S": "0.2"}, tmp_path) as process:
         operation_id = await until_begun(warehouse)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+        assert process.wait(scale_timeout(20)) == 143
     async with at_work(tmp_path / "state", warehouse.url, runs=False) as onlooker:
         left = await onlooker.get(operation_id, None)
         assert (left.state, left.attempt) == (State.PENDING, 1)
@@ -166,7 +167,7 @@ async def test_after_the_end_of_input_a_change_and_its_operation_get_their_grace
     with stdio_server(environment, tmp_path, for_s=1.0, stdout=subprocess.PIPE) as process:
         operation_id = await until_begun(warehouse)
         said = await anyio.to_thread.run_sync(hang_up, process)
-        assert process.wait(20) == 0
+        assert process.wait(scale_timeout(20)) == 0
     assert said == b""
     assert await ended_without_a_server(tmp_path, warehouse, operation_id) is State.SUCCEEDED
     assert warehouse.made == {f"{operation_id}/before": 1, f"{operation_id}/after": 1}
@@ -180,7 +181,7 @@ async def test_what_is_not_done_within_the_grace_is_handed_over_and_goes_on_at_o
         operation_id = await until_begun(warehouse)
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(scale_timeout(20)) == 0
     async with at_work(tmp_path / "state", warehouse.url, runs=False) as onlooker:
         left = await onlooker.get(operation_id, None)
     assert (left.state, left.attempt) == (State.PENDING, 1)
@@ -193,12 +194,12 @@ async def test_a_server_that_leaves_first_takes_up_what_waits_and_finishes_it_wi
         operation_id = await until_begun(warehouse)
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(scale_timeout(20)) == 0
     # A client that only says hello, and leaves before the server has looked for anything.
     with stdio_server(environment, tmp_path, for_s=None) as process:
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(scale_timeout(20)) == 0
     assert await ended_without_a_server(tmp_path, warehouse, operation_id) is State.SUCCEEDED
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from klepaas.testing import scale_timeout
+
 # What can befall a POST, and whether the thing is made.
 FAULTS = ("fail", "fail_after", "hang", "hang_before", "late", "die", "die_before", "invisible", "busy")
 LATE_S, INVISIBLE_S = 0.5, 0.4
@@ -84,7 +86,7 @@ class Warehouse:
                 self.made[thing] += 1
                 self._visible_at[thing] = time.monotonic() + (INVISIBLE_S if fault == "invisible" else 0.0)
         if fault in ("hang", "hang_before"):
-            self.stopped.wait(30)
+            self.stopped.wait(scale_timeout(30))
         if fault in ("die", "die_before"):
             return None
         return {"fail": 500, "fail_after": 500, "invisible": 500, "busy": 429}.get(fault, 200)

@@ -23,6 +23,7 @@ from klepaas.errors import KlepaasError
 from klepaas.external.carrier import Carrier, http_client
 from klepaas.external.declaration import HttpServer
 from klepaas.resilience import Upstream
+from klepaas.testing import scale_timeout
 from klepaas.testing.loopback import Listening, answer_bytes, header_of, read_request
 from klepaas_plugins.kubernetes.client import Clusters
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
@@ -174,7 +175,7 @@ def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _ask(client: str, url: str, folder: Path) -> None:
     try:
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             await CLIENTS[client](url, folder)
     except WHATEVER:
         return
@@ -222,7 +223,7 @@ async def test_the_credentials_in_a_proxys_address_stand_in_no_error_and_no_log(
 ) -> None:
     async with RecordingProxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://person:canary-password@127.0.0.1:{proxy.port}")
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             try:
                 await CLIENTS[client]("https://upstream.invalid:8443", tmp_path)
                 said = ""

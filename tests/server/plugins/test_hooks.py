@@ -21,6 +21,7 @@ from klepaas.hookspecs import Command, Hooks
 from klepaas.notifications import Notifications
 from klepaas.plugins import PluginError, Plugins, PluginState
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -217,7 +218,7 @@ async def test_a_plugin_whose_start_fails_is_left_out_of_a_running_server(
     )
     app = app_with(installed())
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         async with Client(app.server) as client:
             assert [tool.name for tool in await client.list_tools()] == ["a_tool"]
             good = await client.call_tool("a_tool")
@@ -277,7 +278,7 @@ async def test_a_stop_that_hangs_holds_up_nothing(
     distribute("bad", "import anyio\n@hookimpl\nasync def klepaas_stop(host): await anyio.sleep_forever()")
     app = app_with(installed())
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         async with Client(app.server):
             pass
 

@@ -6,6 +6,7 @@ import pytest
 from klepaas import host as host_module
 from klepaas.host import Host
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +67,7 @@ async def test_a_service_that_fails_or_hangs_does_not_keep_the_others_open(
     host.service(Failing, lambda _: Failing(closed))
     host.service(Hanging, lambda _: Hanging(closed))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         await host.aclose()
 
     assert closed == ["First"]

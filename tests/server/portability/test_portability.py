@@ -16,6 +16,7 @@ from klepaas.configuration import toml_file
 from klepaas.errors import Forbidden
 from klepaas.portability import files, locks, processes, shell, signals, sockets, users
 from klepaas.principals import LOCAL, Principal
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import exec_plugins
 
 pytestmark = pytest.mark.anyio
@@ -123,7 +124,7 @@ async def test_signals_arrive_also_where_the_event_loop_handles_none(
     if not loop_knows:
         monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", refuse, raising=False)
     before = [signal.getsignal(number) for number in signals.END_SIGNALS]
-    with anyio.fail_after(20), signals.receive(*signals.END_SIGNALS) as received:
+    with anyio.fail_after(scale_timeout(20)), signals.receive(*signals.END_SIGNALS) as received:
         for number in signals.END_SIGNALS:
             os.kill(os.getpid(), number)
             assert await anext(received) is number

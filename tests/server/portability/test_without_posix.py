@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.server.portability.hiding import MODULES, OS_NAMES, SIGNALS
 
+from klepaas.testing import scale_timeout
+
 ROOT = Path(__file__).parents[3]
 PRODUCT = [ROOT / folder for folder in ("server", "plugins", "providers", "agents")]
 PORTABILITY = ROOT / "server" / "klepaas" / "portability"
@@ -30,14 +32,14 @@ COMMANDS = (
 )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(scale_timeout(60))
 def test_every_module_is_imported_and_the_main_commands_run_without_what_windows_lacks(tmp_path: Path) -> None:
     foreign = ("KLEPAAS_", "KUBE", "PYTEST_")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     variables |= {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("hiding.py")), *COMMANDS],
-        env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=200,
+        env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=scale_timeout(60),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stderr.splitlines()[-1])
@@ -70,7 +72,7 @@ def test_what_only_posix_has_is_used_in_one_package_alone() -> None:
 
 def test_text_files_are_opened_with_an_encoding() -> None:
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--preview", "--select", "PLW1514"]
-    done = subprocess.run([*command, *PRODUCT], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, *PRODUCT], capture_output=True, text=True, timeout=scale_timeout(60))
     assert done.returncode == 0, done.stdout
 
 

@@ -14,12 +14,12 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from klepaas.app import App
 from klepaas.hookspecs import hookimpl
 from klepaas.protocol.versions import serve_each_version
-from klepaas.testing import app_with
+from klepaas.testing import app_with, scale_timeout
 from klepaas.tools import Effect, Tool
 
 pytestmark = pytest.mark.anyio
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = scale_timeout(60)
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 from klepaas.testing.fault_proxy import FaultProxy, Origin
 
@@ -28,5 +29,5 @@ async def proxy(origin: Origin) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def client(proxy: FaultProxy) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=proxy.url, trust_env=False, timeout=20) as one:
+    async with httpx.AsyncClient(base_url=proxy.url, trust_env=False, timeout=scale_timeout(20)) as one:
         yield one

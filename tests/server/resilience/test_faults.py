@@ -8,6 +8,7 @@ import pytest
 
 from klepaas.errors import CircuitOpen, KlepaasError, RateLimited, Unavailable
 from klepaas.resilience import NotSent, OutcomeUnknown, Policy, State, Upstream
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 from klepaas.testing.fault_proxy import (
     Answer,
@@ -85,7 +86,7 @@ def asking(client: httpx.AsyncClient, clock: FakeClock) -> Asking:
 async def turn_when_caught(proxy: FaultProxy, clock: FakeClock, seconds: float, times: int) -> None:
     """Let so many hanging attempts run into their time limit."""
     for _ in range(times):
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             await proxy.caught.wait()
         proxy.caught.clear()
         clock.advance(seconds)
@@ -222,7 +223,7 @@ async def test_cancelled_calls_over_a_dead_socket_never_count(asking: Asking, pr
 
     for _ in range(12):
         proxy.caught.clear()
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             async with anyio.create_task_group() as group:
                 group.start_soon(cancel_when_caught, group.cancel_scope)
                 await asking.write()
@@ -246,7 +247,7 @@ async def test_in_real_time_it_cuts_opens_and_recovers_within_the_reset_and_a_se
     opened = time.monotonic()
     assert isinstance(await asking.failing(), CircuitOpen)
     proxy.fault = None
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         while asking.upstream.snapshot().state is not State.CLOSED:
             with anyio.move_on_after(0.02):
                 await asking.read() if asking.upstream.snapshot().retry_in_s is None else await anyio.sleep(0.01)

@@ -8,6 +8,7 @@ import pytest
 
 from klepaas.errors import KlepaasError
 from klepaas.resilience import OutcomeUnknown, Policy, Upstream
+from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 from klepaas.testing.fault_proxy import (
     Answer,
@@ -98,7 +99,7 @@ async def _change(
     if down:
         await proxy.stop()
     try:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             response = await upstream.call(lambda: client.post(path), safe=False, what="change it")
         return "ok" if response.is_success else "not made"
     except OutcomeUnknown:

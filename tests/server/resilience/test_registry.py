@@ -8,6 +8,7 @@ from klepaas.host import Host
 from klepaas.metrics import Metrics
 from klepaas.resilience import Policy, State, Upstreams
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ async def test_all_can_be_looked_at_together_and_one_does_not_drag_down_another(
     upstreams = Upstreams.of(host)
     upstreams.get("slack")
     upstream = upstreams.get("kubernetes/prod", Policy(attempts=1, fail_max=1))
-    with anyio.fail_after(5), pytest.raises(KlepaasError):
+    with anyio.fail_after(scale_timeout(5)), pytest.raises(KlepaasError):
         await upstream.call(refused, safe=True, what="list pods")
     found = {shot.name: (shot.state, shot.failures, shot.last_error) for shot in upstreams.snapshot()}
     assert found == {

@@ -12,7 +12,7 @@ from klepaas.completion import Completer
 from klepaas.hookspecs import hookimpl
 from klepaas.prompts import Prompt, Wording
 from klepaas.resources import Resource
-from klepaas.testing import ERAS, Era, app_with, client
+from klepaas.testing import ERAS, Era, app_with, client, scale_timeout
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
@@ -104,7 +104,7 @@ async def test_at_most_a_hundred_are_shown_and_the_rest_is_announced(era: Era) -
 @pytest.mark.parametrize("completer", [broken, late])
 async def test_trouble_is_an_empty_list(era: Era, completer: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klepaas.completion.LIMIT_S", 0.05)
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         assert await _suggested(completer, era) == []
 
 

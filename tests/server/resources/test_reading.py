@@ -13,7 +13,7 @@ from klepaas.output import Answer
 from klepaas.principals import current_principal
 from klepaas.prompts import Prompt, Wording
 from klepaas.resources import Resource
-from klepaas.testing import ERAS, Era, app_with, client
+from klepaas.testing import ERAS, Era, app_with, client, scale_timeout
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
@@ -220,7 +220,7 @@ async def test_a_reading_that_runs_when_the_server_stops_is_ended(era: Era) -> N
         async def read() -> None:
             codes.append((await session.read("klepaas://endless")).code)
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             async with anyio.create_task_group() as group:
                 group.start_soon(read)
                 await started.wait()

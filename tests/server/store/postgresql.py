@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from klepaas.testing import scale_timeout
+
 PASSWORD = "warehouse-of-anna-77"
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
@@ -81,7 +83,7 @@ def _running(programs: Path, user: str, folder: Path) -> Iterator[int]:
     options: list[Any] = ["-D", data, "-U", "klepaas", "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "-N"]
     made = subprocess.run(
         [programs / "initdb", *options],
-        capture_output=True, text=True, timeout=60, check=False, cwd=folder, env=environment, **as_user,
+        capture_output=True, text=True, timeout=scale_timeout(60), check=False, cwd=folder, env=environment, **as_user,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     with socket.socket() as probe:
@@ -101,7 +103,7 @@ def _running(programs: Path, user: str, folder: Path) -> Iterator[int]:
     finally:
         server.terminate()
         try:
-            server.wait(10)
+            server.wait(scale_timeout(10))
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()

@@ -28,6 +28,7 @@ from klepaas.observability import safe_text
 from klepaas.portability import files
 from klepaas.store import Store, StoreTooNew, StoreUnavailable
 from klepaas.store.upgrading import NEWEST
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -127,7 +128,7 @@ async def test_a_writer_waits_while_another_process_holds_the_lock(folder: Path)
 async def test_readers_do_not_wait_for_a_writer(folder: Path) -> None:
     store = Store(folder)
     await store.write(put)
-    with held_lock(folder / "klepaas.db"), anyio.fail_after(2):
+    with held_lock(folder / "klepaas.db"), anyio.fail_after(scale_timeout(2)):
         assert await store.read(count) == 1
     await store.aclose()
 
@@ -316,4 +317,4 @@ async def test_a_store_in_use_is_well(store: Store) -> None:
 def test_the_start_of_a_server_loads_no_database_library() -> None:
     code = "import sys, klepaas.app, klepaas.store.history, klepaas.store.applications;" \
         "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'alembic', 'psycopg', 'sqlite3')))"  # fmt: skip
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=scale_timeout(30)).returncode == 0

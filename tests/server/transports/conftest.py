@@ -17,6 +17,8 @@ import anyio.abc
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from klepaas.testing import scale_timeout
+
 SERVE = [sys.executable, "-m", "klepaas", "serve"]
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -49,7 +51,7 @@ class Server:
 
     async def receive(self) -> dict[str, Any]:
         """The next line of standard output, which must be a message."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             line = (await self._stdout.receive_until(b"\n", 16 * 1024 * 1024)).decode()
         self.lines.append(line)
         message: dict[str, Any] = json.loads(line)
@@ -83,14 +85,14 @@ class Server:
         """The exit code, and nothing else but messages on the rest of standard output."""
         with anyio.fail_after(within_s):
             code = await self.process.wait()
-        with anyio.fail_after(5), contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
+        with anyio.fail_after(scale_timeout(5)), contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
             while True:
                 await self.receive()
         return code
 
     async def url(self) -> str:
         """The address that the server tells."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             while True:
                 told = re.search(r"http://\S+/mcp", self.stderr.read_text())
                 if told:

@@ -25,6 +25,7 @@ from klepaas.plugins import Plugins
 from klepaas.progress import Progress
 from klepaas.resilience import Upstreams
 from klepaas.settings import Settings
+from klepaas.testing import scale_timeout
 from klepaas.upstream_states import UPSTREAMS
 
 from .conftest import META
@@ -122,7 +123,7 @@ async def test_what_somebody_mounts_is_neither_listed_nor_read(era: Any) -> None
     app.server.resource("leak://{name}/y")(_leak_of)
     app.server.prompt(_leak)
     async with Client(app.server, mode=era) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             assert [str(resource.uri) for resource in await client.list_resources()] == [UPSTREAMS]
             assert await client.list_resource_templates() == []
             assert await client.list_prompts() == []
@@ -145,7 +146,7 @@ async def test_the_state_of_each_upstream_can_be_read_without_its_secrets(era: A
     with pytest.raises(KlepaasError):
         await upstream.call(fail, safe=False, what="list pods")
     async with Client(app.server, mode=era) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             (read,) = await client.read_resource(UPSTREAMS)
     assert isinstance(read, TextResourceContents)
     (state,) = json.loads(read.text)["upstreams"]

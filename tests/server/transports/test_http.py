@@ -13,6 +13,7 @@ from fastmcp import Client
 
 from klepaas.app import loopback_address
 from klepaas.errors import BadRequest
+from klepaas.testing import scale_timeout
 
 from .conftest import HANDSHAKE, SERVE, Server
 
@@ -39,7 +40,7 @@ async def test_the_told_address_serves_both_protocols_to_many_clients_at_once(se
 
     async with serve("--http", "127.0.0.1:0") as server:
         url = await server.url()
-        with anyio.fail_after(30):
+        with anyio.fail_after(scale_timeout(30)):
             async with anyio.create_task_group() as group:
                 for number in range(10):
                     group.start_soon(talk, url, "legacy" if number % 2 else "auto")
@@ -52,7 +53,7 @@ async def test_the_told_address_serves_both_protocols_to_many_clients_at_once(se
 @pytest.mark.parametrize("address", ["[::1]:0", "localhost:0", "127.0.0.2:0", ":0"])
 async def test_every_loopback_address_can_be_listened_on(serve: Serve, address: str) -> None:
     async with serve("--http", address) as server:
-        with anyio.fail_after(20):
+        with anyio.fail_after(scale_timeout(20)):
             async with Client(await server.url()) as client:
                 assert await client.list_tools()
 
@@ -125,7 +126,12 @@ def test_an_address_that_others_could_reach_or_that_is_none_is_refused_in_one_li
 
 def test_the_command_ends_with_2_where_the_address_is_refused(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [*SERVE, "--http", "0.0.0.0:0"], env=environment, capture_output=True, text=True, timeout=20, check=False
+        [*SERVE, "--http", "0.0.0.0:0"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(20),
+        check=False,
     )
     assert done.returncode == 2
     assert done.stdout == ""

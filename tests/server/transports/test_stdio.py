@@ -13,6 +13,8 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
+from klepaas.testing import scale_timeout
+
 from .conftest import HANDSHAKE, META, SERVE, Server
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +72,7 @@ async def test_fastmcps_client_lists_the_tools_and_is_refused_a_change(
 ) -> None:
     log = tmp_path / "stderr"
     transport = StdioTransport(SERVE[0], SERVE[1:], env=environment, keep_alive=False, log_file=log)
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         async with Client(transport, mode=era) as client:
             names = [tool.name for tool in await client.list_tools()]
             assert "k8s_get" in names

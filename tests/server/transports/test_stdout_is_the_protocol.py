@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from klepaas.testing import scale_timeout
+
 _NOISY = """
 import atexit, os, sys, threading
 from klepaas.__main__ import main
@@ -33,7 +35,11 @@ def test_what_is_printed_at_shutdown_and_by_late_threads_does_not_reach_the_clie
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
     done = subprocess.run(
-        [sys.executable, "-c", _NOISY], input=json.dumps(message) + "\n", capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", _NOISY],
+        input=json.dumps(message) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=scale_timeout(60),
     )
     assert all(line.startswith('{"jsonrpc"') for line in done.stdout.splitlines()), done.stdout
     assert "at exit" not in done.stdout

@@ -7,6 +7,7 @@ import anyio
 import httpx
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 Until = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -20,7 +21,7 @@ async def sandbox(anyio_backend: str) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=sandbox.url, timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=sandbox.url, timeout=scale_timeout(10), trust_env=False) as client:
         yield client
 
 
@@ -29,7 +30,7 @@ def until(sandbox: Sandbox) -> Until:
     """Wait until something holds."""
 
     async def wait(holds: Callable[[], Any]) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while not holds():
                 await sandbox.changed()
 

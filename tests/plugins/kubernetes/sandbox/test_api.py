@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, mutating
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +77,7 @@ async def test_a_watch_says_what_enters_changes_and_leaves_a_selection(
     version = (await api.get(MAPS)).json()["metadata"]["resourceVersion"]
     params = {"watch": "1", "resourceVersion": version, "labelSelector": "on=yes", "timeoutSeconds": "5"}
     seen: list[str] = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         async with api.stream("GET", MAPS, params=params) as stream:
             sandbox.create(config_map("a", None, on="yes"))
             sandbox.create(config_map("b"))
@@ -94,7 +95,7 @@ async def test_a_watch_says_what_enters_changes_and_leaves_a_selection(
 
 
 async def test_a_watch_ends_at_its_timeout(api: httpx.AsyncClient) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         response = await api.get(MAPS, params={"watch": "1", "resourceVersion": "0", "timeoutSeconds": "1"})
     kinds = [json.loads(line)["type"] for line in response.text.splitlines()]
     assert set(kinds) == {"ADDED"}
@@ -244,7 +245,7 @@ async def test_it_stops_at_once_with_watches_and_hanging_requests_open() -> None
             sandbox.hang("/api/v1/nodes")
 
             async def hold(path: str) -> None:
-                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+                async with httpx.AsyncClient(trust_env=False, timeout=scale_timeout(30)) as client:
                     try:
                         await client.get(f"{sandbox.url}{path}")
                     except httpx.HTTPError:
@@ -252,7 +253,7 @@ async def test_it_stops_at_once_with_watches_and_hanging_requests_open() -> None
 
             group.start_soon(hold, f"{MAPS}?watch=1")
             group.start_soon(hold, "/api/v1/nodes")
-            with anyio.fail_after(5):
+            with anyio.fail_after(scale_timeout(5)):
                 while len(sandbox.requests) < 2:
                     await anyio.lowlevel.checkpoint()
             began_s = time.monotonic()

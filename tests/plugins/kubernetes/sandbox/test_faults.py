@@ -9,6 +9,7 @@ import anyio
 import httpx
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +73,7 @@ async def test_a_rotated_token_is_refused_and_the_new_one_taken() -> None:
 async def cut_off(api: httpx.AsyncClient) -> bytes:
     """What comes through of a watch before its connection breaks."""
     received = b""
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         try:
             async with api.stream("GET", MAPS, params={"watch": "1"}) as response:
                 async for chunk in response.aiter_bytes():
@@ -109,7 +110,7 @@ async def test_an_old_version_is_too_old_for_a_watch_and_for_a_page(sandbox: San
     first = (await api.get(MAPS, params={"limit": "1"})).json()["metadata"]
     sandbox.create(config_map("d"))
     sandbox.forget_history()
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         told = await api.get(MAPS, params={"watch": "1", "resourceVersion": first["resourceVersion"]})
     event = json.loads(told.text)
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")

@@ -11,6 +11,7 @@ import anyio
 import httpx
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +34,7 @@ async def test_a_log_of_five_hundred_megabytes_is_made_while_it_is_sent(
     tracemalloc.start()
     began_s = time.monotonic()
     size = 0
-    with anyio.fail_after(50):
+    with anyio.fail_after(scale_timeout(50)):
         async with api.stream("GET", f"{PODS}/web/log") as response:
             async for chunk in response.aiter_raw():
                 size += len(chunk)
@@ -48,7 +49,7 @@ async def test_a_log_of_five_hundred_megabytes_is_made_while_it_is_sent(
 async def test_the_end_of_a_large_log_comes_at_once(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
     sandbox.create(pod("web"))
     sandbox.flood_log("default", "web", 500_000_000)
-    with anyio.fail_after(5):
+    with anyio.fail_after(scale_timeout(5)):
         tail = (await api.get(f"{PODS}/web/log", params={"tailLines": "3"})).text.splitlines()
         cut = (await api.get(f"{PODS}/web/log", params={"limitBytes": "250"})).content
         stamped = (await api.get(f"{PODS}/web/log", params={"tailLines": "1", "timestamps": "true"})).text
@@ -63,7 +64,7 @@ async def test_the_end_of_a_large_log_comes_at_once(sandbox: Sandbox, api: httpx
 async def test_a_hundred_thousand_objects_are_listed_and_paged(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
     sandbox.plant({**pod("aaa"), "status": {"phase": "Running"}})
     sandbox.flood("pods", 100_000)
-    with anyio.fail_after(20):
+    with anyio.fail_after(scale_timeout(20)):
         first = (await api.get(PODS, params={"limit": "3"})).json()
     assert [item["metadata"]["name"] for item in first["items"]] == ["aaa", "flood-0000000", "flood-0000001"]
     assert first["metadata"]["remainingItemCount"] == 99_998
@@ -74,7 +75,7 @@ async def test_a_hundred_thousand_objects_are_listed_and_paged(sandbox: Sandbox,
         ["flood-0000003", "1/1", "Running"],
     ]
     size = 0
-    with anyio.fail_after(30):
+    with anyio.fail_after(scale_timeout(30)):
         async with api.stream("GET", PODS) as response:
             async for chunk in response.aiter_raw():
                 size += len(chunk)

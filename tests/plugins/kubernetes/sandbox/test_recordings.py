@@ -17,6 +17,7 @@ import anyio
 import httpx
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 pytestmark = pytest.mark.anyio
@@ -155,7 +156,7 @@ class Replay:
 
     async def settled(self, namespace: str) -> None:
         """Wait until every Deployment reports what it has observed and no pod is on its way."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while not self.is_settled(namespace):
                 with anyio.move_on_after(0.05):
                     await self.sandbox.changed()
@@ -250,7 +251,7 @@ async def replay_watch(replay: Replay, exchange: dict[str, Any]) -> None:
     request = replay.request(exchange)
     request.url = httpx.URL(re.sub(r"resourceVersion=\d+", "resourceVersion=0", str(request.url)))
     seen: list[str] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         response = await replay.client.send(request, stream=True)
         assert response.status_code == exchange["status"]
         async for line in response.aiter_lines():
@@ -268,7 +269,7 @@ async def replay_watch(replay: Replay, exchange: dict[str, Any]) -> None:
 @pytest.mark.parametrize("namespace", list(FILES))
 async def test_recorded_requests_are_answered_as_recorded(sandbox: Sandbox, namespace: str) -> None:
     failures: list[str] = []
-    async with httpx.AsyncClient(base_url=sandbox.url, timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=sandbox.url, timeout=scale_timeout(10), trust_env=False) as client:
         replay = Replay(sandbox, client)
         body = {"metadata": {"name": namespace}}
         made = {"method": "POST", "path": "/api/v1/namespaces", "body": body, "content_type": "application/json"}
@@ -304,7 +305,7 @@ async def replay_one(replay: Replay, namespace: str, exchange: dict[str, Any]) -
     if "stream" in exchange:
         await replay_watch(replay, exchange)
         return
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         response = await replay.client.send(replay.request(exchange))
     assert response.status_code == exchange["status"], response.text
     wanted = exchange["headers"]["content-type"].replace(" ", "")

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 Json = dict[str, Any]
@@ -117,7 +118,7 @@ def mutated(draw: st.DrawFn) -> tuple[str, Json]:
 async def post(objects: list[tuple[str, Json]]) -> list[httpx.Response]:
     async with (
         Sandbox(Timing.instant()) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url, trust_env=False, timeout=20) as client,
+        httpx.AsyncClient(base_url=sandbox.url, trust_env=False, timeout=scale_timeout(20)) as client,
     ):
         answers = []
         for path, obj in objects:
@@ -130,7 +131,7 @@ async def post(objects: list[tuple[str, Json]]) -> list[httpx.Response]:
         assert made.status_code in (201, 403)
         pod = {"metadata": {"name": "after"}, "spec": {"containers": [{"name": "a", "image": "b"}]}}
         await client.post("/api/v1/namespaces/kube-public/pods", json=pod)
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while (sandbox.get("Pod", "after", "kube-public") or {"status": {}})["status"].get("phase") != "Running":
                 await sandbox.changed()
         return answers
@@ -210,10 +211,10 @@ async def test_a_controller_that_fails_is_logged_and_tried_again_and_ends_nothin
     with caplog.at_level(logging.ERROR):
         sandbox.plant(broken)
         sandbox.create(deployment("sound", "nginx:1", 1))
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while not (sandbox.get("Deployment", "sound") or {}).get("status", {}).get("readyReplicas"):
                 await sandbox.changed()
-        with anyio.fail_after(10):
+        with anyio.fail_after(scale_timeout(10)):
             while sum("default/broken" in record.getMessage() for record in caplog.records) < 2:
                 await anyio.lowlevel.checkpoint()
     sandbox.delete("Deployment", "broken")

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes import sandbox as package
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 from klepaas_plugins.kubernetes.sandbox.openapi.schemas import node_of
@@ -40,7 +41,9 @@ def test_descriptions_are_not_read_before_somebody_asks_for_them() -> None:
         "before = schemas.schemas.cache_info().currsize; s.Sandbox();"
         "print(before, schemas.descriptions.cache_info().currsize)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=scale_timeout(30)
+    )
     assert run.stdout.split() == ["0", "0"]
 
 

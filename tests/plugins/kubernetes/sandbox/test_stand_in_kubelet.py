@@ -11,6 +11,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 from klepaas_plugins.kubernetes.sandbox.stand_in_kubelet import StandInKubelet, client_of
 
@@ -34,7 +35,7 @@ async def kubelet(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[StandInKube
 
 
 async def until(sandbox: Sandbox, holds: Callable[[], object]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(scale_timeout(10)):
         while not holds():
             await sandbox.changed()
 
