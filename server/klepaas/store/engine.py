@@ -11,6 +11,7 @@ import errno
 import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["BUSY_TIMEOUT_S", "WRITING", "postgresql_engine", "sqlite_engine"]
 # An execution option of a connection: its transaction is going to write.
 WRITING = "klepaas_writing"
 BUSY_TIMEOUT_S = 30
+_RETRY_INTERVAL_S = 0.02
 _CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 30_000
 # A file of somebody else's, and a file system that is mounted for reading only.
@@ -136,8 +138,23 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # What is redacted when an operation ends is not to stay in free pages.
     for setting in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {setting}")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode=WAL")
+    _use_write_ahead_log(connection)
+
+
+def _use_write_ahead_log(connection: Any) -> None:
+    """Switch a new file to WAL mode.
+
+    SQLite gives up at once where another process holds a lock in that moment, whatever the connection's timeout: two
+    servers that make the same store would see "database is locked".
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_RETRY_INTERVAL_S)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -74,6 +74,25 @@ async def test_a_file_that_others_can_read_is_closed_to_them(folder: Path) -> No
     await again.aclose()
 
 
+async def test_a_store_that_two_servers_make_at_once_is_made_by_both(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir(mode=0o700, parents=True)
+    first = sqlite3.connect(folder / "klepaas.db", isolation_level=None, check_same_thread=False)
+    first.execute("BEGIN IMMEDIATE")  # while another holds a lock, SQLite refuses the change to WAL mode at once
+    waits: list[float] = []
+
+    def release(interval_s: float) -> None:
+        waits.append(interval_s)
+        first.close()
+
+    monkeypatch.setattr("klepaas.store.engine.time.sleep", release)
+    store = Store(folder)
+    await store.write(put)
+    assert (await store.read(count), len(waits)) == (1, 1)
+    await store.aclose()
+
+
 async def test_every_commit_waits_for_the_disk(folder: Path) -> None:
     store = Store(folder)
     found = await store.read(
