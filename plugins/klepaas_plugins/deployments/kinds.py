@@ -52,14 +52,21 @@ async def place_again(clusters: Clusters, target: str, context: str | None) -> P
 
     Returns:
         The place, by whatever context leads to the same cluster. None: none does.
+
+    Raises:
+        KlepaasError: No context is known to lead there, and one could not be looked at just now.
     """
     identity, namespace, app_name = target.rsplit("/", 2)
+    not_known: KlepaasError | None = None
     for name in dict.fromkeys([context, *(info.name for info in await clusters.known())]):
         try:
             if identity in await clusters.identities(name):
                 return await place_of(clusters, app_name, namespace, name)
-        except KlepaasError:
-            continue
+        except KlepaasError as exc:
+            # A context that is broken for good leads nowhere; another may only be out of reach for a moment.
+            not_known = exc if exc.retryable else not_known
+    if not_known is not None:
+        raise not_known
     return None
 
 

@@ -130,7 +130,8 @@ class Kind:
         run: Does the work. It is called once, and from the start again after a crash, a restart of the server or a
             temporary failure; so every effect goes through `Run.step`, and between the effects it only reads.
         deadline_s: Longest time an operation may take, waiting for a server to carry it out included, in seconds.
-        takes: Whether this process can reach the very same target (the same API server and CA). None: always.
+        takes: Whether this process can reach the very same target (the same API server and CA); an error means that
+            this is not known, and it is asked again soon. None: always.
         tidy: Leaves things in order where the work was cancelled, is too late or was given up; gets the reason, one of
             `OperationCancelled`, `DeadlinePassed`, `GaveUp`. It may make steps. None: what is done stays.
         tidy_s: What that gets, in seconds.

@@ -31,8 +31,9 @@ __all__ = ["Runner"]
 log = logging.getLogger(__name__)
 
 _TAKES_LIMIT_S = 15.0
-# What this process cannot carry out is asked for again after so long.
+# What this process cannot carry out is asked for again after so long; what could not be found out, sooner.
 _NOT_OURS_S = 30.0
+_NOT_KNOWN_S = 2.0
 _MOST_AT_ONCE = 100
 
 
@@ -164,9 +165,12 @@ class Runner:
         if self._not_ours.get(operation.id, 0.0) > time.monotonic():
             return False
         kind = self._kinds.get(operation.kind)
-        if kind is not None and (kind.takes is None or await _takes(kind, operation)):
+        answer = await _takes(kind, operation) if kind is not None else False
+        if answer:
+            self._not_ours.pop(operation.id, None)
             return True
-        self._not_ours[operation.id] = time.monotonic() + _NOT_OURS_S
+        pause_s = _NOT_KNOWN_S if answer is None else _NOT_OURS_S
+        self._not_ours[operation.id] = time.monotonic() + pause_s
         return False
 
     async def _take(self, operation: Operation, epoch: int) -> None:
@@ -222,13 +226,16 @@ class Runner:
             pause_s = min(2 * pause_s, 2.0)
 
 
-async def _takes(kind: Kind, operation: Operation) -> bool:
+async def _takes(kind: Kind, operation: Operation) -> bool | None:
+    """Whether a kind can carry an operation out here. None: that could not be found out."""
+    if kind.takes is None:
+        return True
     try:
         with anyio.fail_after(_TAKES_LIMIT_S):
-            return kind.takes is not None and await kind.takes(operation.request)
+            return await kind.takes(operation.request)
     except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
         log.info("whether %s can be carried out here is not known: %s", operation.id, type(exc).__name__)
-        return False
+        return None
 
 
 async def _release(holding: Holding) -> None:

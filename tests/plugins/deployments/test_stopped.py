@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from klepaas.errors import BadRequest, KlepaasError, Unavailable
 from klepaas.operations import Operations
 from klepaas.operations.failpoints import Failpoint, armed
+from klepaas_plugins.deployments.kinds import place_again, target_text
+from klepaas_plugins.deployments.place import place_of
+from klepaas_plugins.kubernetes.client import Clusters
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +133,20 @@ async def test_beside_an_autoscaler_somebody_elses_change_is_not_run_over(bench:
     assert "ITS ROLLBACK to release 2 FAILED TOO" in said.text, said.text
     assert "Deployment web was changed by somebody else meanwhile" in said.text
     assert bench.sandbox.get("Deployment", "web")["spec"]["revisionHistoryLimit"] == 7
+
+
+async def test_a_cluster_that_cannot_be_looked_up_for_a_moment_is_not_one_that_is_gone(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clusters = Clusters.of(bench.host)
+    target = await target_text(clusters, await place_of(clusters, "web", None, None))
+    trouble: KlepaasError = Unavailable("the kubeconfig is being written")
+
+    async def fail(_context: str | None) -> Any:
+        raise trouble
+
+    monkeypatch.setattr(clusters, "identities", fail)
+    with pytest.raises(Unavailable):
+        await place_again(clusters, target, None)
+    trouble = BadRequest("the context is broken")
+    assert await place_again(clusters, target, None) is None

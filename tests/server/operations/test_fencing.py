@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from tests.server.operations.warehouse import Warehouse
 from tests.server.operations.work import ANNA, at_work, submitted
 
+from klepaas.errors import Unavailable
 from klepaas.metrics import Metrics
 from klepaas.operations import Fenced, JournalBroken, Outcome, State, StepState, journal, leases
 from klepaas.operations.failpoints import Failpoint, armed
@@ -146,14 +148,33 @@ async def test_what_this_process_cannot_reach_is_left_to_others(warehouse: Wareh
             await anyio.lowlevel.checkpoint()
             await operations.wait(elsewhere.id, 0.2)
     async with at_work(folder, warehouse.url) as operations:
-        from dataclasses import replace
-
         operations.kinds["scale"] = replace(operations.kinds["scale"], takes=not_here)
         found = await operations.wait(elsewhere.id, 1.5)
         assert (found.ended, found.unattended_since is not None) == (False, True)
     assert not warehouse.made
     async with at_work(folder, warehouse.url) as operations:
         assert (await operations.wait(elsewhere.id, scale_timeout(20))).state is State.SUCCEEDED
+
+
+async def test_what_could_not_be_asked_for_a_moment_is_not_given_up_as_out_of_reach(
+    warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([Unavailable("the cluster's configuration is being written"), TimeoutError(), True])
+
+    async def after_some_trouble(_request: Any) -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("klepaas.operations.runner._NOT_KNOWN_S", 0.05)
+    async with at_work(folder, warehouse.url) as operations:
+        with armed(Failpoint("after_claim", "raise")):
+            left = await submitted(operations, "scale", "a")
+            await operations.wait(left.id, 0.2)
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["scale"] = replace(operations.kinds["scale"], takes=after_some_trouble)
+        assert (await operations.wait(left.id, 20)).state is State.SUCCEEDED
 
 
 async def test_operations_are_counted(warehouse: Warehouse, folder: Path) -> None:
