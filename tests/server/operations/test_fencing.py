@@ -1,7 +1,7 @@
 """A process that was overtaken writes nothing and sends nothing; a store that cannot be written stops every change."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,9 @@ async def test_what_this_process_cannot_reach_is_left_to_others(warehouse: Wareh
 async def test_what_could_not_be_asked_for_a_moment_is_not_given_up_as_out_of_reach(
     warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([Unavailable("the cluster's configuration is being written"), TimeoutError(), True])
+    answers: Iterator[Exception | bool] = iter(
+        [Unavailable("the cluster's configuration is being written"), TimeoutError(), True]
+    )
 
     async def after_some_trouble(_request: Any) -> bool:
         answer = next(answers)
