@@ -16,7 +16,7 @@ from klepaas.errors import BadRequest
 
 __all__ = ["MATCHER", "Matcher", "parse", "specific"]
 
-_FORM = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]{0,127})\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_FORM = re.compile(r"\s*+([a-zA-Z_][a-zA-Z0-9_]{0,127})\s*+(=~|!~|!=|=)(.*+)", re.DOTALL)
 _MAX_CHARS = 300
 
 
@@ -58,7 +58,7 @@ def _read(text: str) -> Matcher | None:
     found = _FORM.fullmatch(text)
     if found is None:
         return None
-    name, operator, value = found.groups()
+    name, operator, value = found[1], found[2], found[3].strip()
     if value.startswith('"'):
         try:
             value = json.loads(value)

@@ -23,7 +23,7 @@ _LOG_BYTES = 16_384
 _LINE_CHARS = 200
 _KILLING = ("Liveness probe failed", "Startup probe failed")
 # A kubelet names a pod as name_namespace(uid); the name is in the event already.
-_POD_UID = re.compile(r"(?: in)? ?(?:pod[= ])?[^\s=]+_\S+\([0-9a-f-]{36}\)")
+_POD_UID = re.compile(r"(?: in)? ?(?:pod[= ])?(?<![^\s=])[^\s=_]++_[^\s=(]++\([0-9a-f-]{36}\)")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ _NAME = re.compile(r"(?:[^.\[\]{}()\\,'\"\s]|\\.)+")
 _INDEX = re.compile(r"-?\d{1,6}")
 _SLICE = re.compile(r"(-?\d{0,6}):(-?\d{0,6})")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_FILTER = re.compile(r"\?\(\s*@(?P<path>[^=!<>]*?)\s*(?:(?P<sign>==|!=|<=|>=|<|>)\s*(?P<value>.+?)\s*)?\)")
+_FILTER = re.compile(r"\?\(\s*+@(?P<path>[^=!<>]*)(?:(?P<sign>==|!=|<=|>=|<|>)(?P<value>.*))?\)")
 _LABEL = re.compile(r"(?P<label>[A-Za-z][A-Za-z0-9 _/-]{0,40}):(?=[.$@{\[A-Za-z])")
 # What people call by its bare name lies in the metadata.
 _IN_METADATA = frozenset({"name", "namespace", "labels", "annotations", "uid", "creationTimestamp", "generation"})
@@ -195,10 +195,11 @@ def _selector(inside: str, whole: str, at: int) -> Step:
     if quoted:
         return Step("field", quoted[1] if quoted[1] is not None else quoted[2])
     asked = _FILTER.fullmatch(inside)
-    if asked is None:
+    value = (asked["value"] or "").strip() if asked else ""
+    if asked is None or (asked["sign"] and not value):
         raise _wrong(whole, at, "in brackets stands *, a number, a slice, a quoted name or ?(@.field==value)")
-    inner = _steps(asked["path"], whole) if asked["path"].strip() else ()
-    return Step("filter", asked["sign"] or "", inner=inner, value=_literal(asked["value"]))
+    inner = _steps(asked["path"].rstrip(), whole) if asked["path"].strip() else ()
+    return Step("filter", asked["sign"] or "", inner=inner, value=_literal(value) if asked["sign"] else None)
 
 
 def _literal(text: str | None) -> Any:

@@ -38,7 +38,7 @@ _KLOG = re.compile(r"\s*([IWEF])\d{4} \d\d:\d\d:\d\d")
 _WORD = re.compile(
     r"\b(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|SEVERE|FATAL|CRITICAL|PANIC)\b"
     r"|[\[<(|](trace|debug|info|notice|warn(?:ing)?|error|err|fatal|crit(?:ical)?|emerg|alert)[\]>)|]"
-    r"|^\W*(?:\d[\d:.,TZ/+ -]*\W*)?(error|warn(?:ing)?|fatal|panic|info|debug)\b\s*[:\]|-]",
+    r"|^[^\w\n]*+(?:\d[\d:.,TZ/+ -]*+[^\w\n]*+)?(error|warn(?:ing)?|fatal|panic|info|debug)\b\s*[:\]|-]",
     re.M,
 )
 _TROUBLE = re.compile(

@@ -20,7 +20,7 @@ SORT_BY = Check(
 )
 _HEADING = re.compile(r"[A-Za-z][A-Za-z0-9_ -]*")
 _AGE = re.compile(r"(?:\d+[ydhms])+")
-_AGE_PART = re.compile(r"(\d+)([ydhms])")
+_AGE_PART = re.compile(r"(?<!\d)(\d+)([ydhms])")
 _SECONDS = {"y": 31_536_000, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)(n|u|m|k|[KMGTPE]i?|%)?")
 _SCALE = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}

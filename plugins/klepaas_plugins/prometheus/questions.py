@@ -64,7 +64,7 @@ class _Matcher:
         return self.pattern if re.fullmatch(r"[a-z0-9-]+", self.pattern) else None
 
     def fits(self, series: Mapping[str, str]) -> bool:
-        return re.fullmatch(self.pattern, series.get(self.label, "")) is not None
+        return re.fullmatch(self.pattern, series.get(self.label, ""), re.DOTALL) is not None
 
 
 _Way = tuple[_Matcher, ...]

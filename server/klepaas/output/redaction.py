@@ -83,12 +83,12 @@ _VALUE = re.compile(
 )
 # What stands after a colon in prose, says that there is no value, or names another place.
 _PLAIN = re.compile(
-    r"[\"'\\]*(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|expired|denied|failed|unknown|unset|empty"
+    r"[\"'\\]*+(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|expired|denied|failed|unknown|unset|empty"
     rf"|not|is|was|must|the|a|an|error|redacted|\$|\$[({{][A-Za-z_][\w.-]*[)}}]*|\d{{1,5}}|[|>][-+]?|{MARK})?[\"'\\]*",
     re.IGNORECASE,
 )
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+)?[\"']?\Z")
-_WORD_BEFORE = re.compile(r"[A-Za-z]{2,}[ \t]\Z")
+_WORD_BEFORE = re.compile(r"[A-Za-z]{2}[ \t]\Z")
 _REASON = re.compile(r"(?:[A-Z][a-z]+){3,}")
 _PROSE_AFTER = re.compile(r"[A-Za-z]{2,} [a-z]{2,}\b")
 _HIGH_ENTROPY = re.compile(r"(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{32,}")

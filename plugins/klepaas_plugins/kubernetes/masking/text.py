@@ -23,14 +23,16 @@ _ENDS_SECRET = re.compile(
     re.IGNORECASE,
 )
 _LINE = re.compile(
-    r"(?P<lead>\s*(?:[-*]\s+)?(?:(?:export|set|env|arg)\s+)?[\"']?)(?P<name>[A-Za-z0-9_.\-\[\]/]{1,200})"
-    r"(?P<between>[\"']?\s*(?:=>|:=|[:=])\s*|\s+(?=\S+\s*$))(?P<value>.*)",
+    r"(?P<lead>\s*+(?:[-*]\s++)?+(?:(?:export|set|env|arg)\s++)?[\"']?)(?P<name>[A-Za-z0-9_.\-\[\]/]{1,200})"
+    r"(?P<between>[\"']?\s*+(?:=>|:=|[:=])\s*+|\s++(?=\S++\s*+$))(?P<value>.*+)",
     re.IGNORECASE,
 )
 _BLOCK = re.compile(r"[|>][-+0-9]{0,2}\s*(#.*)?")
 _ITEM = re.compile(r"(?P<lead>\s*-\s+)(?P<value>\S.*)")
 # A value that only points to another one. A default inside (${X:-y}) would be a value.
-_POINTER = re.compile(r"[\"']?(?:\$\(?\{?[A-Za-z0-9_.]+[)}]?|\{\{[-\s]*[$A-Za-z0-9_.\s]+[-\s]*\}\})[\"']?,?")
+_POINTER = re.compile(
+    r"[\"']?(?:\$\(?\{?[A-Za-z0-9_.]+[)}]?|\{\{[-\s]*+[$A-Za-z0-9_.][$A-Za-z0-9_.\s]*+[-\s]*+\}\})[\"']?,?"
+)
 _TAG = re.compile(r"<(?P<name>[A-Za-z0-9_.:-]{1,100})>(?P<value>[^<>]+)</")
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z][A-Za-z0-9_.-]*)(?:(?P<equals>=)(?P<value>[\s\S]*))?")
 _SHORT_SECRET_FLAG = re.compile(r"(?<!\S)(?P<flag>-[pau])(?P<space>\s+|(?=\S{4}))(?P<value>\S+)")

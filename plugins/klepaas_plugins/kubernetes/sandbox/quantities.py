@@ -11,7 +11,7 @@ _SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E":
 
 def quantity(text: Any) -> float:
     """A resource quantity as a number, such as `250m` or `1Gi`; 0 for what is none."""
-    found = re.fullmatch(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)", str(text))
+    found = re.fullmatch(r"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)([A-Za-z]*)", str(text))
     return float(found[1]) * _SUFFIXES.get(found[2], 1.0) if found else 0.0
 
 

@@ -16,7 +16,7 @@ from .status import bad_request
 Labels = Mapping[str, str]
 Match = Callable[[Json], bool]
 
-_TOKEN = re.compile(r"\s*(!=|==|=|!|\(|\)|,|[^\s!=(),]+)")
+_TOKEN = re.compile(r"!=|==|=|!|\(|\)|,|[^\s!=(),]+")
 _INVOLVED = tuple(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath"))
 _FIELDS: dict[Resource, tuple[str, ...]] = {
     PODS: ("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase",
@@ -127,12 +127,12 @@ def field_match(text: str, resource: Resource) -> Match | None:
     known = {"metadata.name", *(("metadata.namespace",) if resource.namespaced else ()), *_FIELDS.get(resource, ())}
     terms: list[tuple[str, bool, str]] = []
     for term in text.split(","):
-        found = re.fullmatch(r"\s*([^=!\s]+)\s*(!=|==|=)\s*(.*?)\s*", term)
+        found = re.fullmatch(r"([^=!\s]+)\s*(!=|==|=)(.*)", term.strip())
         if not found:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
         if found[1] not in known:
             raise bad_request(f"field label not supported: {found[1]}")
-        terms.append((found[1], found[2] != "!=", found[3]))
+        terms.append((found[1], found[2] != "!=", found[3].strip()))
     return lambda obj: all((_value(obj, path) == value) is same for path, same, value in terms)
 
 
