@@ -179,7 +179,7 @@ class Confirmations:
         shown = Shown(request.change.arguments_digest, preview.digest)
         plan_id = self._plans.issue(request.change.principal.key, shown)
         lines = [
-            f"{nothing_changed(NOT_RUN).capitalize()} yet: {request.title} is only a plan"
+            f"{nothing_changed(NOT_RUN, yet=True).capitalize()}: {request.title} is only a plan"
             f"{', a new one, since something else would change now' if anew else ''}.",
             "What would change:",
             indented(preview.text),

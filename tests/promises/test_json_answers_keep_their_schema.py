@@ -59,3 +59,8 @@ async def test_every_json_answer_is_held_to_the_schema_that_is_published_for_it(
         seen.add(answer["schema"])
         Draft202012Validator(SCHEMAS["$defs"][answer["schema"]]).validate(answer)
     assert seen == set(SCHEMAS["$defs"])
+
+
+def test_every_schema_requires_what_the_answer_rests_on_what_was_not_checked_and_when() -> None:
+    basis = {"observed", "not_checked", "at"}
+    assert [name for name, schema in SCHEMAS["$defs"].items() if not basis <= set(schema["required"])] == []

@@ -20,7 +20,7 @@ from klepaas_plugins.kubernetes.client import Cluster
 __all__ = ["ILL", "Diagnosis", "diagnose", "seen_verdict"]
 
 ILL = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT)
-_ORDER = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT, Phase.HEALTHY, Phase.STOPPED)
+_ORDER = (Phase.FAILED, Phase.DEGRADED, Phase.ROLLING_OUT, Phase.READY, Phase.STOPPED)
 _MOST = 12
 
 
@@ -39,10 +39,14 @@ class Diagnosis:
     why: str = ""
 
     @property
+    def state(self) -> str:
+        """The state as an answer says it."""
+        return self.phase.words(Verdict(observed=(f"status of {self.workload.title}",)))
+
+    @property
     def words(self) -> str:
         """State and cause."""
-        state = self.phase.words(Verdict(observed=(f"status of {self.workload.title}",)))
-        return f"{state}: {self.why}" if self.why else state
+        return f"{self.state}: {self.why}" if self.why else self.state
 
 
 async def diagnose(cluster: Cluster, found: Iterable[Workload], grace_s: float) -> list[Diagnosis]:

@@ -16,7 +16,7 @@ from klepaas.errors import Forbidden, KlepaasError
 from klepaas.host import Host
 from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome
 from klepaas.output.verdict import Claim, nothing_changed, term
-from klepaas_plugins.deployments.outcome import Words, nothing_done
+from klepaas_plugins.deployments.outcome import ANSWERS, Words, nothing_done
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED, Change, Planned
 from klepaas_plugins.deployments.releases import (
@@ -39,9 +39,9 @@ __all__ = ["Carrier"]
 # How the steps of a rollback that was asked for are called.
 _BACK = "roll back: "
 # How it is known that a change stored nothing.
-_COMPARED = "the plan, in which what is there is as the call wants it"
-# What shows that a change could not be applied, and what shows that it was cancelled.
-_ANSWERS, _STEPS = ("the cluster's answers to what was applied",), ("the steps of the operation",)
+_COMPARED = "what is there is as the call wants it"
+# What shows that a change was cancelled.
+_STEPS = ("the steps of the operation",)
 
 # Gets what an earlier attempt has chosen; empty in the first one.
 Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
@@ -179,7 +179,7 @@ class Carrier:
             # What an earlier attempt has begun must not be left half done.
             if exc.retryable or not self.run.begun:
                 raise
-            return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code}, observed=_ANSWERS)
+            return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code}, observed=ANSWERS)
         return await self._apply(begun)
 
     async def _begin(self) -> Planned:
@@ -210,7 +210,7 @@ class Carrier:
     async def _before(self) -> tuple[Release | None, Release | None]:
         """What is there now, put on record, and what a failure goes back to."""
         baseline = await self.releases.ensure_baseline()
-        if baseline is not None and baseline.state is ReleaseState.VERIFIED:
+        if baseline is not None and baseline.state is ReleaseState.PASSED:
             if not baseline.number:
                 self.unrecorded.append(baseline)
             return baseline, baseline
@@ -236,7 +236,7 @@ class Carrier:
             if exc.retryable or not self.run.begun:
                 raise
             return Failure(
-                f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code}, observed=_ANSWERS
+                f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code}, observed=ANSWERS
             )
         return None
 
@@ -288,7 +288,7 @@ class Carrier:
             await self.releases.mark(release, state, reason)
 
         try:
-            await self.run.step(f"mark the release {state}", do, find=_not_found)
+            await self.run.step(f"mark the release {state.value}", do, find=_not_found)
         except KlepaasError as exc:
             # How the change went is one thing, and that its record does not say so another.
             if exc.retryable:
@@ -297,7 +297,7 @@ class Carrier:
         return release
 
     async def _verified(self, gated: Gated) -> Outcome:
-        release = await self._mark(ReleaseState.VERIFIED)
+        release = await self._mark(ReleaseState.PASSED)
         unrecorded = self.run.notes.get("unrecorded")
         notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
         unmarked = self.run.notes.get("unmarked")
@@ -346,7 +346,7 @@ class Carrier:
     def _reason_to_leave(self, failure: Failure, back: int | None) -> str | None:
         """Why it is not rolled back, and what a person can do. None: it is."""
         if not self._change.stored:
-            return f"{nothing_changed(_COMPARED).capitalize()} by this call."
+            return f"{nothing_changed(_COMPARED).capitalize()}."
         if failure.gone:
             return "It is not brought back, since somebody deleted it."
         if back is None or (back == 0 and not self.unrecorded):

@@ -81,7 +81,7 @@ def facts_of(found: Sequence[Diagnosis]) -> list[dict[str, Any]]:
             "namespace": one.workload.namespace,
             "app": one.workload.application,
             "workload": f"{one.workload.kind.lower()} {one.workload.name}",
-            "state": str(one.phase),
+            "state": one.state,
             "status": one.words,
             "ready": one.workload.ready,
             "images": images(one.workload.item),

@@ -23,8 +23,10 @@ from klepaas_plugins.deployments.verifying import Failure, Gated, evidence_names
 if TYPE_CHECKING:
     from klepaas.operations import Operation
 
-__all__ = ["Undone", "Words", "nothing_done"]
+__all__ = ["ANSWERS", "Undone", "Words", "nothing_done"]
 
+# What shows that a change was applied, or could not be.
+ANSWERS = ("the cluster's answers to what was applied",)
 _OUTSIDE = "requests from outside the cluster"
 
 
@@ -77,7 +79,7 @@ class Words:
         first = f"{self.place.text} {self.change.done}: {', '.join(numbers)}, after {gated.took_s:.0f} s."
         seen = _gated(gated.took_s)
         facts = {
-            **self._facts(phase(followed.snapshot)),
+            **self._facts(phase(followed.snapshot).words(seen)),
             "ready": verdict.recent,
             "replicas": verdict.counts.desired,
             "image": ", ".join(images(workload)),
@@ -100,7 +102,7 @@ class Words:
         if gated.followed is not None:
             lines += await self._so_far(gated)
         observed = observed_in(gated.followed.snapshot) if gated.followed is not None else ()
-        seen = Verdict(observed=observed, not_checked=("whether it stays so", _OUTSIDE))
+        seen = Verdict(observed=(*ANSWERS, *observed), not_checked=("whether it stays so", _OUTSIDE))
         return Outcome(State.UNKNOWN, "\n".join([*lines, look, seen.basis()]), self._facts("unknown") | seen.facts())
 
     async def _so_far(self, gated: Gated) -> list[str]:
@@ -170,7 +172,7 @@ class Words:
         return {
             "app": self.place.app_name,
             "namespace": self.place.namespace,
-            "state": str(state),
+            "state": state,
             "operation": self.operation_id,
         }
 

@@ -14,6 +14,7 @@ from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.output import Answer, Output, json_answer, table, timestamp
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.verdict import Verdict
 from klepaas.store.history import Deployment, History, Statistics
 from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
@@ -91,10 +92,11 @@ async def history_of(host: Host, question: Question, output: Output = "text") ->
     if not page and question.before is None:
         await _check_namespace(host, question)
     if output == "json":
-        return json_answer("klepaas.history/v1", _facts(question, figures, page, more))
+        return json_answer("klepaas.history/v1", {**_facts(question, figures, page, more), **_seen(question).facts()})
     if not page:
         return await _nothing(host, question)
     lines = [_headline(question, figures, now), table(_columns(question), [_row(question, item, now) for item in page])]
+    lines.append(_seen(question).basis())
     lines += [f"There are older ones: cursor={more}"] if more else []
     return Answer(fit("\n".join(lines), LIST_BYTES, "Name an application, or use the cursor"))
 
@@ -128,6 +130,12 @@ async def _releases(host: Host, place: Place) -> int:
         return len(await Releases(place, ReleaseSettings.of(host)).list())
     except KlepaasError:
         return 0
+
+
+def _seen(question: Question) -> Verdict:
+    """What the figures rest on."""
+    observed = f"this server's record of changes of {question.words}"
+    return Verdict(observed=(observed,), not_checked=("changes that other servers or other programs made",))
 
 
 def _headline(question: Question, figures: Statistics, now: float) -> str:

@@ -53,7 +53,7 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         context: ContextName = None,
         output: Output = "text",
     ) -> Answer:
-        """Releases (versions, rollback candidates) of an application: who, when, what, verified or not, steps back."""
+        """Releases (versions, rollback candidates) of an application: who, when, what, how it went, steps back."""
         from klepaas_plugins.deployments.releases import listing
 
         place, releases = await _releases(host, app_name, namespace, context)

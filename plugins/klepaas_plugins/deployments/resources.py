@@ -108,7 +108,7 @@ class _Reader:
     async def releases(
         self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]
     ) -> Answer:
-        """The newest releases of an application: who, when, what, verified or failed, which runs now."""
+        """The newest releases of an application: who, when, what, how each went, which runs now."""
         from klepaas_plugins.deployments.place import place_of
         from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
         from klepaas_plugins.deployments.releases.listing import list_releases

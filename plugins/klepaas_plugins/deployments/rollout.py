@@ -9,9 +9,9 @@ Sources: Kubernetes, "Deployments" (status, conditions, revision annotation), "S
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum
 
-from klepaas.output.verdict import Claim, state_name
+from klepaas.output.verdict import Claim
 from klepaas.output.verdict import Verdict as Seen
 from klepaas_plugins.deployments.causes import Cause, held_up, pod_causes, replica_failure, worst
 from klepaas_plugins.deployments.objects import (
@@ -48,10 +48,10 @@ __all__ = [
 _REFUSED_S = 3.0
 
 
-class Phase(StrEnum):
-    """How a workload is, in the words that answers use."""
+class Phase(Enum):
+    """How a workload is, for code that decides; an answer writes it by `words`."""
 
-    HEALTHY = state_name(Claim.HEALTHY)
+    READY = "ready"
     STOPPED = "scaled to 0"
     ROLLING_OUT = "rolling out"
     DEGRADED = "degraded"
@@ -63,7 +63,7 @@ class Phase(StrEnum):
         Args:
             seen: What it rests on.
         """
-        return seen.render(Claim.HEALTHY) if self is Phase.HEALTHY else self.value
+        return seen.render(Claim.HEALTHY) if self is Phase.READY else self.value
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def phase(snapshot: Snapshot) -> Phase:
     """
     verdict = decide(snapshot)
     if verdict.done:
-        return Phase.HEALTHY if verdict.counts.desired else Phase.STOPPED
+        return Phase.READY if verdict.counts.desired else Phase.STOPPED
     if not _settled(snapshot):
         return Phase.FAILED if verdict.failed else Phase.ROLLING_OUT
     return Phase.DEGRADED if verdict.counts.available else Phase.FAILED

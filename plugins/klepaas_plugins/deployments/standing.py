@@ -80,8 +80,10 @@ async def _release(host: Host, place: Place) -> Standing:
 
 def _went_back(listed: "Sequence[Release]", drift: "Drift", *, by_itself: bool) -> str | None:
     """That the newest release failed and an earlier one runs again; each other way back is a release itself."""
+    from klepaas_plugins.deployments.releases import ReleaseState
+
     newest, runs = listed[0] if listed else None, drift.release if drift.is_current else None
-    if newest is None or runs is None or newest.state != "failed" or runs.number >= newest.number:
+    if newest is None or runs is None or newest.state is not ReleaseState.FAILED or runs.number >= newest.number:
         return None
     why = one_line(newest.reason or "", _REASON_CHARS)
     back = f"rolled back {'automatically ' if by_itself else ''}to release {runs.number}, because"

@@ -141,7 +141,7 @@ async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
 async def _several(place: Place, found: Sequence[Workload], settings: RolloutSettings, output: Output) -> Answer:
     seen = await diagnose(place.cluster, found, settings.unschedulable_grace_s)
     if output == "json":
-        worst = {"state": str(seen[0].phase), "workloads": facts_of(seen)}
+        worst = {"state": seen[0].state, "workloads": facts_of(seen)}
         return json_answer("klepaas.status/v1", {**place.facts, **worst, **seen_verdict(seen).facts()})
     text = table(("APPLICATION", "WORKLOAD", "READY", "STATUS", "IMAGE", "AGE"), rows_of(seen, with_namespace=False))
     head = f"{place.text} has {len(found)} workloads; name one as app_name for its details."
@@ -270,7 +270,7 @@ class _Status:
         return {
             **self.place.facts,
             "workload": self.snapshot.subject,
-            "state": str(state),
+            "state": state.words(self._seen()),
             "ready": verdict.counts.ready,
             "replicas": verdict.counts.desired,
             "images": images(self.snapshot.workload),

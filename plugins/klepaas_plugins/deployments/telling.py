@@ -5,7 +5,7 @@ A change that was refused before anything was stored is nobody's news but the ca
 
 from klepaas.notifications import Notification, Notifications
 from klepaas.operations import Outcome, State
-from klepaas.output.verdict import Claim, state_name
+from klepaas.output.verdict import Claim, says
 
 __all__ = ["DEPLOYED", "FAILED", "ROLLED_BACK", "tell"]
 
@@ -25,7 +25,7 @@ def tell(notifications: Notifications, kind: str, outcome: Outcome) -> None:
     # Whoever reads rate limits and refused credentials may sit in another channel.
     facts |= {"code": error["code"]} if "code" in error else {}
     title = str(error.get("what") or outcome.text.partition("\n")[0])
-    if outcome.state is State.SUCCEEDED and kind in _NEWS and facts.get("state") == state_name(Claim.HEALTHY):
+    if outcome.state is State.SUCCEEDED and kind in _NEWS and says(facts.get("state"), Claim.HEALTHY):
         notifications.send(Notification(_NEWS[kind], title, outcome.text, facts))
     elif outcome.state in (State.FAILED, State.ROLLED_BACK) and "state" in facts:
         notifications.send(Notification(FAILED, title, outcome.text, facts))

@@ -223,7 +223,7 @@ def _deploy(desk: Desk) -> Tool:
     ) -> Answer:
         """Deploy, release or update an application from a new image or manifests.
 
-        It ends verified healthy, or rolled back with the cause of failure.
+        It waits until the new pods stay ready, or rolls back and names the cause of failure.
 
         Settings that are left out stay as they are.
         """
@@ -322,7 +322,7 @@ def _rollback(desk: Desk) -> Tool:
         idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
-        """Roll back (undo): restore an application to an earlier release, whole, and see that it is healthy."""
+        """Roll back (undo): restore an application to an earlier release, whole, and wait for its pods."""
         place = await desk.place(app_name, namespace, context)
         wanted = {"release": release, "steps": steps, "commit": commit, "revision": revision}
         if dry_run:

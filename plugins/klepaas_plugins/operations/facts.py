@@ -5,6 +5,7 @@ from typing import Any
 
 from klepaas.operations import Operation, State
 from klepaas.output import Answer, json_answer, timestamp
+from klepaas.output.verdict import Verdict
 
 __all__ = ["list_answer", "operation_answer"]
 
@@ -17,7 +18,8 @@ def list_answer(operations: Sequence[Operation]) -> Answer:
     Args:
         operations: Those under way first.
     """
-    return json_answer("klepaas.operations/v1", {"operations": [_summary(one) for one in operations]})
+    found = {"operations": [_summary(one) for one in operations]}
+    return json_answer("klepaas.operations/v1", {**found, **_seen("the records of operations").facts()})
 
 
 def operation_answer(operation: Operation) -> Answer:
@@ -36,8 +38,14 @@ def operation_answer(operation: Operation) -> Answer:
         "text": outcome.text if outcome is not None else None,
         "result": dict(outcome.facts) if outcome is not None else None,
         "error": {name: error.get(name) for name in _ERROR} if error is not None else None,
+        **_seen(f"the record of operation {operation.id}").facts(),
     }
     return json_answer("klepaas.operation/v1", found, operation_id=operation.id)
+
+
+def _seen(record: str) -> Verdict:
+    """What is told of operations rests on their record; what was looked at then stands in an operation's result."""
+    return Verdict(observed=(record,), not_checked=("the cluster",))
 
 
 def _summary(operation: Operation) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def trust(name: str, tool: str | None, *, yes: bool) -> int:
     for definition in waiting:
         print_line("\n".join(_difference(server, definition)))
     if not yes and not _agreed(f"Trust {len(waiting)} tools of {name} as they are now?"):
-        print_line(nothing_changed("the answer was no, so nothing was written"))
+        print_line(nothing_changed("the answer was no"))
         return FAILED
     store.add(waiting, by_person=True)
     print_line(f"trusted: {', '.join(definition.name[:64] for definition in waiting)}")

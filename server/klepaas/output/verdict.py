@@ -2,35 +2,41 @@
 
 "healthy", "verified", "unchanged" and "nothing was changed" are claims. Each rests on a `Verdict`: what was looked at,
 what was not, and when. One that rests on nothing cannot be rendered as good. A test finds these words nowhere else in
-what klepaas says, and `state_name` and `term`, which give a word without a Verdict, only where nothing is claimed.
+what klepaas says, no enum member holds one, and `term`, which gives a word without a Verdict, stands only where nothing
+is claimed.
 """
 
 import time
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, auto
 from typing import Any, Literal
 
 from klepaas.output.answer import timestamp
 
-__all__ = ["NOT_RUN", "NOT_SENT", "Claim", "Language", "Verdict", "nothing_changed", "state_name", "term"]
+__all__ = ["NOT_RUN", "NOT_SENT", "Claim", "Language", "Verdict", "nothing_changed", "says", "term"]
 
 Language = Literal["en", "ko"]
 # How it is known that a call has changed nothing.
-NOT_RUN = "the call, which was stopped before its tool was run"
-NOT_SENT = "the documents, which were refused before any of them was sent"
+NOT_RUN = "the call was stopped before its tool ran"
+NOT_SENT = "the documents were refused before any of them was sent"
 
 
-class Claim(StrEnum):
-    """What can be claimed."""
+class Claim(Enum):
+    """What can be claimed; the words for it are `Verdict.render`'s."""
 
-    HEALTHY = "healthy"
-    VERIFIED = "verified"
-    UNCHANGED = "unchanged"
-    NOTHING_CHANGED = "nothing was changed"
+    HEALTHY = auto()
+    VERIFIED = auto()
+    UNCHANGED = auto()
+    NOTHING_CHANGED = auto()
 
 
 _WORDS: dict[str, dict[Claim, str]] = {
-    "en": {claim: claim.value for claim in Claim},
+    "en": {
+        Claim.HEALTHY: "healthy",
+        Claim.VERIFIED: "verified",
+        Claim.UNCHANGED: "unchanged",
+        Claim.NOTHING_CHANGED: "nothing was changed",
+    },
     "ko": {
         Claim.HEALTHY: "정상",
         Claim.VERIFIED: "검증",
@@ -60,7 +66,12 @@ class Verdict:
     @property
     def is_founded(self) -> bool:
         """Whether anything was looked at."""
-        return any(text.strip() for text in self.observed)
+        return bool(self.grounds)
+
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """What was looked at, without what names nothing."""
+        return tuple(text for text in self.observed if any(letter.isalnum() for letter in text))
 
     def render(self, claim: Claim, language: Language = "en") -> str:
         """The claim in words, or that it is not known.
@@ -77,13 +88,14 @@ class Verdict:
         Args:
             count: How many are ill.
         """
-        if count:
-            return f"{count} not {Claim.HEALTHY.value}"
-        return f"all {self.render(Claim.HEALTHY)}" if self.is_founded else "nothing there to judge"
+        if not self.is_founded:
+            return "nothing there to judge"
+        word = self.render(Claim.HEALTHY)
+        return f"{count} not {word}" if count else f"all {word}"
 
     def facts(self) -> dict[str, Any]:
         """What it rests on, for a program: `observed`, `not_checked`, and `at` as an ISO 8601 time."""
-        return {"observed": list(self.observed), "not_checked": list(self.not_checked), "at": timestamp(self.at)}
+        return {"observed": list(self.grounds), "not_checked": list(self.not_checked), "at": timestamp(self.at)}
 
     def basis(self, language: Language = "en") -> str:
         """What it rests on and what was not checked, on one line.
@@ -92,7 +104,7 @@ class Verdict:
             language: In which language.
         """
         clock = time.strftime("%H:%M:%S UTC", time.gmtime(self.at))
-        looked = ", ".join(text for text in self.observed if text.strip()) or "-"
+        looked = ", ".join(self.grounds) or "-"
         text = f"{_LOOKED_AT[language]} ({clock}): {looked}."
         return f"{text} {_NOT_CHECKED[language]}: {', '.join(self.not_checked)}." if self.not_checked else text
 
@@ -107,19 +119,25 @@ def term(claim: Claim, language: Language = "en") -> str:
     return _WORDS[language][claim]
 
 
-def state_name(claim: Claim) -> str:
-    """The name of a state that code decides, compares and stores; an answer writes the state by `Verdict.render`.
+def says(text: object, claim: Claim) -> bool:
+    """Whether a state in data that an answer carries is this claim, in English as data are.
 
     Args:
+        text: The state, as `Verdict.render` gave it.
         claim: Which.
     """
-    return claim.value
+    return text == _WORDS["en"][claim]
 
 
-def nothing_changed(*observed: str) -> str:
-    """That a call left everything as it was.
+def nothing_changed(*observed: str, yet: bool = False) -> str:
+    """That a call left everything as it was, and how that is known, as a part of a sentence.
 
     Args:
-        observed: How that is known: what refused it before anything was sent, or what the server answered.
+        observed: How that is known, each a clause: what refused it before anything was sent, or what the server
+            answered.
+        yet: Whether a change may follow, as after a plan.
     """
-    return Verdict(observed=observed).render(Claim.NOTHING_CHANGED)
+    verdict = Verdict(observed=observed)
+    if not verdict.is_founded:
+        return f"whether anything was changed is {verdict.render(Claim.NOTHING_CHANGED)}"
+    return f"{verdict.render(Claim.NOTHING_CHANGED)}{' yet' if yet else ''} ({'; '.join(verdict.grounds)})"

@@ -69,7 +69,7 @@ class Work:
 WORKS = (
     Work(
         "deploy", "deploy_application", {"image": "example/app:5", "port": 8081},
-        (DEPLOYMENT, SERVICE, RECORD, "mark the release verified"), State.SUCCEEDED, "example/app:5",
+        (DEPLOYMENT, SERVICE, RECORD, "mark the release passed"), State.SUCCEEDED, "example/app:5",
     ),
     Work(
         "deploy what breaks", "deploy_application", {"image": BROKEN},
@@ -77,7 +77,7 @@ WORKS = (
     ),
     Work(
         "rollback", "rollback_deployment", {"release": 1},
-        ("roll back: restore Deployment web", RECORD, "mark the release verified"), State.SUCCEEDED, GOOD,
+        ("roll back: restore Deployment web", RECORD, "mark the release passed"), State.SUCCEEDED, GOOD,
     ),
     Work(
         "scale", "scale_application", {"replicas": 3}, ("scale deployment web", RECORD), State.SUCCEEDED, NEXT, 3,

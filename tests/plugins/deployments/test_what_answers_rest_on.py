@@ -11,6 +11,7 @@ from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseSt
 from klepaas_plugins.deployments.rollout import Phase
 
 pytestmark = pytest.mark.anyio
+_CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: colours}\ndata: {sky: blue}"
 
 
 def _assert_founded(found: dict[str, Any], *observed: str) -> None:
@@ -67,12 +68,81 @@ async def test_what_was_stopped_before_its_first_effect_rests_on_the_operations_
     _assert_founded(await bench.result(said), "the steps of operation")
 
 
+async def test_a_first_deployment_that_was_cancelled_says_that_its_steps_show_it(bench: Any) -> None:
+    begun = await bench.deploy(image="example/unready:2", wait_s=0)
+    said = await bench.call("cancel_operation", operation_id=begun.operation, wait_s=30)
+    assert "\nLooked at (" in said.text
+    found = await bench.result(begun)
+    _assert_founded(found, "the steps of the operation")
+    assert (found["state"], found["app"]) == ("cancelled", "web")
+
+
+async def test_a_cancelled_change_that_was_rolled_back_says_what_was_looked_at_after_going_back(bench: Any) -> None:
+    await bench.deploy()
+    begun = await bench.deploy(image="example/unready:2", wait_s=0)
+    said = await bench.call("cancel_operation", operation_id=begun.operation, wait_s=30)
+    assert "rolled back to release 1" in said.text
+    found = await bench.result(begun)
+    _assert_founded(found, "the steps of the operation", "after going back rollout, pods and restarts for ")
+    assert (found["state"], found["release"], found["image"]) == ("cancelled", 1, "example/app:1")
+
+
+async def test_a_change_whose_rollback_failed_too_says_what_showed_both(bench: Any) -> None:
+    await bench.deploy()
+
+    async def deny() -> None:
+        bench.sandbox.deny("patch", "deployments")
+
+    with armed(Failpoint("before_intent", deny, "mark the release failed")):
+        said = await bench.deploy(image="example/crash:2")
+    assert "failed AND ITS ROLLBACK to release 1 FAILED TOO" in said.text
+    found = await bench.result(said)
+    _assert_founded(found, "deployment web, ", "going back to release 1")
+    assert (found["state"], found["rollback_failed"]) == ("failed", True)
+
+
+async def test_a_change_that_was_applied_and_not_seen_rests_on_what_the_cluster_answered(bench: Any) -> None:
+    bench.sandbox.deny("list", "pods")
+    said = await bench.deploy()
+    assert "is applied, but how it goes could not be seen" in said.text
+    found = await bench.result(said)
+    _assert_founded(found, "the cluster's answers to what was applied")
+    assert found["state"] == "unknown"
+    assert "whether it stays so" in found["not_checked"]
+
+
+async def test_history_and_releases_say_in_both_forms_what_they_rest_on_and_what_they_do_not_know(bench: Any) -> None:
+    await bench.deploy()
+    await bench.deploy(image="example/app:2")
+    for tool, arguments, observed, unchecked in (
+        ("get_deployment_history", {}, "this server's record of changes of all applications", "other servers"),
+        ("get_deployment_history", {"app_name": "web"}, "record of changes of web in default", "other servers"),
+        ("list_releases", {"app_name": "web"}, "2 release records", "whether what runs now is ready"),
+        ("diff_releases", {"app_name": "web", "before": 1}, "release 1", "values of Secrets"),
+        ("get_operation", {}, "the records of operations", "the cluster"),
+    ):
+        found = (await bench.call(tool, output="json", **arguments)).json()
+        _assert_founded(found, observed)
+        assert any(unchecked in one for one in found["not_checked"])
+        if tool != "get_operation":
+            text = (await bench.call(tool, **arguments)).text.split("\n")[-1]
+            assert text.startswith("Looked at (")
+            assert all(part in text for part in (observed, unchecked))
+
+
+async def test_a_refusal_prints_how_it_is_known_that_nothing_was_changed(bench: Any) -> None:
+    refused = await bench.call("k8s_apply", manifests="kind: [")
+    assert "nothing was changed (the documents were refused before any of them was sent)" in refused.text
+    tried = await bench.call("k8s_apply", manifests=_CONFIG, dry_run=True)
+    assert "nothing was changed (the server tried it out and stored nothing)" in tried.text
+
+
 def test_a_state_that_nothing_was_looked_at_for_has_no_good_word() -> None:
-    assert "not known" in Phase.HEALTHY.words(Verdict(observed=()))
-    assert Phase.HEALTHY.words(Verdict(observed=("deployment web",))) == Phase.HEALTHY.value
+    assert "not known" in Phase.READY.words(Verdict(observed=()))
+    assert Phase.READY.words(Verdict(observed=("deployment web",))) == "healthy"
 
 
 @pytest.mark.parametrize(("number", "is_known"), [(3, True), (0, False)])
 def test_a_release_without_a_record_has_no_good_word(number: int, is_known: bool) -> None:
-    release = Release("web", number, ReleaseState.VERIFIED, Cause.DEPLOY, "", "", "", "", "", "")
-    assert (release.state_text == ReleaseState.VERIFIED.value) is is_known
+    release = Release("web", number, ReleaseState.PASSED, Cause.DEPLOY, "", "", "", "", "", "")
+    assert (release.state_text == "verified") is is_known

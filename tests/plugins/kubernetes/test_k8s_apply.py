@@ -68,7 +68,7 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(change: Ask, t
     before = sandbox.get("configmaps", "settings")
     wanted = _text(_config_map(host="db", file="a\nB\nc\n"), _config_map("other"))
     shown = text(await change("k8s_apply", manifests=wanted, dry_run=True))
-    assert shown.startswith("Dry run, nothing was changed.")
+    assert shown.startswith("Dry run, nothing was changed (the server tried it out and stored nothing).")
     assert "  -b" in shown
     assert "  +B" in shown
     assert "created\tconfigmap/other" in shown
@@ -159,7 +159,7 @@ async def test_one_object_that_cannot_be_keeps_all_from_being_changed(change: As
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "b"}}
     refused = await change("k8s_apply", manifests=_text(_config_map("a"), account))
     assert refused.is_error
-    assert "Nothing was changed: 1 of 2 objects" in text(refused)
+    assert "Nothing was changed (the server tried it out and stored nothing): 1 of 2 objects" in text(refused)
     assert "ServiceAccount b" in text(refused)
     assert sandbox.get("configmaps", "a") is None
 

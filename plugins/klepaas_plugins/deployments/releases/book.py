@@ -183,14 +183,14 @@ class Releases:
         if not snapshot.workloads:
             return None
         healthy = _is_healthy(snapshot)
-        state = ReleaseState.VERIFIED if healthy else ReleaseState.PENDING
+        state = ReleaseState.PASSED if healthy else ReleaseState.PENDING
         shelf = await self._shelf_if_readable()
         # After a failure that was rolled back, the failed release is the newest, and what runs is the one before it.
         good = (item for item in (shelf.releases if shelf else ()) if item.state is not ReleaseState.FAILED)
         newest = next(good, None)
         if newest is not None and newest.exact == snapshot.exact:
             if newest.state is ReleaseState.PENDING and healthy:
-                newest = await self.mark(newest, ReleaseState.VERIFIED)
+                newest = await self.mark(newest, ReleaseState.PASSED)
             return replace(newest, snapshot=snapshot)
         # Whoever notices a change is not who made it, and what it left in the annotation tells of the change before.
         author = author_of(item for key, item in snapshot.live.items() if key[0] in KINDS)
@@ -251,7 +251,7 @@ class Releases:
         """
         shelf = await self._shelf_if_readable()
         for item in shelf.releases if shelf else ():
-            if item.state is ReleaseState.VERIFIED and (before is None or item.number < before):
+            if item.state is ReleaseState.PASSED and (before is None or item.number < before):
                 return item
         return None
 
@@ -420,7 +420,7 @@ def _is_healthy(snapshot: Snapshot) -> bool:
 
 
 def _serves(seen: Seen) -> bool:
-    if phase(seen) in (Phase.HEALTHY, Phase.STOPPED):
+    if phase(seen) in (Phase.READY, Phase.STOPPED):
         return True
     numbers = counts(seen.kind, seen.workload)
     whole = numbers.observed and numbers.updated == numbers.total and numbers.available > 0

@@ -50,7 +50,7 @@ def candidates(releases: Sequence[Release], content: str) -> list[Release]:
     """
     seen, found = {content}, []
     for item in _before(releases, running(releases, content)):
-        if item.state is ReleaseState.VERIFIED and item.content not in seen:
+        if item.state is ReleaseState.PASSED and item.content not in seen:
             found.append(item)
             seen.add(item.content)
     return found
@@ -116,7 +116,7 @@ def _by_commit(releases: Sequence[Release], commit: str) -> Choice:
             "Releases of commits are: " + _named(known) if known else "No release says which commit it was built from"
         )
         raise BadRequest(f"No release was built from commit {commit}", next_step=hint)
-    best = next((item for item in found if item.state is ReleaseState.VERIFIED), found[0])
+    best = next((item for item in found if item.state is ReleaseState.PASSED), found[0])
     return Choice(best, _warnings(best))
 
 
@@ -133,9 +133,9 @@ def _by_steps(releases: Sequence[Release], content: str, steps: int) -> Choice:
         if found
         else f"no earlier {term(Claim.VERIFIED)} release"
     )
-    unfit = [item for item in releases if item.state is not ReleaseState.VERIFIED and item.content != content]
+    unfit = [item for item in releases if item.state is not ReleaseState.PASSED and item.content != content]
     why = f" ({', '.join(f'{item.number} {item.state_text}' for item in unfit[:3])})" if unfit else ""
-    newer = [item for item in releases if item.state is ReleaseState.VERIFIED and item.content != content]
+    newer = [item for item in releases if item.state is ReleaseState.PASSED and item.content != content]
     hint = _there_are(found) if found else _newer(newer)
     raise Conflict(
         f"There is {have} that differs from what runs now{why}, so going {counted(steps, 'step')} back is not possible",
@@ -153,7 +153,7 @@ def _newer(releases: Sequence[Release]) -> str:
 def _warnings(item: Release) -> tuple[str, ...]:
     if item.state is ReleaseState.FAILED:
         return (f"Release {item.number} failed when it ran{f': {item.reason}' if item.reason else ''}.",)
-    return () if item.state is ReleaseState.VERIFIED else (f"Release {item.number} was never {term(Claim.VERIFIED)}.",)
+    return () if item.state is ReleaseState.PASSED else (f"Release {item.number} was never {term(Claim.VERIFIED)}.",)
 
 
 def _there_are(releases: Sequence[Release]) -> str:

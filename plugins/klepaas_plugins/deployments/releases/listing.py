@@ -11,6 +11,7 @@ from typing import Any
 from klepaas.errors import BadRequest, Forbidden, NotFound
 from klepaas.output import Answer, Output, json_answer, table, timestamp
 from klepaas.output.budget import LIST_BYTES, fit, within_bytes
+from klepaas.output.verdict import Verdict
 from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.releases.book import Drift, Releases
@@ -49,11 +50,12 @@ async def list_releases(place: Place, releases: Releases, cursor: str | None, ou
     known = _Known(found, [item.number for item in candidates(found, live)], drift)
     page = [item for item in found if cursor is None or item.number < int(cursor)]
     if output == "json":
-        return json_answer("klepaas.releases/v1", known.facts(place, page, await releases.notes()))
+        facts = known.facts(place, page, await releases.notes())
+        return json_answer("klepaas.releases/v1", {**facts, **known.verdict.facts()})
     lines = [_headline(place, drift, live), table(_COLUMNS, [known.row(item) for item in page[:_PAGE]])]
     more = page[_PAGE - 1].number if len(page) > _PAGE else None
     lines += [f"{len(page) - _PAGE} older ones: cursor={more}"] if more else []
-    lines += await releases.notes()
+    lines += [*await releases.notes(), known.verdict.basis()]
     return Answer(fit("\n".join(lines), LIST_BYTES, "Use the cursor to see older ones"))
 
 
@@ -77,6 +79,12 @@ class _Known:
     releases: Sequence[Release]
     back: Sequence[int]
     drift: Drift
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the states and the comparison rest on."""
+        observed = (counted(len(self.releases), "release record"), "the objects that run now")
+        return Verdict(observed=observed, not_checked=("whether what runs now is ready", "values of Secrets"))
 
     def facts(self, place: Place, page: Sequence[Release], notes: Sequence[str]) -> dict[str, Any]:
         """For a program: a page of them, newest first."""
@@ -171,7 +179,7 @@ def drift_facts(drift: Drift) -> dict[str, Any]:
     if drift.release is None:
         return {}
     drifted = drift.difference.count if drift.difference is not None else 0
-    return {"release": drift.release.number, "release_state": str(drift.release.state), "drift": drifted}
+    return {"release": drift.release.number, "release_state": drift.release.state_text, "drift": drifted}
 
 
 async def diff_releases(
@@ -198,13 +206,20 @@ async def diff_releases(
     found = await releases.diff(one, other)
     names = f"release {one.number}", "what runs now" if other is None else f"release {other.number}"
     if output == "json":
-        return json_answer("klepaas.release-diff/v1", _diff_facts(place, one.number, after, found))
-    unseen = [f"Not looked at, for lack of rights: {', '.join(found.unseen)}"] if found.unseen else []
+        facts = {**_diff_facts(place, one.number, after, found), **_compared(names, found).facts()}
+        return json_answer("klepaas.release-diff/v1", facts)
+    basis = _compared(names, found).basis()
     if not found.count:
         text = f"{place.text}: {names[0]} and {names[1]} do not differ."
-        return Answer("\n".join([text, *found.notes, *unseen]))
+        return Answer("\n".join([text, *found.notes, basis]))
     head = f"{place.text}, from {names[0]} to {names[1]}: {counted(found.count, 'change')}"
-    return Answer(fit("\n".join([head, *found.lines(), *unseen]), LIST_BYTES, "k8s_get shows whole objects"))
+    return Answer(fit("\n".join([head, *found.lines(), basis]), LIST_BYTES, "k8s_get shows whole objects"))
+
+
+def _compared(names: Sequence[str], found: Difference) -> Verdict:
+    """What a comparison has looked at."""
+    unseen = (f"{kind}, for lack of rights" for kind in found.unseen)
+    return Verdict(observed=tuple(names), not_checked=(*unseen, "values of Secrets"))
 
 
 def _diff_facts(place: Place, before: int, after: int | None, found: Difference) -> dict[str, Any]:

@@ -6,10 +6,10 @@ Plain data; nothing here reads a cluster. Values of Secrets are in none of it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
-from klepaas.output.verdict import Claim, Verdict, state_name
+from klepaas.output.verdict import Claim, Verdict
 from klepaas_plugins.deployments.objects import Object, at, images, name_of, when
 from klepaas_plugins.deployments.releases.normal import content_digest, exact_digest
 
@@ -19,11 +19,11 @@ Key = tuple[str, str]
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
-class ReleaseState(StrEnum):
-    """How a release is, as its record says."""
+class ReleaseState(Enum):
+    """How a release is, as its record says; an answer writes it by `Release.state_text`."""
 
     PENDING = "pending"
-    VERIFIED = state_name(Claim.VERIFIED)
+    PASSED = "passed"
     FAILED = "failed"
 
 
@@ -187,7 +187,7 @@ class Release:
     def state_text(self) -> str:
         """The state as an answer says it; it rests on the release's record."""
         seen = Verdict(observed=(f"record {self.number} of {self.app_name}",) if self.number else ())
-        return seen.render(Claim.VERIFIED) if self.state is ReleaseState.VERIFIED else self.state.value
+        return seen.render(Claim.VERIFIED) if self.state is ReleaseState.PASSED else self.state.value
 
     @property
     def moment(self) -> datetime | None:

@@ -209,7 +209,7 @@ class Store:
             What could not be deleted, in sentences.
         """
         shelf = await self.shelf()
-        verified = [head.release.number for head in shelf.heads if head.release.state is ReleaseState.VERIFIED][:1]
+        verified = [head.release.number for head in shelf.heads if head.release.state is ReleaseState.PASSED][:1]
         kept = {head.release.number for head in shelf.heads[: self._settings.keep]} | set(verified)
         newest = shelf.heads[0].release.number if shelf.heads else 0
         old: list[Head | Part] = [head for head in shelf.heads if head.release.number not in kept]

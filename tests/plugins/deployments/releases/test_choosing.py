@@ -10,7 +10,7 @@ from klepaas.errors import BadRequest, Conflict
 from klepaas_plugins.deployments.releases.choosing import candidates, choose, running
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
 
-VERIFIED, FAILED, PENDING = ReleaseState.VERIFIED, ReleaseState.FAILED, ReleaseState.PENDING
+VERIFIED, FAILED, PENDING = ReleaseState.PASSED, ReleaseState.FAILED, ReleaseState.PENDING
 
 
 def _release(number: int, content: str, state: ReleaseState = VERIFIED, **more: Any) -> Release:

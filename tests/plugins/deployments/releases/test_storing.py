@@ -94,7 +94,7 @@ async def test_old_releases_go_and_the_last_verified_one_never(yard: Any, shapes
     yard.sandbox.create(shapes.deployment())
     releases = await yard.releases(keep=3)
     first = await _recorded(releases, "op-0")
-    await releases.mark(first, ReleaseState.VERIFIED)
+    await releases.mark(first, ReleaseState.PASSED)
     for number in range(1, 6):
         release = await _recorded(releases, f"op-{number}")
         await releases.mark(release, ReleaseState.FAILED)
@@ -136,7 +136,7 @@ async def test_without_the_right_to_secrets_the_change_goes_on_with_a_note(yard:
         release = await _recorded(releases)
         assert release.number == 0
         assert f"cannot {verb} resource" in release.unrecorded
-        assert (await releases.mark(release, ReleaseState.VERIFIED)).state is ReleaseState.VERIFIED
+        assert (await releases.mark(release, ReleaseState.PASSED)).state is ReleaseState.PASSED
         assert (await releases.ensure_baseline()).unrecorded is not None
         assert await releases.last_verified() is None
 
@@ -152,7 +152,7 @@ async def test_secrets_of_others_are_passed_over_with_a_note(yard: Any, shapes: 
     yard.sandbox.create(shapes.deployment())
     releases = await yard.releases()
     await _recorded(releases)
-    labels = {"klepaas.io/application": "web", "klepaas.io/state": "verified", "klepaas.io/cause": "deploy"}
+    labels = {"klepaas.io/application": "web", "klepaas.io/state": "passed", "klepaas.io/cause": "deploy"}
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "klepaas.io/release.v1"}
     yard.sandbox.create({**secret, "metadata": {"name": "stranger", "labels": labels}})
     yard.sandbox.create(
@@ -194,7 +194,7 @@ async def test_a_crash_between_two_parts_leaves_nothing_that_counts(
     assert await releases.list() == []
     again = await _recorded(releases, "op-2")
     assert again.number == 2
-    await releases.mark(again, ReleaseState.VERIFIED)
+    await releases.mark(again, ReleaseState.PASSED)
     assert len(yard.records()) == parts
     assert release.number == 1
 
