@@ -76,7 +76,11 @@ def test_the_list_of_exceptions_holds_no_more_than_what_needs_it() -> None:
 @settings(max_examples=20, deadline=None)
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("claim", Claim)
-@given(observed=st.lists(st.sampled_from(["", " ", "\t", "-", "\u200b"])), unchecked=st.lists(st.text()), at=st.floats(0, 4e9))
+@given(
+    observed=st.lists(st.sampled_from(["", " ", "\t", "-", "\u200b"])),
+    unchecked=st.lists(st.text()),
+    at=st.floats(0, 4e9),
+)
 def test_what_was_not_looked_at_cannot_be_rendered_as_good(
     claim: Claim, language: Language, observed: list[str], unchecked: list[str], at: float
 ) -> None:

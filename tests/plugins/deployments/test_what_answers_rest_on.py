@@ -20,6 +20,18 @@ def _assert_founded(found: dict[str, Any], *observed: str) -> None:
     assert all(any(text in one for one in found["observed"]) for text in observed), found["observed"]
 
 
+async def _cancelled_before(bench: Any, step: str, image: str = "example/app:1") -> Any:
+    """What a deployment answers that is cancelled before one of its steps."""
+
+    async def cancel() -> None:
+        operations = Operations.of(bench.host)
+        newest = max(await operations.find(None, limit=20), key=lambda one: one.created_at)
+        await operations.cancel(newest.id, None)
+
+    with armed(Failpoint("before_intent", cancel, step)):
+        return await bench.deploy(image=image)
+
+
 async def test_states_and_lists_as_data_carry_what_was_looked_at_and_when(bench: Any) -> None:
     await bench.deploy()
     for tool, arguments, observed in (
@@ -56,33 +68,26 @@ async def test_a_change_that_was_rolled_back_says_what_showed_the_failure_and_wh
 async def test_what_was_stopped_before_its_first_effect_rests_on_the_operations_steps_and_says_what_it_leaves_open(
     bench: Any,
 ) -> None:
-    async def cancel() -> None:
-        operations = Operations.of(bench.host)
-        newest = max(await operations.find(None, limit=20), key=lambda one: one.created_at)
-        await operations.cancel(newest.id, None)
-
-    with armed(Failpoint("before_intent", cancel, "apply Deployment web")):
-        said = await bench.deploy()
+    said = await _cancelled_before(bench, "apply Deployment web")
     assert f"the steps of operation {said.operation}: none that changes the application had begun" in said.text
     assert "Not checked: whether what ran before was put on record as a release" in said.text
     _assert_founded(await bench.result(said), "the steps of operation")
 
 
 async def test_a_first_deployment_that_was_cancelled_says_that_its_steps_show_it(bench: Any) -> None:
-    begun = await bench.deploy(image="example/unready:2", wait_s=0)
-    said = await bench.call("cancel_operation", operation_id=begun.operation, wait_s=30)
+    said = await _cancelled_before(bench, "record the release")
+    assert "was cancelled and stays as it is" in said.text
     assert "\nLooked at (" in said.text
-    found = await bench.result(begun)
+    found = await bench.result(said)
     _assert_founded(found, "the steps of the operation")
     assert (found["state"], found["app"]) == ("cancelled", "web")
 
 
 async def test_a_cancelled_change_that_was_rolled_back_says_what_was_looked_at_after_going_back(bench: Any) -> None:
     await bench.deploy()
-    begun = await bench.deploy(image="example/unready:2", wait_s=0)
-    said = await bench.call("cancel_operation", operation_id=begun.operation, wait_s=30)
-    assert "rolled back to release 1" in said.text
-    found = await bench.result(begun)
+    said = await _cancelled_before(bench, "record the release", "example/app:2")
+    assert "was cancelled and is rolled back to release 1" in said.text
+    found = await bench.result(said)
     _assert_founded(found, "the steps of the operation", "after going back rollout, pods and restarts for ")
     assert (found["state"], found["release"], found["image"]) == ("cancelled", 1, "example/app:1")
 

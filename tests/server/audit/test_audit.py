@@ -136,7 +136,9 @@ async def test_what_is_no_file_of_ours_is_not_written_to(tmp_path: Path, how: st
 async def test_a_change_is_announced_to_every_sink_or_not_made() -> None:
     good, bad = Sink(), Sink(AuditEvent.INTENT)
     audit = Audit([AuditSink("good", good.write), AuditSink("bad", bad.write)])
-    with pytest.raises(Exception, match=r"nothing was changed \(the call was stopped before its tool ran\): the audit \(bad\)"):
+    with pytest.raises(
+        Exception, match=r"nothing was changed \(the call was stopped before its tool ran\): the audit \(bad\)"
+    ):
         await audit.announce(CHANGE, "auto")
     assert good.events == [("intent", None), ("refused", "not_on_record")]
 

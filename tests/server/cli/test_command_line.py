@@ -18,6 +18,7 @@ from klepaas.testing import scale_timeout
 Distribute = Callable[..., Path]
 Klepaas = Callable[..., subprocess.CompletedProcess[str]]
 
+READ_ONLY = "change changes things and this server is read-only; nothing was changed (the call was stopped before its tool ran)."
 PLUGIN = """
     import os
 
@@ -238,7 +239,7 @@ def test_the_lists_are_for_people_and_for_programs(distribute: Distribute, klepa
         (["echo", '{"text": "안녕", "count": 2}'], 0, "안녕 안녕\n", None),
         (["echo", '{"text": "--writes"}'], 0, "--writes\n", None),
         (["clash"], 1, "", "It is in use. Wait.\nby somebody\n"),
-        (["change"], 1, "", "change changes things and this server is read-only; nothing was changed (the call was stopped before its tool ran)."),
+        (["change"], 1, "", READ_ONLY),
         (["change", "--writes"], 0, "changed\n", ""),
         (["ecko"], 1, "", "There is no tool 'ecko'. Did you mean echo?\n"),
         (["echo"], 1, "", "echo was called with wrong arguments: "),
