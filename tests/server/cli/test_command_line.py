@@ -18,7 +18,7 @@ from klepaas.testing import scale_timeout
 Distribute = Callable[..., Path]
 Klepaas = Callable[..., subprocess.CompletedProcess[str]]
 
-READ_ONLY = "change changes things and this server is read-only; nothing was changed (the call was stopped before its tool ran)."
+READ_ONLY = "change changes things and this server is read-only; nothing was changed (the call was stopped before"
 PLUGIN = """
     import os
 
