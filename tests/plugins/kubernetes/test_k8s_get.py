@@ -134,7 +134,7 @@ async def test_a_cursor_that_is_too_old_says_to_begin_again(
 async def test_an_object_is_shown_as_yaml_or_json_without_noise_and_secrets(
     ask: Any, text: Text, sandbox: Sandbox, deployment: Any, until: Any
 ) -> None:
-    sandbox.create(deployment("web", env=[{"name": "GREETING", "value": "canary-1"}], args=["--token=canary-2"]))
+    sandbox.create(deployment("web", env=[{"name": "DB_PASSWORD", "value": "canary-1"}], args=["--token=canary-2"]))
     # Its rollout must not go on between the two looks.
     await until(lambda: ((sandbox.get("Deployment", "web") or {}).get("status") or {}).get("availableReplicas") == 1)
     shown = text(await ask("k8s_get", kind="deploy", name="web", output="yaml"))

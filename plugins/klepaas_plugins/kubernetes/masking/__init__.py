@@ -1,10 +1,12 @@
 """Kubernetes objects and configuration texts without their secrets.
 
-`objects` masks whole objects and lists, `text` the texts that objects carry and the words of command lines. What is
-foreign goes through here before anything else is done with it: selected, compared, cut, or shown.
+What is foreign goes through here before anything else is done with it: selected, compared, cut, or shown. `objects`
+masks whole objects: built-in kinds by the table of paths in `fields`, others by names, pairs and forms. `values` judges
+one value; `documents`, `lines`, `markup`, `shell` and `secret_blocks` read what texts hold.
 """
 
-from klepaas_plugins.kubernetes.masking.objects import mask
-from klepaas_plugins.kubernetes.masking.text import is_harmless, is_secret, mask_arguments, mask_text, masked
+from klepaas_plugins.kubernetes.masking.forms import is_harmless, masked
+from klepaas_plugins.kubernetes.masking.names import is_secret
+from klepaas_plugins.kubernetes.masking.objects import mask, mask_arguments, mask_text, mask_value
 
-__all__ = ["is_harmless", "is_secret", "mask", "mask_arguments", "mask_text", "masked"]
+__all__ = ["is_harmless", "is_secret", "mask", "mask_arguments", "mask_text", "mask_value", "masked"]

@@ -1,34 +1,35 @@
 """Kubernetes objects as they may be shown to people: the structure stays, the secrets do not.
 
-Only the plugin knows which field of an object is a secret, so this is done here, before the gate's net under it. Masked
-are: Secrets (key names and sizes stay), literal environment variables that are not evidently harmless, flags of command
-lines, ConfigMap values by their keys and line by line, annotations, probe headers, and the fields of any custom
-resource by their names. Dropped are managedFields and copies of the object inside its annotations.
+Only the plugin knows which field of an object is a secret, so this is done here, before the gate's net under it. Of a
+built-in kind the table in `fields` says what each path holds. Any other data is judged by the names of its fields, by
+pairs of a name and a value, and by the form of its values. Dropped are managedFields and copies of the object inside
+its annotations.
 
 Masking is one-way and idempotent, and never changes its input.
 """
 
-import base64
-import binascii
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from klepaas_plugins.kubernetes.masking.text import is_harmless, is_secret, mask_arguments, mask_text, masked
+from klepaas_plugins.kubernetes.masking.fields import Content, content_of, is_built_in
+from klepaas_plugins.kubernetes.masking.forms import is_pointer, is_switch, masked
+from klepaas_plugins.kubernetes.masking.names import is_container, is_reference, is_secret
+from klepaas_plugins.kubernetes.masking.pairs import secret_fields
+from klepaas_plugins.kubernetes.masking.values import ValueMasker, sized
 
-__all__ = ["mask"]
+__all__ = ["mask", "mask_arguments", "mask_text", "mask_value"]
 
 # Annotations in which tools keep a whole copy of the object, values included.
 _COPIES = re.compile(r"(?i)last-?applied|original-(?:spec|object)|rio\.cattle\.io/applied|/(?:pod|job)-?spec$")
-_ENVIRONMENT = frozenset({"env", "environment", "envvars", "extraenv", "extraenvvars"})
+# Annotations of ingress controllers that name a Secret.
+_NAMES_SECRET = re.compile(r"/(?:auth|auth-tls|proxy-ssl|session-cookie|tls|secure-verify-ca)-secret(?:-name)?$")
+_OBJECT_NAME = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9.-]{1,253}")
+_LABEL = re.compile(r"[A-Za-z0-9._/-]{0,63}")
+# Fields that mean the same in other kinds as in built-in ones.
+_ENVIRONMENT = frozenset({"env", "environment", "envvars", "extraenv", "extraenvvars", "environmentvariables"})
 _COMMAND_LINES = frozenset({"args", "command", "extraargs", "entrypoint", "cmd"})
-# Inside a field with a secret's name these only say where the secret is.
-_REFERENCE = frozenset(
-    {"name", "namespace", "key", "keys", "kind", "apiVersion", "optional", "path", "audience", "group", "version"}
-    | {"resource", "type", "driver", "secretName", "configMap", "fieldPath", "mode", "defaultMode", "expirationSeconds"}
-)
-_JSON_MAX_CHARS = 1024 * 1024
+_LABELS = re.compile(r"(?:^|[a-z])(?:[lL]abels|[sS]elector|nodeSelector|matchExpressions|tolerations|affinity)$")
 
 
 def mask(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,194 +38,235 @@ def mask(obj: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         obj: The object as the API sends it; it is not changed.
     """
-    return _document(obj, "")
+    return _Objects().document(obj, "")
 
 
-def _document(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """An object; the items of a typed list do not say their kind, the list does."""
-    kind = str(obj.get("kind") or kind)
-    items = obj.get("items")
-    if kind.endswith("List") and isinstance(items, list):
-        inner = kind.removesuffix("List")
-        copies = [_document(item, inner) if isinstance(item, Mapping) else _value("", item) for item in items]
-        rest = {key: _value(key, value) for key, value in obj.items() if key not in ("items", "metadata")}
-        return {**rest, "metadata": _metadata(_within(obj, "metadata")), "items": copies}
-    special = {"Secret": _secret, "ConfigMap": _config_map, "CustomResourceDefinition": _definition}.get(kind)
-    return special(obj) if special else _fields(obj)
+def mask_text(text: str) -> str:
+    """A configuration text, or what a program wrote, without its secrets; documents in it are masked as data.
+
+    Args:
+        text: The text.
+    """
+    return _Objects().values.text(text)
 
 
-def _within(obj: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    inner = obj.get(key)
-    return inner if isinstance(inner, Mapping) else {}
+def mask_arguments(words: Sequence[str]) -> list[str]:
+    """A command line without its secrets.
+
+    Args:
+        words: Its words.
+    """
+    return _Objects().values.words(words)
 
 
-def _fields(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an object or of a part of one."""
-    result: dict[str, Any] = {}
-    pair_is_secret = _names_a_secret(obj)
-    for key, value in obj.items():
+def mask_value(name: str, value: str) -> str:
+    """The value of a variable or a column, judged by its name and its form.
+
+    Args:
+        name: The name.
+        value: The value.
+    """
+    return _Objects().values.named(name, value)
+
+
+class _Objects:
+    """Masks objects.
+
+    Args:
+        depth: How many texts are around what is masked.
+    """
+
+    def __init__(self, depth: int = 0) -> None:
+        self.values = ValueMasker(lambda data, inner: _Objects(inner).data(data), depth)
+        self._apply: dict[Content, Callable[[Any], Any]] = {
+            Content.NAME: self._each(self.values.name),
+            Content.TEXT: self._each(self.values.text),
+            Content.ENVIRONMENT: self.values.environment,
+            Content.ARGUMENTS: self.values.arguments,
+            Content.HEADERS: self.values.environment,
+            Content.OPTIONS: self._options,
+            Content.ANNOTATIONS: self._annotations,
+            Content.BYTES: lambda value: self._secrets(value, encoded=True),
+            Content.OBJECT: self._embedded,
+            Content.SCHEMA: self._texts_only,
+        }
+
+    def document(self, obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
+        """An object; the items of a typed list do not say their kind, the list does."""
+        kind = str(obj.get("kind") or kind)
+        items = obj.get("items")
+        if kind.endswith("List") and isinstance(items, list):
+            inner = kind.removesuffix("List")
+            copies = [self.document(item, inner) if isinstance(item, Mapping) else self.data(item) for item in items]
+            return {**self._built_in({**obj, "items": []}, ""), "items": copies}
+        if kind == "Secret":
+            return self._secret(obj)
+        if is_built_in(obj.get("apiVersion"), kind):
+            return self._config_map(obj) if kind == "ConfigMap" else self._built_in(obj, kind)
+        return self._fields(obj)
+
+    def _built_in(self, obj: Mapping[str, Any], parent: str) -> dict[str, Any]:
+        """The fields of a built-in kind, or of a part of one, by the table."""
+        result: dict[str, Any] = {}
+        for field, value in obj.items():
+            content = content_of(parent, field) if isinstance(field, str) else None
+            if content is not Content.SERVER:
+                result[field] = self._field(content, str(field), value)
+        return result
+
+    def _field(self, content: Content | None, field: str, value: Any) -> Any:
+        if content is Content.PLAIN or value is None or isinstance(value, bool | int | float):
+            return value
+        if content is None or (content in (Content.NAME, Content.TEXT) and not _is_texts(value)):
+            return self._inside(field, value)
+        return self._apply[content](value) if content in self._apply else self._secrets(value, encoded=False)
+
+    def _inside(self, field: str, value: Any) -> Any:
+        """What a field of a built-in kind holds that the table does not name: other fields, or something unknown."""
+        if isinstance(value, Mapping):
+            return self._built_in(value, field)
+        if isinstance(value, list):
+            return [self._inside(field, item) for item in value]
+        return self.value(field, value)
+
+    def data(self, value: Any) -> Any:
+        """Any data that is no field: a list, a document, a text."""
+        if isinstance(value, Mapping):
+            kind = value.get("kind")
+            embedded = isinstance(kind, str) and bool(value.keys() & {"apiVersion", "metadata", "data", "stringData"})
+            return self.document(value, "") if embedded else self._fields(value)
+        if isinstance(value, list):
+            return [self.data(item) for item in value]
+        return self.values.text(value) if isinstance(value, str) else value
+
+    def _fields(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a custom kind, or of a part of one."""
+        if isinstance(obj.get("containers"), list):
+            return self._built_in(obj, "spec")
+        paired = secret_fields(obj)
+        return {
+            key: hidden(value) if key in paired else self._custom_field(obj, str(key), value)
+            for key, value in obj.items()
+            if key != "managedFields" or not isinstance(value, list)
+        }
+
+    def _custom_field(self, obj: Mapping[str, Any], key: str, value: Any) -> Any:
         if key == "metadata" and isinstance(value, Mapping):
-            result[key] = _metadata(value)
-        elif key == "value" and pair_is_secret:
-            result[key] = _hidden(value)
-        else:
-            result[key] = _value(str(key), value)
-    return result
+            return self._built_in(value, "metadata")
+        if key == "secretKey" and ("remoteRef" in obj or "sourceRef" in obj):
+            return value  # the key of a Secret that an external one is written to
+        if _LABELS.search(key) and _is_labels(value):
+            return value
+        return self.value(key, value)
+
+    def value(self, key: str, value: Any) -> Any:
+        """A field's value, judged by the field's name and its own form."""
+        lowered = key.lower()
+        if lowered in _ENVIRONMENT and isinstance(value, Mapping | list):
+            return self.values.environment(value)
+        if lowered in _COMMAND_LINES:
+            return self.values.arguments(value)
+        if lowered == "annotations" and isinstance(value, Mapping):
+            return self._annotations(value)
+        if isinstance(value, str):
+            return self.values.named(key, value)
+        if key and is_secret(key):
+            soft = is_container(key) and isinstance(value, Mapping)
+            return self._fields(value) if soft and _says_more(value) else hidden(value)
+        return self.data(value)
+
+    def _each(self, one: Callable[[str], str]) -> Callable[[Any], Any]:
+        return lambda value: one(value) if isinstance(value, str) else [one(item) for item in value]
+
+    def _options(self, options: Any) -> Any:
+        if not isinstance(options, Mapping):
+            return self.data(options)
+        return {key: self.values.variable(str(key), value) for key, value in options.items()}
+
+    def _annotations(self, annotations: Any) -> Any:
+        if not isinstance(annotations, Mapping):
+            return self.data(annotations)
+        kept = {key: value for key, value in annotations.items() if not _COPIES.search(str(key)[-300:])}
+        return {key: self._annotation(str(key), value) for key, value in kept.items()}
+
+    def _annotation(self, key: str, value: Any) -> Any:
+        if _NAMES_SECRET.search(key) and isinstance(value, str) and _OBJECT_NAME.fullmatch(value):
+            return value
+        return self.values.variable(key, value)
+
+    def _embedded(self, value: Any) -> Any:
+        return self._built_in(value, "") if isinstance(value, Mapping) else self.data(value)
+
+    def _secret(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+        clean = self._built_in(
+            {key: value for key, value in obj.items() if key not in ("data", "stringData")}, "Secret"
+        )
+        return {
+            key: clean[key] if key in clean else self._secrets(value, encoded=key == "data")
+            for key, value in obj.items()
+            if key != "managedFields"
+        }
+
+    def _secrets(self, values: Any, *, encoded: bool) -> Any:
+        if not isinstance(values, Mapping):
+            return hidden(values)
+        return {key: sized(value, encoded=encoded) for key, value in values.items()}
+
+    def _config_map(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+        clean = self._built_in(obj, "ConfigMap")
+        metadata = obj.get("metadata")
+        labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
+        # Helm may keep its releases, values included, in ConfigMaps.
+        if isinstance(labels, Mapping) and labels.get("owner") == "helm" and "data" in clean:
+            clean["data"] = hidden(obj["data"])
+        return clean
+
+    def _texts_only(self, value: Any) -> Any:
+        """A schema names fields, it does not fill them: only its texts are masked."""
+        if isinstance(value, Mapping):
+            return {key: self._texts_only(inner) for key, inner in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [self._texts_only(item) for item in value]
+        return self.values.text(value) if isinstance(value, str) else value
 
 
-def _names_a_secret(obj: Mapping[str, Any]) -> bool:
-    """Whether this is a pair such as a probe's header {name: Authorization, value: ...}."""
-    return any(isinstance(obj.get(key), str) and is_secret(obj[key]) for key in ("name", "key", "header"))
-
-
-def _value(key: str, value: Any) -> Any:
-    """A field's value, judged by the field's name."""
-    lowered = key.lower()
-    if lowered in _ENVIRONMENT:
-        return _environment(value)
-    if lowered in _COMMAND_LINES:
-        return _command_line(value)
-    if lowered == "annotations" and isinstance(value, Mapping):
-        return _annotations(value)
-    if key and is_secret(key):
-        return _hidden(value)
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """A value under a name that says nothing."""
-    if isinstance(value, Mapping):
-        embedded = isinstance(value.get("kind"), str) and ("apiVersion" in value or "metadata" in value)
-        return _document(value, "") if embedded else _fields(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return _text(value) if isinstance(value, str) else value
-
-
-def _hidden(value: Any) -> Any:
+def hidden(value: Any, key: str = "") -> Any:
     """A value under a secret's name: masked, except where it only says where the secret is."""
     if isinstance(value, Mapping):
-        return {
-            key: _value(str(key), inner) if _refers(str(key), inner) else _hidden(inner) for key, inner in value.items()
-        }
+        return {name: hidden(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_hidden(item) for item in value]
-    if value is None or isinstance(value, bool) or value == "":
+        return [hidden(item, key) for item in value]
+    if value is None or isinstance(value, bool) or value == "" or (key and is_reference(key)):
         return value
-    return masked(str(value))
+    text = str(value)
+    return value if is_pointer(text) or is_switch(text) else masked(text)
 
 
-def _refers(key: str, value: Any) -> bool:
-    return key in _REFERENCE or key.endswith(("Ref", "Refs", "Name", "Selector")) or isinstance(value, bool)
+def _says_more(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping under a name such as `auth` has fields of its own, rather than names of secrets."""
+    known = {
+        "enabled",
+        "type",
+        "username",
+        "user",
+        "existingSecret",
+        "database",
+        "method",
+        "provider",
+        "issuer",
+        "host",
+    }
+    return bool(known & value.keys())
 
 
-def _text(text: str) -> str:
-    """A text field; one that holds a JSON document is masked as the document it is."""
-    if text[:1] in ("{", "[") and len(text) <= _JSON_MAX_CHARS:
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            return mask_text(text)
-        clean = _plain(document)
-        return text if clean == document else json.dumps(clean, ensure_ascii=False, separators=(",", ":"))
-    return mask_text(text)
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
-def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in metadata.items() if key != "managedFields"}
-    return {key: _value(key, value) for key, value in kept.items()}
-
-
-def _annotations(annotations: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in annotations.items() if not _COPIES.search(str(key))}
-    return {key: masked(str(value)) if is_secret(str(key)) else _plain(value) for key, value in kept.items()}
-
-
-def _environment(env: Any) -> Any:
-    """Environment variables, as a list of names and values or as a mapping: masked unless evidently harmless."""
-    if isinstance(env, Mapping):
-        return {name: _variable(str(name), value) for name, value in env.items()}
-    if not isinstance(env, list):
-        return _plain(env) if isinstance(env, bool | None) else masked(str(env))
-    return [_named_variable(item) if isinstance(item, Mapping) else _assignment(item) for item in env]
-
-
-def _named_variable(item: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {key: _value(str(key), value) for key, value in item.items() if key not in ("name", "value")}
-    given = {"name": item["name"]} if "name" in item else {}
-    if "value" in item:
-        given["value"] = _variable(str(item.get("name")), item["value"])
-    return {**given, **rest}
-
-
-def _assignment(item: Any) -> Any:
-    """A variable in the form NAME=value."""
-    if not isinstance(item, str):
-        return _hidden(item)
-    name, equals, value = item.partition("=")
-    return f"{name}={_variable(name, value)}" if equals else masked(item)
-
-
-def _variable(name: str, value: Any) -> Any:
+def _is_labels(value: Any) -> bool:
+    """Whether data has the form of labels, or of what selects by them."""
     if isinstance(value, Mapping):
-        return {
-            key: _plain(inner) if str(key).startswith("valueFrom") else _hidden(inner) for key, inner in value.items()
-        }
-    if value is None or (not is_secret(name) and is_harmless(str(value))):
-        return value
-    return _hidden(value)
-
-
-def _command_line(words: Any) -> Any:
-    if isinstance(words, list) and all(isinstance(word, str) for word in words):
-        return mask_arguments(words)
-    return mask_arguments([words])[0] if isinstance(words, str) else _plain(words)
-
-
-def _secret(obj: Mapping[str, Any]) -> dict[str, Any]:
-    result = _fields({key: value for key, value in obj.items() if key not in ("data", "stringData")})
-    for section in ("data", "stringData"):
-        if section in obj:
-            values = obj[section] if isinstance(obj[section], Mapping) else {}
-            result[section] = {key: _sized(value, encoded=section == "data") for key, value in values.items()}
-    return result
-
-
-def _sized(value: Any, *, encoded: bool) -> str:
-    text = "" if value is None else str(value)
-    try:
-        size_bytes = len(base64.b64decode(text, validate=True)) if encoded else len(text.encode())
-    except (binascii.Error, ValueError):
-        return masked(text)
-    return masked(text, size_bytes)
-
-
-def _config_map(obj: Mapping[str, Any]) -> dict[str, Any]:
-    result = _fields({key: value for key, value in obj.items() if key not in ("data", "binaryData")})
-    # Helm may keep its releases, values included, in ConfigMaps.
-    whole = _within(_within(obj, "metadata"), "labels").get("owner") == "helm"
-    if isinstance(obj.get("data"), Mapping):
-        result["data"] = {key: _entry(str(key), value, whole) for key, value in obj["data"].items()}
-    if isinstance(obj.get("binaryData"), Mapping):
-        result["binaryData"] = {key: _sized(value, encoded=True) for key, value in obj["binaryData"].items()}
-    return result
-
-
-def _entry(key: str, value: Any, whole: bool) -> Any:
-    if value is None or value == "":
-        return value
-    return masked(str(value)) if whole or is_secret(key) else _text(str(value))
-
-
-def _definition(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """A custom resource's definition names fields, it does not fill them: only its texts and annotations are masked."""
-    rest = {key: _texts_only(value) for key, value in obj.items() if key != "metadata"}
-    return {**rest, "metadata": _metadata(_within(obj, "metadata"))}
-
-
-def _texts_only(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _texts_only(inner) for key, inner in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_texts_only(item) for item in value]
-    return mask_text(value) if isinstance(value, str) else value
+        return all(not is_secret(str(key)) and _is_labels(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return all(_is_labels(item) for item in value)
+    return not isinstance(value, str) or _LABEL.fullmatch(value) is not None

@@ -64,12 +64,12 @@ PLACES: dict[str, Place] = {
     "annotation with a secret name": lambda s: _annotated("acme.io/api-token", s),
     "annotation with an address": lambda s: _annotated("acme.io/url", f"postgres://user:{s}@db:5432/x"),
     "annotation with a document": lambda s: _annotated(
-        "acme.io/spec", json.dumps({"env": [{"name": "GREETING", "value": s}], "password": s})
+        "acme.io/spec", json.dumps({"env": [{"name": "DB_PASSWORD", "value": s}], "password": s})
     ),
-    "environment": lambda s: _pod(env=[{"name": "GREETING", "value": s}]),
+    "environment": lambda s: _pod(env=[{"name": "DB_PASSWORD", "value": s}]),
     "environment of a template": lambda s: _template(env=[{"name": "DB_PASSWORD", "value": s}]),
-    "environment as a mapping": lambda s: _meta("App", spec={"env": {"GREETING": s}}),
-    "environment as words": lambda s: _meta("App", spec={"environment": [f"GREETING={s}"]}),
+    "environment as a mapping": lambda s: _meta("App", spec={"env": {"DB_PASSWORD": s}}),
+    "environment as words": lambda s: _meta("App", spec={"environment": [f"DB_PASSWORD={s}"]}),
     "flag": lambda s: _pod(args=[f"--password={s}"]),
     "flag and value": lambda s: _pod(args=["--api-key", s, "--verbose"]),
     "flag in a shell": lambda s: _pod(command=["sh", "-c", f"export TOKEN={s}\nrun --db-password {s} -v"]),

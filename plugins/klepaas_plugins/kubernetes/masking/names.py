@@ -1,0 +1,84 @@
+"""Names of fields, variables, flags and files that hold a secret, in configuration.
+
+`klepaas.output.redaction` judges names anywhere, also in prose. Here it is known that the name is one of configuration,
+so that more names count, and that a name may only describe a secret: `TOKEN_TTL`, `existingSecret`, `auth-mode`.
+"""
+
+import functools
+import re
+
+from klepaas.output.redaction import is_secret_name
+
+__all__ = ["is_container", "is_reference", "is_secret", "words"]
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())
+
+
+# Names that hold a secret in configuration, where a wrong guess costs only a masked value.
+_ENDS_SECRET = re.compile(
+    r"(?:pass|password|passwd|passphrase|secret|token|apikey|secretkey|accesskey|privatekey|credential|masterauth|htpasswd)s?$"
+    r"|(?:^|[-_.])(?:pw|pat|psk|otp|pin|salt|seed|mnemonic|jaas|auth|dsn)s?$"
+    r"|jaas[-_.]config$|licen[cs]e[-_.]?key$|(?:account|shared[-_.]?access|storage)[-_.]?key$|preshared[-_.]?key$",
+    re.IGNORECASE,
+)
+# Korean, which other words may be written around: 데이터베이스비밀번호, 암호값.
+_KOREAN = re.compile("비밀번호|패스워드|암호(?!화)|인증키|비밀키|개인키|접근키|액세스키|시크릿|보안키|API키|토큰(?!화)")
+# The last word of a name that describes a secret, or says where it is.
+_DESCRIBES = words("""
+    mode modes type types kind method methods ttl lifetime expiry expiration expires expire seconds minutes
+    hours days age ref refs name names file files filename path paths dir directory issuer issuers audience
+    audiences enabled enable disabled policy policies length len size count limit limits provider providers
+    header headers prefix suffix algorithm alg format version interval timeout period class store namespace
+    namespaces selector template rotation scope scopes domain samesite server service host hosts port realm
+    required optional strategy review reviewers url uri endpoint endpoints id location region description
+    title label message usage webhook signin proxy cache change location backend driver source volume mount
+    lookup regex pattern field column level requests window burst
+""")
+# A key that leads to a place which is the secret: everybody who knows it may write there.
+_SECRET_PLACE = re.compile(r"webhook|(?:^|[-_.])(?:hook|dsn)|connection|callback", re.IGNORECASE)
+_SECRET_ID = re.compile(r"session[-_.]?id$", re.IGNORECASE)
+# The first word of a name that asks for a secret, counts it, or names an existing one.
+_ASKS = re.compile(
+    r"(?:existing|use|enable|enabled|disable|allow|allowed|skip|create|require|required|needs|has|is|max|min|num|number"
+    r"|generate|rotate|verify|validate|check|total|mount|automount|ignore|public)[-_.]",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORDS = re.compile(r"[-_./:\s]")
+_CONTAINERS = frozenset(
+    {"auth", "authorization", "authentication", "authn", "authz", "cookie", "cookies", "secret", "secrets", "tokens"}
+    | {"credentials", "credential", "oauth", "session", "bearer"}
+)
+_REFERENCE = frozenset(
+    {"name", "namespace", "key", "keys", "kind", "apiVersion", "optional", "path", "audience", "group", "version"}
+    | {"resource", "type", "driver", "secretName", "configMap", "fieldPath", "mode", "defaultMode", "expirationSeconds"}
+    | {"enabled", "mountPath", "subPath", "readOnly", "valueFrom", "fileName", "provider", "method", "algorithm"}
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_secret(name: str) -> bool:
+    """Whether a configuration key, field, variable or flag of this name usually holds a secret."""
+    tail = name[-200:].rsplit("/", 1)[-1]
+    if _KOREAN.search(tail):
+        return True
+    if not (is_secret_name(tail) or _ENDS_SECRET.search(tail)):
+        return False
+    parts = _CAMEL.sub("_", tail)
+    last = _WORDS.split(parts)[-1].lower()
+    if last in ("url", "uri", "endpoint", "id") and (_SECRET_PLACE.search(tail) or _SECRET_ID.search(tail)):
+        return True
+    return last not in _DESCRIBES and _ASKS.match(parts) is None
+
+
+def is_container(name: str) -> bool:
+    """Whether fields below a field of this name are judged by their own names: `auth.username`, `secrets.enabled`."""
+    return name.lower() in _CONTAINERS
+
+
+def is_reference(name: str) -> bool:
+    """Whether a field of this name, inside one with a secret's name, only says where the secret is."""
+    return name in _REFERENCE or name.endswith(("Ref", "Refs", "Name", "Selector", "_ref", "_name", "File", "Path"))
