@@ -14,8 +14,8 @@ from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_wor
 __all__ = ["mask_lines"]
 
 _LINE = re.compile(
-    r"(?P<lead>\s*(?:[-*]\s+)?(?:(?:export|set|env|arg)\s+)?[\"']?)(?P<name>[\w.\-\[\]/]{1,200})"
-    r"(?P<between>[\"']?\s*(?:=>|:=|[:=])\s*|\s+(?=\S+\s*$))(?P<value>.*)",
+    r"(?P<lead>\s*+(?:[-*]\s++)?+(?:(?:export|set|env|arg)\s++)?[\"']?)(?P<name>[\w.\-\[\]/]{1,200})"
+    r"(?P<between>[\"']?\s*+(?:=>|:=|[:=])\s*+|\s++(?=\S++\s*+$))(?P<value>.*+)",
     re.IGNORECASE,
 )
 _BLOCK = re.compile(r"[|>][-+0-9]{0,2}\s*(#.*)?")

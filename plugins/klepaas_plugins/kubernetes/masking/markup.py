@@ -9,8 +9,8 @@ from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_wor
 __all__ = ["mask_markup"]
 
 _ATTRIBUTE = re.compile(
-    r"(?P<name>[\w.:-]{1,100})[ \t\r\n]{0,8}=[ \t\r\n]{0,8}"
-    r"(?:\"(?P<double>[^\"<]{0,4096})\"|'(?P<single>[^'<]{0,4096})')"
+    r"(?<![\w.:-])(?P<name>[\w.:-]++)[ \t\r\n]{0,8}+=[ \t\r\n]{0,8}+"
+    r"(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)')"
 )
 # One piece of markup: a section of raw text, a tag, or what stands between tags.
 _PIECE = re.compile(r"<!\[CDATA\[(?:(?!\]\]>)[\s\S])*+(?:\]\]>)?|<[^<>]*+>?|[^<]++")

@@ -38,7 +38,7 @@ _FILE = re.compile(
     r"(?:/(?:etc|run|var|opt|tmp|mnt|home|usr|srv|app|data|config|secrets?|vault|certs?)|\.{1,2})(?:/[\w.-]{1,100}){1,12}/?"
 )
 # A name whose value is base64 of a text that names its own secrets.
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{16,}={0,2}\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{16,}+(?:=[=\s]*+)?+")
 
 
 class ValueMasker:
