@@ -26,16 +26,47 @@ pytestmark = pytest.mark.anyio
 WRONG = "defualt"
 _NAMESPACES = "/api/v1/namespaces"
 _QUESTIONS = ("query_metrics",)
+# Every way of asking for metrics.
+_METRICS: tuple[dict[str, Any], ...] = (
+    {"question": "cpu"},
+    {"question": "restarts", "app_name": "web"},
+    {"query": "up", "range_s": 600, "points": True},
+    {"query": "up", "points": True},
+    {"query": "up"},
+    {"query": "up", "range_s": 600},
+)
+_DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: default}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: "registry.example/web:1.1"}]}}
+"""
+_IN_TEXT = 'up{namespace="defualt", pod=~"web-.*"}'
+# What names a namespace inside another parameter, where nothing is found.
+_NAMED_IN_TEXT: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("query_metrics", {"query": _IN_TEXT}),
+    ("query_metrics", {"query": _IN_TEXT, "range_s": 600}),
+    ("query_metrics", {"query": _IN_TEXT, "range_s": 600, "points": True}),
+    *(("list_alerts", {"what": what, "matchers": ["namespace=defualt"]}) for what in ("alerts", "groups", "silences")),
+    ("silence_alerts", {"matchers": ["namespace=defualt"], "duration_min": 5, "comment": "quiet"}),
+)
 
 
 @pytest.fixture(autouse=True)
 async def metrics(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHttp]:
-    """A Prometheus with no series at all."""
+    """A Prometheus with no series, and an Alertmanager with no alert, at all."""
     async with FakeHttp() as fake:
         monkeypatch.setenv("KLEPAAS_PROMETHEUS_BASE_URL", fake.url)
+        monkeypatch.setenv("KLEPAAS_ALERTMANAGER_URL", fake.url)
+        for path in ("/api/v2/alerts", "/api/v2/alerts/groups", "/api/v2/silences"):
+            fake.answer("GET", path, [])
+        fake.answer("POST", "/api/v2/silences", {"silenceID": SAMPLES["silence_id"]})
         for method in ("GET", "POST"):
-            for path in ("/api/v1/series", "/api/v1/query", "/api/v1/query_range"):
-                fake.answer(method, path, {"status": "success", "data": []})
+            fake.answer(method, "/api/v1/series", {"status": "success", "data": []})
+            for path, kind in (("/api/v1/query", "vector"), ("/api/v1/query_range", "matrix")):
+                fake.answer(method, path, {"status": "success", "data": {"resultType": kind, "result": []}})
         yield fake
 
 
@@ -53,9 +84,18 @@ def _calls(tool: Tool) -> Iterator[dict[str, Any]]:
     """The sensible call of a tool in the wrong namespace; also its dry run, and with an application where it may."""
     arguments = {**plausible(tool), "namespace": WRONG}
     if tool.name in _QUESTIONS:
-        arguments["question"] = "cpu"
-    if "manifests" in arguments:
-        arguments["manifests"] = arguments["manifests"].replace(", namespace: default", "")
+        yield from ({**arguments, **more} for more in _METRICS)
+        return
+    if "manifests" in tool.parameters:
+        is_deployment = tool.name == "deploy_application"
+        text = _DEPLOYMENT if is_deployment else arguments.get("manifests") or SAMPLES["manifests"]
+        if "manifests" in arguments:
+            arguments["manifests"] = text.replace(", namespace: default", "")
+        named = {**arguments, "manifests": text.replace("namespace: default", f"namespace: {WRONG}")}
+        named.pop("image", None)
+        yield named
+        if not is_deployment:  # whose namespace is the call's
+            yield {name: value for name, value in named.items() if name != "namespace"}
     yield arguments
     if "dry_run" in tool.parameters:
         yield {**arguments, "dry_run": True}
@@ -87,6 +127,17 @@ async def test_every_tool_that_takes_a_namespace_says_that_it_does_not_exist_and
                 if not is_error or f"no namespace {WRONG} in context sandbox. Did you mean default?" not in text:
                     wrong.append((tool.name, arguments, text))
     assert not wrong, "\n".join(map(repr, wrong))
+
+
+async def test_a_namespace_inside_a_query_or_a_matcher_is_said_not_to_exist_where_nothing_is_found(
+    platform: Platform,
+) -> None:
+    async with Client(_app().server) as client:
+        for name, arguments in _NAMED_IN_TEXT:
+            result = await client.call_tool(name, arguments, raise_on_error=False)
+            text = result.content[0].text
+            assert "no namespace defualt in context sandbox. Did you mean default?" in text, (name, arguments, text)
+            assert not result.is_error, text
 
 
 async def test_every_resource_with_a_namespace_says_that_it_does_not_exist(platform: Platform) -> None:

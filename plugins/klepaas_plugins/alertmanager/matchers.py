@@ -13,8 +13,9 @@ from typing import Any
 
 from klepaas import names
 from klepaas.errors import BadRequest
+from klepaas.host import Host
 
-__all__ = ["MATCHER", "Matcher", "parse", "specific"]
+__all__ = ["MATCHER", "Matcher", "note_on_namespaces", "parse", "specific"]
 
 _FORM = re.compile(r"\s*+([a-zA-Z_][a-zA-Z0-9_]{0,127})\s*+(=~|!~|!=|=)(.*+)", re.DOTALL)
 _MAX_CHARS = 300
@@ -84,6 +85,19 @@ def parse(texts: Sequence[str]) -> list[Matcher]:
         texts: One each, checked by `MATCHER`.
     """
     return [found for text in texts if (found := _read(text)) is not None]
+
+
+async def note_on_namespaces(host: Host, matchers: Sequence[Matcher]) -> str:
+    """What to say of the namespaces that matchers name; called where no alert fits them. "": nothing.
+
+    Args:
+        host: The server's settings and shared services.
+        matchers: The matchers.
+    """
+    from klepaas_plugins.kubernetes.client import missing_namespaces
+
+    named = (one.value for one in matchers if one.name == "namespace" and one.operator == "=")
+    return await missing_namespaces(host, (value for value in named if names.NAMESPACE.accepts(value)))
 
 
 def specific(texts: Sequence[str]) -> list[Matcher]:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klepaas.errors import Conflict
+from klepaas.host import Host
 from klepaas.observability import one_line, safe_text
 from klepaas.output import Answer
 from klepaas.principals import current_principal
 from klepaas.tools import Target
 from klepaas_plugins.alertmanager.client import AlertmanagerServer
-from klepaas_plugins.alertmanager.matchers import Matcher, specific
+from klepaas_plugins.alertmanager.matchers import Matcher, note_on_namespaces, specific
 
 __all__ = ["DURATION_MAX_MIN", "create", "end", "preview_creation", "preview_end", "targets_of"]
 
@@ -22,10 +23,13 @@ DURATION_MAX_MIN = 7 * 24 * 60
 _MOST_NAMED = 10
 
 
-async def create(server: AlertmanagerServer, texts: Sequence[str], duration_min: int, comment: str) -> Answer:
+async def create(
+    host: Host, server: AlertmanagerServer, texts: Sequence[str], duration_min: int, comment: str
+) -> Answer:
     """Make a silence that begins now.
 
     Args:
+        host: The server's settings and shared services.
         server: Where.
         texts: Its matchers.
         duration_min: For how long, in minutes.
@@ -35,7 +39,7 @@ async def create(server: AlertmanagerServer, texts: Sequence[str], duration_min:
         BadRequest: The matchers name nothing, or the server does not accept them.
     """
     matchers = specific(texts)
-    hidden = await _hidden(server, matchers)
+    hidden = await _hidden(host, server, matchers)
     now = datetime.now(UTC)
     ends_at = now + timedelta(minutes=duration_min)
     body: dict[str, Any] = {
@@ -51,14 +55,14 @@ async def create(server: AlertmanagerServer, texts: Sequence[str], duration_min:
     return Answer(text)
 
 
-async def preview_creation(server: AlertmanagerServer, texts: Sequence[str], duration_min: int) -> str:
+async def preview_creation(host: Host, server: AlertmanagerServer, texts: Sequence[str], duration_min: int) -> str:
     """What a silence would hide.
 
     Raises:
         BadRequest: The matchers name nothing, or the server does not accept them.
     """
     matchers = specific(texts)
-    hidden = await _hidden(server, matchers)
+    hidden = await _hidden(host, server, matchers)
     return f"Silence {_words(matchers)} in {server.name} for {duration_min} minutes. {hidden}"
 
 
@@ -95,11 +99,12 @@ def targets_of(server: str, arguments: Mapping[str, Any]) -> Sequence[Target]:
     return (Target(context=server, kind="silence", name=str(name)[:400]),)
 
 
-async def _hidden(server: AlertmanagerServer, matchers: Sequence[Matcher]) -> str:
+async def _hidden(host: Host, server: AlertmanagerServer, matchers: Sequence[Matcher]) -> str:
     """The alerts of now that a silence hides, in one sentence."""
     rows = await server.alerts(matchers)
     if not rows.items:
-        return "No alert of now fits it."
+        note = await note_on_namespaces(host, matchers)
+        return f"No alert of now fits it.{f' {note}' if note else ''}"
     named = list(dict.fromkeys(one_line(one.name, 100) for one in rows.items))
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     return f"It fits {len(rows.items)} of the alerts of now: {', '.join(sorted(named)[:_MOST_NAMED])}{more}."

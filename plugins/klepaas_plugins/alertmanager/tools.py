@@ -73,14 +73,15 @@ class AlertTools:
     ) -> Answer:
         """Alertmanager's alerts, their groups, or silences."""
         from klepaas_plugins.alertmanager import shown
-        from klepaas_plugins.alertmanager.matchers import parse
+        from klepaas_plugins.alertmanager.matchers import note_on_namespaces, parse
 
         asked, wanted = self._server(server), parse(matchers or [])
-        if what == "groups":
-            return shown.groups_answer(asked.name, await asked.groups(wanted))
-        if what == "silences":
-            return shown.silences_answer(asked.name, await asked.silences(wanted))
-        return shown.alerts_answer(asked.name, await asked.alerts(wanted))
+        read = {"alerts": asked.alerts, "groups": asked.groups, "silences": asked.silences}[what]
+        answer = {"alerts": shown.alerts_answer, "groups": shown.groups_answer, "silences": shown.silences_answer}[what]
+        rows = await read(wanted)
+        found: Answer = answer(asked.name, rows)
+        note = "" if rows.items else await note_on_namespaces(self._host, wanted)
+        return Answer(f"{found.text}\n{note}") if note else found
 
     async def silence_alerts(
         self, matchers: Matchers, duration_min: DurationMin, comment: Comment, server: Server = None
@@ -88,7 +89,7 @@ class AlertTools:
         """Silence the alerts that fit all matchers."""
         from klepaas_plugins.alertmanager.silencing import create
 
-        return await create(self._server(server), matchers, duration_min, comment)
+        return await create(self._host, self._server(server), matchers, duration_min, comment)
 
     async def expire_silence(self, silence_id: SilenceId, server: Server = None) -> Answer:
         """End a silence."""
@@ -99,7 +100,7 @@ class AlertTools:
     async def _silence_preview(self, matchers: Matchers, duration_min: DurationMin, server: Server = None) -> str:
         from klepaas_plugins.alertmanager.silencing import preview_creation
 
-        return await preview_creation(self._server(server), matchers, duration_min)
+        return await preview_creation(self._host, self._server(server), matchers, duration_min)
 
     async def _expire_preview(self, silence_id: SilenceId, server: Server = None) -> str:
         from klepaas_plugins.alertmanager.silencing import preview_end

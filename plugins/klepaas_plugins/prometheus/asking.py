@@ -3,6 +3,7 @@
 How a server is asked is the client's affair, how series are shown `shown`'s, raw points `points`'.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +13,19 @@ from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas_plugins.prometheus.client import PrometheusServer, Window
-from klepaas_plugins.prometheus.empty import missing_namespace
 from klepaas_plugins.prometheus.figures import POINTS_MAX, clock, duration, step_for, window_text
 from klepaas_plugins.prometheus.questions import Candidate, Chosen, Place, Question, candidates, chosen, selectors
 from klepaas_plugins.prometheus.shown import now_table, remarks_lines, summary_table
 
-__all__ = ["Asking", "Figures", "answer_query", "ask", "window_of"]
+__all__ = ["Asking", "Figures", "answer_query", "ask", "note_on_namespaces", "refuse_place", "window_of"]
 
 ANSWER_BYTES = 10_000
 RATE_WINDOW_S = 300.0
 QUESTION_RANGE_S = 3600.0
 # Series looked at to see how a metric names what is asked about.
 _LOOKED_AT = 200
+# The namespaces that a query names exactly.
+_NAMESPACES = re.compile(r"""\bnamespace\s*=\s*(["'`])([a-z0-9][-a-z0-9]{0,62})\1""")
 # Whoever writes these wants the server's order.
 _ORDERED = ("sort", "topk", "bottomk", "limitk")
 
@@ -98,9 +100,39 @@ async def answer_query(host: Host, asking: Asking) -> Answer:
     Raises:
         NotFound: There are no series, since there is no such namespace.
     """
+    if asking.query is not None:
+        await refuse_place(host, asking)
     found = await ask(asking)
-    note = "" if found.series else await missing_namespace(host, asking.place.namespace)
+    note = "" if found.series else await note_on_namespaces(host, asking)
     return Answer(f"{found.text}\n{note}" if note else found.text)
+
+
+async def note_on_namespaces(host: Host, asking: Asking) -> str:
+    """What to say of the namespaces that a question or query names; called where no series was found.
+
+    Raises:
+        NotFound: The question is about a namespace that does not exist.
+    """
+    from klepaas_plugins.kubernetes.client import missing_namespaces
+
+    if asking.place.namespace is not None:
+        return await missing_namespaces(host, [asking.place.namespace], refuse=True)
+    return await missing_namespaces(host, (found[2] for found in _NAMESPACES.finditer(asking.query or "")))
+
+
+async def refuse_place(host: Host, asking: Asking) -> None:
+    """Refuse what goes with a question beside a query; a namespace that does not exist is named first.
+
+    Raises:
+        NotFound: There is no such namespace.
+        BadRequest: An application, namespace or node was given.
+    """
+    if asking.place == Place():
+        return
+    note = await note_on_namespaces(host, asking) if asking.place.namespace is not None else ""
+    raise BadRequest(
+        "app_name, namespace and node go with a question", next_step="Put them into the query", details=note or None
+    )
 
 
 async def ask(asking: Asking) -> Figures:
@@ -117,8 +149,6 @@ async def ask(asking: Asking) -> Figures:
         raise BadRequest("Give either query or question", next_step="Leave one of them out")
     if asking.question is not None:
         return await _answer_question(asking, asking.question)
-    if asking.place != Place():
-        raise BadRequest("app_name, namespace and node go with a question", next_step="Put them into the query")
     query = asking.query or ""
     if asking.range_s is None:
         return await _now(asking, query, [])

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from klepaas.errors import BadRequest
+from klepaas.host import Host
 from klepaas.output import Answer
-from klepaas_plugins.prometheus.asking import Asking, window_of
+from klepaas_plugins.prometheus.asking import Asking, note_on_namespaces, refuse_place, window_of
 from klepaas_plugins.prometheus.client import Series, Window
 from klepaas_plugins.prometheus.figures import window_text
 from klepaas_plugins.prometheus.parameters import CURSOR_FORM
@@ -32,17 +33,20 @@ class _Place:
     point: int = 0
 
 
-async def answer_points(asking: Asking, cursor: str | None) -> Answer:
+async def answer_points(host: Host, asking: Asking, cursor: str | None) -> Answer:
     """One page of points, the series in the server's order.
 
     Args:
+        host: The server's settings and shared services.
         asking: What is asked: a query over a range.
         cursor: Where to go on. None: from the beginning.
 
     Raises:
         BadRequest: It is no query over a range, or the cursor is another question's.
+        NotFound: There is no such namespace.
         KlepaasError: The server cannot be asked.
     """
+    await refuse_place(host, asking)
     if asking.query is None or asking.range_s is None:
         raise BadRequest("Points are those of a query over a range", next_step="Give query and range_s")
     digest = _digest(asking)
@@ -57,6 +61,9 @@ async def answer_points(asking: Asking, cursor: str | None) -> Answer:
     if following is not None:
         cursor = f"{digest}.{window.end:.0f}.{following[0]}.{following[1]}"
         tail = [f"[more; go on with cursor={cursor}]"]
+    if not lines and cursor is None:
+        note = await note_on_namespaces(host, asking)
+        lines = ["No series.", *([note] if note else [])]
     return Answer("\n".join([*head, *(lines or ["No more points."]), *about(found.remarks), *tail]))
 
 

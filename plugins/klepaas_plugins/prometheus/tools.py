@@ -86,7 +86,9 @@ class PrometheusTools:
             step_s,
             limit,
         )
-        return await (answer_points(asking, cursor) if points or cursor else answer_query(self._host, asking))
+        return await (
+            answer_points(self._host, asking, cursor) if points or cursor else answer_query(self._host, asking)
+        )
 
     async def list_metrics(
         self,

@@ -14,6 +14,7 @@ from klepaas_plugins.kubernetes.client.completing import Completions
 from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
 from klepaas_plugins.kubernetes.client.namespaces import (
     explain_missing_namespaces,
+    missing_namespaces,
     namespace_error,
     require_namespace,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "WatchEvent",
     "explain_missing_namespaces",
     "in_safe_order",
+    "missing_namespaces",
     "namespace_error",
     "read_manifests",
     "require_namespace",

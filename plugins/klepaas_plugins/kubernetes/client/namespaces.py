@@ -6,11 +6,15 @@ whether it exists and which name is near; credentials that may not list namespac
 
 import functools
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import anyio
+
 from klepaas.errors import KlepaasError, NotFound
+from klepaas.host import Host
 from klepaas.resources import Resource
 from klepaas.tools import Tool
 from klepaas_plugins.kubernetes.wording import near
@@ -19,11 +23,17 @@ if TYPE_CHECKING:
     from klepaas_plugins.kubernetes.client.cluster import Cluster
     from klepaas_plugins.kubernetes.client.clusters import Clusters
 
-__all__ = ["explain_missing_namespaces", "namespace_error", "require_namespace"]
+__all__ = ["explain_missing_namespaces", "missing_namespaces", "namespace_error", "require_namespace"]
 
 # One page; a cluster with more namespaces is asked for the one by its name.
 _PAGE = 1000
 _MAX_NAMES = 15
+# An answer about figures or alerts is complete without what a cluster says of the namespace.
+_NOTE_LIMIT_S = 3.0
+# A query may name many; so many are looked for.
+_MAX_LOOKED_FOR = 3
+
+_LACKED = re.compile(r'namespaces "([a-z0-9][-a-z0-9]{0,62})" not found')
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +62,49 @@ async def require_namespace(cluster: "Cluster", namespace: str | None) -> str:
     if error is not None:
         raise error
     return ""
+
+
+async def missing_namespaces(host: Host, namespaces: Iterable[str], *, refuse: bool = False) -> str:
+    """A note on namespaces that figures or alerts were asked about; called where nothing of them was found.
+
+    These may be those of another cluster than the default context's. With one context that is where a namespace is
+    looked for; with several the note says where it was not found.
+
+    Args:
+        host: The server's settings and shared services.
+        namespaces: The namespaces that were named, if any.
+        refuse: Whether one that does not exist is an error where only one cluster is configured.
+
+    Returns:
+        What to say of them; "" where they exist, none was named, or no cluster is configured.
+
+    Raises:
+        NotFound: `refuse`, and there is no such namespace; the nearest names are named.
+    """
+    wanted = list(dict.fromkeys(namespaces))[:_MAX_LOOKED_FOR]
+    if not wanted:
+        return ""
+    from klepaas_plugins.kubernetes.client.clusters import Clusters
+
+    try:
+        clusters = Clusters.of(host)
+        contexts, cluster = await clusters.known(), await clusters.cluster()
+    except KlepaasError:
+        return ""
+    notes: list[str] = []
+    with anyio.move_on_after(_NOTE_LIMIT_S) as limit:
+        for namespace in wanted:
+            try:
+                notes.append(await require_namespace(cluster, namespace))
+            except NotFound as exc:
+                if refuse and len(contexts) == 1:
+                    raise
+                notes.append(f"Note: {exc.line}")
+    if limit.cancelled_caught:
+        notes.append(
+            f"Not checked whether namespace {wanted[len(notes)]} exists: context {cluster.context} does not answer."
+        )
+    return "\n".join(note for note in notes if note)
 
 
 async def namespace_error(cluster: "Cluster", namespace: str) -> NotFound | None:
@@ -132,7 +185,10 @@ async def _check_arguments(clusters: "Clusters", arguments: Mapping[str, Any], c
         return
     try:
         cluster = await clusters.cluster(arguments.get("context"))
-        error = await namespace_error(cluster, arguments.get("namespace") or cluster.default_namespace)
+        # A manifest may name another namespace than the call, and the server says which one it lacks.
+        said = _LACKED.search(cause.what)
+        named = said[1] if said else arguments.get("namespace") or cluster.default_namespace
+        error = await namespace_error(cluster, named)
     except KlepaasError:
         # Whatever was not found is the better answer.
         return
