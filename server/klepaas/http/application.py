@@ -16,13 +16,12 @@ from starlette.types import Receive, Scope, Send
 from klepaas.app import App
 from klepaas.calls import ANSWER_LIMIT_S
 from klepaas.http.front import BodyLimit, Front
+from klepaas.http.origins import ALLOWED_HOSTS
 from klepaas.http.readiness import Readiness
 from klepaas.http.receiving import routes_of
 
-__all__ = ["ALLOWED_HOSTS", "HttpApp"]
+__all__ = ["HttpApp"]
 
-# The names of this machine alone. Whoever comes by another one came by somebody else's DNS.
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "::1"]
 _UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -42,8 +41,9 @@ class HttpApp:
             # Said, so that no variable of FastMCP's changes it: without streams nobody could be asked to confirm.
             json_response=False,
             stateless_http=False,
+            # The front has read both headers already, strictly; this is the second lock.
             host_origin_protection=True,
-            allowed_hosts=ALLOWED_HOSTS,
+            allowed_hosts=list(ALLOWED_HOSTS),
             allowed_origins=[],
         )
         self._asgi.debug = False  # it would answer with tracebacks

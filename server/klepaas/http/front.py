@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from klepaas.calls import CORRELATION, Calls
 from klepaas.correlation import Correlation, correlated
-from klepaas.http.refusals import explanation_of, rejection, unchecked_credentials
+from klepaas.http.origins import foreign_header
+from klepaas.http.refusals import explanation_of, foreign_request, rejection, unchecked_credentials
 from klepaas.metrics import HttpRequests
 
 __all__ = ["BodyLimit", "Front"]
@@ -91,6 +92,8 @@ class Front:
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEADERS_MAX_BYTES:
             return rejection(431, f"The headers are longer than {HEADERS_MAX_BYTES} bytes")
+        if foreign := foreign_header(scope):
+            return foreign_request(foreign)
         if scope["path"] == "/mcp" and (refusal := unchecked_credentials(scope)):
             return refusal
         begins = scope["path"] in self._received or (scope["path"] == "/mcp" and _begins_something(scope))

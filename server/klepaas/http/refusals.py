@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Scope
 
-__all__ = ["explanation_of", "rejection", "unchecked_credentials"]
+__all__ = ["explanation_of", "foreign_request", "rejection", "unchecked_credentials"]
 
 _INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
 # What the libraries below answer with two words or none.
@@ -36,6 +36,16 @@ def rejection(status: int, message: str, retry_after_s: int | None = None) -> Re
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     return Response(body, status, headers, "application/json")
+
+
+def foreign_request(header: str) -> Response:
+    """The refusal of a request that does not belong to this machine.
+
+    Args:
+        header: By what it does not: "Host" or "Origin".
+    """
+    status = 421 if header == "Host" else 403
+    return rejection(status, _WHAT_TO_DO[status])
 
 
 def unchecked_credentials(scope: Scope) -> Response | None:
