@@ -60,8 +60,11 @@ namespace = "shop"
 ```
 
 - A key that no setting has is an error which names the nearest one.
-- A file that every user of the machine can write to, or that belongs to another user, is not used: it decides what
-  klepaas may change.
+- A file that another user may write to, or replace, is not used, because it decides what klepaas may change and which
+  programs it starts: the file, each folder above it and each link on the way must belong to you or root, and neither
+  everybody nor a group with other members may write to them. The error names the `chmod` to run. The same holds for the
+  file of `KLEPAAS_MCP_CONFIG`, and for a kubeconfig whose context names a credential plugin. On Windows, and for access
+  control lists, klepaas does not check this.
 - klepaas reads it at its start. It never writes it.
 
 ## Secrets

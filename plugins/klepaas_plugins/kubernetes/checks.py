@@ -113,12 +113,10 @@ def _context(entry: Entry, clusters: Clusters) -> Finding:
         return Finding(Level.ERROR, f"{name}: {entry.problem}", "Correct the kubeconfig")
     try:
         credentials.check_before_loading(entry, clusters.settings.exec_plugins)
+        if entry.user.get("exec"):
+            exec_plugins.locate(entry.user["exec"], entry.context, entry.user_dir, entry.user_file)
     except KlepaasError as exc:
         return Finding(Level.ERROR, exc.what, exc.next_step)
-    plugin = entry.user.get("exec")
-    if plugin and exec_plugins.find(plugin) is None:
-        problem = exec_plugins.missing(plugin, entry.context)
-        return Finding(Level.ERROR, problem.what, problem.next_step)
     if _is_open(entry):
         return Finding(Level.WARNING, f"{name} is not protected by TLS", "Use an https server with its authority")
     if _is_unverified(entry):

@@ -1,6 +1,5 @@
 """How access to GitHub is set up here, for `klepaas doctor`. No network: `provider_health` tells the rest."""
 
-import shutil
 import time
 from collections.abc import Iterable
 
@@ -8,7 +7,7 @@ from klepaas.errors import KlepaasError
 from klepaas.external.server_file import configured
 from klepaas.hookspecs import Finding, Level
 from klepaas.host import Host
-from klepaas.outbound import MissingProgram
+from klepaas.outbound import program_problem
 from klepaas_providers.github.app_tokens import AppKey
 from klepaas_providers.github.provider import KIND, missing
 from klepaas_providers.github.settings import GitHubSettings
@@ -42,8 +41,7 @@ def _of_the_settings(settings: GitHubSettings) -> Iterable[Finding]:
     for concern in settings.concerns():
         yield Finding(Level.WARNING, f"GitHub: {concern}", _HOW)
     program = settings.mcp_command[0] if settings.mcp_command else None
-    if program is not None and shutil.which(program) is None:
-        gone = MissingProgram(program)
+    if program is not None and (gone := program_problem(program)):
         yield Finding(Level.ERROR, f"GitHub's MCP server {program} {gone.reason}", gone.next_step)
     elif settings.token is None:
         yield _of_the_app(settings)

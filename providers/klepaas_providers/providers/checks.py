@@ -1,7 +1,7 @@
 """Whether external servers are set up well, for `klepaas doctor`, and whether they are there, for `/readyz`."""
 
-import shutil
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 from klepaas.external.declaration import StdioServer
 from klepaas.external.externals import Externals
@@ -9,7 +9,7 @@ from klepaas.external.guarded import Guarded
 from klepaas.external.server_file import ServerFile
 from klepaas.hookspecs import Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
-from klepaas.outbound import MissingProgram
+from klepaas.outbound import program_problem
 from klepaas_providers.providers.standing import state_of, tool_warnings
 
 __all__ = ["findings", "health_checks"]
@@ -66,11 +66,10 @@ def _findings_of(server: Guarded) -> Iterator[Finding]:
         yield Finding(Level.ERROR, f"{provider.name} cannot be used: {provider.problem}", "Set what is missing")
         return
     transport = provider.transport
-    if isinstance(transport, StdioServer) and shutil.which(transport.command[0]) is None:
-        gone = MissingProgram(transport.command[0])
-        yield Finding(
-            Level.ERROR, f"{provider.name} needs the program {gone.name}, which {gone.reason}", gone.next_step
-        )
+    folder = Path(transport.cwd) if isinstance(transport, StdioServer) and transport.cwd else None
+    if isinstance(transport, StdioServer) and (problem := program_problem(transport.command[0], folder=folder)):
+        text = f"{provider.name} needs the program {problem.name}, which {problem.reason}"
+        yield Finding(Level.ERROR, text, problem.next_step)
         return
     yield from _warnings_of(server)
     closed = sorted({offer.definition.name for offer in server.closed})

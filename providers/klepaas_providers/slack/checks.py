@@ -1,12 +1,11 @@
 """How access to Slack is set up here, for `klepaas doctor`. No network: `provider_health` tells the rest."""
 
-import shutil
 from collections.abc import Iterable
 
 from klepaas.external.server_file import configured
 from klepaas.hookspecs import Finding, Level
 from klepaas.host import Host
-from klepaas.outbound import MissingProgram
+from klepaas.outbound import program_problem
 from klepaas_providers.slack.provider import KIND, is_offered, missing
 from klepaas_providers.slack.settings import SlackSettings
 from klepaas_providers.slack.token_file import TokenFile
@@ -43,7 +42,6 @@ def _of_the_server(host: Host, settings: SlackSettings) -> Finding:
     if problem:
         return Finding(Level.ERROR, f"Slack is left out: {problem}", f"Set what is missing; {_HOW}")
     program = settings.mcp_command[0] if settings.mcp_command else None
-    if program is not None and shutil.which(program) is None:
-        gone = MissingProgram(program)
+    if program is not None and (gone := program_problem(program)):
         return Finding(Level.ERROR, f"The Slack server {program} {gone.reason}", gone.next_step)
     return Finding(Level.OK, f"Slack is used through {program or settings.mcp_url}")

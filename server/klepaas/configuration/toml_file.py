@@ -1,7 +1,7 @@
 """The one optional settings file: where it is, whether it can be trusted, and what it says.
 
-It is read once and again when it has changed. Who can write to it decides what klepaas may change, so a file that
-everybody can write to is refused. What the keys mean is not known here.
+It is read once and again when it has changed. Who can write to it decides what klepaas may change and which programs it
+starts, so a file that another user may write to, or put in its place, is refused. What the keys mean is not known here.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 from pydantic_settings.exceptions import SettingsError
 
 from klepaas.portability import files
+from klepaas.portability.writers import find_other_writer
 
 __all__ = ["VARIABLE", "ConfigurationError", "Document", "default_path", "read", "read_bounded"]
 
@@ -60,7 +61,7 @@ def read() -> Document:
     """The file that `KLEPAAS_CONFIG` names, else the one in the user's folder, else an empty one.
 
     Raises:
-        ConfigurationError: It is named and not there, cannot be read, can be written to by everybody, or is not TOML.
+        ConfigurationError: It is named and not there, cannot be read, can be written to by others, or is not TOML.
     """
     named = os.environ.get(VARIABLE)
     path = Path(named).expanduser() if named else default_path()
@@ -73,6 +74,9 @@ def read() -> Document:
             text = f"{path}: the settings file that {VARIABLE} or --config names cannot be read: {exc.strerror}"
             raise ConfigurationError(text) from exc
         return _NONE
+    writer = find_other_writer(path)
+    if writer is not None:
+        raise ConfigurationError(f"{path}: {writer.reason}, so it is not used; run {writer.repair}")
     key = (path, found.st_mtime_ns, found.st_size, found.st_mode)
     if key not in _last:
         document = _parse(path)
@@ -85,8 +89,6 @@ def _parse(path: Path) -> Document:
     import tomllib
 
     data, mode = read_bounded(path, _MAX_BYTES)
-    if mode & 0o002:
-        raise ConfigurationError(f"{path}: everybody can write to it, so it is not used; chmod o-w {path}")
     try:
         values = tomllib.loads(data.decode())
     except UnicodeDecodeError as exc:

@@ -8,9 +8,9 @@ for whoever asks why it died. Its messages are read within limits (`klepaas.exte
 import contextlib
 import logging
 import os
-import shutil
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import anyio
 import mcp_types as mt
@@ -23,7 +23,7 @@ from klepaas.external.declaration import StdioServer
 from klepaas.external.failures import NotUp
 from klepaas.external.messages import Lines
 from klepaas.observability import one_line
-from klepaas.outbound import MissingProgram
+from klepaas.outbound import UnusableProgram, find_program
 from klepaas.portability import processes
 
 __all__ = ["Child", "child_environment"]
@@ -124,15 +124,16 @@ class Child:
             raise NotUp("has no command")
         try:
             environment = child_environment(self._server, more)
-            program = processes.find_program(self._server.command[0], environment)
-            command = [program, *self._server.command[1:]]
+            folder = Path(self._server.cwd) if self._server.cwd else None
+            program = find_program(self._server.command[0], path=environment.get("PATH", ""), folder=folder)
+            command = [str(program), *self._server.command[1:]]
             return await processes.start(command, environment=environment, folder=self._server.cwd)
+        except UnusableProgram as exc:
+            raise NotUp(f"cannot be started: {one_line(exc.name, 60)} {one_line(exc.reason, 500)}") from exc
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
-            program = one_line(os.path.basename(self._server.command[0]), 60)
-            if isinstance(exc, FileNotFoundError) and shutil.which(self._server.command[0]) is None:
-                raise NotUp(f"cannot be started: {program} {MissingProgram(self._server.command[0]).reason}") from exc
-            raise NotUp(f"cannot be started: {program}: {why}") from exc
+            name = one_line(os.path.basename(self._server.command[0]), 60)
+            raise NotUp(f"cannot be started: {name}: {why}") from exc
 
     async def _read(self, process: Process, incoming: MemoryObjectSendStream[Incoming]) -> None:
         lines = Lines()

@@ -3,9 +3,7 @@
 import difflib
 import ipaddress
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from klepaas.external.server_options import ServerOptions
 from klepaas.observability import one_line
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import is_secret_name, looks_secret, redact_text, vault
-from klepaas.portability import files
+from klepaas.portability.writers import find_other_writer
 
 __all__ = ["Trouble", "server_of", "servers_in"]
 
@@ -44,10 +42,9 @@ def servers_in(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            state = os.fstat(file.fileno())
-            if files.permissions(state) & (stat.S_IWGRP | stat.S_IWOTH):
-                # It names programs to run.
-                raise Trouble("others than its owner may write it; run chmod go-w on it")
+            writer = find_other_writer(path)  # it names programs to run
+            if writer is not None:
+                raise Trouble(f"{writer.reason}; run {writer.repair}")
             text = file.read(FILE_MAX_BYTES + 1)
     except OSError as exc:
         raise Trouble(f"it cannot be read ({exc.strerror or type(exc).__name__})") from exc

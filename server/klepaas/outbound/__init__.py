@@ -6,7 +6,14 @@ these from here, so that one setting of the environment means the same for all o
 
 from klepaas.outbound.certificates import CertificateProblem, certificate_problem
 from klepaas.outbound.clients import open_client
-from klepaas.outbound.programs import MissingProgram
+from klepaas.outbound.programs import (
+    MissingProgram,
+    UnsafeProgram,
+    UnusableProgram,
+    find_program,
+    program_problem,
+    search_folders,
+)
 from klepaas.outbound.proxies import Proxy, UnusableProxy, proxy_at, proxy_for
 from klepaas.outbound.user_agent import USER_AGENT
 
@@ -15,9 +22,14 @@ __all__ = [
     "CertificateProblem",
     "MissingProgram",
     "Proxy",
+    "UnsafeProgram",
+    "UnusableProgram",
     "UnusableProxy",
     "certificate_problem",
+    "find_program",
     "open_client",
+    "program_problem",
     "proxy_at",
     "proxy_for",
+    "search_folders",
 ]

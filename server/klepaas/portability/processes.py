@@ -5,11 +5,11 @@ POSIX has sessions and groups of processes for it, Windows a job of processes, w
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, TextIO, cast
 
 import anyio
@@ -20,10 +20,10 @@ __all__ = [
     "ask_to_end",
     "base_environment",
     "end",
-    "find_program",
     "is_batch_file",
     "program_name",
     "start",
+    "with_suffixes",
 ]
 
 # What a program needs to find itself and its files; nothing that could be a secret of klepaas or of its client.
@@ -63,19 +63,18 @@ def is_batch_file(program: str) -> bool:
     return os.path.splitext(program)[1].lower() in _BATCH_SUFFIXES
 
 
-def find_program(command: str, environment: Mapping[str, str]) -> str:
-    """Where a program is, with the suffix that Windows needs: `npx` is npx.cmd there.
+def with_suffixes(program: Path) -> list[Path]:
+    """The files that a program's path may mean: on Windows `npx` is npx.cmd.
 
     Args:
-        command: The program as somebody names it.
-        environment: Its variables, whose PATH is searched.
-
-    Returns:
-        Its path; the command itself where it is not found, so that starting it says so.
+        program: The path as somebody names it.
     """
-    if not _WINDOWS:  # the system searches, from the folder that the program starts in
-        return command
-    return shutil.which(command, path=environment.get("PATH")) or command
+    if not _WINDOWS:
+        return [program]
+    known = os.environ.get("PATHEXT", os.pathsep.join(_PROGRAM_SUFFIXES)).split(os.pathsep)
+    if program.suffix.lower() in (suffix.lower() for suffix in known):
+        return [program]
+    return [program.with_name(f"{program.name}{suffix}") for suffix in known]
 
 
 async def start(

@@ -57,7 +57,7 @@ async def test_a_command_in_a_container_names_the_trouble_with_the_certificate_t
             await execution.run(connection, Act("exec", "pod p", "test"), "/exec", None, ["true"], (1000, 5.0))
 
 
-@pytest.mark.parametrize("command", ["kubelogin", "/nowhere/kubelogin"])
+@pytest.mark.parametrize("command", ["kubelogin", "/nowhere-else/kubelogin"])
 async def test_a_missing_credential_plugin_names_the_path_that_klepaas_sees_and_what_graphical_clients_do(
     write_kubeconfig: Any, open_clusters: Open, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -71,4 +71,4 @@ async def test_a_missing_credential_plugin_names_the_path_that_klepaas_sees_and_
         assert "graphical clients" in (caught.value.next_step or "")
         assert "`which kubelogin`" in (caught.value.next_step or "")
     else:
-        assert "is not at /nowhere/kubelogin, or is not executable" in caught.value.what
+        assert "is not at /nowhere-else/kubelogin, or is not executable" in caught.value.what

@@ -158,7 +158,7 @@ async def test_an_allowed_plugin_gives_the_token_and_gets_no_input(
     script = 'T="$AWS_PROFILE-$(cat)"; echo "{\\"status\\": {\\"token\\": \\"token$T\\"}}"'
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
-        await (await open_clusters(exec_plugins=("test-plugin",)).cluster()).resource("pods")
+        await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
     assert server.seen[0].headers["authorization"] == "Bearer tokenx-"
 
 
@@ -172,7 +172,7 @@ async def test_a_plugin_that_gives_nothing_is_one_line_and_no_request(
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
         with pytest.raises(Unauthorized, match="gave no credential") as caught:
-            await (await open_clusters(exec_plugins=("test-plugin",)).cluster()).resource("pods")
+            await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
     assert server.seen == []
     assert "canary" not in caught.value.line
 
@@ -183,7 +183,7 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused(
     script = 'if [ -e ran ]; then T=second; fi; : > ran; echo "{\\"status\\": {\\"token\\": \\"${T:-first}\\"}}"'
     async with serve(refusing) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
-        await (await open_clusters(exec_plugins=("test-plugin",)).cluster()).resource("pods")
+        await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
     assert [seen.headers["authorization"] for seen in server.seen[:2]] == ["Bearer first", "Bearer second"]
 
 
@@ -194,5 +194,5 @@ async def test_a_plugin_that_does_not_end_is_ended(
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, "exec sleep 30"))
         with anyio.fail_after(scale_timeout(5)), pytest.raises(NotSent, match="did not end"):
-            await (await open_clusters(exec_plugins=("test-plugin",)).cluster()).resource("pods")
+            await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
     assert server.seen == []

@@ -159,7 +159,8 @@ async def test_a_program_that_is_not_a_known_plugin_never_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_clusters: Open, spec: Any
 ) -> None:
     trap = tmp_path / "X"
-    for name in ("touch", "aws", "kubectl", "sh", "gke-gcloud-auth-plugin"):
+    (beside := tmp_path / "kube").mkdir()
+    for name in ("touch", "aws", "kubectl", "sh", "gke-gcloud-auth-plugin", "kube/aws"):
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\n: > {trap}\n")
         program.chmod(0o755)
@@ -169,7 +170,7 @@ async def test_a_program_that_is_not_a_known_plugin_never_runs(
     if isinstance(spec, dict):
         spec = {"apiVersion": "client.authentication.k8s.io/v1", **spec}
     content["users"][0]["user"] = {"exec": spec}
-    clusters = open_clusters(kubeconfig=_write(tmp_path / "a", content))
+    clusters = open_clusters(kubeconfig=_write(beside / "a", content))
     with pytest.raises(Forbidden, match="klepaas runs no program"):
         await (await clusters.cluster("one")).resource("pods")
     assert not trap.exists()

@@ -104,8 +104,8 @@ async def _statuses(klepaas: Build, path: str, *requests: Sequence[tuple[str, st
     async with asking(klepaas()) as http:
         for headers in requests:
             request = http.build_request("POST" if body else "GET", path, json=body)
-            own = [(name, value.encode()) for name, value in headers]
-            request.headers = httpx.Headers([*((name, value.encode()) for name, value in HEADERS.items()), *own])
+            sent = [*HEADERS.items(), *headers]
+            request.headers = httpx.Headers([(name.encode(), value.encode()) for name, value in sent])
             found.append((await http.send(request)).status_code)
     return found
 

@@ -122,7 +122,7 @@ def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: 
 
 def test_a_file_that_everybody_can_write_to_is_not_used(file: Path) -> None:
     write(file, 'mode = "writes"', 0o666)
-    with pytest.raises(ConfigurationError, match="everybody can write to it"):
+    with pytest.raises(ConfigurationError, match=r"everybody may write to .*; run chmod o-w"):
         Settings()
 
 

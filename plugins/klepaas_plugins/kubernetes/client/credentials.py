@@ -89,7 +89,7 @@ def check_before_loading(entry: Entry, allowed_plugins: Sequence[str] = ()) -> N
         )
     plugin = entry.user.get("exec")
     if plugin:
-        exec_plugins.check(plugin if isinstance(plugin, dict) else {}, entry.context, allowed_plugins)
+        exec_plugins.check(plugin if isinstance(plugin, dict) else {}, entry.context, allowed_plugins, entry.user_dir)
     _check_server(entry)
     _check_proxy(entry)
 
@@ -110,7 +110,9 @@ async def load(entry: Entry, allowed_plugins: Sequence[str] = ()) -> Connection:
     check_before_loading(entry, allowed_plugins)
     given = None
     if needs_plugin(entry):
-        given = await exec_plugins.run(entry.user["exec"], entry.context, entry.user_dir, entry.cluster)
+        given = await exec_plugins.run(
+            entry.user["exec"], entry.context, entry.user_dir, entry.cluster, kubeconfig=entry.user_file
+        )
     try:
         with anyio.fail_after(FINDING_TIMEOUT_S):
             # A limiter of its own: contexts whose files are on a dead disk take no thread from the others.

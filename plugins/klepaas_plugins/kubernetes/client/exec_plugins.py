@@ -1,10 +1,11 @@
 """Credential plugins: which programs a kubeconfig may run, and how they are run.
 
-A kubeconfig can name any program, so the program, its arguments and its environment are checked against a list before
-anything runs. A plugin gets no standard input (it may be the protocol's own stream), no terminal and no shell; its time
-and its output are limited, and it is ended with all that it started when its time is up or nobody waits any longer.
-The kubernetes package does none of this, and it swallows a plugin's failure, therefore plugins are run here and the
-package gets what they hand out.
+A kubeconfig can name any program, so the program, its place, its arguments and its environment are checked against a
+list (`known_plugins`) before anything runs. It is found once, as a file that no other user may change, and started by
+its absolute path; a relative one counts from the kubeconfig, as for kubectl. A plugin gets no standard input (it may be
+the protocol's own stream), no terminal and no shell; its time and its output are limited, and it is ended with all that
+it started when its time is up or nobody waits any longer. The kubernetes package does none of this, and it swallows a
+plugin's failure, therefore plugins are run here and the package gets what they hand out.
 
 Source: Kubernetes documentation, "Authentication", "client-go credential plugins".
 """
@@ -12,7 +13,6 @@ Source: Kubernetes documentation, "Authentication", "client-go credential plugin
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,34 +22,26 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.abc import ByteReceiveStream, Process
 
 from klepaas.errors import Forbidden, Unauthorized
-from klepaas.outbound import MissingProgram
+from klepaas.outbound import MissingProgram, UnsafeProgram, UnusableProgram, find_program, search_folders
 from klepaas.output.redaction import redact_text
 from klepaas.portability import processes
+from klepaas.portability.writers import find_other_writer
 from klepaas.resilience import NotSent
+from klepaas_plugins.kubernetes.client.known_plugins import KNOWN_PLUGINS, KnownPlugin, objection_to_words
 
-__all__ = ["ExecCredential", "check", "find", "missing", "run"]
+__all__ = ["ExecCredential", "check", "locate", "run"]
 
 TIMEOUT_S = 20.0
 # How long a program that was killed may take to be gone.
 ENDING_TIMEOUT_S = 2.0
 OUTPUT_MAX_BYTES = 1024 * 1024
-# The program's name, and the words that must stand in this order next to each other among its arguments: a general
-# command line (aws, kubectl) may only be asked for a token.
-_KNOWN: Mapping[str, tuple[str, ...]] = {
-    "gke-gcloud-auth-plugin": (),
-    "aws-iam-authenticator": ("token",),
-    "aws": ("eks", "get-token"),
-    "kubelogin": ("get-token",),
-    "kubectl-oidc_login": ("get-token",),
-    "kubectl": ("oidc-login", "get-token"),
-    "ncp-iam-authenticator": ("token",),
-    "doctl": ("kubernetes", "cluster", "kubeconfig", "exec-credential"),
-    "oci": ("ce", "cluster", "generate-token"),
-}
-# Variables that make a program load code or other credentials than its own.
+# Where an absolute path may lie besides the folders of PATH: graphical clients start klepaas with a short one.
+_SYSTEM_FOLDERS = tuple(map(Path, ("/bin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/snap/bin")))
+# Variables that make a program load code or other credentials than its own: for plugins of which no list says more.
 _UNSAFE_VARIABLE = re.compile(
     r"PATH|HOME|SHELL|IFS|ENV|BASH_.*|LD_.*|DYLD_.*|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA.*|_JAVA.*|GO.*DEBUG|"
     r".*CONFIG_FILE|.*CREDENTIALS_FILE|CLOUDSDK_PYTHON.*|CLOUDSDK_CONFIG|KUBECONFIG|HTTPS?_PROXY|.*_ENDPOINT_URL.*|"
@@ -57,19 +49,6 @@ _UNSAFE_VARIABLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-
-# How the tool of each plugin is configured. A variable that another plugin needs stands in the kubeconfig.
-_OWN_VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "gke-gcloud-auth-plugin": ("CLOUDSDK_", "GOOGLE_"),
-    "aws-iam-authenticator": ("AWS_",),
-    "aws": ("AWS_",),
-    "kubelogin": ("AAD_", "ARM_", "AZURE_", "KUBELOGIN_"),
-    "ncp-iam-authenticator": ("NCLOUD_",),
-    "doctl": ("DIGITALOCEAN_",),
-    "oci": ("OCI_",),
-}
-# Keys of language models that share a prefix with a cloud's own: they are the client's.
-_OF_MODELS = re.compile("API_KEY|BEDROCK|GENAI|GEMINI|OPENAI|VERTEX")
 _NETWORK_VARIABLES = (
     *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "no_proxy", "all_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
@@ -94,58 +73,119 @@ class ExecCredential:
     expires_at: float | None
 
 
-def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = ()) -> None:
+def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = (), folder: Path | None = None) -> None:
     """Refuse a plugin that is not on the list, or that is asked for something else than a credential.
 
     Args:
         spec: The kubeconfig's `exec`.
         context: The context, for the message.
-        extra: Names of further programs that the operator allows.
+        extra: Further programs that the operator allows with all that the kubeconfig says: names, which are looked for
+            on PATH, and absolute paths.
+        folder: The kubeconfig's folder, where a relative path begins, as for kubectl. None: none is allowed.
 
     Raises:
         Forbidden: The plugin may not be run.
     """
     command = str(spec.get("command") or "")
     name = processes.program_name(command)
-    words = [str(word) for word in spec.get("args") or ()]
-    if name not in _KNOWN and name not in extra:
-        known = ", ".join([*_KNOWN, *extra])
-        raise _refused(context, f"{name[:60] or 'a nameless program'} is not an allowed credential plugin ({known})")
-    if command != os.path.basename(command) and not os.path.isabs(command):
-        raise _refused(context, f"{name} is named by a relative path")
-    if not _stand_together(_KNOWN.get(name, ()), words):
-        raise _refused(context, f"{name} is not asked for a token")
+    path = _path_of(command, folder)
+    listed = str(path) in extra if path else name in extra
+    known = KNOWN_PLUGINS.get(name)
+    if not listed:
+        _check_place(name, path, context, extra, known)
     if spec.get("interactiveMode") == "Always":
         raise _refused(context, f"{name} wants a terminal, and there is none")
-    for item in spec.get("env") or ():
-        variable = str(item.get("name")) if isinstance(item, dict) else ""
-        if not variable or _UNSAFE_VARIABLE.fullmatch(variable):
-            raise _refused(context, f"{name} is given the variable {variable or '(nameless)'}")
+    if known is not None and not listed and (why := objection_to_words(known, _words(spec))):
+        raise _refused(context, f"{name} {why}", f"with these arguments and variables by naming {path or name}")
+    for variable in _variables(spec):
+        allowed = variable in known.variables if known and not listed else not _UNSAFE_VARIABLE.fullmatch(variable)
+        if not variable or not allowed:
+            step = f"with this variable by naming {path or name}" if known and not listed else None
+            raise _refused(context, f"{name} is given the variable {variable[:60] or '(nameless)'}", step)
 
 
-def find(spec: Mapping[str, Any]) -> str | None:
-    """The plugin's program on this machine, or None."""
-    return shutil.which(str(spec.get("command") or ""))
+def _check_place(name: str, path: Path | None, context: str, extra: Sequence[str], known: KnownPlugin | None) -> None:
+    if known is None and name not in extra:
+        allowed = ", ".join([*KNOWN_PLUGINS, *extra])
+        raise _refused(context, f"{name[:60] or 'a nameless program'} is not an allowed credential plugin ({allowed})")
+    if path is not None and path.parent not in (*search_folders(), *_SYSTEM_FOLDERS):
+        # Whoever makes a kubeconfig may put a program of any name beside it.
+        raise _refused(context, f"{path} is in no folder of PATH", f"by naming {path}")
 
 
-async def run(spec: Mapping[str, Any], context: str, folder: Path, cluster: Mapping[str, Any]) -> ExecCredential:
+def _path_of(command: str, folder: Path | None) -> Path | None:
+    """Where a command with a folder in it is, counted from the kubeconfig as for kubectl; None for a bare name."""
+    if not os.path.dirname(command):
+        return None
+    return Path(os.path.normpath(folder / command if folder is not None else command))
+
+
+def _words(spec: Mapping[str, Any]) -> list[str]:
+    return [str(word) for word in spec.get("args") or ()]
+
+
+def _variables(spec: Mapping[str, Any]) -> list[str]:
+    return [str(item.get("name") or "") if isinstance(item, dict) else "" for item in spec.get("env") or ()]
+
+
+def locate(spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path | None = None) -> Path:
+    """A plugin's program on this machine, by its absolute path. It looks at files, so call it in a thread.
+
+    Args:
+        spec: The kubeconfig's `exec`.
+        context: The context, for messages.
+        folder: The kubeconfig's folder, where a relative path begins.
+        kubeconfig: The file that names it. None: not from a file.
+
+    Raises:
+        Unauthorized: It is not there.
+        Forbidden: Somebody else may change it, or the kubeconfig that names it.
+    """
+    command = str(spec.get("command") or "")
+    try:
+        writer = find_other_writer(kubeconfig) if kubeconfig is not None else None
+        if writer is not None:
+            raise Forbidden(
+                f"klepaas runs no program for context {context}: {kubeconfig} names it, and {writer.reason}",
+                next_step=f"Run `{writer.repair}`",
+            )
+        return find_program(str(_path_of(command, folder) or command))
+    except UnsafeProgram as exc:
+        raise Forbidden(
+            f"The credential plugin {exc.name} of context {context} {exc.reason}", next_step=exc.next_step
+        ) from exc
+    except (UnusableProgram, OSError) as exc:
+        problem = exc if isinstance(exc, UnusableProgram) else MissingProgram(command)
+        raise Unauthorized(
+            f"The credential plugin {problem.name} of context {context} {problem.reason}", next_step=problem.next_step
+        ) from exc
+
+
+async def run(
+    spec: Mapping[str, Any],
+    context: str,
+    folder: Path,
+    cluster: Mapping[str, Any],
+    *,
+    kubeconfig: Path | None = None,
+) -> ExecCredential:
     """Run a plugin that passed the check.
 
     Args:
         spec: The kubeconfig's `exec`.
         context: The context, for messages.
-        folder: Where the program starts.
+        folder: The kubeconfig's folder, where the program starts.
         cluster: The kubeconfig's `cluster`, told to a plugin that asks for it.
+        kubeconfig: The file that names it. None: not from a file.
 
     Raises:
+        Forbidden: Somebody else may change the program, or the kubeconfig that names it.
         Unauthorized: The program is missing, fails, or hands out nothing that can be used.
         NotSent: It does not end.
     """
-    program = find(spec)
     name = processes.program_name(str(spec.get("command")))
-    if program is None:
-        raise missing(spec, context)
-    command = [program, *(str(word) for word in spec.get("args") or ())]
+    program = await _located(spec, context, folder, kubeconfig)
+    command = [program, *_words(spec)]
     if processes.is_batch_file(program) and any(_READ_BY_CMD.search(word) for word in command[1:]):
         raise _refused(context, f"{name} is a batch file, and an argument holds characters that its shell would read")
     try:
@@ -199,23 +239,16 @@ async def _output(process: Process) -> tuple[bytes, bytes]:
     return found["stdout"], found["stderr"]
 
 
-def _refused(context: str, why: str) -> Forbidden:
+async def _located(spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path | None) -> str:
+    with anyio.move_on_after(TIMEOUT_S):
+        return str(await anyio.to_thread.run_sync(locate, spec, context, folder, kubeconfig, abandon_on_cancel=True))
+    raise NotSent(f"The credential plugin of context {context} was not found within {TIMEOUT_S:g} s")
+
+
+def _refused(context: str, why: str, how: str | None = None) -> Forbidden:
     return Forbidden(
         f"klepaas runs no program for context {context}: {why}",
-        next_step="The operator can allow a plugin by name in KLEPAAS_K8S_EXEC_PLUGINS",
-    )
-
-
-def missing(spec: Mapping[str, Any], context: str) -> Unauthorized:
-    """The error of a plugin whose program is not on this machine.
-
-    Args:
-        spec: The kubeconfig's `exec`.
-        context: The context, for the message.
-    """
-    program = MissingProgram(str(spec.get("command") or ""))
-    return Unauthorized(
-        f"The credential plugin {program.name} of context {context} {program.reason}", next_step=program.next_step
+        next_step=f"The operator can allow it {how or 'by naming it'} in KLEPAAS_K8S_EXEC_PLUGINS",
     )
 
 
@@ -231,17 +264,11 @@ def _last_words(stderr: bytes) -> str:
     return f", {redact_text(lines[-1])[:200]}" if lines else ""
 
 
-def _stand_together(wanted: Sequence[str], words: Sequence[str]) -> bool:
-    size = len(wanted)
-    return not size or any(tuple(words[at : at + size]) == tuple(wanted) for at in range(len(words) - size + 1))
-
-
 def _inherited(name: str) -> dict[str, str]:
     """Our variables that a plugin gets: where things are, and what its own tool is configured with."""
-    prefixes = _OWN_VARIABLES.get(name, ())
-    own = {key: value for key, value in os.environ.items() if key.startswith(prefixes) and not _OF_MODELS.search(key)}
-    network = {key: os.environ[key] for key in _NETWORK_VARIABLES if key in os.environ}
-    return {**processes.base_environment(), **network, **own}
+    own = KNOWN_PLUGINS[name].inherited if name in KNOWN_PLUGINS else ()
+    more = {key: os.environ[key] for key in (*_NETWORK_VARIABLES, *own) if key in os.environ}
+    return {**processes.base_environment(), **more}
 
 
 def _environment(spec: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, str]:

@@ -46,6 +46,7 @@ class Entry:
         user: The kubeconfig's own `user`; paths in it are relative to `user_dir`.
         problem: Why the context cannot be used. None: it can.
         service_account: The folder of the pod's own service account, if that is meant. None: it is not.
+        user_file: The file that `user` stands in. None: in none.
     """
 
     context: str
@@ -57,6 +58,7 @@ class Entry:
     user_dir: Path
     problem: str | None = None
     service_account: Path | None = None
+    user_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -235,9 +237,9 @@ def _merged(files: list[Path]) -> tuple[str | None, Mapping[str, Iterable[Any]]]
 
 
 def _by_name(nodes: Iterable[Any], inner: str) -> dict[str, tuple[Mapping[str, Any], Path]]:
-    """What each node of a section says, and the folder of its file."""
-    found = ((node.value["name"], node.value.get(inner), Path(node.path).absolute().parent) for node in nodes)
-    return {name: (value if isinstance(value, dict) else {}, folder) for name, value, folder in found}
+    """What each node of a section says, and its file."""
+    found = ((node.value["name"], node.value.get(inner), Path(node.path).absolute()) for node in nodes)
+    return {name: (value if isinstance(value, dict) else {}, file) for name, value, file in found}
 
 
 def _unreadable(path: Path, why: str) -> KlepaasError:
@@ -254,12 +256,14 @@ def _entry(
     namespace: str | None,
 ) -> Entry:
     cluster_name, user_name = str(context.get("cluster") or ""), str(context.get("user") or "")
-    cluster, cluster_dir = clusters.get(cluster_name, ({}, Path()))
-    user, user_dir = users.get(user_name, ({}, Path()))
+    cluster, cluster_file = clusters.get(cluster_name, ({}, Path()))
+    user, user_file = users.get(user_name, ({}, Path()))
     problem = None
     if not isinstance(cluster.get("server"), str):
         problem = f"cluster {cluster_name or '(none)'} is missing or has no server"
     elif user_name and user_name not in users:
         problem = f"user {user_name} is missing"
     chosen = namespace or str(context.get("namespace") or "") or _DEFAULT_NAMESPACE
-    return Entry(name, cluster_name, chosen, cluster, user, cluster_dir, user_dir, problem)
+    return Entry(
+        name, cluster_name, chosen, cluster, user, cluster_file.parent, user_file.parent, problem, user_file=user_file
+    )
