@@ -102,7 +102,7 @@ def start_to_tools(command: list[str], kubeconfig: Path) -> tuple[float, int]:
         answer = process.stdout.readline()
         duration_ms = (time.perf_counter() - started) * 1000
         process.stdin.close()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
     return duration_ms, len(json.dumps(json.loads(answer)["result"]["tools"], separators=(",", ":")).encode())
 
 

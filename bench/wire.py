@@ -65,7 +65,7 @@ class Stdio:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 10)
+            await asyncio.wait_for(self._process.wait(), 30)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

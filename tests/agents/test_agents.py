@@ -67,7 +67,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., App]
 
 async def _deploy(app: App, **arguments: Any) -> Any:
     async with Client(app.server) as client:
-        wanted = {"app_name": "web", "image": "example/web:1", "wait_s": 5, **arguments}
+        wanted = {"app_name": "web", "image": "example/web:1", "wait_s": 45, **arguments}
         return await client.call_tool("deploy_application", wanted, raise_on_error=False)
 
 

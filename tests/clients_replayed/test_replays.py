@@ -17,7 +17,7 @@ from tests.server.transports.conftest import SERVE, Server
 
 from klepaas.app import create_app
 from klepaas.settings import Mode, Settings
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 from .rows import FRAMEWORKS, ROWS, TERMINALS, Row
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(60))]
 LOG_LINE = "could not connect to postgres"
 IMAGE = "registry.example/shop:1.0-crash"
 # Claude Desktop and opencode end a call that is silent for a minute.
-SILENCE_MAX_S = 30.0
+SILENCE_MAX_S = time_budget(15, "they would end a call that waits")
 each_terminal = pytest.mark.parametrize("row", TERMINALS, ids=lambda row: row.name)
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 

@@ -11,6 +11,7 @@ import httpx
 from tests.server.transports.conftest import Server
 
 from klepaas.testing import scale_timeout
+from klepaas.testing.timeouts import timeout_scale
 
 from .rows import MODERN, Row
 
@@ -20,7 +21,7 @@ Message = dict[str, Any]
 # No client waits for ever; a test that hangs says where.
 ANSWER_LIMIT_S = scale_timeout(50)
 # What a machine may be slower than the one on which the limits were seen.
-SLOWNESS = 4.0
+SLOWNESS = timeout_scale()
 
 
 class Wire(Protocol):

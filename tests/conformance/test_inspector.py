@@ -14,7 +14,7 @@ from klepaas.testing import scale_timeout
 
 from .conftest import Kit
 
-LIMIT_S = 40
+LIMIT_S = scale_timeout(40)
 
 
 class Inspector:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from tests.served import SERVE
 
+from klepaas.testing import scale_timeout
+
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 30.0
+LIMIT_S = scale_timeout(30)
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},

@@ -26,7 +26,7 @@ def test_every_command_prints_what_the_page_says(environment: Environment, tmp_p
     page = PAGE.read_text().replace(PORT, _free_port())
     commands = list(commands_in(page))
     assert len(commands) > 15
-    printed = run(_patient(commands), tmp_path, environment.variables, timeout_s=380)
+    printed = run(_patient(commands), tmp_path, environment.variables, timeout_s=scale_timeout(95))
     assert len(printed) == len(commands)
     for command, text in zip(commands, printed, strict=True):
         assert fits(command.printed, text), f"$ {command.text}\n{text}"

@@ -31,7 +31,7 @@ SAMPLES: dict[str, Any] = {
     "command": ["id"],
     "columns": "NAME:.metadata.name,.data",
     "sort_by": "-AGE",
-    "wait_s": 5,
+    "wait_s": 45,
     "operation_id": "op-0123456789ab",
     "component": "disk",
     # The application of these tests was made by somebody else.

@@ -19,7 +19,7 @@ from klepaas.operations import Kind, Operations, Outcome, Run, State
 from klepaas.principals import current_principal
 from klepaas.progress import BEAT_S, DEFAULT_WAIT_S, Progress
 from klepaas.settings import Mode, Settings
-from klepaas.testing import ERAS, Era, app_with, client
+from klepaas.testing import ERAS, Era, app_with, client, scale_timeout
 from klepaas.testing.clock import FakeClock
 from klepaas.tools import Effect, Tool
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
@@ -28,7 +28,7 @@ from klepaas_plugins.operations import plugin as operations_plugin
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(klepaas.__file__).parents[2]
-LIMIT_S = 20.0
+LIMIT_S = scale_timeout(20)
 each_era = pytest.mark.parametrize("era", ERAS)
 _MODE: dict[str, Any] = {"2025-11-25": "legacy", "2026-07-28": "auto"}
 
@@ -250,7 +250,7 @@ async def test_without_a_progress_token_a_change_answers_within_4_seconds_with_t
         answers = [await without_token(raw, "deploy_application", **DEPLOY)]
         found = re.match(r"(op-\w{12}): ", answers[0])
         assert found
-        answers.append(await without_token(raw, "cancel_operation", operation_id=found[1], wait_s=15))
+        answers.append(await without_token(raw, "cancel_operation", operation_id=found[1], wait_s=45))
         other = {"app_name": "mall", "image": "example/app:1", "wait_s": 1}
         began_at = time.monotonic()
         answers.append(await without_token(raw, "deploy_application", **other))

@@ -99,7 +99,7 @@ def _calls_with_secrets(canaries: Canaries) -> Iterator[tuple[str, dict[str, Any
         "app_name": "leaky",
         "image": "registry.example/leaky:3.0",
         "take_ownership": True,
-        "wait_s": 5,
+        "wait_s": 45,
     }
     for variables in _variables_with_secrets(canaries):
         yield "deploy_application", {**leaky, "env_vars": variables}

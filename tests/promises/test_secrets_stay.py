@@ -49,10 +49,10 @@ def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "list_applications", {"all_namespaces": True}
     leaky = {"app_name": "leaky", "image": "registry.example/leaky:2.0", "take_ownership": True}
     yield "deploy_application", {**leaky, "dry_run": True}
-    yield "deploy_application", {**leaky, "env_vars": {"GREETING": "changed", "DB_PASSWORD": "changed"}, "wait_s": 5}
+    yield "deploy_application", {**leaky, "env_vars": {"GREETING": "changed", "DB_PASSWORD": "changed"}, "wait_s": 45}
     yield "rollback_deployment", {"app_name": "leaky", "dry_run": True}
-    yield "rollback_deployment", {"app_name": "leaky", "wait_s": 5}
-    yield "deploy_application", {**leaky, "image": "registry.example/leaky:crash", "wait_s": 5}
+    yield "rollback_deployment", {"app_name": "leaky", "wait_s": 45}
+    yield "deploy_application", {**leaky, "image": "registry.example/leaky:crash", "wait_s": 45}
     yield "get_deployment_status", {"app_name": "leaky"}
     yield "get_overview", {}
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from klepaas.settings import Mode
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 from .conftest import TRANSPORTS, Platform
@@ -70,7 +70,7 @@ async def test_a_call_gives_up_in_time_and_says_what_to_do(
     async with lost_platform.client("memory, 2025-11-25") as client:
         started_s = time.monotonic()
         result = await client.call_tool("k8s_get", {"kind": "pods"}, raise_on_error=False)
-        assert time.monotonic() - started_s < 20
+        assert time.monotonic() - started_s < time_budget(5, "it would wait for a cluster that never answers")
     assert result.is_error
     assert (result.meta or {})["code"] == "timeout"
     assert "context hole" in str(result.content)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from klepaas.testing import FakeHttp, HttpAnswer, Said, Session
+from klepaas.testing import FakeHttp, HttpAnswer, Said, Session, scale_timeout
 from klepaas.testing.loopback import Listening
 
 from .github_api import GitHubApi, failure
@@ -130,7 +130,7 @@ async def sided(kind: str, folder: Path) -> AsyncIterator[Side]:
         kind: Which server.
         folder: A place for its files.
     """
-    options = {"kind": kind.partition("_")[0], "boot_timeout_s": 10, "call_timeout_s": 1.5}
+    options = {"kind": kind.partition("_")[0], "boot_timeout_s": scale_timeout(10), "call_timeout_s": 1.5}
     if kind == "github":
         async with GitHubApi() as github:
             said = {"command": str(GITHUB), "args": ["stdio"], "env": github.environment, "klepaas": options}

@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from klepaas.errors import NotFound, RateLimited, Unauthorized, Unavailable
 from klepaas.output.redaction import redact_text
 from klepaas.resilience import Policy, Upstream
-from klepaas.testing import HttpAnswer, failing, nonsense
+from klepaas.testing import HttpAnswer, failing, nonsense, scale_timeout
 from klepaas_providers.github.app_tokens import AppKey, AppTokens, MalformedKey
 
 from .github_api import GitHubApi, failure
 
 pytestmark = pytest.mark.anyio
-QUICK = Policy(wait_min_s=0.0, wait_max_s=0.0, attempt_timeout_s=5)
+QUICK = Policy(wait_min_s=0.0, wait_max_s=0.0, attempt_timeout_s=scale_timeout(5))
 
 
 class Clock:

@@ -25,6 +25,7 @@ from klepaas.testing import (
     nonsense,
     rate_limited,
     scale_timeout,
+    time_budget,
 )
 from klepaas.testing.fault_proxy import Fault
 
@@ -153,7 +154,7 @@ async def test_a_lasting_outage_is_not_asked_again_and_again(case: Case) -> None
     assert codes[-1] == "circuit_open"
     asked, started = case.side.reads, time.perf_counter()
     said = await case.side.write(case.session)
-    assert time.perf_counter() - started < 0.25
+    assert time.perf_counter() - started < time_budget(0.25, "an open breaker would ask the server")
     assert (said.code, case.side.reads, case.side.writes) == ("circuit_open", asked, 0)
     assert "nothing was sent" in said.text
 
@@ -211,9 +212,9 @@ async def test_a_server_that_hangs_at_its_start_holds_up_nobody(side: Side, serv
             await side.api.proxy.caught.wait()
         started = time.perf_counter()
         await session.tools()
-        assert time.perf_counter() - started < 0.05
+        assert time.perf_counter() - started < time_budget(0.05, "a list would ask the server")
         side.api.fault = None
-        await up(app, "slack", limit_s=25)
+        await up(app, "slack", limit_s=scale_timeout(25))
         assert not (await side.write(session)).is_error
 
 
@@ -230,7 +231,7 @@ async def test_its_tools_stay_listed_while_a_server_is_away(era: Era, side: Side
             names = {tool.name for tool in await session.tools()}
             took_s.append(time.perf_counter() - started)
             assert names == there
-        assert min(took_s) < 0.05
+        assert min(took_s) < time_budget(0.05, "a list would ask the server")
         said = await side.write(session)
         assert said.code == "unavailable"
         assert "nothing was sent" in said.text

@@ -11,14 +11,14 @@ import pytest
 from rollouts.playing import Stage, on_a_cluster, on_the_sandbox, play
 from rollouts.scenarios import BAD, FLOOR, GOOD, Scenario
 
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
 # So many scenarios are promised.
 LEAST_BAD, LEAST_GOOD = 25, 10
 # From the first decisive signal to the decision.
-LIMIT_S = 10.0
+LIMIT_S = time_budget(10, "a sign that decides would be left until the deadline")
 
 
 @pytest.fixture(params=["sandbox", pytest.param("cluster", marks=pytest.mark.cluster)])

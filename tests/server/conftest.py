@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from klepaas import cli
+from klepaas.testing import scale_timeout
 
 # What the plugins that come with klepaas do is not the subject of the tests that use this.
 BUILT_IN_OFF = json.dumps(
@@ -108,7 +109,11 @@ def klepaas(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedPro
     """Run `klepaas` in a process of its own, with the site on its path and the built-in plugins off."""
 
     def run(
-        *words: str, path: list[Path] | None = None, built_in: bool = False, timeout_s: float = 40, **variables: str
+        *words: str,
+        path: list[Path] | None = None,
+        built_in: bool = False,
+        timeout_s: float = scale_timeout(40),
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "klepaas", *words],

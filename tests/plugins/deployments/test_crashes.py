@@ -25,12 +25,12 @@ from klepaas.app import create_app
 from klepaas.operations import Operation, Operations, State
 from klepaas.operations.failpoints import VARIABLE
 from klepaas.settings import Mode, Settings
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(450))]
 
-RESUMED_WITHIN_S = 5.0
+RESUMED_WITHIN_S = time_budget(5, "the lease of a process that was killed would be waited for twice")
 AT_ONCE = 4
 GOOD, NEXT, BROKEN, UNREADY = (f"example/{name}" for name in ("app:1", "app:2", "crash:3", "unready:4"))
 DEPLOYMENT, SERVICE = "apply Deployment web", "apply Service web"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 # Longer than any of the processes lives, so that none of them sees it all.
 HOLD_S = "6"
-LIMIT_S = 90.0
+LIMIT_S = scale_timeout(60)
 
 
 class Caller:

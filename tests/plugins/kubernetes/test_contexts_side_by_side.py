@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from klepaas.errors import CircuitOpen, KlepaasError
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
@@ -57,12 +57,12 @@ async def test_a_dead_context_slows_no_other(
                     group.start_soon(hammer)
                 meanwhile_s = await _median_s(alive)
                 assert told == []
-        assert meanwhile_s < 2 * before_s + 0.02
+        assert meanwhile_s < 2 * before_s + time_budget(0.02, "calls would queue behind those to the dead cluster")
         assert len(told) == 20
         started_at = time.perf_counter()
         with pytest.raises(CircuitOpen):
             await dead.list(CONFIG_MAPS, "default")
-        assert time.perf_counter() - started_at < 0.5
+        assert time.perf_counter() - started_at < time_budget(0.5, "it would wait for the dead cluster")
         assert (await alive.list(CONFIG_MAPS, "default"))["kind"] == "ConfigMapList"
 
 

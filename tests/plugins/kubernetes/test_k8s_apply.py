@@ -11,6 +11,7 @@ import yaml
 
 from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
+from klepaas.testing import time_budget
 from klepaas_plugins.kubernetes import yaml_text
 from klepaas_plugins.kubernetes.manifests import in_safe_order, read_manifests
 from klepaas_plugins.kubernetes.sandbox import Sandbox, mutating
@@ -282,14 +283,14 @@ def test_a_bomb_is_refused_at_once_and_costs_no_memory(bomb: str) -> None:
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 5_000_000
-    assert duration_s < 1  # under tracemalloc; measured without below
+    assert duration_s < time_budget(1, "the aliases would be expanded; tracemalloc slows it too")
 
 
 def test_the_usual_bomb_is_refused_within_fifty_milliseconds() -> None:
     begun = time.perf_counter()
     with pytest.raises(BadRequest):
         yaml_text.documents(_bomb())
-    assert time.perf_counter() - begun < 0.05
+    assert time.perf_counter() - begun < time_budget(0.05, "the aliases would be expanded")
 
 
 def test_values_are_read_as_kubernetes_reads_them() -> None:

@@ -20,7 +20,7 @@ from websockets.http11 import Request, Response
 from klepaas.app import create_app
 from klepaas.policy import Decision, Rule
 from klepaas.settings import Mode, Settings
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 
 pytestmark = pytest.mark.anyio
 
@@ -193,7 +193,7 @@ async def test_one_that_prints_or_runs_without_end_is_left_behind(write_kubeconf
             result = await client.call_tool("k8s_exec", {"pod": "web", "command": ["yes"], "timeout_s": 1})
         assert says in _text(result)
         assert len(_text(result)) < 40_000
-        assert time.perf_counter() - begun < 8
+        assert time.perf_counter() - begun < time_budget(8, "it would run for ever")
 
 
 @pytest.mark.usefixtures("enabled")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from klepaas.errors import BadRequest
+from klepaas.testing import time_budget
 from klepaas_plugins.kubernetes.fieldpaths import columns_of
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 from klepaas_plugins.kubernetes.sorting import in_order
@@ -66,7 +67,7 @@ def test_a_path_that_visits_everything_many_times_is_stopped_at_once() -> None:
     begun = time.perf_counter()
     with pytest.raises(BadRequest, match="too much"):
         columns_of("X:" + "..*" * 12)[0].find(deep)
-    assert time.perf_counter() - begun < 1
+    assert time.perf_counter() - begun < time_budget(1, "a path with many steps would take for ever")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from klepaas.app import App
 from klepaas.notifications import Notification, Notifications
 from klepaas.store.errors import StoreUnavailable
 from klepaas.store.outbox import Outbox, ParcelState
-from klepaas.testing import HalfOpen, HttpAnswer, app_with, client, failing, rate_limited, scale_timeout
+from klepaas.testing import HalfOpen, HttpAnswer, app_with, client, failing, rate_limited, scale_timeout, time_budget
 from klepaas_plugins.notifications import plugin
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def test_a_dead_sink_harms_no_other_and_delays_nobody(
         began_at = anyio.current_time()
         for number in range(20):
             notifications.send(Notification("test", f"number {number}"))
-        assert anyio.current_time() - began_at < 0.5
+        assert anyio.current_time() - began_at < time_budget(0.5, "whoever notifies would wait for the delivery")
         await place.has(20)
         with anyio.fail_after(scale_timeout(10)):
             while await census(app) != (20, 0):  # noqa: ASYNC110 -- nobody tells

@@ -20,6 +20,7 @@ from klepaas.testing import (
     nonsense,
     rate_limited,
     scale_timeout,
+    time_budget,
 )
 from klepaas.testing.fault_proxy import Fault
 from klepaas_plugins.prometheus import plugin
@@ -87,7 +88,7 @@ async def test_a_broken_network_is_one_clear_line(
     async with asking(base_url=fake.url, timeout_s="1") as session:
         said = await session.call("query_metrics", query="up")
     assert (said.code, is_one_line(said), words in said.text) == (code, True, True), said.text
-    assert time.monotonic() - began_at < 10
+    assert time.monotonic() - began_at < time_budget(10, "a fault would be tried again for too long")
 
 
 async def test_nobody_there_is_one_clear_line_and_soon_nobody_is_asked(asking: Asking) -> None:
@@ -122,11 +123,11 @@ async def test_wrong_promql_and_heavy_queries_do_not_open_the_breaker(
 
 async def test_the_server_is_told_how_long_it_may_take_and_how_much_is_wanted(asking: Asking, fake: FakeHttp) -> None:
     answer_with(fake, ONE)
-    async with asking(base_url=f"{fake.url}/", timeout_s="7") as session:
+    async with asking(base_url=f"{fake.url}/", timeout_s="27") as session:
         await session.call("query_metrics", query="up{a='&b=c'}")
     (request,) = fake.requests
     assert (request.method, request.path, request.query) == ("POST", "/api/v1/query", ())
-    assert form_of(request) == {"query": "up{a='&b=c'}", "timeout": "7s", "limit": "100000"}
+    assert form_of(request) == {"query": "up{a='&b=c'}", "timeout": "27s", "limit": "100000"}
 
 
 async def test_warnings_and_missing_parts_are_named(asking: Asking, fake: FakeHttp) -> None:
@@ -209,5 +210,5 @@ async def test_a_hundred_thousand_series_cost_time_and_memory_in_proportion(aski
             took_s[count] = time.monotonic() - began_at
         assert f"[3 of {'more than ' if count >= 100_000 else ''}{count} series shown" in said.text, said.text
         assert "999.2" in said.text
-    assert took_s[100_000] < 20 * max(took_s[10_000], 0.1)
-    assert took_s[100_000] < 30
+    assert took_s[100_000] < 20 * max(took_s[10_000], time_budget(0.1, "cost would grow faster than the answer"))
+    assert took_s[100_000] < time_budget(30, "cost would grow faster than the answer")

@@ -73,7 +73,7 @@ async def test_without_our_certificate_it_is_one_clear_line(
 ) -> None:
     async with (
         behind(authority.server(tmp_path, ask_client=True)) as url,
-        asking(base_url=url, ca_file=str(tmp_path / "ca.pem"), timeout_s="5") as session,
+        asking(base_url=url, ca_file=str(tmp_path / "ca.pem"), timeout_s="20") as session,
     ):
         said = await session.call("query_metrics", query="up")
     assert (said.code, "\n" in said.text) == ("unavailable", False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 
 HEAVY = {"fastmcp", "mcp", "kubernetes", "httpx", "uvicorn", "starlette", "prometheus_client", "sqlalchemy"}
 ROOT = Path(__file__).parents[3]
@@ -62,7 +62,7 @@ def test_the_short_commands_are_short(words: list[str], klepaas_environment: dic
         )
         spent_s.append(float(done.stderr.splitlines()[-1]))
 
-    assert min(spent_s) < 0.5
+    assert min(spent_s) < time_budget(0.5, "something heavy would be imported at the start")
 
 
 def test_garbage_is_collected_rarely_while_a_server_starts_and_as_usual_afterwards(

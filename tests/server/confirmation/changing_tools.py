@@ -10,6 +10,7 @@ from klepaas.errors import Conflict
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
 from klepaas.output import Answer
+from klepaas.testing import scale_timeout
 from klepaas.tools import Effect, Target, Tool
 
 # What there is, and what was done to it.
@@ -86,4 +87,4 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     yield Tool(wipe, Effect.DESTRUCTIVE, "Wipe", "world")
     yield Tool(fail, Effect.WRITE, "Fail", "world")
     yield Tool(history, Effect.READ, "History", "world")
-    yield Tool(hang, Effect.WRITE, "Hang", "world", timeout_s=20)
+    yield Tool(hang, Effect.WRITE, "Hang", "world", timeout_s=scale_timeout(20))

@@ -25,7 +25,7 @@ Klepaas = Callable[..., subprocess.CompletedProcess[str]]
 SECRET = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def doctoring(body: str, timeout_s: float = 5) -> str:
+def doctoring(body: str, timeout_s: float = scale_timeout(5)) -> str:
     return f"""
 import anyio, asyncio
 
@@ -37,7 +37,7 @@ def klepaas_doctor_checks(host): return [DoctorCheck("looks", check, {timeout_s}
 """
 
 
-def healing(body: str, timeout_s: float = 5) -> str:
+def healing(body: str, timeout_s: float = scale_timeout(5)) -> str:
     return f"""
 import anyio, asyncio
 
@@ -196,7 +196,7 @@ async def test_a_disabled_plugin_that_does_not_exist_is_a_warning(installed: Ins
 
 
 async def test_a_doctor_that_is_cancelled_stops(distribute: Distribute, installed: Installed) -> None:
-    distribute("hangs", doctoring("await anyio.sleep_forever()", timeout_s=60))
+    distribute("hangs", doctoring("await anyio.sleep_forever()", timeout_s=scale_timeout(60)))
 
     with anyio.move_on_after(0.1) as limit:
         await look(installed())

@@ -10,8 +10,12 @@ import pytest
 from tests.server.external.conftest import Fake, Serve, guarded, listed, relisted, until, up
 
 from klepaas.external.connection import ConnectionState
-from klepaas.testing import client
+from klepaas.testing import client, scale_timeout, time_budget
 from klepaas.testing.clients import Said, Session
+
+# A call has 1 s, a start half a second.
+AT_ONCE_S = time_budget(0.1, "it would wait for a server that does not answer")
+AT_THE_LIMIT_S = time_budget(3, "the limit of a call would not end it")
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +31,7 @@ async def test_a_call_that_hangs_ends_at_its_limit_and_the_server_is_found_to_be
         await up(app)
         fake.does(call="slow:1.5")
         said, took_s = await _timed(session, "wiki_save_item", id="1")
-        assert (said.code, took_s < 3) == ("timeout", True)
+        assert (said.code, took_s < AT_THE_LIMIT_S) == ("timeout", True)
         assert "It is not known whether this was done" in said.text
         assert "Look with wiki_get_item" in said.text
         assert len(fake.calls) == 1
@@ -64,7 +68,7 @@ async def test_a_breaker_that_is_open_asks_nobody_and_lets_one_try_later(fake: F
             await session.call("wiki_save_item", id="1")
         count = len(fake.calls)
         said, took_s = await _timed(session, "wiki_get_item", id="1")
-        assert (said.code, took_s < 0.2, len(fake.calls)) == ("circuit_open", True, count)
+        assert (said.code, took_s < AT_ONCE_S, len(fake.calls)) == ("circuit_open", True, count)
         fake.does(call="ok")
         await until(lambda: guarded(app).upstream.snapshot().retry_in_s is None)
         said = await session.call("wiki_get_item", id="1")
@@ -99,7 +103,7 @@ async def test_a_killed_process_is_started_anew_before_the_next_call(fake: Fake,
         fake.signal(signal.SIGKILL)
         await until(lambda: server.connection.state is not ConnectionState.CONNECTED)
         said, took_s = await _timed(session, "wiki_save_item", id="1")
-        assert (said.text, took_s < 3, len(fake.pids)) == ("save_item is done: ok", True, 2)
+        assert (said.text, took_s < AT_THE_LIMIT_S, len(fake.pids)) == ("save_item is done: ok", True, 2)
 
 
 async def test_a_stopped_process_is_ended_and_another_takes_its_place(fake: Fake, serve: Serve) -> None:
@@ -107,7 +111,7 @@ async def test_a_stopped_process_is_ended_and_another_takes_its_place(fake: Fake
         await up(app)
         fake.signal(signal.SIGSTOP)
         said, took_s = await _timed(session, "wiki_save_item", id="1")
-        assert (said.code, took_s < 3) == ("timeout", True)
+        assert (said.code, took_s < AT_THE_LIMIT_S) == ("timeout", True)
         await until(lambda: len(fake.pids) == 2)
         said = await session.call("wiki_save_item", id="2")
         assert said.text == "save_item is done: ok"
@@ -130,7 +134,7 @@ async def test_a_process_that_goes_on_after_a_stop_serves_on(fake: Fake, serve: 
 
 
 async def test_an_answer_of_100_mb_is_not_kept(fake: Fake, serve: Serve) -> None:
-    async with serve(fake.provider(call_timeout_s=20.0)) as app, client(app) as session:
+    async with serve(fake.provider(call_timeout_s=scale_timeout(20))) as app, client(app) as session:
         await up(app)
         fake.does(call=f"big:{100 * 1024 * 1024}")
         before = _memory_bytes()
@@ -139,7 +143,7 @@ async def test_an_answer_of_100_mb_is_not_kept(fake: Fake, serve: Serve) -> None
         assert "longer than 4 MiB" in said.text
         said = await session.call("wiki_save_item", id="1")
         assert "It is not known whether this was done" in said.text
-        assert took_s < 10
+        assert took_s < time_budget(10, "all of it would be read before it is refused")
         assert _memory_bytes() - before < 64 * 1024 * 1024
         fake.does(call="ok")
         assert (await session.call("wiki_get_item", id="1")).text == "get_item is done: ok"
@@ -164,10 +168,10 @@ async def test_a_server_that_does_not_come_up_holds_up_nobody(fake: Fake, serve:
         async with client(app) as session:
             connected_s = time.monotonic() - started
             assert await listed(session) == []
-            assert (connected_s < 0.5, time.monotonic() - started - connected_s < 0.1) == (True, True)
+            assert (connected_s < AT_ONCE_S, time.monotonic() - started - connected_s < AT_ONCE_S) == (True, True)
             await until(lambda: guarded(app).connection.state is ConnectionState.DOWN)
             said, took_s = await _timed(session, "wiki_get_item", id="1")
-            assert (said.code, took_s < 0.1) == ("unavailable", True)
+            assert (said.code, took_s < AT_ONCE_S) == ("unavailable", True)
             assert "The tools of wiki are not known yet" in said.text
             assert "ghp_" not in said.text
 
@@ -180,7 +184,7 @@ async def test_the_tools_of_a_server_that_is_down_stay_listed_also_after_a_resta
     async with serve(fake.provider()) as app, client(app) as session:
         started = time.monotonic()
         assert await listed(session) == before
-        assert time.monotonic() - started < 0.1
+        assert time.monotonic() - started < AT_ONCE_S
         await until(lambda: guarded(app).connection.failures > 1)
         said = await session.call("wiki_save_item", id="1")
         assert said.code == "unavailable"
@@ -201,7 +205,7 @@ async def test_a_dead_server_makes_no_other_slower(fake: Fake, serve: Serve, tmp
         await up(app)
         for _ in range(10):
             said, took_s = await _timed(session, "wiki_get_item", id="1")
-            assert (said.is_error, took_s < 0.2) == (False, True)
+            assert (said.is_error, took_s < AT_ONCE_S) == (False, True)
     assert _gone(dead)
 
 

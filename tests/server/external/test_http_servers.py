@@ -10,7 +10,7 @@ from tests.server.external.fake_http import HttpFake
 
 from klepaas.external import Credentials, ExternalProvider, HttpServer
 from klepaas.external.connection import ConnectionState
-from klepaas.testing import ERAS, Era, client
+from klepaas.testing import ERAS, Era, client, scale_timeout, time_budget
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +88,8 @@ async def test_a_rate_limit_keeps_everybody_away_for_as_long_as_it_says(
         assert (said.code, said.meta["retry_after_s"] > 80) == ("rate_limited", True)
         started, count = time.monotonic(), len(fake.calls)
         assert (await session.call("wiki_save_item", id="1")).code == "rate_limited"
-        assert (time.monotonic() - started < 0.2, len(fake.calls)) == (True, count)
+        assert time.monotonic() - started < time_budget(0.2, "it would be sent, or waited for")
+        assert len(fake.calls) == count
 
 
 async def test_a_session_that_the_server_forgot_is_begun_anew_and_the_change_made_once(
@@ -112,7 +113,7 @@ async def test_a_server_that_is_gone_and_comes_back_needs_no_restart(fake: Fake,
         await until(lambda: guarded(app).connection.state is ConnectionState.DOWN)
         started = time.monotonic()
         assert len(await listed(session)) == 2
-        assert time.monotonic() - started < 0.05
+        assert time.monotonic() - started < time_budget(0.05, "a list would ask the server")
         http.sessions.clear()
         await http.start()
         await until(lambda: guarded(app).connection.state is ConnectionState.CONNECTED)
@@ -122,13 +123,13 @@ async def test_a_server_that_is_gone_and_comes_back_needs_no_restart(fake: Fake,
 
 
 async def test_an_answer_of_100_mb_is_not_read(fake: Fake, http: HttpFake, serve: Serve) -> None:
-    async with serve(provider(fake, http, call_timeout_s=10.0)) as app, client(app) as session:
+    async with serve(provider(fake, http, call_timeout_s=scale_timeout(10))) as app, client(app) as session:
         await up(app)
         fake.does(http="big")
         started = time.monotonic()
         said = await session.call("wiki_get_item", id="1")
         assert (said.code, "longer than 4 MiB" in said.text) == ("bad_request", True)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < time_budget(3, "all of it would be read before it is refused")
 
 
 async def test_a_redirect_elsewhere_is_not_followed(fake: Fake, http: HttpFake, serve: Serve) -> None:

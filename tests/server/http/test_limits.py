@@ -292,9 +292,11 @@ async def test_a_client_that_leaves_gives_its_slot_back(
 ) -> None:
     app = klepaas(max_concurrent_calls=1)
     async with served(app) as url, Client(url, mode=era) as client:
-        with anyio.move_on_after(0.5):
-            await client.call_tool("slow")
-        assert plugin.started
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "slow")
+            with anyio.fail_after(scale_timeout(5)):
+                await plugin.begun.wait()
+            group.cancel_scope.cancel()
         with anyio.fail_after(scale_timeout(5)):
             assert not (await client.call_tool("quick")).is_error
     assert numbers(app)['mcp_tool_calls_total{effect="read",outcome="cancelled",tool="slow"}'] == 1

@@ -162,7 +162,7 @@ async def test_a_process_that_is_asked_to_writes_nothing_but_objects(serve: Serv
         await http.post(server.url, **modern_call("crash"))
         await http.post(server.url, content=b"\x00garbage")
         server.signal()
-        await server.ended(within_s=5)
+        await server.ended(within_s=scale_timeout(5))
         said = server.stderr.read_text()
     found = [json.loads(line) for line in said.splitlines()]
     assert found[0]["message"].startswith("klepaas serves MCP on http://")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.names import Check
+from klepaas.testing import time_budget
 
 # What becomes one segment of a path.
 SEGMENTS = [names.OBJECT, names.NAMESPACE, names.WORKLOAD, names.CONTAINER]
@@ -211,7 +212,7 @@ def test_a_rule_takes_linear_time_even_without_its_length_limit(check: Check, pi
     began = time.process_time()
     check.accepts(hostile)
     check.accepts(f"/{hostile}")
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.noun)

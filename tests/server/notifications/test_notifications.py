@@ -31,7 +31,7 @@ class Listener:
                 await self._more.wait()
 
 
-def _with(*sinks: Callable[[Notification], Awaitable[None]], timeout_s: float = 10.0) -> Notifications:
+def _with(*sinks: Callable[[Notification], Awaitable[None]], timeout_s: float = scale_timeout(10)) -> Notifications:
     notifications = Notifications()
     notifications.sinks = [NotificationSink(f"sink {number}", sink, timeout_s) for number, sink in enumerate(sinks)]
     return notifications

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
+from tests.server.operations.test_processes import changed
 from tests.server.operations.warehouse import Warehouse
 from tests.server.operations.work import ANNA, at_work, submitted
 
@@ -145,11 +146,11 @@ async def test_what_this_process_cannot_reach_is_left_to_others(warehouse: Wareh
     async with at_work(folder, warehouse.url) as operations:
         with armed(Failpoint("after_claim", "raise")):
             elsewhere = await submitted(operations, "scale", "a")
-            await anyio.lowlevel.checkpoint()
-            await operations.wait(elsewhere.id, 0.2)
+            await changed(operations, elsewhere, lambda one: one.attempt > 0)
     async with at_work(folder, warehouse.url) as operations:
         operations.kinds["scale"] = replace(operations.kinds["scale"], takes=not_here)
-        found = await operations.wait(elsewhere.id, 1.5)
+        await changed(operations, elsewhere, lambda one: one.unattended_since is not None)
+        found = await operations.wait(elsewhere.id, 0.5)
         assert (found.ended, found.unattended_since is not None) == (False, True)
     assert not warehouse.made
     async with at_work(folder, warehouse.url) as operations:
@@ -173,10 +174,10 @@ async def test_what_could_not_be_asked_for_a_moment_is_not_given_up_as_out_of_re
     async with at_work(folder, warehouse.url) as operations:
         with armed(Failpoint("after_claim", "raise")):
             left = await submitted(operations, "scale", "a")
-            await operations.wait(left.id, 0.2)
+            await changed(operations, left, lambda one: one.attempt > 0)
     async with at_work(folder, warehouse.url) as operations:
         operations.kinds["scale"] = replace(operations.kinds["scale"], takes=after_some_trouble)
-        assert (await operations.wait(left.id, 20)).state is State.SUCCEEDED
+        assert (await operations.wait(left.id, scale_timeout(20))).state is State.SUCCEEDED
 
 
 async def test_operations_are_counted(warehouse: Warehouse, folder: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klepaas.output.redaction import MARK, Vault, is_secret_name, looks_secret, redact_text
+from klepaas.testing import time_budget
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx7\nq9dUhX+Zz8/abc==\n-----END RSA PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -322,7 +323,7 @@ def test_a_hostile_text_of_256_kib_takes_linear_time(piece: str) -> None:
     text = (piece * (256 * 1024 // len(piece) + 1))[: 256 * 1024]
     began = time.process_time()
     redact_text(text)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
 
 
 def test_names_of_secrets_are_known_by_their_parts() -> None:
@@ -410,7 +411,7 @@ def test_many_secrets_are_found_in_linear_time() -> None:
     text = "secret-number-1 " * 16_384
     began = time.process_time()
     vault.redact(text)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
 
 
 def test_a_secret_that_is_set_is_never_forgotten_however_many_others_come() -> None:

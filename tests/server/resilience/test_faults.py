@@ -8,7 +8,7 @@ import pytest
 
 from klepaas.errors import CircuitOpen, KlepaasError, RateLimited, Unavailable
 from klepaas.resilience import NotSent, OutcomeUnknown, Policy, State, Upstream
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas.testing.clock import FakeClock
 from klepaas.testing.fault_proxy import (
     Answer,
@@ -243,7 +243,7 @@ async def test_in_real_time_it_cuts_opens_and_recovers_within_the_reset_and_a_se
     for _ in range(2):
         started = time.monotonic()
         assert (await asking.failing()).code == "timeout"
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < time_budget(1, "a limit of 0.05 s would not cut it")
     opened = time.monotonic()
     assert isinstance(await asking.failing(), CircuitOpen)
     proxy.fault = None
@@ -251,4 +251,4 @@ async def test_in_real_time_it_cuts_opens_and_recovers_within_the_reset_and_a_se
         while asking.upstream.snapshot().state is not State.CLOSED:
             with anyio.move_on_after(0.02):
                 await asking.read() if asking.upstream.snapshot().retry_in_s is None else await anyio.sleep(0.01)
-    assert 0.2 <= time.monotonic() - opened < 0.2 + 1
+    assert 0.2 <= time.monotonic() - opened < 0.2 + time_budget(1, "it would stay open")

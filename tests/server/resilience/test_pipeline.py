@@ -29,6 +29,7 @@ from klepaas.resilience import (
     Verdict,
     classify,
 )
+from klepaas.testing import time_budget
 from klepaas.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -206,7 +207,7 @@ async def test_an_open_breaker_answers_under_five_milliseconds_and_makes_no_call
         took_s.append(time.perf_counter() - started)
         assert isinstance(error, CircuitOpen)
     assert operation.runs == 0
-    assert sorted(took_s)[int(0.95 * len(took_s))] < 0.005
+    assert sorted(took_s)[int(0.95 * len(took_s))] < time_budget(0.005, "an open breaker would do what it keeps away")
     assert error.retry_after_s == 30
     assert "nothing was sent" in error.line
 

@@ -46,7 +46,7 @@ async def test_the_told_address_serves_both_protocols_to_many_clients_at_once(se
                     group.start_soon(talk, url, "legacy" if number % 2 else "auto")
         assert answers == ["forbidden"] * 30
         server.process.terminate()
-        await server.ended(within_s=5)
+        await server.ended(within_s=scale_timeout(5))
         assert "Traceback" not in server.stderr.read_text()
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, mutating
 
 pytestmark = pytest.mark.anyio
@@ -257,7 +257,7 @@ async def test_it_stops_at_once_with_watches_and_hanging_requests_open() -> None
                 while len(sandbox.requests) < 2:
                     await anyio.lowlevel.checkpoint()
             began_s = time.monotonic()
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < time_budget(3, "an end would wait for requests that hang")
 
 
 async def test_its_kubeconfig_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -282,4 +282,4 @@ async def test_two_thousand_pods_are_listed_as_a_table_quickly(sandbox: Sandbox,
     began_s = time.process_time()
     response = await api.get("/api/v1/pods", params={"includeObject": "None"}, headers=TABLE)
     assert len(response.json()["rows"]) == 2000
-    assert time.process_time() - began_s < 2
+    assert time.process_time() - began_s < time_budget(2, "the work would grow with the square of the size")

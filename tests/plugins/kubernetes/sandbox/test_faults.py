@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def test_a_slow_path_is_slow_and_others_are_not(sandbox: Sandbox, api: htt
     assert time.monotonic() - began_s >= 0.5
     began_s = time.monotonic()
     await api.get(MAPS)
-    assert time.monotonic() - began_s < 0.5
+    assert time.monotonic() - began_s < time_budget(0.5, "the delay would not end after one answer")
 
 
 async def test_a_hanging_path_never_answers_until_its_times_are_up(sandbox: Sandbox, api: httpx.AsyncClient) -> None:

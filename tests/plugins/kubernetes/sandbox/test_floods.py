@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from klepaas.testing import scale_timeout
+from klepaas.testing import scale_timeout, time_budget
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ async def test_a_log_of_five_hundred_megabytes_is_made_while_it_is_sent(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 * MEBIBYTE
-    assert time.monotonic() - began_s < 40
+    assert time.monotonic() - began_s < time_budget(40, "a flood would be kept, not read as it comes")
 
 
 async def test_the_end_of_a_large_log_comes_at_once(sandbox: Sandbox, api: httpx.AsyncClient) -> None:

@@ -288,7 +288,7 @@ async def test_recorded_requests_are_answered_as_recorded(sandbox: Sandbox, name
 async def prepare(replay: Replay, namespace: str, name: str) -> None:
     """What the recorder did between two recorded requests."""
     if not name.startswith(("create", "apply", "json", "merge", "strategic", "scale", "restart", "more pods")):
-        with anyio.move_on_after(1.5):
+        with anyio.move_on_after(scale_timeout(5)):
             await replay.settled(namespace)
     if name == "quota exceeded":
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": namespace}}
