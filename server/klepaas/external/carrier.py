@@ -64,6 +64,7 @@ class Carrier(httpx2.AsyncBaseTransport):
         """Send one request; its failure is an answer too."""
         request_id = _request_id(request)
         try:
+            self._check_origin(request)
             await self._sign(request)
             response = await self._inner.handle_async_request(request)
             if request_id is None:
@@ -79,6 +80,12 @@ class Carrier(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         await self._inner.aclose()
+
+    def _check_origin(self, request: httpx2.Request) -> None:
+        """Let nothing leave for elsewhere, wherever an answer has sent the library: our credentials would go along."""
+        asked, own = request.url, httpx2.URL(self._server.url)
+        if (asked.scheme, asked.host, asked.port) != (own.scheme, own.host, own.port):
+            raise httpx2.UnsupportedProtocol("the server sends us elsewhere", request=request)
 
     async def _sign(self, request: httpx2.Request) -> None:
         request.headers["accept-encoding"] = "identity"

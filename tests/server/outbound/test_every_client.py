@@ -4,10 +4,11 @@ The proxy is a real one on loopback, which records what it is asked, tunnels to 
 """
 
 import asyncio
+import contextlib
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from klepaas.external.declaration import HttpServer
 from klepaas.resilience import Upstream
 from klepaas.testing import scale_timeout
 from klepaas.testing.loopback import Listening, answer_bytes, header_of, read_request
-from klepaas_plugins.kubernetes.client import Clusters
+from klepaas_plugins.kubernetes.client import Cluster, Clusters
+from klepaas_plugins.kubernetes.client.models import LogRange
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
 from klepaas_plugins.notifications import addresses, posting
 from klepaas_plugins.prometheus.access import Access
@@ -97,18 +99,35 @@ class Echo(Listening):
 Ask = Callable[[str, Path], Awaitable[Any]]
 
 
-async def _of_the_cluster(url: str, folder: Path) -> None:
+@contextlib.asynccontextmanager
+async def _cluster_at(url: str, folder: Path) -> AsyncIterator[Cluster]:
     path = folder / "kubeconfig"
     cluster = {"name": "c", "cluster": {"server": url}}
     context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-    user = {"name": "u", "user": {"token": "a-token"}}
+    user = {"name": "u", "user": {"token": "a-token", "as": "jane"}}
     content = {"current-context": "c", "clusters": [cluster], "contexts": [context], "users": [user]}
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **content}))
     clusters = Clusters(KubernetesSettings(kubeconfig=str(path)))
     try:
-        await (await clusters.cluster()).ready()
+        yield await clusters.cluster()
     finally:
         await clusters.aclose()
+
+
+async def _of_the_cluster(url: str, folder: Path) -> None:
+    async with _cluster_at(url, folder) as cluster:
+        await cluster.ready()
+
+
+async def _of_a_log_stream(url: str, folder: Path) -> None:
+    async with _cluster_at(url, folder) as cluster, cluster.log_stream("web", "default", LogRange()) as lines:
+        async for _ in lines:
+            break
+
+
+async def _of_k8s_exec(url: str, folder: Path) -> None:
+    async with _cluster_at(url, folder) as cluster:
+        await cluster.run_in("web", "default", None, ["id"], max_bytes=1000, limit_s=5)
 
 
 async def _of_monitoring(url: str, _folder: Path) -> None:
@@ -155,6 +174,8 @@ async def _of_another_mcp_server(url: str, _folder: Path) -> None:
 
 CLIENTS: dict[str, Ask] = {
     "cluster": _of_the_cluster,
+    "log stream": _of_a_log_stream,
+    "k8s_exec": _of_k8s_exec,
     "prometheus and alertmanager": _of_monitoring,
     "webhook": _of_a_webhook,
     "slack notifications": _of_slack_notifications,
@@ -191,7 +212,8 @@ async def test_every_client_goes_through_the_proxy_of_the_environment_which_alon
         await _ask(client, "https://upstream.invalid:8443", tmp_path)
         await _ask(client, "http://upstream.invalid:8080", tmp_path)
     assert "upstream.invalid:8443" in proxy.asked
-    assert any(asked.startswith("http://upstream.invalid:8080/") for asked in proxy.asked)
+    # A WebSocket goes through a tunnel also without TLS.
+    assert any(asked.startswith(("http://upstream.invalid:8080/", "upstream.invalid:8080")) for asked in proxy.asked)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -231,6 +253,53 @@ async def test_the_credentials_in_a_proxys_address_stand_in_no_error_and_no_log(
                 said = f"{exc} {exc.text if isinstance(exc, KlepaasError) else ''}"
     assert header_of(proxy.heads[0], b"proxy-authorization")
     assert "canary" not in said + caplog.text
+
+
+class Redirecting(Listening):
+    """A server that sends everybody to another address."""
+
+    def __init__(self, status: int, target: str) -> None:
+        super().__init__()
+        self.heads: list[bytes] = []
+        self._status = status
+        self._target = target
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heads.append((await read_request(reader))[0])
+        writer.write(answer_bytes(self._status, {"Location": self._target, "Content-Type": "application/json"}, b"{}"))
+        await writer.drain()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_no_client_follows_a_redirect_to_another_host_or_port_or_scheme(client: str, tmp_path: Path) -> None:
+    async with Echo() as other:
+        targets = (f"{other.url}/stolen", f"ws://127.0.0.1:{other.port}/stolen", f"//127.0.0.1:{other.port}/")
+        for status in (300, 301, 302, 303, 307, 308) if client == "k8s_exec" else (302, 307):
+            for target in targets if client == "k8s_exec" else targets[:1]:
+                async with Redirecting(status, target) as here:
+                    await _ask(client, here.url, tmp_path)
+                    assert here.heads
+        assert (other.connections, other.heads) == (0, [])
+
+
+@pytest.mark.parametrize("client", ["cluster", "log stream", "k8s_exec"])
+async def test_a_cluster_that_redirects_within_itself_is_not_followed_either_and_is_named_so(
+    client: str, tmp_path: Path
+) -> None:
+    async with Redirecting(307, "/elsewhere") as here:
+        with pytest.raises(KlepaasError, match="the server sends us elsewhere"):
+            await CLIENTS[client](here.url, tmp_path)
+    assert [head for head in here.heads if b"/elsewhere" in head] == []
+
+
+async def test_nothing_is_sent_for_an_mcp_server_to_another_origin_whatever_the_library_follows() -> None:
+    async with Echo() as here, Echo() as other:
+        server = HttpServer(f"{here.url}/mcp", {"Authorization": "Bearer a-token"})
+        async with http_client(Carrier(server), server, 5.0) as client:
+            call = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+            for url in (f"{other.url}/mcp", f"https://127.0.0.1:{here.port}/mcp", f"http://localhost:{here.port}/mcp"):
+                assert "error" in (await client.post(url, json=call)).json()
+    assert (here.connections, other.connections) == (0, 0)
 
 
 async def test_a_cluster_behind_a_connect_proxy_is_reached_and_checked_by_its_own_name(

@@ -16,7 +16,7 @@ import anyio
 
 from klepaas.errors import KlepaasError, TimedOut, Unavailable
 from klepaas.outbound import USER_AGENT, certificate_problem
-from klepaas_plugins.kubernetes.errors import Act, error_for
+from klepaas_plugins.kubernetes.errors import Act, NotTheApi, error_for
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -29,6 +29,7 @@ OPEN_TIMEOUT_S = 10.0
 FRAME_MAX_BYTES = 1024 * 1024
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
+_REDIRECTS = range(300, 400)
 
 
 @dataclass
@@ -116,7 +117,7 @@ async def _opened(
     tls: dict[str, Any] = {"ssl": connection.tls} if server.startswith("https") else {}
     try:
         with anyio.fail_after(OPEN_TIMEOUT_S):
-            return await connect(
+            opening = connect(
                 address,
                 subprotocols=[Subprotocol(name) for name in _PROTOCOLS],
                 additional_headers=list(connection.headers),
@@ -128,12 +129,24 @@ async def _opened(
                 open_timeout=None,
                 **tls,
             )
+            # The library would follow, with our certificate and the headers that say for whom we act.
+            opening.process_redirect = _refuse_redirect  # type: ignore[method-assign]
+            return await opening
     except InvalidStatus as exc:
+        if exc.response.status_code in _REDIRECTS:
+            raise NotTheApi(
+                act.cannot("the server sends us elsewhere"), next_step="Correct the server's address"
+            ) from None
         raise error_for(act, exc.response.status_code, bytes(exc.response.body or b"")) from None
     except InvalidHandshake as exc:
         raise Unavailable(
             act.cannot("the API server does not speak WebSocket here"), next_step="It needs Kubernetes 1.30 or later"
         ) from exc
+
+
+def _refuse_redirect(exc: Exception) -> Exception:
+    """What the library asks for the next address: there is none, whatever the answer says."""
+    return exc
 
 
 async def _collect(socket: "ClientConnection", result: Execution, max_bytes: int) -> None:
