@@ -42,7 +42,7 @@ def shown(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
         tool: The tool that is called; it accepted them.
         arguments: What the caller sent.
     """
-    found = {
+    found: dict[str, Any] = {
         one_line(name, 64): _shown(value, tool.parameters.get(name) or Places(), name)
         for name, value in arguments.items()
     }

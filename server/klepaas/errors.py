@@ -13,6 +13,8 @@ chained (`raise NotFound(...) from exc`).
 import math
 from typing import Any, ClassVar
 
+from klepaas.output.safe import one_line
+
 __all__ = [
     "BadRequest",
     "CircuitOpen",
@@ -88,9 +90,7 @@ class KlepaasError(Exception):
 
 def _sentence(text: str) -> str:
     """The text as one sentence of one line, cut where somebody quoted a whole document."""
-    text = " ".join(text.split())
-    if len(text) > MAX_SENTENCE_CHARS:
-        text = text[: MAX_SENTENCE_CHARS - 3] + "..."
+    text = one_line(text, MAX_SENTENCE_CHARS)
     return text if text.endswith(("?", "...")) else text.rstrip(". ") + "."
 
 

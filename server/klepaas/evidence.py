@@ -16,8 +16,9 @@ import anyio
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.names import Check
-from klepaas.observability import one_line, safe_text
+from klepaas.observability import one_line
 from klepaas.output.budget import fit
+from klepaas.output.safe import limit_length, redactable, safe_text
 from klepaas.parameters import DeclarationError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class EvidenceSource:
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 60 or not self.name.isprintable():
-            raise DeclarationError(f"{self.name[:60]!r} is no name for a source of evidence")
+            raise DeclarationError(f"{limit_length(self.name, 60)!r} is no name for a source of evidence")
         if not (math.isfinite(self.timeout_s) and 0 < self.timeout_s <= _MOST_TIMEOUT_S):
             raise DeclarationError(f"timeout_s of {self.name} is not between 0 and {_MOST_TIMEOUT_S:g}")
 
@@ -160,4 +161,4 @@ async def _asked(source: EvidenceSource, subject: AlertSubject) -> Found | None:
         return Found(source.name, "It failed unexpectedly; the log says how.", failed=True)
     if not isinstance(text, str):
         return None
-    return Found(source.name, fit(safe_text(text[: 8 * SECTION_BYTES]), SECTION_BYTES, "It was not kept"))
+    return Found(source.name, fit(safe_text(redactable(text, 8 * SECTION_BYTES)), SECTION_BYTES, "It was not kept"))

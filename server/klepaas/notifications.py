@@ -23,6 +23,7 @@ from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.metrics import Metrics
 from klepaas.observability import one_line, safe_text
+from klepaas.output.safe import redactable, shorten
 from klepaas.store.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -68,14 +69,14 @@ class Notification:
 
     def safe(self) -> "Notification":
         """The same, cleaned and without secrets."""
-        title, text = one_line(self.title), safe_text(self.text[: 4 * _TEXT_MAX_CHARS])
+        title, text = one_line(self.title), safe_text(redactable(self.text, 4 * _TEXT_MAX_CHARS))
         return replace(self, title=title, text=text, facts=_safe(dict(self.facts)))
 
     def to_json(self) -> dict[str, Any]:
         """It as JSON data of a bounded size; facts that are too many are left out."""
         facts = json.dumps(self.facts, default=str)
         kept = json.loads(facts) if len(facts) <= _FACTS_MAX_CHARS else {}
-        return {**vars(self), "text": self.text[:_TEXT_MAX_CHARS], "facts": kept}
+        return {**vars(self), "text": str(shorten(self.text, _TEXT_MAX_CHARS, "")), "facts": kept}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Notification":

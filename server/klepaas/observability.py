@@ -21,32 +21,13 @@ from types import TracebackType
 from typing import Any
 
 from klepaas.correlation import correlation_id, current
-from klepaas.output.foreign_text import clean
-from klepaas.output.redaction import redact_text, vault
+from klepaas.output.safe import one_line, safe_text
 from klepaas.settings import LogFormat, LogLevel
 
 __all__ = ["configure_logging", "correlation_id", "one_line", "safe_text", "say", "stdout_to_stderr"]
 
-# Of a longer text only this much is looked at to make one line of it.
-_MOST_CHARS_READ = 8000
 # Standard output and standard error as the operating system numbers them, whatever `sys.stdout` is at the moment.
 _STDOUT_FD, _STDERR_FD = 1, 2
-
-
-def safe_text(text: str) -> str:
-    """The text as it may be shown on a terminal or in a log."""
-    return redact_text(vault.redact(clean(text)))
-
-
-def one_line(text: str, max_chars: int = 400) -> str:
-    """The text as it may be shown inside a line.
-
-    Args:
-        text: Anything, also somebody else's.
-        max_chars: Longest result, in characters.
-    """
-    line = " ".join(safe_text(text[:_MOST_CHARS_READ]).split())
-    return line if len(line) <= max_chars else line[: max_chars - 3].rstrip() + "..."
 
 
 class _SafeFormatter(logging.Formatter):

@@ -25,6 +25,7 @@ from klepaas.failures import explained, trail, unexpected
 from klepaas.offers import Offers
 from klepaas.output import Answer
 from klepaas.output.quoting import quote
+from klepaas.output.safe import limit_length
 from klepaas.principals import acting, current_principal, principal_of
 from klepaas.variables import Variable, verify
 from klepaas.way_out import safe_beginning, to_protocol_error
@@ -74,7 +75,7 @@ class Reading:
             return answer.text if isinstance(answer, Answer) else answer
 
         # Where the reader finds the mistake: the one thing that the answer's own words need not say.
-        where = {"uri": uri[:_QUOTED_MAX_CHARS]}
+        where = {"uri": limit_length(uri, _QUOTED_MAX_CHARS)}
         text = await self._guarded(read, f"The resource {resource.name}", resource.timeout_s, context, where)
         return ResourceResult([ResourceContent(text, mime_type=resource.mime_type)])
 

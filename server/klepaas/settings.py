@@ -22,6 +22,7 @@ from pydantic_settings.exceptions import SettingsError
 from klepaas.configuration import toml_file
 from klepaas.configuration.places import Setting, Variable, Was, find, settings_of
 from klepaas.configuration.toml_file import ConfigurationError
+from klepaas.output.safe import limit_length
 from klepaas.policy import Rule
 
 __all__ = [
@@ -247,7 +248,7 @@ def problems_of(exc: ValidationError | SettingsError) -> list[str]:
 
 def _inside(path: tuple[int | str, ...]) -> str:
     """Where in a list or mapping: "[0].decision"."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part[:40]}" for part in path)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{limit_length(part, 40)}" for part in path)
 
 
 def _place(field: str, title: str | None) -> str:

@@ -14,10 +14,10 @@ from mcp import MCPError
 
 from klepaas.blocks import sort_blocks
 from klepaas.errors import BadRequest, KlepaasError, NotFound
-from klepaas.observability import safe_text
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.output.safe import ROOM_CHARS, redactable, safe_text
 
 __all__ = ["BASIS", "META_KEYS", "ids_of", "let_out", "meta_of", "refuse", "safe_beginning", "to_protocol_error"]
 
@@ -27,9 +27,6 @@ META_KEYS: Final = ("operation_id", "plan_id", "code", "retryable", "retry_after
 BASIS: Final = "basis"
 # Only other servers' tools send structured content; what of it is long would push their text out.
 STRUCTURED_SHARE = 4
-# Between these stands what may be a secret; one that is longer than this is recognized by its beginning.
-_BETWEEN_WORDS = ' \t\n",'
-_LONGEST_WORD_CHARS = 512
 
 
 def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
@@ -105,16 +102,11 @@ def refuse(error: KlepaasError, max_bytes: int) -> ToolResult:
 def safe_beginning(text: str, max_bytes: int) -> str:
     """As much of the text as fits, clean and without secrets. What cannot fit is not cleaned: that would take seconds.
 
-    The first cut is between words, so that it leaves no half of a secret, which could not be recognized.
-
     Args:
         text: Any text.
         max_bytes: The most that it may take, in bytes.
     """
-    head = text[:max_bytes]
-    if len(head) < len(text):
-        tail = len(head) - _LONGEST_WORD_CHARS
-        head = head[: max(max(head.rfind(mark, tail) for mark in _BETWEEN_WORDS) + 1, tail)]
+    head = redactable(text, max(0, max_bytes) + ROOM_CHARS)
     return fit(safe_text(head), max_bytes, after=text[len(head) :])
 
 

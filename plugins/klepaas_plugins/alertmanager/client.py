@@ -12,6 +12,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
 from klepaas.host import Host
+from klepaas.output.safe import limit_length
 from klepaas.resilience import Upstreams, UpstreamState
 from klepaas_plugins.alertmanager.matchers import Matcher
 from klepaas_plugins.alertmanager.settings import AlertmanagerSettings
@@ -208,7 +209,7 @@ class AlertmanagerServer:
         verify = "look with list_alerts(what=silences) whether it is there"
         request = ApiRequest("POST", "/api/v2/silences", "silence", body=dict(body), changes=True, verify=verify)
         found = (await self._object(request)).get("silenceID")
-        return str(found)[:100] if found else "?"
+        return limit_length(str(found), 100) if found else "?"
 
     async def expire(self, silence_id: str) -> None:
         """End a silence.
@@ -240,7 +241,7 @@ class AlertmanagerServer:
 
         values, skew_s = await self.api.ask(ApiRequest("GET", "/api/v2/status", "ask Alertmanager"), read)
         version = values.get("versionInfo")
-        return str(version.get("version", "?"))[:40] if isinstance(version, dict) else "?", skew_s
+        return limit_length(str(version.get("version", "?")), 40) if isinstance(version, dict) else "?", skew_s
 
     async def _rows(self, path: str, what: str, matchers: Sequence[Matcher]) -> Rows:
         async def read(answer: ApiAnswer) -> Rows:
@@ -331,7 +332,7 @@ def _alert(row: Mapping[str, Any]) -> Alert:
         _texts(row.get("labels")),
         _texts(row.get("annotations")),
         seconds_of(row.get("startsAt")),
-        str(status.get("state") or "active")[:40],
+        limit_length(str(status.get("state") or "active"), 40),
         _list(status.get("silencedBy")),
         _list(status.get("inhibitedBy")),
         _list(named),
@@ -342,29 +343,29 @@ def _group(row: Mapping[str, Any]) -> Group:
     receiver, alerts = row.get("receiver"), row.get("alerts")
     name = receiver.get("name") if isinstance(receiver, dict) else None
     there = [_alert(one) for one in alerts if isinstance(one, dict)] if isinstance(alerts, list) else []
-    return Group(_texts(row.get("labels")), str(name or "?")[:200], there)
+    return Group(_texts(row.get("labels")), limit_length(str(name or "?"), 200), there)
 
 
 def _silence(row: Mapping[str, Any]) -> Silence:
     status, matchers = row.get("status"), row.get("matchers")
     return Silence(
-        str(row.get("id") or "?")[:100],
-        str(status.get("state") if isinstance(status, dict) else "?")[:40],
+        limit_length(str(row.get("id") or "?"), 100),
+        limit_length(str(status.get("state") if isinstance(status, dict) else "?"), 40),
         [Matcher.of(one) for one in matchers] if isinstance(matchers, list) else [],
         seconds_of(row.get("startsAt")),
         seconds_of(row.get("endsAt")),
-        str(row.get("createdBy") or "")[:200],
-        str(row.get("comment") or "")[:_TEXT_MAX_CHARS],
+        limit_length(str(row.get("createdBy") or ""), 200),
+        limit_length(str(row.get("comment") or ""), _TEXT_MAX_CHARS),
     )
 
 
 def _texts(value: Any) -> dict[str, str]:
     found = value if isinstance(value, dict) else {}
-    return {str(name)[:200]: str(text)[:_TEXT_MAX_CHARS] for name, text in found.items()}
+    return {limit_length(str(name), 200): limit_length(str(text), _TEXT_MAX_CHARS) for name, text in found.items()}
 
 
 def _list(value: Any) -> list[str]:
-    return [str(one)[:200] for one in value[:100]] if isinstance(value, list) else []
+    return [limit_length(str(one), 200) for one in value[:100]] if isinstance(value, list) else []
 
 
 def _any(_row: Any) -> bool:

@@ -38,7 +38,7 @@ async def listed(alerts: AlertStore, state: str | None, unacknowledged: bool) ->
             one.notice.state,
             age(one.notice.starts_at, now),
             one.acknowledged_by or "",
-            _labels(one)[:300],
+            one_line(_labels(one), 300),
         ]
         for one in found
     ]
@@ -67,7 +67,7 @@ async def read(alerts: AlertStore, number: int) -> Answer:
         f"{notice.name}{severity} is {notice.state}: began {_at(notice.starts_at)}{until}.",
         f"Labels: {_labels(one)}",
     ]
-    lines += [f"{name}: {' '.join(text.split())}" for name, text in notice.annotations.items()]
+    lines += [f"{name}: {one_line(text, _REPORT_BYTES)}" for name, text in notice.annotations.items()]
     if one.acknowledged_at is not None:
         lines += [f"Acknowledged {_at(one.acknowledged_at)} by {one.acknowledged_by}: {one.acknowledgement}"]
     lines += _evidence(one.report)

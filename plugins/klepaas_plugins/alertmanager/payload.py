@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from klepaas.errors import BadRequest
-from klepaas.observability import one_line, safe_text
+from klepaas.observability import one_line
+from klepaas.output.safe import limit_length, shorten
 from klepaas.store.alerts import Notice
 
 __all__ = ["MOST_ALERTS", "notices_of"]
@@ -64,7 +65,7 @@ def notices_of(message: Mapping[str, Any], now: float) -> list[Notice]:
         notices = [_notice(found, one, now) for one in found.alerts]
     except ValidationError as exc:
         wrong = exc.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part)[:40] for part in wrong["loc"])
+        where = ".".join(limit_length(str(part), 40) for part in wrong["loc"])
         raise BadRequest(
             f"This is no message of Alertmanager's version 4: {one_line(where, 120)}: {wrong['msg']}"
         ) from None
@@ -74,7 +75,7 @@ def notices_of(message: Mapping[str, Any], now: float) -> list[Notice]:
 
 
 def _notice(message: _Message, alert: _Alert, now: float) -> Notice:
-    labels = {one_line(name, 200): one_line(text, _LABEL_CHARS) for name, text in alert.labels.items()}
+    labels: dict[str, str] = {one_line(name, 200): one_line(text, _LABEL_CHARS) for name, text in alert.labels.items()}
     firing = alert.status == "firing"
     return Notice(
         source=SOURCE,
@@ -84,7 +85,7 @@ def _notice(message: _Message, alert: _Alert, now: float) -> Notice:
         name=labels.get("alertname") or "(no name)",
         severity=labels.get("severity", ""),
         labels=labels,
-        annotations={one_line(name, 200): safe_text(text[:_TEXT_CHARS]) for name, text in alert.annotations.items()},
+        annotations={one_line(name, 200): shorten(text, _TEXT_CHARS, "") for name, text in alert.annotations.items()},
         ends_at=None if firing else _moment(alert.ends_at, now),
         group_key=one_line(message.group_key, 1000),
         receiver=one_line(message.receiver, 200),

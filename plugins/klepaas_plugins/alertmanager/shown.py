@@ -7,6 +7,7 @@ from typing import Any
 from klepaas.firing import FiringAlert
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.safe import one_line
 from klepaas_plugins.alertmanager.client import Alert, Group, Rows, Silence
 
 __all__ = ["age", "alerts_answer", "firing_of", "groups_answer", "labels_text", "silences_answer"]
@@ -58,7 +59,7 @@ def groups_answer(server: str, rows: Rows) -> Answer:
             one.receiver,
             str(len(one.alerts)),
             str(sum(alert.state == "suppressed" for alert in one.alerts)),
-            ", ".join(dict.fromkeys(alert.name for alert in one.alerts))[:_CELL_CHARS],
+            one_line(", ".join(dict.fromkeys(alert.name for alert in one.alerts)), _CELL_CHARS),
         ]
         for one in groups[:_MOST_ROWS]
     ]
@@ -137,19 +138,19 @@ def _common(alerts: Sequence[Alert]) -> dict[str, str]:
 
 def _rest(alert: Alert, common: Mapping[str, str]) -> str:
     own = {name: value for name, value in alert.labels.items() if name not in common and name not in _IN_COLUMNS}
-    return labels_text(own)[:400]
+    return one_line(labels_text(own))
 
 
 def _summary(alert: Alert) -> str:
     said = next(
         (alert.annotations[name] for name in ("summary", "message", "description") if name in alert.annotations), ""
     )
-    return said[:_CELL_CHARS]
+    return one_line(said, _CELL_CHARS)
 
 
 def _silence_cells(silence: Silence, now: float) -> list[str]:
-    matchers = ", ".join(matcher.text for matcher in silence.matchers)[:400]
-    comment = silence.comment[:_CELL_CHARS]
+    matchers = one_line(", ".join(matcher.text for matcher in silence.matchers))
+    comment = one_line(silence.comment, _CELL_CHARS)
     return [silence.id, silence.state, matchers, _end(silence, now), silence.created_by, comment]
 
 

@@ -11,6 +11,7 @@ from klepaas.errors import Conflict
 from klepaas.host import Host
 from klepaas.observability import one_line, safe_text
 from klepaas.output import Answer
+from klepaas.output.safe import limit_length
 from klepaas.principals import current_principal
 from klepaas.tools import Target
 from klepaas_plugins.alertmanager.client import AlertmanagerServer
@@ -96,7 +97,7 @@ async def preview_end(server: AlertmanagerServer, silence_id: str) -> str:
 def targets_of(server: str, arguments: Mapping[str, Any]) -> Sequence[Target]:
     """What a call changes."""
     name = arguments.get("silence_id") or ", ".join(arguments.get("matchers") or [])
-    return (Target(context=server, kind="silence", name=str(name)[:400]),)
+    return (Target(context=server, kind="silence", name=limit_length(str(name), 400)),)
 
 
 async def _hidden(host: Host, server: AlertmanagerServer, matchers: Sequence[Matcher]) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 
 from klepaas.output.verdict import Verdict
 from klepaas_plugins.deployments.applications import Workload
-from klepaas_plugins.deployments.objects import condition, counted, one_line
+from klepaas_plugins.deployments.objects import condition, counted, message_line, one_line
 from klepaas_plugins.deployments.rollout import Phase, decide, phase, with_waits
 from klepaas_plugins.deployments.together import if_allowed, together
 from klepaas_plugins.deployments.watching import Target, look
@@ -102,5 +102,5 @@ def _by_itself(one: Diagnosis) -> Diagnosis:
     """What the workload's own conditions tell."""
     failure, late = condition(one.workload.item, "ReplicaFailure"), condition(one.workload.item, "Progressing")
     if failure.get("status") == "True":
-        return Diagnosis(one.workload, one.phase, one_line(str(failure.get("message", "")), 120))
+        return Diagnosis(one.workload, one.phase, message_line(failure.get("message"), 120))
     return Diagnosis(one.workload, one.phase, str(late.get("reason", "")) if late.get("status") == "False" else "")

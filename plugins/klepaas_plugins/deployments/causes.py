@@ -10,7 +10,7 @@ pkg/kubelet/kuberuntime); the recordings in tests/fixtures.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from klepaas_plugins.deployments.objects import Object, at, condition, counted, name_of, one_line, uid
+from klepaas_plugins.deployments.objects import Object, at, condition, counted, message_line, name_of, uid
 
 __all__ = ["Cause", "advice", "held_up", "pod_cause", "pod_causes", "replica_failure", "worst"]
 
@@ -96,7 +96,7 @@ def replica_failure(item: Object, subject: str) -> Cause | None:
     failure = condition(item, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    message = one_line(failure.get("message", ""))
+    message = message_line(failure.get("message"))
     reason = "quota exceeded" if "exceeded quota" in message else str(failure.get("reason", "FailedCreate"))
     return Cause(subject, reason, message)
 
@@ -115,7 +115,7 @@ def _container_cause(pod: Object, status: Object) -> Cause | None:
     ended = at(status, "state", "terminated") or at(status, "lastState", "terminated") or {}
     restarts = int(status.get("restartCount") or 0)
     exits = restarts + (1 if at(status, "state", "terminated") else 0)
-    reason, message = str(waiting.get("reason", "")), one_line(str(waiting.get("message") or ""))
+    reason, message = str(waiting.get("reason", "")), message_line(waiting.get("message"))
     if ended.get("reason") == "OOMKilled":
         return _about(pod, status, "OOMKilled", "the container used more memory than it may", ended)
     if reason == "CrashLoopBackOff" or (exits >= 2 and ended.get("exitCode")):
@@ -134,7 +134,7 @@ def _container_cause(pod: Object, status: Object) -> Cause | None:
 
 def _last_words(ended: Object) -> str:
     """What the container wrote to its termination log; the kubelet's own sentence says no more than the reason."""
-    return one_line(str(ended.get("message") or ""))
+    return message_line(ended.get("message"))
 
 
 def _after_the_plumbing(message: str) -> str:
@@ -164,12 +164,12 @@ def _pod_level(pod: Object, unschedulable_s: float, grace_s: float) -> Iterator[
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         reason = str(scheduled.get("reason") or "Unschedulable")
-        message = one_line(str(scheduled.get("message") or ""))
+        message = message_line(scheduled.get("message"))
         decisive = reason == "Unschedulable" and unschedulable_s >= grace_s
         yield Cause(subject, reason, message, pod=name_of(pod), decisive=decisive)
     if at(pod, "status", "phase") == "Failed":
         reason = str(at(pod, "status", "reason") or "Failed")
-        message = one_line(str(at(pod, "status", "message") or ""))
+        message = message_line(at(pod, "status", "message"))
         yield Cause(subject, reason, message, pod=name_of(pod), decisive=False)
 
 
@@ -196,7 +196,7 @@ def held_up(pods: Iterable[Object], warnings: Iterable[Object]) -> list[Cause]:
     found: list[Cause] = []
     for event in warnings:
         name = names.get(str(at(event, "involvedObject", "uid")))
-        message = one_line(str(event.get("message") or ""))
+        message = message_line(event.get("message"))
         if name is not None and event.get("reason") in _VOLUME:
             # The kubelet goes on trying; what does not exist does not come by itself.
             final = any(word in message for word in _NO_SUCH_OBJECT)

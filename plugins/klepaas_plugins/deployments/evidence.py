@@ -11,15 +11,15 @@ from datetime import datetime
 import anyio
 
 from klepaas.errors import KlepaasError
+from klepaas.output.safe import shorten
 from klepaas_plugins.deployments.causes import Cause
-from klepaas_plugins.deployments.objects import Object, age, at, items, newest, one_line, when
+from klepaas_plugins.deployments.objects import Object, age, at, items, message_line, newest, one_line, when
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.client import Cluster, last_log_lines
 
 __all__ = ["Evidence", "Folded", "collect", "fold", "warnings_of"]
 
 _LIMIT_S = 5.0
-_LOG_BYTES = 16_384
 _LINE_CHARS = 200
 _KILLING = ("Liveness probe failed", "Startup probe failed")
 # A kubelet names a pod as name_namespace(uid); the name is in the event already.
@@ -106,7 +106,7 @@ def _read(event: Object) -> Folded:
         subject=f"{about.get('kind', '')} {about.get('name', '')}",
         namespace=str(about.get("namespace") or ""),
         reason=str(event.get("reason") or ""),
-        message=_POD_UID.sub("", one_line(str(event.get("message") or ""), 1000)),
+        message=_POD_UID.sub("", message_line(event.get("message"), 1000)),
         count=int(at(event, "series", "count") or event.get("count") or 1),
         last=last or when(at(event, "metadata", "creationTimestamp")),
     )
@@ -184,24 +184,13 @@ async def _log(cluster: Cluster, namespace: str, cause: Cause, lines: int) -> li
         if previous and not cause.restarts:
             continue
         try:
-            text = await cluster.logs(
-                cause.pod,
-                namespace,
-                container=cause.container,
-                tail_lines=lines,
-                previous=previous,
-                limit_bytes=_LOG_BYTES,
-            )
+            found = await last_log_lines(cluster, cause.pod, namespace, cause.container, lines=lines, previous=previous)
         except KlepaasError:
             continue
-        if text.strip():
-            return [_cut(line) for line in text.strip("\n").splitlines()[-lines:]]
+        if found:
+            return [shorten(line, _LINE_CHARS) for line in found]
     return []
 
 
 def _has_run(cause: Cause) -> bool:
     return cause.exit_code is not None or cause.reason in ("not ready", "never became ready")
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= _LINE_CHARS else line[: _LINE_CHARS - 3] + "..."

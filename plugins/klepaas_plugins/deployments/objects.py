@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from klepaas.output import safe
+
 __all__ = [
     "CHANGE_CAUSE",
     "REVISION",
@@ -21,6 +23,7 @@ __all__ = [
     "is_owned_by",
     "items",
     "labels",
+    "message_line",
     "name_of",
     "namespace_of",
     "one_line",
@@ -119,9 +122,15 @@ def counted(number: int, noun: str) -> str:
 
 
 def one_line(text: str, max_chars: int = 300) -> str:
-    """A message of somebody else's on one line of bounded length."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= max_chars else flat[: max_chars - 3] + "..."
+    """A text of somebody else's on one line of bounded length, without secrets."""
+    return safe.one_line(text, max_chars)
+
+
+def message_line(text: Any, max_chars: int = 300) -> str:
+    """A message of the cluster on one line of bounded length, without what it quotes; empty where there is none."""
+    from klepaas_plugins.kubernetes.client import masking
+
+    return masking.message_line(text, max_chars)
 
 
 def when(timestamp: str | None) -> datetime | None:

@@ -29,9 +29,9 @@ from klepaas_plugins.deployments.objects import (
     condition,
     counted,
     items,
+    message_line,
     name_of,
     namespace_of,
-    one_line,
 )
 from klepaas_plugins.deployments.sections import Section, within
 from klepaas_plugins.deployments.settings import RolloutSettings
@@ -198,7 +198,7 @@ class _Overview:
         cordoned = [name_of(node) for node in self.nodes if at(node, "spec", "unschedulable")]
         text = f"Nodes: {len(self.nodes) - len(broken)} of {len(self.nodes)} ready"
         for node in broken[:5]:
-            text += f"; {name_of(node)} is not: {one_line(str(condition(node, 'Ready').get('message') or ''), 100)}"
+            text += f"; {name_of(node)} is not: {message_line(condition(node, 'Ready').get('message'), 100)}"
         return [f"{text}; cordoned: {', '.join(cordoned[:5])}" if cordoned else text]
 
     def ill(self) -> Section:

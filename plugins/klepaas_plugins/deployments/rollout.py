@@ -23,8 +23,8 @@ from klepaas_plugins.deployments.objects import (
     desired_replicas,
     is_owned_by,
     labels,
+    message_line,
     name_of,
-    one_line,
     uid,
     when,
 )
@@ -261,7 +261,7 @@ def _refused(snapshot: Snapshot) -> Cause | None:
 def _late(snapshot: Snapshot, late: Object, of_pods: Cause | None) -> Cause:
     """The deadline is over: the pods' own trouble, now decisive, else the controller's sentence."""
     if of_pods is None:
-        return Cause(snapshot.subject, "ProgressDeadlineExceeded", one_line(str(late.get("message", ""))))
+        return Cause(snapshot.subject, "ProgressDeadlineExceeded", message_line(late.get("message")))
     reason = "never became ready" if of_pods.reason == "not ready" else of_pods.reason
     return replace(of_pods, reason=reason, decisive=True)
 

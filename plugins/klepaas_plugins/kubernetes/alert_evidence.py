@@ -12,14 +12,15 @@ import anyio
 from klepaas import names
 from klepaas.errors import KlepaasError
 from klepaas.evidence import AlertSubject
-from klepaas_plugins.kubernetes.client import Cluster, Clusters
+from klepaas.output.safe import shorten
+from klepaas_plugins.kubernetes.client import Cluster, Clusters, last_log_lines
+from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.podchoice import choose
 
 __all__ = ["pods_of"]
 
 _WORKLOADS = ("deployment", "statefulset", "daemonset")
 _PODS, _LINES, _EVENTS = 3, 40, 8
-_LOG_BYTES = 64 * 1024
 _LINE_CHARS = 300
 
 
@@ -95,7 +96,7 @@ async def _events(cluster: Cluster, namespace: str, pod: str) -> list[str]:
     found = sorted(listed.get("items") or [], key=lambda event: _when(event), reverse=True)[:_EVENTS]
     return [
         f"  event {_when(one) or 'at an unknown time'} {one.get('type')} {one.get('reason')}: "
-        + " ".join(str(one.get("message") or "").split())[:_LINE_CHARS]
+        + message_line(one.get("message"), _LINE_CHARS)
         for one in found
     ]
 
@@ -111,14 +112,12 @@ async def _log(cluster: Cluster, namespace: str, pod: str, status: Mapping[str, 
         runs.append((True, "last log lines of the run before"))
     for previous, title in runs:
         try:
-            text = await cluster.logs(
-                pod, namespace, container=str(status.get("name")), tail_lines=_LINES,
-                previous=previous, limit_bytes=_LOG_BYTES,
-            )  # fmt: skip
+            name = str(status.get("name"))
+            found = await last_log_lines(cluster, pod, namespace, name, lines=_LINES, previous=previous)
         except KlepaasError:
             continue
-        if text.strip():
+        if found:
             at = datetime.now(UTC).strftime("%H:%M:%S")
             lines.append(f"  container {status.get('name')}, {title} at {at} UTC:")
-            lines += [f"    {line[:_LINE_CHARS]}" for line in text.strip("\n").splitlines()[-_LINES:]]
+            lines += [f"    {shorten(line, _LINE_CHARS)}" for line in found]
     return lines

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from klepaas.output.safe import cut_with_count
 from klepaas_plugins.kubernetes.masking import mask
 
 __all__ = ["differences"]
@@ -87,6 +88,4 @@ def _shown(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return (
-        text if len(text) <= VALUE_MAX_CHARS else f"{text[:VALUE_MAX_CHARS]}[+{len(text) - VALUE_MAX_CHARS} characters]"
-    )
+    return cut_with_count(text, VALUE_MAX_CHARS)

@@ -153,9 +153,16 @@ def _read(code: int, body: bytes, retry_after: str | None) -> _Status:
     found = document if isinstance(document, dict) and document.get("kind") == "Status" else {}
     details = found.get("details")
     details = details if isinstance(details, dict) else {}
-    message = " ".join(str(found.get("message") or "").split())
+    message = _line(found.get("message"))
     seconds = retry_after if retry_after is not None else details.get("retryAfterSeconds")
-    return _Status(code, str(found.get("reason") or ""), message[:MESSAGE_MAX_CHARS], details, _seconds(seconds))
+    return _Status(code, str(found.get("reason") or ""), message, details, _seconds(seconds))
+
+
+def _line(message: Any) -> str:
+    """A message without the objects and values that it quotes; masking is loaded when something fails."""
+    from klepaas_plugins.kubernetes.masking.messages import message_line
+
+    return message_line(message, MESSAGE_MAX_CHARS)
 
 
 def _seconds(value: Any) -> float | None:
@@ -208,7 +215,7 @@ def _conflict(act: Act, status: _Status) -> KlepaasError:
 
 def _owners(status: _Status) -> list[tuple[str, str]]:
     found = (cause for cause in status.causes if cause.get("reason") == "FieldManagerConflict")
-    return [(_manager(str(cause.get("message", ""))), str(cause.get("field", ""))) for cause in found]
+    return [(_manager(_line(cause.get("message"))), str(cause.get("field", ""))) for cause in found]
 
 
 def _manager(message: str) -> str:

@@ -11,6 +11,8 @@ from klepaas.errors import BadRequest, KlepaasError, NotFound, Unavailable
 from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
+from klepaas.output.quoting import quote
+from klepaas.output.safe import one_line, shorten
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.masking import mask_text
 from klepaas_plugins.kubernetes.wording import near
@@ -126,7 +128,7 @@ def _below(
     close = near(step, properties) or [name for name in properties if name.lower() == step.lower()]
     known = ", ".join(list(properties)[:30])
     raise NotFound(
-        f"{where} has no field {step[:60]}",
+        f"{where} has no field {quote(step, 60)}",
         next_step=f"Did you mean {', '.join(close)}?" if close else f"It has: {known}" if known else None,
     )
 
@@ -146,7 +148,7 @@ def _type(schemas: Mapping[str, Any], node: Any) -> str:
 def _about(schemas: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[str]:
     text = str(node.get("description") or _inner(schemas, node).get("description") or "")
     if text:
-        yield mask_text(" ".join(text.split())[:DESCRIPTION_MAX_CHARS])
+        yield one_line(mask_text(text), DESCRIPTION_MAX_CHARS)
     rules = _rules(node)
     if rules:
         yield rules
@@ -157,7 +159,7 @@ def _rules(node: Mapping[str, Any]) -> str:
     if node.get("enum"):
         shown.append(f"one of {', '.join(str(value) for value in node['enum'][:20])}")
     if node.get("default") not in (None, {}, [], ""):
-        shown.append(f"default {mask_text(str(node['default'])[:80])}")
+        shown.append(f"default {one_line(mask_text(str(node['default'])), 80)}")
     shown += [
         f"{name} {node[name]}" for name in ("minimum", "maximum", "pattern", "format") if node.get(name) is not None
     ]
@@ -181,4 +183,4 @@ def _fields(schemas: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[str
 def _summary(field: Mapping[str, Any]) -> str:
     text = mask_text(" ".join(str(field.get("description") or "").split()))
     first = re.split(r"(?<=[a-z)])\. ", text, maxsplit=1)[0].rstrip(".")
-    return first if len(first) <= SUMMARY_MAX_CHARS else f"{first[:SUMMARY_MAX_CHARS]}..."
+    return first if len(first) <= SUMMARY_MAX_CHARS else shorten(first, SUMMARY_MAX_CHARS)

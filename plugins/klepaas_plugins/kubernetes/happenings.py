@@ -11,6 +11,7 @@ from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas_plugins.kubernetes.client import Cluster, Resource, require_namespace
 from klepaas_plugins.kubernetes.dependents import owned_by
+from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.wording import age
 
 __all__ = ["EventQuestion", "answer_events"]
@@ -64,6 +65,7 @@ class _Line:
     """Events that say the same of the same object."""
 
     event: Mapping[str, Any]
+    message: str
     last: str
     count: int
 
@@ -153,11 +155,12 @@ def _folded(events: Iterable[Mapping[str, Any]]) -> list[_Line]:
     for event in events:
         about = event.get("involvedObject") or {}
         same = tuple(str(part) for part in (about.get("namespace"), about.get("kind"), about.get("name")))
-        same += tuple(str(event.get(part)) for part in ("type", "reason", "message"))
+        message = message_line(event.get("message"), MESSAGE_MAX_CHARS)
+        same += (str(event.get("type")), str(event.get("reason")), message)
         last, count = _last(event), _count(event)
         known = lines.get(same)
         if known is None:
-            lines[same] = _Line(event, last, count)
+            lines[same] = _Line(event, message, last, count)
         else:
             known.count += count
             known.last = max(known.last, last)
@@ -198,8 +201,6 @@ def _text(question: EventQuestion, lines: list[_Line]) -> str:
 def _row(line: _Line) -> list[str]:
     event = line.event
     about = event.get("involvedObject") or {}
-    message = str(event.get("message") or "")
-    message = message if len(message) <= MESSAGE_MAX_CHARS else f"{message[:MESSAGE_MAX_CHARS]}..."
     ago = age(line.last) + (f" x{line.count}" if line.count > 1 else "")
     thing = f"{str(about.get('kind') or '').lower()}/{about.get('name') or ''}"
-    return [ago, str(event.get("type") or ""), str(event.get("reason") or ""), thing, message]
+    return [ago, str(event.get("type") or ""), str(event.get("reason") or ""), thing, line.message]

@@ -9,11 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from klepaas.names import Check
+from klepaas.output.redaction import MARK
+from klepaas.output.safe import SafeText
 
 __all__ = ["GREP", "AtLeast", "Grep", "Level", "folded", "level_of"]
 
 Level = Literal["warn", "error"]
 GREP_MAX_CHARS = 200
+# No pattern holds it.
+_MARK_MATCHES_NOTHING = "\0"
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]+")
 GREP = Check(
     "text to find", lambda text: _PRINTABLE.fullmatch(text) is not None, "text, any case: timeout|refused, a.*b",
@@ -41,6 +45,11 @@ _WORD = re.compile(
     r"|^[^\w\n]*+(?:\d[\d:.,TZ/+ -]*+[^\w\n]*+)?(error|warn(?:ing)?|fatal|panic|info|debug)\b\s*[:\]|-]",
     re.M,
 )
+# Every way in which a line can be a warning or worse begins with one of these.
+_MAY_BE_BAD = re.compile(
+    r"warn|wrn|err|sever|fatal|crit|panic|alert|emerg|level|lvl|traceback|exception|unhandled|uncaught|[WEF]\d{4} \d",
+    re.I,
+)
 _TROUBLE = re.compile(
     r"Traceback \(most recent call last\)|^panic:|^fatal error:|^Exception in thread|Unhandled|Uncaught"
 )
@@ -65,8 +74,15 @@ class Grep:
             [re.sub(r"\\(.)", r"\1", piece) for piece in part.split(".*") if piece] for part in alternatives
         ] or [[text.lower()]]
 
-    def matches(self, line: str) -> bool:
-        """Whether a line holds it."""
+    def matches(self, line: SafeText) -> bool:
+        """Whether a line holds it, outside of what stands for a secret: else a letter would tell a mark's place."""
+        return self.may_match(line.replace(MARK, _MARK_MATCHES_NOTHING))
+
+    def may_match(self, line: str) -> bool:
+        """Whether a line that is not redacted can match once it is.
+
+        It decides only whether redacting the line is worth the time; what `matches` says counts.
+        """
         lowered = line.lower()
         return any(_in_turn(pieces, lowered) for pieces in self._alternatives)
 
@@ -100,6 +116,11 @@ def level_of(line: str) -> int | None:
     return _RANKS.get(next(part for part in word.groups() if part).lower()) if word else None
 
 
+def may_be_bad(line: str) -> bool:
+    """Whether a line, redacted or not, can have a level above information: a quick look for the words."""
+    return _MAY_BE_BAD.search(line) is not None
+
+
 class AtLeast:
     """Lets lines of a level through, and those that belong to them (the rest of a stack trace).
 
@@ -111,7 +132,12 @@ class AtLeast:
         self._least = _LEAST[level]
         self._inside = False
 
-    def matches(self, line: str) -> bool:
+    @property
+    def is_inside(self) -> bool:
+        """Whether the next line may go on from one that was bad enough."""
+        return self._inside
+
+    def matches(self, line: SafeText) -> bool:
         """Whether a line is at least that bad, or goes on from one that was."""
         level = level_of(line)
         if level is not None:

@@ -13,6 +13,7 @@ import anyio
 from klepaas.errors import BadRequest, KlepaasError
 from klepaas.names import Check
 from klepaas.output import Answer
+from klepaas.output.safe import cut_with_count
 from klepaas_plugins.kubernetes.client import Cluster, LogRange
 from klepaas_plugins.kubernetes.loglines import folded
 from klepaas_plugins.kubernetes.logreading import SEARCHED_LINES, Filter, Line, Read, read_log
@@ -218,8 +219,7 @@ def _fitting(lines: Sequence[str]) -> list[str]:
     kept: list[str] = []
     size_bytes = 0
     for line in reversed(lines):
-        over = len(line) - LINE_MAX_CHARS
-        shown = line if over <= 0 else f"{line[:LINE_MAX_CHARS]}[+{over} characters]"
+        shown = cut_with_count(line, LINE_MAX_CHARS)
         size_bytes += len(shown.encode()) + 1
         if size_bytes > LOG_TEXT_BYTES and kept:
             break

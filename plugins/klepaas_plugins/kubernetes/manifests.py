@@ -15,6 +15,7 @@ from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.names import Check
 from klepaas.output.redaction import MARK
+from klepaas.output.safe import limit_length
 from klepaas.output.verdict import NOT_SENT, nothing_changed
 from klepaas_plugins.kubernetes import yaml_text
 
@@ -183,7 +184,7 @@ def _refuse_marks(manifest: Manifest) -> None:
         path = next((f"data.{key}" for key, value in entries if MARK.encode() in _decoded(value)), None)
     if path is not None:
         raise BadRequest(
-            f"{manifest.where} holds {MARK} at {path[:200]}, which stands for a value that was not shown",
+            f"{manifest.where} holds {MARK} at {limit_length(path, 200)}, which stands for a value that was not shown",
             next_step=f"Leave that field out, so that its value stays as it is; {nothing_changed(NOT_SENT)}",
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, cast
 from klepaas.errors import BadRequest
 from klepaas.output import table
 from klepaas.output.quoting import quote
+from klepaas.output.safe import cut_with_count
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
@@ -172,7 +173,7 @@ def _sorting_value(question: Question, headings: Sequence[str], cells: Sequence[
 
 def _value(found: Sequence[Any]) -> str:
     text = ",".join(_shown(value) for value in found)
-    return text if len(text) <= CELL_MAX_CHARS else f"{text[:CELL_MAX_CHARS]}[+{len(text) - CELL_MAX_CHARS} characters]"
+    return cut_with_count(text, CELL_MAX_CHARS)
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.wording import age
 
 __all__ = ["Container", "containers", "pod_state", "preferred", "worst_first"]
@@ -75,14 +76,14 @@ def _present(state: Mapping[str, Any], status: Mapping[str, Any], regular: bool)
         return f"ended {age(ended.get('finishedAt'))} ago with {_end(ended)}", 4 if bad else 0
     waiting = state.get("waiting") or {}
     reason = str(waiting.get("reason") or "")
-    message = f" ({waiting['message']})" if waiting.get("message") else ""
-    return f"waiting: {reason or 'not started'}{message}", 1 if reason in _STARTING else 5
+    message = message_line(waiting.get("message"))
+    return f"waiting: {reason or 'not started'}{f' ({message})' if message else ''}", 1 if reason in _STARTING else 5
 
 
 def _end(ended: Mapping[str, Any]) -> str:
     reason = ended.get("reason")
     code = f"exit code {ended.get('exitCode')}"
-    message = str(ended.get("message") or "").strip().replace("\n", " ")[:200]
+    message = message_line(ended.get("message"), 200)
     return f"{code}{f' ({reason})' if reason else ''}{f': {message}' if message else ''}"
 
 
@@ -93,9 +94,10 @@ def pod_state(pod: Mapping[str, Any]) -> str:
         return "Terminating"
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"not scheduled: {condition.get('message') or condition.get('reason') or 'no reason given'}"
+            why = message_line(condition.get("message")) or condition.get("reason")
+            return f"not scheduled: {why or 'no reason given'}"
     if status.get("reason"):
-        return f"{status.get('phase')}: {status['reason']} {status.get('message') or ''}".strip()
+        return f"{status.get('phase')}: {status['reason']} {message_line(status.get('message'))}".strip()
     return str(status.get("phase") or "Unknown")
 
 

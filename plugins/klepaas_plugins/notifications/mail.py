@@ -17,6 +17,7 @@ from klepaas.errors import BadRequest, KlepaasError, Unauthorized, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notification, NotificationSink
 from klepaas.outbound import certificate_problem
+from klepaas.output.safe import one_line
 from klepaas.resilience import NotSent, Policy, Upstreams
 from klepaas_plugins.notifications.settings import NotificationSettings, SmtpSecurity
 from klepaas_plugins.notifications.wording import Dialect, Wording
@@ -61,7 +62,7 @@ def compose(notification: Notification, title: str, text: str, settings: Notific
         settings: From whom and to whom.
     """
     message, sender = EmailMessage(), settings.email_from or ""
-    message["Subject"] = " ".join(title.split())[:_SUBJECT_CHARS]
+    message["Subject"] = str(one_line(title, _SUBJECT_CHARS))
     message["From"], message["To"] = sender, ", ".join(settings.email_to)
     message["Date"] = format_datetime(datetime.fromtimestamp(notification.at, UTC))
     message["Message-ID"] = f"<{notification.id}@{sender.rpartition('@')[2]}>"

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from klepaas.notifications import Notification
 from klepaas.observability import one_line, safe_text
+from klepaas.output.safe import shorten
 from klepaas_plugins.notifications.texts import BUILT_IN, DEFAULT
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _limited(parts: Iterator[str]) -> str:
     for part in parts:
         said += part
         if len(said) > _MESSAGE_MAX_CHARS:
-            return said[:_MESSAGE_MAX_CHARS] + " ..."
+            return shorten(said, _MESSAGE_MAX_CHARS, " ...")
     return said
 
 
@@ -167,7 +168,7 @@ def _environment(dialect: Dialect) -> "SandboxedEnvironment":
         return value if isinstance(value, _Ready) else _escaped("" if value is None else str(value), dialect)
 
     def evidence(value: Any) -> str:
-        text = _escaped(str(value)[:_EVIDENCE_MAX_CHARS], dialect).strip()
+        text = _escaped(shorten(str(value), _EVIDENCE_MAX_CHARS, ""), dialect).strip()
         return _Ready(f"```\n{text}\n```" if text and dialect is not Dialect.PLAIN else text)
 
     # Not HTML: each dialect has its own rules, which `finalize` applies to every value.

@@ -8,6 +8,7 @@ from typing import Any
 from klepaas.errors import BadRequest, NotFound
 from klepaas.output import Answer, table
 from klepaas.output.budget import fit
+from klepaas.output.safe import one_line, shorten
 from klepaas_plugins.prometheus.client import PrometheusServer
 from klepaas_plugins.prometheus.shown import about
 
@@ -154,7 +155,7 @@ class _Meanings:
         name, entries = row
         entry = entries[0] if isinstance(entries, list) and entries else None
         if isinstance(entry, Mapping):
-            self.found[str(name)] = (str(entry.get("type", "")), str(entry.get("help", ""))[:1000])
+            self.found[str(name)] = (str(entry.get("type", "")), shorten(str(entry.get("help", "")), 1000))
         return len(self.found) < _MEANINGS_MAX
 
 
@@ -174,8 +175,7 @@ def _family(name: str, known: Mapping[str, Any]) -> str:
 
 def _shown(entry: tuple[str, str] | None) -> tuple[str, str]:
     kind, said = entry or ("", "")
-    said = " ".join(said.split())
-    return kind, said if len(said) <= HELP_MAX_CHARS else f"{said[: HELP_MAX_CHARS - 3]}..."
+    return kind, one_line(said, HELP_MAX_CHARS)
 
 
 def _rest(names: _Least, how: str) -> list[str]:

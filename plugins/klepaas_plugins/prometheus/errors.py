@@ -14,7 +14,7 @@ from klepaas.errors import (
     Unauthorized,
     Unavailable,
 )
-from klepaas.output.foreign_text import clean
+from klepaas.output.safe import one_line
 from klepaas.resilience import Kind, Observation, Verdict, classify
 
 __all__ = ["NotTheApi", "QueryTooHeavy", "Untrusted", "error_for", "judge"]
@@ -96,4 +96,4 @@ def _said(body: bytes) -> tuple[str, str]:
 
 
 def _line(text: str) -> str:
-    return " ".join(clean(text[: 4 * MESSAGE_MAX_CHARS]).split())[:MESSAGE_MAX_CHARS]
+    return one_line(text, MESSAGE_MAX_CHARS)

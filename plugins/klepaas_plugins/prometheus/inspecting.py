@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from klepaas.output import Answer, table
 from klepaas.output.budget import fit
+from klepaas.output.safe import one_line
 from klepaas_plugins.prometheus.client import Objects, PrometheusServer, Remarks
 from klepaas_plugins.prometheus.figures import duration, number
 from klepaas_plugins.prometheus.shown import about, labels_text
@@ -192,5 +193,4 @@ def _value(text: Any) -> str:
 
 
 def _short(text: Any) -> str:
-    flat = " ".join(str(text).split())
-    return flat if len(flat) <= _TEXT_MAX_CHARS else f"{flat[: _TEXT_MAX_CHARS - 3]}..."
+    return one_line(str(text), _TEXT_MAX_CHARS)

@@ -10,6 +10,7 @@ from klepaas.external.server_file import ServerFile
 from klepaas.hookspecs import Finding, HealthCheck, HealthReport, HealthStatus, Level
 from klepaas.host import Host
 from klepaas.outbound import program_problem
+from klepaas.output.safe import limit_length
 from klepaas_providers.providers.standing import state_of, tool_warnings
 
 __all__ = ["findings", "health_checks"]
@@ -74,7 +75,7 @@ def _findings_of(server: Guarded) -> Iterator[Finding]:
     yield from _warnings_of(server)
     closed = sorted({offer.definition.name for offer in server.closed})
     if closed:
-        named = ", ".join(name[:64] for name in closed[:5])
+        named = ", ".join(limit_length(name, 64) for name in closed[:5])
         yield Finding(
             Level.WARNING,
             f"{len(closed)} tools of {provider.name} are closed: {named}",

@@ -15,9 +15,9 @@ from klepaas.external.definitions import Definition
 from klepaas.external.externals import FOLDER, Externals
 from klepaas.external.guarded import Guarded
 from klepaas.external.trust import Standing, TrustStore
-from klepaas.observability import safe_text
 from klepaas.output.foreign_text import clean
 from klepaas.output.quoting import quote
+from klepaas.output.safe import limit_length, shorten
 from klepaas.output.verdict import nothing_changed
 from klepaas.plugins import Plugins
 from klepaas.settings import Settings
@@ -79,7 +79,7 @@ def trust(name: str, tool: str | None, *, yes: bool) -> int:
         print_line(nothing_changed("the answer was no"))
         return FAILED
     store.add(waiting, by_person=True)
-    print_line(f"trusted: {', '.join(definition.name[:64] for definition in waiting)}")
+    print_line(f"trusted: {', '.join(limit_length(definition.name, 64) for definition in waiting)}")
     return OK
 
 
@@ -116,7 +116,7 @@ def _difference(server: Guarded, definition: Definition) -> list[str]:
     before = server.trust.definitions.get(definition.name)
     old = before.pretty.splitlines() if before else []
     lines = difflib.unified_diff(old, definition.pretty.splitlines(), "trusted", "now", lineterm="", n=2)
-    return [f"== {quote(definition.name)} of {server.provider.name}", *(safe_text(line[:2000]) for line in lines)]
+    return [f"== {quote(definition.name)} of {server.provider.name}", *(shorten(line, 2000) for line in lines)]
 
 
 def _row(server: Guarded) -> dict[str, object]:

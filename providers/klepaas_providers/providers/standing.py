@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from klepaas.external.client_limits import client_limits
 from klepaas.external.connection import ConnectionState
 from klepaas.external.guarded import Guarded
+from klepaas.output.safe import limit_length
 from klepaas.resilience import State
 
 __all__ = ["COLUMNS", "lines_of", "row_of", "state_of", "tool_warnings"]
@@ -53,8 +54,8 @@ def lines_of(server: Guarded) -> list[str]:
             lines.append(f"  {what}: in {max(1, round(wait_s))} s")
     if connection.restarts:
         lines.append(f"  sessions lost: {connection.restarts}")
-    for name in sorted({offer.definition.name for offer in server.closed}):
-        lines.append(f"  closed until `klepaas providers trust {server.provider.name} {name[:64]}`: {name[:64]}")
+    for name in sorted({limit_length(offer.definition.name, 64) for offer in server.closed}):
+        lines.append(f"  closed until `klepaas providers trust {server.provider.name} {name}`: {name}")
     return lines + [f"  note: {note}" for note in server.notes[:5]]
 
 

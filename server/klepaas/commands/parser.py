@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
             known = list(self.commands) or re.findall(r"[\w.-]+", choice[3])
             what = "command" if self.commands else "choice"
             listed = f" There are {', '.join(known)}." if len(known) <= _MOST_LISTED else ""
-            word = one_line(choice[2], _MOST_SHOWN_CHARS)
+            word: str = one_line(choice[2], _MOST_SHOWN_CHARS)
             near = suggestion(choice[2], known)
             if self.commands:
                 return f"There is no {what} '{word}'.{near or listed}"

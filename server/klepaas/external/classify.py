@@ -14,6 +14,7 @@ import mcp_types as mt
 from mcp.shared.exceptions import MCPError
 
 from klepaas.errors import BadRequest, KlepaasError, NotFound
+from klepaas.output.safe import SafeText, shorten
 from klepaas.resilience.classify import Kind, Observation, Verdict, classify
 
 __all__ = ["classify_mcp", "said_in"]
@@ -52,8 +53,9 @@ def said_in(seen: Observation) -> str:
         seen: What an attempt brought.
     """
     if isinstance(seen.error, MCPError):
-        return str(seen.error.error.message)[:SAID_MAX_CHARS]
+        return shorten(str(seen.error.error.message), SAID_MAX_CHARS, "")
     if not isinstance(seen.result, mt.CallToolResult):
         return ""
-    texts = (block.text[:SAID_MAX_CHARS] for block in seen.result.content if isinstance(block, mt.TextContent))
-    return re.sub(r"[ \t]+", " ", "\n".join(texts))[:SAID_MAX_CHARS]
+    texts = (block.text for block in seen.result.content if isinstance(block, mt.TextContent))
+    said = shorten("\n".join(texts), 2 * SAID_MAX_CHARS, "")
+    return shorten(SafeText(re.sub(r"[ \t]+", " ", said)), SAID_MAX_CHARS, "")

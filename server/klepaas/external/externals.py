@@ -15,6 +15,7 @@ from klepaas.host import Host
 from klepaas.notifications import Notification, Notifications
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import vault
+from klepaas.output.safe import limit_length
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
@@ -213,8 +214,8 @@ class Externals:
             Notification(
                 "provider_tool_changed",
                 f"{provider.name} defines its tool {shown} otherwise than it was trusted; it is closed",
-                f"klepaas providers trust {provider.name} {definition.name[:64]} shows the difference.",
-                {"provider": provider.name, "tool": definition.name[:64]},
+                f"klepaas providers trust {provider.name} {limit_length(definition.name, 64)} shows the difference.",
+                {"provider": provider.name, "tool": limit_length(definition.name, 64)},
             )
         )
 

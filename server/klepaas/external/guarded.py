@@ -28,7 +28,7 @@ from klepaas.external.definitions import Definition, definitions_of
 from klepaas.external.failures import AnswerTooLong, NotUp
 from klepaas.external.offers import Offer, offers_of, unruled
 from klepaas.external.trust import Listing, Standing, Trust, TrustStore
-from klepaas.observability import safe_text
+from klepaas.output.safe import shorten
 from klepaas.resilience import Kind, Observation, OutcomeUnknown, Policy, Upstream, Upstreams, Verdict
 from klepaas.tools import Effect
 
@@ -176,7 +176,7 @@ class Guarded:
 
     def _said(self, seen: list[Observation]) -> str | None:
         """What the server said last, as evidence below the error's line."""
-        text = safe_text(said_in(seen[-1]))[:_DETAILS_MAX_CHARS].strip() if seen else ""
+        text = shorten(said_in(seen[-1]), _DETAILS_MAX_CHARS, "").strip() if seen else ""
         return f"{self.provider.name} said: {text}" if text else None
 
     async def _listed(self, tools: list[mt.Tool], server: str) -> None:

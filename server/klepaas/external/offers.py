@@ -16,6 +16,7 @@ from klepaas.external.definitions import Definition
 from klepaas.external.trust import Listing, Standing, Trust
 from klepaas.external.wording import LONG_DESCRIPTION_MAX_CHARS, LONG_PARAMETER_MAX_CHARS, said_by, schema_of
 from klepaas.output.quoting import quote
+from klepaas.output.safe import limit_length
 from klepaas.tools import Target
 
 __all__ = ["Offer", "offers_of", "unruled"]
@@ -88,7 +89,7 @@ class Offer:
         """
         if self.rule.targets is not None:
             return tuple(self.rule.targets({**arguments, **self.rule.fixed}))
-        return (Target(context=self.provider.name, kind=self.definition.name[:100]),)
+        return (Target(context=self.provider.name, kind=limit_length(self.definition.name, 100)),)
 
 
 def offers_of(

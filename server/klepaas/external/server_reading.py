@@ -17,6 +17,7 @@ from klepaas.external.server_options import ServerOptions
 from klepaas.observability import one_line
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import is_secret_name, looks_secret, redact_text, vault
+from klepaas.output.safe import limit_length
 from klepaas.portability.writers import find_other_writer
 
 __all__ = ["Trouble", "server_of", "servers_in"]
@@ -94,7 +95,7 @@ def _options(said: Any) -> ServerOptions:
         return ServerOptions.model_validate(said)
     except ValidationError as exc:
         error = exc.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(["klepaas", *(str(part)[:40] for part in error["loc"])])
+        place = ".".join(["klepaas", *(limit_length(str(part), 40) for part in error["loc"])])
         if error["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(error["loc"][-1]), list(ServerOptions.model_fields), n=1)
             raise Trouble(f"there is no {place}" + (f"; did you mean {near[0]}?" if near else "")) from exc

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from klepaas.errors import KlepaasError
 from klepaas.external.openings import Opening
+from klepaas.output.safe import one_line
 
 __all__ = ["Lost", "Renew", "Session", "innermost", "negotiate", "nobodys_trace", "reason_of", "status_of"]
 
@@ -121,5 +122,5 @@ def reason_of(exc: BaseException, opening: Opening | None) -> str | None:
     if opening is not None and opening.ended and not said_no:
         return opening.why_ended
     if isinstance(exc, MCPError):
-        return f"answered with the error {exc.error.code}: {exc.error.message[:120]}"
+        return f"answered with the error {exc.error.code}: {one_line(exc.error.message, 120)}"
     return f"failed: {type(exc).__name__}"

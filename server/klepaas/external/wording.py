@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from klepaas.observability import safe_text
+from klepaas.output.safe import redactable, safe_text
 
 __all__ = ["said_by", "schema_of"]
 
@@ -148,7 +148,7 @@ def _harmless(value: Any) -> Any:
 
 def _plain(text: str, max_chars: int) -> str:
     """The text in one line without what acts, hides, or poses as a frame; cut at a word."""
-    line = " ".join(_FRAME.sub(" ", safe_text(text[: 8 * max_chars])).translate(_BRACKETS).split())
+    line = " ".join(_FRAME.sub(" ", safe_text(redactable(text, 8 * max_chars))).translate(_BRACKETS).split())
     if len(line) <= max_chars:
         return line
     head = line[: max_chars - 1]

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from klepaas.output.safe import limit_length
 from klepaas.parameters import DeclarationError
 
 __all__ = ["TOKEN_MIN_CHARS", "HttpRoute"]
@@ -48,7 +49,7 @@ class HttpRoute:
 
     def __post_init__(self) -> None:
         if len(self.path) > _PATH_MAX_CHARS or not _PATH.fullmatch(self.path):
-            raise DeclarationError(f"the HTTP path {self.path[:60]!r} is not /hooks/ and lower-case words")
+            raise DeclarationError(f"the HTTP path {limit_length(self.path, 60)!r} is not /hooks/ and lower-case words")
         token = self.token.get_secret_value()
         if len(token) < TOKEN_MIN_CHARS or not token.isascii() or not token.isprintable() or " " in token:
             rule = f"at least {TOKEN_MIN_CHARS} printable ASCII characters without spaces"

@@ -17,6 +17,7 @@ from klepaas.observability import one_line, safe_text
 from klepaas.operations.kinds import Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.output.safe import shorten
 from klepaas.principals import Principal
 from klepaas.store.tables import OperationRow, StepRow
 
@@ -80,9 +81,7 @@ def redacted(value: Any, name: str = "") -> Any:
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     """The outcome as it is kept."""
-    text = safe_text(outcome.text)
-    if len(text) > _TEXT_MAX_CHARS:
-        text = text[: _TEXT_MAX_CHARS - 20] + "\n[cut]"
+    text = shorten(outcome.text, _TEXT_MAX_CHARS, "\n[cut]")
     error = None if outcome.error is None else redacted(outcome.error)
     return {"state": outcome.state.value, "text": text, "facts": redacted(outcome.facts), "error": error}
 

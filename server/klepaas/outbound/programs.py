@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from klepaas.output.safe import limit_length, shorten
 from klepaas.portability import processes
 from klepaas.portability.writers import find_other_writer
 
@@ -39,7 +40,7 @@ class UnusableProgram(Exception):
 
     def __init__(self, command: str, reason: str, next_step: str) -> None:
         super().__init__(reason)
-        self.name = os.path.basename(command)[:60] or "(nameless)"
+        self.name = limit_length(os.path.basename(command), 60) or "(nameless)"
         self.reason = reason
         self.next_step = next_step
 
@@ -52,13 +53,13 @@ class MissingProgram(UnusableProgram):
     """
 
     def __init__(self, command: str) -> None:
-        name = os.path.basename(command)[:60] or "(nameless)"
+        name = limit_length(os.path.basename(command), 60) or "(nameless)"
         if os.path.dirname(command):
-            reason = f"is not at {command[:_PATH_MAX_CHARS]}, or is not executable"
+            reason = f"is not at {limit_length(command, _PATH_MAX_CHARS)}, or is not executable"
             super().__init__(command, reason, f"Install {name} there, or correct its path")
             return
         path = os.environ.get("PATH", "")
-        shown = path if len(path) <= _PATH_MAX_CHARS else f"{path[:_PATH_MAX_CHARS]}..."
+        shown = shorten(path, _PATH_MAX_CHARS)
         super().__init__(
             command,
             f"is not found on the PATH of the klepaas server ({shown or 'empty'})",
@@ -89,9 +90,7 @@ def find_program(command: str, *, path: str | None = None, folder: Path | None =
         raise MissingProgram(command)
     writer = find_other_writer(found, given=(Path(sys.executable), Path(__file__)))
     if writer is not None:
-        step = (
-            f"Run `{writer.repair}`, or use a {os.path.basename(command)[:60]} in a folder of your own or the system's"
-        )
+        step = f"Run `{writer.repair}`, or use a {limit_length(os.path.basename(command), 60)} in a folder of your own or the system's"
         raise UnsafeProgram(command, f"is not safe to start: {writer.reason}", step)
     return found
 

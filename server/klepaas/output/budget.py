@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from klepaas.output.safe import ROOM_CHARS, redactable, safe_text
+
 __all__ = ["LIST_BYTES", "fit", "within_bytes"]
 
 # A list longer than this is rarely read to its end, and every conversation pays for it.
@@ -14,12 +16,18 @@ _NOTE_BYTES = 80
 def fit(text: str, max_bytes: int, more: str = _NARROWER, *, after: str = "") -> str:
     """The text, cut at the end of a line where it is too long; only a first line that is too long is cut inside.
 
+    What is cut is redacted before, since half a secret would not be recognized.
+
     Args:
         text: The whole text, or its beginning.
         max_bytes: Longest result, in bytes of UTF-8, the note about the cut included.
         more: How to see the rest, without the final full stop.
         after: What followed on the text but was left out before; the note counts it.
     """
+    if len(text) <= max_bytes and len(text.encode(errors="replace")) <= max_bytes and not after:
+        return text
+    head = redactable(text, max(0, max_bytes) + ROOM_CHARS)
+    text, after = safe_text(head), text[len(head) :] + after
     encoded = text.encode(errors="replace")
     if len(encoded) <= max_bytes and not after:
         return text

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from klepaas.output.foreign_text import HIDDEN
+from klepaas.output.safe import limit_length
 
 __all__ = ["json_text", "quote"]
 
@@ -22,7 +23,7 @@ def quote(text: str, max_chars: int = QUOTED_MAX_CHARS) -> str:
         text: The text.
         max_chars: Longest part that is quoted, in characters; of more the beginning is, and dots.
     """
-    shown = text if len(text) <= max_chars else f"{text[:max_chars]}..."
+    shown = text if len(text) <= max_chars else f"{limit_length(text, max_chars)}..."
     # repr() spells out all that Python does not count as printable: controls, format characters, unassigned ones.
     return HIDDEN.sub(_spelled, repr(shown))
 

@@ -18,7 +18,7 @@ from klepaas.errors import (
     Unauthorized,
     Unavailable,
 )
-from klepaas.observability import safe_text
+from klepaas.output import safe
 from klepaas.resilience.classify import DOUBTFUL, RETURNED, Kind
 from klepaas.resilience.errors import NotSent, OutcomeUnknown, Overloaded
 from klepaas.resilience.retry import Outcome
@@ -143,8 +143,7 @@ def one_line(outcome: Outcome) -> str:
     text = _reason(outcome)
     if isinstance(outcome.error, KlepaasError):
         text = outcome.error.what
-    # Cut before redaction too: a failing upstream must not make us search a megabyte of text.
-    return safe_text(" ".join(text[: 10 * LINE_MAX_CHARS].split()))[:LINE_MAX_CHARS]
+    return safe.one_line(text, LINE_MAX_CHARS)
 
 
 def _reason(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from klepaas.host import Host
-from klepaas.observability import safe_text
+from klepaas.output.safe import shorten
 from klepaas.store.database import Store
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _put(session: "Session", deployment: Deployment) -> None:
 
 def _kept(value: Any) -> Any:
     if isinstance(value, str):
-        return safe_text(value)[:_TEXT_MAX_CHARS]
+        return str(shorten(value, _TEXT_MAX_CHARS, ""))
     return {str(key): _kept(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 

@@ -34,7 +34,7 @@ async def test_the_log_of_a_pod_stands_below_its_state(
     assert head.startswith(f"pod {name}, container main: running for")
     assert log == "two\nthree"
     assert "/log" in sandbox.requests[-1].path
-    assert sandbox.requests[-1].query["tailLines"] == "2"
+    assert sandbox.requests[-1].query["tailLines"] == "152", "what the first line belongs to is read too"
 
 
 @pytest.mark.parametrize("name", ["web", "deployment/web", "deploy/web", "deployments.apps/web", "service/web"])

@@ -11,6 +11,7 @@ goes through the pipeline of `klepaas.resilience`, one upstream a context.
 from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
 from klepaas_plugins.kubernetes.client.clusters import Clusters
 from klepaas_plugins.kubernetes.client.completing import Completions
+from klepaas_plugins.kubernetes.client.log_tail import last_log_lines
 from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
 from klepaas_plugins.kubernetes.client.namespaces import (
     explain_missing_namespaces,
@@ -41,6 +42,7 @@ __all__ = [
     "WatchEvent",
     "explain_missing_namespaces",
     "in_safe_order",
+    "last_log_lines",
     "missing_namespaces",
     "namespace_error",
     "read_manifests",

@@ -27,7 +27,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from klepaas.errors import Forbidden, Unauthorized
 from klepaas.outbound import MissingProgram, UnsafeProgram, UnusableProgram, find_program, search_folders
-from klepaas.output.redaction import redact_text
+from klepaas.output.safe import limit_length, one_line, redact_lines
 from klepaas.portability import processes
 from klepaas.portability.writers import find_other_writer
 from klepaas.resilience import NotSent
@@ -101,13 +101,15 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = (), fold
         allowed = variable in known.variables if known and not listed else not _UNSAFE_VARIABLE.fullmatch(variable)
         if not variable or not allowed:
             step = f"with this variable by naming {path or name}" if known and not listed else None
-            raise _refused(context, f"{name} is given the variable {variable[:60] or '(nameless)'}", step)
+            raise _refused(context, f"{name} is given the variable {limit_length(variable, 60) or '(nameless)'}", step)
 
 
 def _check_place(name: str, path: Path | None, context: str, extra: Sequence[str], known: KnownPlugin | None) -> None:
     if known is None and name not in extra:
         allowed = ", ".join([*KNOWN_PLUGINS, *extra])
-        raise _refused(context, f"{name[:60] or 'a nameless program'} is not an allowed credential plugin ({allowed})")
+        raise _refused(
+            context, f"{limit_length(name, 60) or 'a nameless program'} is not an allowed credential plugin ({allowed})"
+        )
     if path is not None and path.parent not in (*search_folders(), *_SYSTEM_FOLDERS):
         # Whoever makes a kubeconfig may put a program of any name beside it.
         raise _refused(context, f"{path} is in no folder of PATH", f"by naming {path}")
@@ -261,7 +263,7 @@ def _useless(name: str, context: str, why: str) -> Unauthorized:
 
 def _last_words(stderr: bytes) -> str:
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return f", {redact_text(lines[-1])[:200]}" if lines else ""
+    return f", {one_line(redact_lines(lines)[-1], 200)}" if lines else ""
 
 
 def _inherited(name: str) -> dict[str, str]:

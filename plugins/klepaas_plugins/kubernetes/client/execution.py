@@ -17,6 +17,7 @@ import anyio
 from klepaas.errors import KlepaasError, TimedOut, Unavailable
 from klepaas.outbound import USER_AGENT, certificate_problem
 from klepaas_plugins.kubernetes.errors import Act, NotTheApi, error_for
+from klepaas_plugins.kubernetes.masking.messages import message_line
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -182,8 +183,8 @@ def _read_status(payload: bytes, result: Execution) -> None:
         result.exit_code = 0
         return
     causes = (status.get("details") or {}).get("causes") or ()
-    codes = [str(cause.get("message")) for cause in causes if cause.get("reason") == "ExitCode"]
+    codes = [message_line(cause.get("message")) for cause in causes if cause.get("reason") == "ExitCode"]
     if codes and codes[0].isdecimal():
         result.exit_code = int(codes[0])
     else:
-        result.reason = str(status.get("message") or "the command could not be started")[:500]
+        result.reason = message_line(status.get("message")) or "the command could not be started"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from klepaas.output.safe import one_line
 from klepaas_plugins.prometheus.client.json_stream import Document
 
 __all__ = ["Found", "Remarks", "Series", "Window", "series_of"]
@@ -104,4 +105,4 @@ def series_of(row: Any) -> Series | None:
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(one)[:300] for one in value[:5]] if isinstance(value, list) else []
+    return [one_line(str(one), 300) for one in value[:5]] if isinstance(value, list) else []
