@@ -18,8 +18,13 @@ ROOT = Path(__file__).parents[2]
 # A bound with one of these in its name, or a number from here on, cuts a text; parts of lists are called otherwise.
 SIZES = ("CHARS", "BYTES")
 LEAST_NUMBER = 20
-# The helpers, and the stand-in of an API server, which shows nothing to anybody.
-HELPERS = ("server/klepaas/output/", "plugins/klepaas_plugins/kubernetes/sandbox/", "server/klepaas/testing/")
+# What redacts and masks, and the stand-in of an API server, which shows nothing to anybody.
+HELPERS = (
+    "server/klepaas/output/",
+    "server/klepaas/testing/",
+    "plugins/klepaas_plugins/kubernetes/masking/",
+    "plugins/klepaas_plugins/kubernetes/sandbox/",
+)
 # Cuts that halve no secret, each with the reason. The list only shrinks.
 HARMLESS = {
     # Not shown: parsed as a date or number, or compared.

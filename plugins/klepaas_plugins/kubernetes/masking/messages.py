@@ -15,7 +15,7 @@ from typing import Any
 from klepaas.output import safe
 from klepaas.output.redaction import MARK
 from klepaas.output.safe import SafeText
-from klepaas_plugins.kubernetes.masking.text import is_secret
+from klepaas_plugins.kubernetes.masking.names import is_secret
 
 __all__ = ["message_line", "message_text"]
 
