@@ -90,7 +90,8 @@ def find_program(command: str, *, path: str | None = None, folder: Path | None =
         raise MissingProgram(command)
     writer = find_other_writer(found, given=(Path(sys.executable), Path(__file__)))
     if writer is not None:
-        step = f"Run `{writer.repair}`, or use a {limit_length(os.path.basename(command), 60)} in a folder of your own or the system's"
+        name = limit_length(os.path.basename(command), 60)
+        step = f"Run `{writer.repair}`, or use a {name} in a folder of your own or the system's"
         raise UnsafeProgram(command, f"is not safe to start: {writer.reason}", step)
     return found
 

@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from klepaas.output.safe import limit_length
+
 __all__ = ["KNOWN_PLUGINS", "KnownPlugin", "objection_to_words"]
 
 # The forms of an option's value. None is for an option that takes none.
@@ -63,7 +65,7 @@ def objection_to_words(plugin: KnownPlugin, words: Sequence[str]) -> str | None:
             continue
         name, sign, value = word.partition("=")
         if name not in plugin.options:
-            return f"is given the option {name[:60]}"
+            return f"is given the option {limit_length(name, 60)}"
         form = plugin.options[name]
         if form is None:
             form, value = r"true|false", value if sign else "true"
