@@ -1,0 +1,1 @@
+"""What finds secrets in text; the public face is `klepaas.output.redaction`."""

@@ -1,0 +1,188 @@
+"""Tokens that services issue, found in any text by the formats of `token_table`.
+
+Why our own expressions: of the packages that ship such rules, detect-secrets (and its fork bc-detect-secrets) know 27
+formats and read line by line; kingfisher-secret-scanner knows 488 rules in linear time and is typed, but it is 36 MB of
+native code for a few platforms, takes 3.6 s to compile its rules, and carries code that sends what it finds to the
+issuers. What this server needs of them is the facts, and these are data.
+
+A text is searched in two steps: for runs of characters that are long enough to be a token, and in these for all
+prefixes at once. Only behind a prefix an expression is tried. Expressions are compiled when their prefix is first met.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from klepaas.output.masking.token_table import DISTINCT, PLAIN, TokenFormat
+
+__all__ = ["contains_token", "expressions", "find_tokens"]
+
+_ALPHABETS = {
+    "digit": "0-9",
+    "lower": "a-z",
+    "upper": "A-Z",
+    "letter": "A-Za-z",
+    "hex": "0-9a-f",
+    "HEX": "0-9A-F",
+    "anyhex": "0-9A-Fa-f",
+    "alnum": "0-9A-Za-z",
+    "lowernum": "0-9a-z",
+    "uppernum": "0-9A-Z",
+    "word": "0-9A-Za-z_",
+    "url": r"0-9A-Za-z_=\-",
+    "b64": r"0-9A-Za-z+/=_\-",
+    "bech32": "0-9A-Z",
+}
+_PART = re.compile(r"([A-Za-z0-9]+)\{(\d+)(,?)(\d*)\}")
+_SHORTEST_CHARS = 16
+# What a token and the text around it without blanks and quotes is made of.
+_RUN = re.compile(rf"[A-Za-z0-9_.~+/=$!:|@-]{{{_SHORTEST_CHARS},}}+")
+# A letter before a token may be the end of an escape: \n in JSON, %3D in a URL.
+_START = r"(?:(?<![0-9A-Za-z_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))"
+_END = r"(?![0-9A-Za-z_-])"
+# A JSON web token: two or three parts, the first two of which begin with {" in base64.
+_JWT = re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]{{8,}}+(?:\.[A-Za-z0-9_-]*+)?")
+# Kubernetes' bootstrap tokens have no prefix: six characters, a dot, sixteen characters.
+_BOOTSTRAP = re.compile(
+    r"(?<![0-9A-Za-z_.-])[a-z0-9]{6}\.(?=[a-z0-9]{0,14}[0-9][a-z]{0,14}[0-9])(?=[a-z0-9]{0,14}[a-z])[a-z0-9]{16}"
+    r"(?![0-9A-Za-z_.-])"
+)
+_BOOTSTRAP_CHARS = 23
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """How a format is tried: from so many characters before the prefix on."""
+
+    expression: re.Pattern[str]
+    before_chars: int
+    random: bool
+
+
+def find_tokens(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each token begins and ends, from left to right and without overlaps."""
+    done = 0
+    for run in _RUN.finditer(text):
+        for start, end in sorted(_tokens_in(text, run.start(), run.end())):
+            if start >= done:
+                yield start, end
+                done = end
+
+
+def contains_token(text: str) -> bool:
+    """Whether a text holds a token of a known format."""
+    return next(find_tokens(text), None) is not None
+
+
+def expressions() -> Iterator[re.Pattern[str]]:
+    """Yield every expression, compiled, for the test that all are linear."""
+    yield from (_RUN, _JWT, _BOOTSTRAP, _prefixes())
+    for token in (*DISTINCT, *PLAIN):
+        yield _search(token).expression
+
+
+def _tokens_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    if end - start <= _BOOTSTRAP_CHARS + 24:
+        for found in _BOOTSTRAP.finditer(text, start, end):
+            yield found.span()
+    position = start
+    while (hit := _prefixes().search(text, position, end)) is not None:
+        span = _token_at(text, hit.group(), hit.start())
+        position = hit.start() + 1
+        if span is not None:
+            yield span
+            position = max(span[1], position)
+
+
+def _token_at(text: str, prefix: str, position: int) -> tuple[int, int] | None:
+    if prefix.startswith("eyJ"):
+        found = _JWT.match(text, position)
+        if found is not None:
+            return found.span()
+    for token in _formats(prefix):
+        search = _search(token)
+        if position < search.before_chars:
+            continue
+        found = search.expression.match(text, position - search.before_chars)
+        if found is not None and not (search.random and not _is_random(found.group())):
+            return found.start(), found.start() + len(found.group().rstrip(".:"))
+    return None
+
+
+def _is_random(token: str) -> bool:
+    """Whether a token mixes letters of both cases or letters and digits, as words do not."""
+    kinds = (any(map(str.islower, token)), any(map(str.isupper, token)), any(map(str.isdigit, token)))
+    return sum(kinds) >= 2
+
+
+@functools.cache
+def _formats(prefix: str) -> tuple[TokenFormat, ...]:
+    """The formats that a prefix may begin, the longest prefix first."""
+    formats = [token for token in (*DISTINCT, *PLAIN) if prefix.startswith(token.prefix)]
+    return tuple(sorted(formats, key=lambda token: -len(token.prefix)))
+
+
+@functools.cache
+def _prefixes() -> re.Pattern[str]:
+    return re.compile(_trie(sorted({token.prefix for token in (*DISTINCT, *PLAIN)} | {"eyJ"})))
+
+
+def _trie(words: Iterable[str]) -> str:
+    """One expression for many words, that looks at each first letter once; of two words the longer is tried first."""
+    heads: dict[str, list[str]] = {}
+    for word in words:
+        heads.setdefault(word[:1], []).append(word[1:])
+    branches = [
+        re.escape(head) + (_trie(tails) if tails != [""] else "") for head, tails in heads.items() if head != ""
+    ]
+    inner = branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+    return f"(?:{inner})?" if "" in heads else inner
+
+
+@functools.cache
+def _search(token: TokenFormat) -> _Search:
+    before, parts = _split(token.body)
+    before_chars = sum(part[1] if isinstance(part, tuple) else len(part) for part in before)
+    distinct = token in DISTINCT
+    lead = "".join(map(_exact, before)) + re.escape(token.prefix)
+    if distinct:
+        return _Search(expression=re.compile(lead + _loose(parts)), before_chars=before_chars, random=False)
+    body = "".join(map(_exact, parts))
+    return _Search(expression=re.compile(_START + lead + body + _END), before_chars=before_chars, random=True)
+
+
+_Part = str | tuple[str, int, int | None]
+
+
+def _split(body: str) -> tuple[list[_Part], list[_Part]]:
+    """The parts before and after the prefix."""
+    parts = [_part(word) for word in body.split()]
+    if "{TOKEN}" not in parts:
+        return [], parts
+    middle = parts.index("{TOKEN}")
+    return parts[:middle], parts[middle + 1 :]
+
+
+def _part(word: str) -> _Part:
+    found = _PART.fullmatch(word)
+    if found is None:
+        return word
+    name, least, comma, most = found.groups()
+    return name, int(least), int(most) if most else None if comma else int(least)
+
+
+def _exact(part: _Part) -> str:
+    if isinstance(part, str):
+        return re.escape(part)
+    name, least, most = part
+    return f"[{_ALPHABETS[name]}]{{{least},{'' if most is None else most}}}"
+
+
+def _loose(parts: list[_Part]) -> str:
+    """A third of a body and whatever goes on like it: a text may be cut, and formats grow."""
+    if not parts:
+        return ""
+    alphabet = "".join(_ALPHABETS[part[0]] if isinstance(part, tuple) else re.escape(part) for part in parts)
+    least = sum(part[1] if isinstance(part, tuple) else len(part) for part in parts) // 3
+    return f"[{alphabet}]{{{min(max(least, 8), 20)},}}+"

@@ -1,0 +1,83 @@
+"""What a value after a secret's name tells: nothing at all, where the secret is, or the secret itself."""
+
+import re
+
+from klepaas.output.vault import MARK
+
+__all__ = ["is_harmless_value", "is_path", "is_reference", "is_said_elsewhere"]
+
+_VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
+# A value that points to another one. A default inside (${X:-y}) would be a value.
+_REFERENCE = re.compile(
+    rf"\$(?:{_VARIABLE}|[({{]{_VARIABLE}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
+    r"|\$?\{\{[^{}\n\"']{0,200}\}\}"  # {{ .Values.x }}, ${{ secrets.X }}
+    r"|%[A-Za-z_][\w]{0,60}%|%\([\w.]{1,60}\)s|@[A-Z_]{2,60}@|#\{[\w.]{1,80}\}"
+    r"|<[A-Za-z][\w .:/-]{0,80}>|\[[A-Za-z][\w .-]{0,60}\]"  # a placeholder
+    r"|(?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|env|secrets|var|vars|local|data|module|config|settings"
+    r"|self|this|args|opts|options|cfg|conf|values|params|props|Values|ENV)[.(\[][\w.\"'()\[\]-]{1,120}"
+    r"|(?:ref\+)?(?:vault|awssm|awsssm|gcpsecretmanager|azurekeyvault|op|sops|file|secretref|keyvault|env|k8s|aws-sm)"
+    r":[/\w#.+@?=&-]{1,200}"
+    r"|arn:aws[\w-]{0,10}:(?:secretsmanager|ssm|kms|iam):[\w:/*.+=@-]{1,200}"
+    r"|projects/[\w-]{1,63}/(?:secrets|locations)/[\w/.-]{1,200}"
+    r"|@Microsoft\.KeyVault\([^)\n]{1,200}\)"
+    r"|!(?:Ref|GetAtt|Sub|vault)\s[\w.${}:/-]{1,120}"
+)
+_PATH = re.compile(
+    r"(?:file:/{0,3}|~/|\.{1,2}/|/(?:etc|var|run|opt|usr|home|tmp|mnt|secrets?|app|root|data|srv|vault|certs?|config|tls|ssl"
+    r"|keys|dev|proc|bin|private)\b/?|[A-Z]:\\{1,2})[\w./\\@+ -]{0,200}"
+    r"|[\w./-]{1,120}\.(?:pem|key|crt|cer|p12|pfx|jks|json|ya?ml|txt|env|conf|properties|toml|ini|kdbx|asc|gpg|pub)"
+)
+# What stands after a colon in prose, names a type, or says that there is no value.
+_SAYS_NOTHING = re.compile(
+    rf"(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|expired|denied|failed|unknown|unset|empty|optional"
+    rf"|not|is|was|must|the|a|an|error|redacted|str|string|text|int|integer|bool|boolean|bytes|object|array|secretstr|char"
+    rf"|enabled|disabled|default|undefined|n/a|basic|bearer|digest|negotiate|oauth2?|oidc|ldap|saml|kerberos|trust|md5"
+    rf"|scram-sha-256|rbac|hidden|masked|revoked|rotated|changed|updated|created|accepted|rejected|ok|valid|found"
+    rf"|include|omit|same-origin|\$|\d{{1,5}}|\d{{1,9}}\.\d{{1,6}}|\d{{1,6}}(?:ms|s|m|h|d|k|b|kb|mb|gb|ki|mi|gi|%)"
+    rf"|[|>][-+0-9]{{0,2}}|\*{{2,}}|x{{3,}}|\.{{2,}}|-{{1,4}}|_{{2,}}|&[\w-]{{1,60}}|\*[\w-]{{1,60}}"
+    rf"|{MARK}(?: \(\d{{1,9}} bytes\))?"
+    rf"|없음|필수|만료|만료됨|오류|실패|틀림|불일치|변경|변경됨|입력|확인|재설정|생성됨|선택|미설정|숨김)?[.!]?",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(r"[A-Za-z]{1,40}(?:[-_./ ,][A-Za-z]{1,40}){0,8}[.!?]?")
+_HARMLESS = re.compile(
+    r"-?\d{1,9}(?:\.\d{1,6})?(?:ms|s|m|h|d|w|k|g|t|ki|mi|gi|ti|kb|mb|gb|%)?"
+    r"|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?(?:/\d{1,2})?"
+    r"|(?:https?|grpc|tcp|udp|wss?)://[a-z0-9.-]{1,120}(?::\d{1,5})?(?:/[\w./~%-]{0,200})?"
+    r"|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}(?::\d{1,5})?"
+    r"|\d{4}-\d\d-\d\d(?:[T ][\d:.]{4,20}(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|v?\d{1,5}(?:\.\d{1,6}){1,4}(?:[-+][\w.]{1,40})?",
+    re.IGNORECASE,
+)
+# secret: db-credentials names an object, as nobody's password does.
+_OBJECT_NAME = re.compile(
+    r"[a-z]{2,20}(?:-[a-z0-9]{1,20}){0,5}-(?:secrets?|tls|credentials?|creds|tokens?|auth|keys?|certs?|config)"
+)
+
+
+def is_reference(value: str) -> bool:
+    """Whether a value only points to another one: a variable, a template, an entry of a secret store."""
+    return _REFERENCE.fullmatch(value) is not None
+
+
+def is_path(value: str) -> bool:
+    """Whether a value is a path of a file, as PASSWORD=/run/secrets/db."""
+    return _PATH.fullmatch(value) is not None
+
+
+def is_said_elsewhere(value: str) -> bool:
+    """Whether what stands after a secret's name is no secret: nothing, a type, a reference, a path."""
+    return (
+        _SAYS_NOTHING.fullmatch(value) is not None
+        or is_reference(value)
+        or is_path(value)
+        or _OBJECT_NAME.fullmatch(value) is not None
+    )
+
+
+def is_harmless_value(value: str) -> bool:
+    """Whether a value after a name that is used for secrets and other things is none.
+
+    Words, numbers, durations, dates, addresses without credentials, versions and host names are harmless.
+    """
+    return is_said_elsewhere(value) or _WORDS.fullmatch(value) is not None or _HARMLESS.fullmatch(value) is not None
