@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from klepaas.output.masking import tokens
+from klepaas.output.masking.token_table import DISTINCT, PLAIN
 from klepaas_plugins.kubernetes import happenings
 from klepaas_plugins.prometheus import questions
 
@@ -22,6 +24,14 @@ pytestmark = pytest.mark.timeout(400)
 
 # What a place makes at run time: samples, or none where the expression itself is the caller's own.
 BUILT: Mapping[str, tuple[str, ...]] = {
+    # The expressions of the table of tokens, compiled when their prefix is first met: one for each shape of a body.
+    "klepaas.output.masking.tokens:_search": tuple(
+        {
+            (token in DISTINCT, re.sub(r"[0-9]+", "0", token.body)): tokens._search(token).expression.pattern
+            for token in (*DISTINCT, *PLAIN)
+        }.values()
+    ),
+    "klepaas.output.masking.tokens:_prefixes": (tokens._prefixes().pattern,),
     # A template of a path of the fake server, in the tests of plugins.
     "klepaas.testing.http_fake:_pattern_of": ("/api/(?P<name>[^/]+)/items/(?P<item>[^/]+)",),
     "klepaas_plugins.deployments.releases.membership:made_by_a_stateful_set": (r"data\-a-web\.b-[0-9]+",),

@@ -1,12 +1,11 @@
 """Secrets inside addresses: user information, drivers' own forms, signatures. Only the secret part is masked."""
 
 import re
-from collections.abc import Iterator
 
 from klepaas.output.masking.values import is_reference
 from klepaas.output.vault import MARK
 
-__all__ = ["contains_credentials", "expressions", "redact_addresses"]
+__all__ = ["contains_credentials", "redact_addresses"]
 
 # The last @ before a blank or quote ends the secret: unencoded passwords contain @ and, where no port can stand, /.
 _USERINFO = re.compile(
@@ -45,11 +44,6 @@ def redact_addresses(text: str) -> str:
 def contains_credentials(text: str) -> bool:
     """Whether a text holds an address with a password in it."""
     return any(found.search(text) is not None for found in (_USERINFO, _GO, _ORACLE))
-
-
-def expressions() -> Iterator[re.Pattern[str]]:
-    """Yield every expression of this module."""
-    yield from (_USERINFO, _USER_ONLY, _GO, _ORACLE, _SIGNATURE)
 
 
 def _mask(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from klepaas.output.masking.names import STEMS, Secrecy, secrecy
 from klepaas.output.masking.values import is_harmless_value, is_said_elsewhere
 from klepaas.output.vault import MARK
 
-__all__ = ["Name", "expressions", "mask_value", "redact_assignments", "secret_names"]
+__all__ = ["Name", "mask_value", "redact_assignments", "secret_names"]
 
 _STEM = re.compile(STEMS)
 _NAME_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -54,9 +54,9 @@ _ARRAY = re.compile(rf"\[(?P<items>[ \t\n]{{0,40}}{_ELEMENT}(?:{_COMMA}{_ELEMENT
 _ITEM = re.compile(r"[^\s\"',]+")
 _URL_ENCODED_END = re.compile(r"%(?:26|22|0[aAdD])")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+)?[\"']?\Z")
-_WORD_BEFORE = re.compile(r"[A-Za-z]{2,}[ \t]\Z")
+_WORD_BEFORE = re.compile(r"[A-Za-z]{2}[ \t]\Z")
 _REASON = re.compile(r"(?:[A-Z][a-z]+){3,}")
-_PROSE_AFTER = re.compile(r"[A-Za-z]{2,} [a-z]{2,}\b")
+_PROSE_AFTER = re.compile(r"[A-Za-z]{2,40} [a-z]{2,40}\b")
 
 
 class Name(NamedTuple):
@@ -96,22 +96,6 @@ def secret_names(text: str) -> Iterator[Name]:
         if found is not None:
             yield found
         position = max(end, hit.end())
-
-
-def expressions() -> Iterator[re.Pattern[str]]:
-    """Yield every expression of this module."""
-    yield from (_STEM, _REST, _HANGUL, _KOREAN_AFTER, _KOREAN_VALUE, _KOREAN_TERM, _BETWEEN, _TAG, _TAG_VALUE)
-    yield from (
-        _FLAG_BETWEEN,
-        _VALUE,
-        _ARRAY,
-        _ITEM,
-        _URL_ENCODED_END,
-        _LINE_START,
-        _WORD_BEFORE,
-        _REASON,
-        _PROSE_AFTER,
-    )
 
 
 def _name(text: str, start: int, end: int) -> Name | None:

@@ -3,11 +3,10 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterator
 
 from klepaas.output.vault import MARK
 
-__all__ = ["expressions", "redact_keys"]
+__all__ = ["redact_keys"]
 
 # Dashes may be four with blanks (SSH2). What is cut off before its end is masked to the end.
 _BLOCK = re.compile(r"-{4,5} ?BEGIN (?P<kind>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)(?P<rest> ?-{4,5})")
@@ -40,11 +39,6 @@ def redact_keys(text: str) -> str:
     if "$" in text or "{" in text:
         text = _HASH.sub(MARK, text)
     return text
-
-
-def expressions() -> Iterator[re.Pattern[str]]:
-    """Yield every expression of this module."""
-    yield from (_BLOCK, _BLOCK_END, _PUTTY, _PUTTY_MAC, _ENCODED, _JWK_PART, _HASH)
 
 
 def _redact_blocks(text: str) -> str:

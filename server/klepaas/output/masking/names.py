@@ -176,7 +176,7 @@ _ABOUT = frozenset(
 )
 # Names that are about secrets without a last word that says so.
 _ABOUT_NAME = re.compile(
-    r"(?:serviceaccounttoken|tokenreviews?|(?:image)?pullsecrets?|existing[a-z]*secret|(?:tls|ca|cert|image|external|sealed"
+    r"(?:serviceaccounttoken|tokenreviews?|(?:image)?pullsecrets?|existing[a-z]{0,40}secret|(?:tls|ca|cert|image|external|sealed"
     r"|kubernetes|k8s|ssl|certificate|issuer|ingress|backend|source|target)secret|secretkeyref|passwordkey|tokenkey"
     r"|userpasswordkey|adminpasswordkey|credentialskey|publickey|nopass(?:word|wd)?|tokenset)$"
 )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from klepaas.output.masking.token_table import DISTINCT, PLAIN, TokenFormat
 
-__all__ = ["contains_token", "expressions", "find_tokens"]
+__all__ = ["contains_token", "find_tokens"]
 
 _ALPHABETS = {
     "digit": "0-9",
@@ -34,7 +34,7 @@ _ALPHABETS = {
     "b64": r"0-9A-Za-z+/=_\-",
     "bech32": "0-9A-Z",
 }
-_PART = re.compile(r"([A-Za-z0-9]+)\{(\d+)(,?)(\d*)\}")
+_PART = re.compile(r"([A-Za-z0-9]{1,12})\{(\d{1,4})(,?)(\d{0,4})\}")
 _SHORTEST_CHARS = 16
 # What a token and the text around it without blanks and quotes is made of.
 _RUN = re.compile(rf"[A-Za-z0-9_.~+/=$!:|@-]{{{_SHORTEST_CHARS},}}+")
@@ -75,13 +75,6 @@ def contains_token(text: str) -> bool:
     return next(find_tokens(text), None) is not None
 
 
-def expressions() -> Iterator[re.Pattern[str]]:
-    """Yield every expression, compiled, for the test that all are linear."""
-    yield from (_RUN, _JWT, _BOOTSTRAP, _prefixes())
-    for token in (*DISTINCT, *PLAIN):
-        yield _search(token).expression
-
-
 def _tokens_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if end - start <= _BOOTSTRAP_CHARS + 24:
         for found in _BOOTSTRAP.finditer(text, start, end):
@@ -105,15 +98,16 @@ def _token_at(text: str, prefix: str, position: int) -> tuple[int, int] | None:
         if position < search.before_chars:
             continue
         found = search.expression.match(text, position - search.before_chars)
-        if found is not None and not (search.random and not _is_random(found.group())):
+        if found is not None and not (search.random and not _is_random(token, found.group())):
             return found.start(), found.start() + len(found.group().rstrip(".:"))
     return None
 
 
-def _is_random(token: str) -> bool:
-    """Whether a token mixes letters of both cases or letters and digits, as words do not."""
-    kinds = (any(map(str.islower, token)), any(map(str.isupper, token)), any(map(str.isdigit, token)))
-    return sum(kinds) >= 2
+def _is_random(token: TokenFormat, text: str) -> bool:
+    """Whether a text mixes letters and digits, or where the format has no digits letters of both cases."""
+    if "letter{" in token.body:
+        return any(map(str.islower, text)) and any(map(str.isupper, text))
+    return any(map(str.isalpha, text)) and any(map(str.isdigit, text.removeprefix(token.prefix)))
 
 
 @functools.cache
