@@ -17,7 +17,9 @@ __all__ = ["ALLOWED_HOSTS", "foreign_header"]
 
 # The names of this machine alone. Whoever comes by another one came by somebody else's DNS.
 ALLOWED_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_AUTHORITY = re.compile(rb"(?P<host>localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>[1-9][0-9]{0,4}))?")
+# Every address of 127.0.0.0/8 is this machine's, and no DNS gives an address another meaning.
+_BYTE = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_AUTHORITY = re.compile(rb"(?P<host>localhost|127(?:\.%s){3}|\[::1\])(?::(?P<port>[1-9][0-9]{0,4}))?" % _BYTE)
 _SCHEME = b"http://"
 _DEFAULT_PORT = 80
 _PORT_MAX = 65535

@@ -14,7 +14,15 @@ pytestmark = pytest.mark.anyio
 
 Build = Callable[..., App]
 PATHS = ("/mcp", "/healthz", "/readyz", "/metrics")
-LOCAL_HOSTS = ("localhost", "LocalHost:8765", "127.0.0.1", "127.0.0.1:1", "127.0.0.1:65535", "[::1]", "[::1]:8765")
+LOCAL_HOSTS = (
+    "localhost",
+    "LocalHost:8765",
+    "127.0.0.1",
+    "127.0.0.1:1",
+    "127.0.0.1:65535",
+    "[::1]",
+    "[::1]:8765",
+)
 FOREIGN_HOSTS = (
     *("", "evil.example", "localhost.evil.example", "localhost.", "localhost.:80", "127.0.0.1.", "127.0.0.1.evil"),
     *("127.0.0.1@evil.example", "evil@localhost", "user:pw@127.0.0.1", "localhost:80@evil.example", "localhost:evil"),
@@ -49,7 +57,18 @@ FOREIGN_HOSTS = (
         "2130706433",
         "0x7f000001",
     ),
-    *("0177.0.0.1", "127.0.0.2", "0.0.0.0", "[::]", "*", "127.0.0.1%00", "http://localhost", "//localhost"),
+    *(
+        "0177.0.0.1",
+        "127.0.0.256",
+        "127.0.0.02",
+        "128.0.0.1",
+        "0.0.0.0",
+        "[::]",
+        "*",
+        "127.0.0.1%00",
+        "http://localhost",
+        "//localhost",
+    ),
 )
 # What some readers take for digits, dots or nothing: full-width and Arabic digits, a full-width dot, a soft hyphen.
 FOREIGN_BYTES = (
