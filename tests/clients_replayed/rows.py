@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["FRAMEWORKS", "MODERN", "ROWS", "TERMINALS", "Row"]
+__all__ = ["FRAMEWORKS", "MODERN", "ROWS", "TERMINALS", "Form", "Result", "Row", "row_of"]
 
 MODERN = "2026-07-28"
 Result = Mapping[str, Any]
+Form = tuple[object, ...]
 FORM: Mapping[str, Any] = {"elicitation": {"form": {}, "url": {}}}
 
 
@@ -66,6 +67,7 @@ class Row:
         extends: Whether progress extends that limit.
         empty: What it sends for an optional argument that the model left out. None: nothing.
         nested: Whether lists and maps come as JSON text.
+        checks: What it looks at before it calls: the whole schema, or only what is required. None: nothing.
         success: What its model gets of a result.
         error: What its model gets of a result that is an error. None: the same.
         cut: How it cuts a long result.
@@ -83,6 +85,7 @@ class Row:
     extends: bool = False
     empty: Literal["null", '""'] | None = None
     nested: bool = False
+    checks: Literal["schema", "required"] | None = None
     success: Callable[[Result], str] = _text
     error: Callable[[Result], str] | None = None
     cut: Callable[[str], str] = str
@@ -91,6 +94,10 @@ class Row:
         """What the model gets of a result."""
         passes = self.error if result.get("isError") and self.error else self.success
         return self.cut(passes(result))
+
+    def form(self, version: str) -> Form:
+        """What tells its requests after the handshake from another client's; who share it have the same turn."""
+        return version, self.elicitation, self.progress, self.empty, self.nested
 
 
 TERMINALS = (
@@ -111,7 +118,7 @@ TERMINALS = (
     ),
     Row(
         name="Gemini CLI", called="gemini-cli-mcp-client", version="2025-06-18",
-        capabilities={"roots": {"listChanged": True}}, error=_whole,
+        capabilities={"roots": {"listChanged": True}}, error=_whole, checks="schema",
         cut=lambda text: text if len(text) <= 40_000 else text[:8_000] + text[-32_000:],
     ),
     Row(
@@ -126,9 +133,9 @@ TERMINALS = (
         name="Qwen Code", called="qwen-code-mcp-client",
         capabilities={"extensions": {"io.modelcontextprotocol/ui": {}}, "roots": {}},
         success=lambda result: f"{json.dumps(result.get('structuredContent'))}\n{_text(result)}", error=_whole,
-        cut=_beginning(15_000, 2_000),
+        cut=_beginning(15_000, 2_000), checks="schema",
     ),
-    Row(name="Continue", called="continue-cli-client", progress=False, success=_content),
+    Row(name="Continue", called="continue-cli-client", progress=False, success=_content, checks="required"),
     Row(
         name="Cline", called="Cline", version="2024-11-05", http="2025-11-25", progress=False, success=_whole,
     ),
@@ -169,3 +176,8 @@ FRAMEWORKS = (
 )  # fmt: skip
 
 ROWS = (*TERMINALS, *FRAMEWORKS)
+
+
+def row_of(name: str) -> Row:
+    """A row by its name."""
+    return next(row for row in ROWS if row.name == name)

@@ -1,27 +1,25 @@
-"""Speaks to klepaas as a row does: raw JSON-RPC over standard input and output, or raw HTTP; no MCP library."""
+"""Ways to klepaas on which raw JSON-RPC goes: a process's pipes, the same loop without a process, and HTTP."""
 
-import itertools
+import contextlib
 import json
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import anyio
 import httpx
+import mcp_types as mt
+from mcp.shared._context_streams import create_context_streams
+from mcp.shared.message import SessionMessage
 from tests.server.transports.conftest import Server
 
+from klepaas.app import App
+from klepaas.protocol.versions import serve_each_version
 from klepaas.testing import scale_timeout
-from klepaas.testing.timeouts import timeout_scale
 
-from .rows import MODERN, Row
-
-__all__ = ["Http", "Player", "Stdio", "Wire"]
+__all__ = ["Connection", "Http", "Message", "Patience", "Stdio", "Wire", "connected", "http_to"]
 
 Message = dict[str, Any]
-# No client waits for ever; a test that hangs says where.
-ANSWER_LIMIT_S = scale_timeout(50)
-# What a machine may be slower than the one on which the limits were seen.
-SLOWNESS = timeout_scale()
+Patience = Callable[[], Awaitable[Any]]
 
 
 class Wire(Protocol):
@@ -33,25 +31,102 @@ class Wire(Protocol):
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
         """Send what has no answer."""
 
+    async def abandon(self, message: Message, headers: Mapping[str, str], until: Patience, *, withdrawn: bool) -> None:
+        """Send a request and give it up.
 
-class Stdio:
-    """Standard input and output of a process."""
+        Args:
+            message: The request.
+            headers: Where the way has some.
+            until: Returns when the client's patience ends.
+            withdrawn: Whether the client says that it has given up, and does not only go on.
+        """
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
+
+def cancellation(message: Message) -> Message:
+    """What withdraws a request."""
+    params = {"requestId": message["id"], "reason": "Request timed out"}
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+
+
+class _Pipe:
+    """One connection, whose messages come one after another."""
+
+    async def write(self, message: Message) -> None:
+        """Send one message."""
+        raise NotImplementedError
+
+    async def read(self) -> Message:
+        """The next one that comes."""
+        raise NotImplementedError
 
     async def exchange(self, message: Message, headers: Mapping[str, str]) -> AsyncIterator[Message]:
         """Send a request; all that comes until its answer, the answer last."""
-        await self.send(message, headers)
+        await self.write(message)
         while True:
-            come = await self.server.receive()
+            come = await self.read()
             yield come
             if come.get("id") == message["id"] and "method" not in come:
                 return
 
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
         """Send what has no answer."""
-        await self.server.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+        await self.write(message)
+
+    async def abandon(self, message: Message, headers: Mapping[str, str], until: Patience, *, withdrawn: bool) -> None:
+        """Send a request and give it up; an answer that still comes is passed over."""
+        await self.write(message)
+        await until()
+        if withdrawn:
+            await self.write(cancellation(message))
+
+
+class Stdio(_Pipe):
+    """Standard input and output of a process."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def write(self, message: Message) -> None:
+        """Send one message."""
+        await self._server.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+
+    async def read(self) -> Message:
+        """The next one that comes."""
+        return await self._server.receive()
+
+
+class Connection(_Pipe):
+    """What `klepaas serve` runs behind standard input and output, in this process."""
+
+    def __init__(self, sender: Any, receiver: Any) -> None:
+        self._sender, self._receiver = sender, receiver
+
+    async def write(self, message: Message) -> None:
+        """Send one message."""
+        frame = mt.jsonrpc_message_adapter.validate_python(message, by_name=False)
+        await self._sender.send(SessionMessage(frame))
+
+    async def read(self) -> Message:
+        """The next one that comes."""
+        frame = await self._receiver.receive()
+        message: Message = frame.message.model_dump(by_alias=True, exclude_unset=True, mode="json")
+        return message
+
+
+@contextlib.asynccontextmanager
+async def connected(app: App) -> AsyncIterator[Connection]:
+    """One connection to a klepaas, which ends when the client leaves."""
+    sender, incoming = create_context_streams[SessionMessage | Exception](0)
+    outgoing, receiver = create_context_streams[SessionMessage](0)
+    async with app.server._lifespan_manager(), receiver, anyio.create_task_group() as group:
+        group.start_soon(serve_each_version, app.server, incoming, outgoing)
+        try:
+            yield Connection(sender, receiver)
+        finally:
+            await sender.aclose()
+            with anyio.fail_after(scale_timeout(20)), contextlib.suppress(anyio.EndOfStream):
+                while True:
+                    await receiver.receive()
 
 
 class Http:
@@ -78,118 +153,27 @@ class Http:
         answer = await self._http.post("/mcp", json=message, headers={**self._headers, **headers})
         assert answer.status_code == 202, answer.text
 
+    async def abandon(self, message: Message, headers: Mapping[str, str], until: Patience, *, withdrawn: bool) -> None:
+        """Send a request, and hang up."""
+
+        async def listen() -> None:
+            async for _ in self.exchange(message, headers):
+                pass
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen)
+            await until()
+            if withdrawn and self._session:
+                await self.send(cancellation(message), headers)
+            group.cancel_scope.cancel()
+
     @property
     def _headers(self) -> dict[str, str]:
         return {"Accept": "application/json, text/event-stream", **self._session}
 
 
-class Player:
-    """Plays a row.
-
-    Args:
-        row: The client.
-        wire: Its way to klepaas.
-        version: What it offers on this way.
-    """
-
-    def __init__(self, row: Row, wire: Wire, version: str) -> None:
-        self._row = row
-        self._wire = wire
-        self._version = version
-        self._ids = itertools.count(1)
-        self._agreed = version
-        self._schemas: dict[str, Any] = {}
-        self.questions = 0
-        self.longest_silence_s = 0.0
-
-    async def connect(self) -> None:
-        """Begin as the client does."""
-        if self._row.probe:
-            found = await self._ask("server/discover", self._envelope({}), MODERN)
-            assert MODERN in found["result"]["supportedVersions"]
-        if self._version == MODERN:
-            return
-        who = {"name": self._row.called, "version": "1"}
-        wanted = {"protocolVersion": self._version, "capabilities": self._row.capabilities, "clientInfo": who}
-        answer = await self._ask("initialize", wanted, None)
-        self._agreed = answer["result"]["protocolVersion"]
-        assert self._agreed == self._version
-        await self._wire.send({"jsonrpc": "2.0", "method": "notifications/initialized"}, self._headers("", ""))
-
-    async def tools(self) -> dict[str, Any]:
-        """The tools, by name."""
-        result = (await self._request("tools/list", {}))["result"]
-        self._schemas = {tool["name"]: tool["inputSchema"] for tool in result["tools"]}
-        return {tool["name"]: tool for tool in result["tools"]}
-
-    async def call(self, tool: str, **arguments: Any) -> str:
-        """Call a tool; what the model gets."""
-        params: Message = {"name": tool, "arguments": self._shaped(tool, arguments)}
-        result = (await self._request("tools/call", params))["result"]
-        if result.get("resultType") == "input_required":
-            answers = {name: self._answer() for name in result["inputRequests"]}
-            again = {**params, "inputResponses": answers, "requestState": result["requestState"]}
-            result = (await self._request("tools/call", again))["result"]
-        return self._row.shows(result)
-
-    def _shaped(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments as the client sends them."""
-        shaped = {
-            name: json.dumps(value) if self._row.nested and isinstance(value, dict | list) else value
-            for name, value in arguments.items()
-        }
-        if self._row.empty:
-            left_out = set(self._schemas[tool]["properties"]) - set(self._schemas[tool].get("required", ())) - {*shaped}
-            shaped |= dict.fromkeys(sorted(left_out), json.loads(self._row.empty))
-        return shaped
-
-    def _answer(self) -> Message:
-        self.questions += 1
-        assert self._row.elicitation, "a client that cannot be asked was asked"
-        return {"action": self._row.elicitation}
-
-    async def _request(self, method: str, params: Message) -> Message:
-        meta: Message = {}
-        if self._row.progress and method == "tools/call":
-            meta["progressToken"] = f"token-{next(self._ids)}"
-        if self._version == MODERN:
-            return await self._ask(method, self._envelope(params, meta), MODERN)
-        return await self._ask(method, {**params, **({"_meta": meta} if meta else {})}, self._agreed)
-
-    def _envelope(self, params: Message, meta: Mapping[str, Any] | None = None) -> Message:
-        prefix = "io.modelcontextprotocol/"
-        said = {
-            f"{prefix}protocolVersion": MODERN,
-            f"{prefix}clientCapabilities": self._row.capabilities,
-            f"{prefix}clientInfo": {"name": self._row.called, "version": "1"},
-        }
-        return {**params, "_meta": {**said, **(meta or {})}}
-
-    async def _ask(self, method: str, params: Message, version: str | None) -> Message:
-        message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        headers = self._headers(method, params.get("name", "")) if version else {}
-        if version:
-            headers["MCP-Protocol-Version"] = version
-        limit_s = (self._row.limit_s or ANSWER_LIMIT_S) * (SLOWNESS if (self._row.limit_s or 60) < 30 else 1)
-        last, come = time.monotonic(), {}
-        with anyio.fail_after(limit_s) as limit:
-            async for come in self._wire.exchange(message, headers):
-                now = time.monotonic()
-                self.longest_silence_s, last = max(self.longest_silence_s, now - last), now
-                if self._row.extends:
-                    limit.deadline = anyio.current_time() + limit_s
-                if "method" in come and "id" in come:
-                    await self._reply(come, headers)
-        assert come.get("id") == message["id"], f"no answer to {method}: {come}"
-        assert "result" in come, f"{method}: {come}"
-        return come
-
-    async def _reply(self, asked: Message, headers: Mapping[str, str]) -> None:
-        assert asked["method"] == "elicitation/create", asked
-        await self._wire.send({"jsonrpc": "2.0", "id": asked["id"], "result": self._answer()}, headers)
-
-    def _headers(self, method: str, name: str) -> dict[str, str]:
-        headers = {"MCP-Protocol-Version": self._agreed}
-        if self._version == MODERN or method == "server/discover":
-            headers |= {"Mcp-Method": method, **({"Mcp-Name": name} if name else {})}
-        return headers
+@contextlib.asynccontextmanager
+async def http_to(url: str) -> AsyncIterator[Http]:
+    """A client of its own of a klepaas over HTTP."""
+    async with httpx.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=scale_timeout(60)) as http:
+        yield Http(http)
