@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import anyio
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from klepaas.testing import scale_timeout
 
