@@ -122,7 +122,8 @@ $(CONFORMANCE)/.installed $(EXTERNAL)/.installed $(NPM_CLIENTS): $(NODE)/.instal
 	@touch $@
 
 soak: $(INSTALLED)
-	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations $(ARGS)
+	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations \
+		tests/server/store/test_history.py $(ARGS)
 
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"

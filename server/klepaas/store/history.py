@@ -6,7 +6,7 @@ and imports no database library.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from klepaas.host import Host
 from klepaas.output.safe import shorten
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Deployment", "History", "Stage", "Statistics"]
 
 _TEXT_MAX_CHARS = 4000
+
+Key = TypeVar("Key", str, int)
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,7 @@ def _deployment(row: Any) -> Deployment:
 
 
 def _statistics(session: "Session", wanted: Mapping[str, str | None], since: float | None) -> Statistics:
+    """The figures, in one pass over an index that holds all of it, and a short one for the median."""
     from sqlalchemy import func, select
 
     from klepaas.store.tables import DeploymentRow
@@ -286,38 +289,58 @@ def _statistics(session: "Session", wanted: Mapping[str, str | None], since: flo
     if since is not None:
         filters.append(DeploymentRow.started_at >= since)
     moment = func.max(func.coalesce(DeploymentRow.ended_at, DeploymentRow.started_at))
-    groups = (DeploymentRow.state, DeploymentRow.operation_type)
+    groups = (DeploymentRow.state, DeploymentRow.operation_type, _tenths())
     rows = session.execute(select(*groups, func.count(), moment).where(*filters).group_by(*groups)).all()
-    by_state, by_type = _sum((row[0], row[2]) for row in rows), _sum((row[1], row[2]) for row in rows)
+    by_state, by_type = _sum((row[0], row[3]) for row in rows), _sum((row[1], row[3]) for row in rows)
     ended = sum(by_state.values()) - by_state.get("running", 0) - by_state.get("pending", 0)
-    last = {state: max(row[3] for row in rows if row[0] == state) for state in by_state}
+    last = {state: max(row[4] for row in rows if row[0] == state) for state in by_state}
     failures = [last[state] for state in ("failed", "rolled_back") if state in last]
+    took = _sum((row[2], row[3]) for row in rows if row[0] == "succeeded" and row[2] is not None)
     return Statistics(
         total=sum(by_state.values()),
         by_state=by_state,
         by_type=by_type,
         success_rate=by_state.get("succeeded", 0) / ended if ended else None,
-        median_s=_median(session, filters),
+        median_s=_median(session, filters, took),
         last_success_at=last.get("succeeded"),
         last_failure_at=max(failures, default=None),
     )
 
 
-def _median(session: "Session", filters: "Sequence[ColumnElement[bool]]") -> float | None:
-    """How long the middle one of those that succeeded took, in seconds. None: there is none."""
-    from sqlalchemy import func, select
+def _tenths() -> "ColumnElement[int]":
+    """A duration in tenths of a second: few groups, so that no million of durations is sorted for the middle one."""
+    from sqlalchemy import BigInteger, cast
 
     from klepaas.store.tables import DeploymentRow
 
-    duration = DeploymentRow.duration_s
-    succeeded = [*filters, DeploymentRow.state == "succeeded", duration.is_not(None)]
-    count = session.scalar(select(func.count()).select_from(DeploymentRow).where(*succeeded)) or 0
-    middle = select(duration).where(*succeeded).order_by(duration).offset(max(0, count - 1) // 2).limit(1)
-    return session.scalar(middle)
+    return cast(DeploymentRow.duration_s * 10, BigInteger)
 
 
-def _sum(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
+def _median(session: "Session", filters: "Sequence[ColumnElement[bool]]", took: Mapping[int, int]) -> float | None:
+    """How long the middle one of those that succeeded took, in seconds. None: there is none.
+
+    Args:
+        session: The session.
+        filters: Which deployments count.
+        took: How many of those that succeeded took so many tenths of a second.
+    """
+    from sqlalchemy import select
+
+    from klepaas.store.tables import DeploymentRow
+
+    before, middle = 0, max(0, sum(took.values()) - 1) // 2
+    for tenths, count in sorted(took.items()):
+        if before + count > middle:
+            duration = DeploymentRow.duration_s
+            same = (DeploymentRow.state == "succeeded", _tenths() == tenths)
+            found = select(duration).where(*filters, *same).order_by(duration).offset(middle - before).limit(1)
+            return session.scalar(found)
+        before += count
+    return None
+
+
+def _sum(pairs: Iterable[tuple[Key, int]]) -> dict[Key, int]:
+    counts: dict[Key, int] = {}
     for word, count in pairs:
         counts[word] = counts.get(word, 0) + count
     return counts

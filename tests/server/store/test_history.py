@@ -1,15 +1,23 @@
 """The history of deployments, and what is kept of applications."""
 
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
 
 from klepaas.store import Store
 from klepaas.store.applications import ApplicationKey, Applications, Scaling
-from klepaas.store.history import Deployment, History, Stage, Statistics
+from klepaas.store.history import Deployment, History, Stage, Statistics, _statistics
 from klepaas.store.tables import DeploymentRow
+from klepaas.testing import scale_timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -83,13 +91,112 @@ async def test_statistics_say_how_deployments_went(store: Store) -> None:
     assert (await history.statistics(since=9000.0)).total == 1
 
 
-async def test_statistics_count_every_deployment_however_many_there_are(store: Store) -> None:
+IS_SOAK = os.environ.get("KLEPAAS_TEST_SOAK") == "1"
+COUNT = 1_000_000 if IS_SOAK else 20_000
+# For each of the four questions, on a machine that does nothing else; 1,000,000 take about 1.5 s.
+LIMIT_S = 8.0 if IS_SOAK else 2.0
+
+
+def _state(number: int) -> str:
+    return "failed" if number % 10 == 0 else "rolled_back" if number % 10 == 1 else "succeeded"
+
+
+def _fill(session: Session) -> bool:
+    """As many rows, made by the database out of the first: of 50 applications, each ended another way."""
+    varied = {
+        "operation_id": "'op-' || n.n",
+        "state": "CASE n.n % 10 WHEN 0 THEN 'failed' WHEN 1 THEN 'rolled_back' ELSE 'succeeded' END",
+        "operation_type": "CASE n.n % 3 WHEN 0 THEN 'scale' ELSE 'deploy' END",
+        "application": "'app-' || (n.n % 50)",
+        "started_at": "n.n * 1.0",
+        "ended_at": "n.n * 1.0 + (n.n * 7919 % 100003) / 1000.0",
+        "duration_s": "(n.n * 7919 % 100003) / 1000.0",
+    }
+    columns = [column.name for column in DeploymentRow.__table__.columns if column.name != "id"]
+    chosen = ", ".join(varied.get(name, f"d.{name}") for name in columns)
+    if session.get_bind().dialect.name == "postgresql":
+        numbers = f"generate_series(2::bigint, {COUNT}::bigint) AS n(n)"
+    else:
+        numbers = (
+            f"(WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < {COUNT}) SELECT n FROM n) AS n"
+        )
+    session.execute(
+        text(
+            f"INSERT INTO deployment_history ({', '.join(columns)}) SELECT {chosen} "
+            f"FROM {numbers}, deployment_history AS d WHERE d.operation_id = 'op-1'"
+        )
+    )
+    return True
+
+
+def _expected(numbers: Sequence[int]) -> tuple[int, dict[str, int], dict[str, int], float]:
+    """Total, by state, by type and median as they are counted by hand; the first row is no one of the 50."""
+    took = sorted((number * 7919 % 100003) / 1000.0 for number in numbers if _state(number) == "succeeded")
+    return (
+        len(numbers),
+        dict(Counter(_state(number) for number in numbers)),
+        dict(Counter("deploy" if number % 3 else "scale" for number in numbers)),
+        took[(len(took) - 1) // 2],
+    )
+
+
+@pytest.mark.timeout(240)
+async def test_figures_of_a_million_deployments_are_right_and_quick_in_both_databases(store: Store) -> None:
     history = History(store)
-    await history.put(deployment(1))
-    more = [{**vars(deployment(number)), "stages": []} for number in range(2, 10_001)]
-    await store.write(lambda session: bool(session.execute(insert(DeploymentRow), more)))
-    figures = await history.statistics(application="web", since=0.0)
-    assert (figures.total, figures.by_state, figures.median_s) == (10_000, {"succeeded": 10_000}, 10.0)
+    await history.put(replace(deployment(1), started_at=-1000.0, ended_at=-990.0))
+    await store.write(_fill)
+    everything, newest = range(2, COUNT + 1), range(COUNT * 9 // 10, COUNT + 1)
+    questions: tuple[tuple[dict[str, Any], Sequence[int]], ...] = (
+        ({"since": 0.0}, everything),
+        ({"cluster": WEB.cluster, "since": 0.0}, everything),
+        ({"namespace": "shop", "since": float(newest[0])}, newest),
+        (
+            {"cluster": WEB.cluster, "namespace": "shop", "application": "app-7", "since": 0.0},
+            [number for number in everything if number % 50 == 7],
+        ),
+    )
+    for asked, numbers in questions:
+        began_at = time.monotonic()
+        found = await history.statistics(**asked)
+        took_s = time.monotonic() - began_at
+        assert (found.total, found.by_state, found.by_type, found.median_s) == _expected(numbers), asked
+        assert took_s < scale_timeout(LIMIT_S), asked
+        began_at = time.monotonic()
+        asked.pop("since")
+        page = await history.find(**asked, limit=21)
+        assert [one.operation_id for one in page] == [f"op-{number}" for number in sorted(numbers, reverse=True)[:21]]
+        assert time.monotonic() - began_at < scale_timeout(LIMIT_S), asked
+
+
+async def test_figures_read_no_row_of_the_table(folder: Path) -> None:
+    store = Store(folder)
+    await History(store).put(deployment(1))
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            statements.append((statement, parameters))
+
+    def explain(session: Session) -> list[str]:
+        event.listen(session.connection(), "before_cursor_execute", note)
+        for asked in ({"cluster": WEB.cluster}, {"namespace": "shop"}, vars(WEB), {}):
+            _statistics(session, asked, 0.0)
+        return [
+            str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+            for statement, parameters in list(statements)
+        ]
+
+    plans = await store.read(explain)
+    await store.aclose()
+    assert len(plans) == 8
+    assert [plan for plan in plans if "USING COVERING INDEX" not in plan] == []
+
+
+async def test_the_middle_one_is_found_among_durations_that_differ_little(store: Store) -> None:
+    history = History(store)
+    for number, took_s in enumerate((10.04, 10.01, 10.02, 10.03, 99.0), 1):
+        await history.put(deployment(number, took_s=took_s))
+    assert (await history.statistics()).median_s == pytest.approx(10.03)
 
 
 async def test_asking_where_nothing_was_ever_stored_makes_no_store(folder: Path) -> None:
