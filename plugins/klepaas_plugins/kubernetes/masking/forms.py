@@ -4,14 +4,14 @@ import re
 
 from klepaas.output.redaction import MARK
 
-__all__ = ["is_harmless", "is_masked", "is_pointer", "is_switch", "looks_random", "mask_userinfo", "masked"]
+__all__ = ["is_harmless", "is_masked", "is_place", "is_pointer", "is_switch", "looks_random", "mask_userinfo", "masked"]
 
 _MASKED = re.compile(rf"{MARK}( \(\d+ bytes(?:, hidden, not compared)?\))?")
 # A value that only points to another one. A default inside (${X:-y}) would be a value. Linear: no blank or name is
 # matched by two parts that follow each other.
 _POINTER = re.compile(
-    r"[\"']?(?:\$\([A-Za-z0-9_.-]{1,253}\)|\$\{[A-Za-z0-9_.-]{1,253}\}|\$[A-Za-z0-9_]{1,253}"
-    r"|\{\{-?[ \t]*+[$A-Za-z0-9_.][$A-Za-z0-9_. \t]{0,253}+-?\}\})[\"']?,?"
+    r"[\"']?(?:\$\([A-Za-z0-9_.-]{1,253}\)|\$\{[A-Za-z0-9_.-]{1,253}\}|\$[A-Za-z0-9_]{1,253}|\$[A-Za-z_]{1,63}(?:[.:-][A-Za-z_]{1,63}){1,8}"
+    r"|\{\{-?[ \t]*+[$A-Za-z0-9_.][$A-Za-z0-9_. \t|()]{0,253}+-?\}\}|\$\(cat [\w./-]{1,253}\))[\"']?,?"
 )
 _SWITCH = re.compile(r"(?:true|false|yes|no|on|off|none|null|nil|enabled?|disabled?|required|optional)?", re.IGNORECASE)
 _HARMLESS = re.compile(
@@ -25,6 +25,11 @@ _HARMLESS = re.compile(
     r"|\$\([A-Za-z0-9_.-]+\)|",
     re.IGNORECASE,
 )
+_LOCAL = re.compile(
+    r"(?:https?://)?(?:localhost|127\.0\.0\.1|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,3}\.svc(?:\.cluster\.local)?)"
+    r"(?::\d{1,5})?(?:/[a-z0-9_.-]{0,40}){0,6}",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[A-Za-z0-9+/=_.~-]{12,4096}")
 # What a person would read as one piece: Word, WORD, word, 123. A value made by chance has short ones.
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
@@ -35,6 +40,10 @@ _SEPARATOR = re.compile(r"[_.~-]")
 _LONG_CHARS = 32
 _SEGMENT_CHARS, _MEAN_CHARS = 8, 2.6
 _LONG_SEGMENT_CHARS, _LONG_MEAN_CHARS = 12, 3.2
+# Where secrets are mounted; a file's path under a secret's name is none.
+_FILE = re.compile(
+    r"(?:/(?:etc|run|var|opt|tmp|mnt|home|usr|srv|app|data|config|secrets?|vault|certs?)|\.{1,2})(?:/[\w.-]{1,100}){1,12}/?"
+)
 # user:password@host of an image or of an address without a scheme; a digest (name:tag@sha256:...) is none.
 _USERINFO = re.compile(r"(?P<before>^[^\s/@:]{1,128}:)(?P<secret>[^\s/@]{1,256})@(?!sha\d{1,3}:)")
 
@@ -46,7 +55,22 @@ def is_harmless(value: str) -> bool:
 
 def is_switch(value: str) -> bool:
     """Whether a value only turns something on or off, so that it is no secret even under a secret's name."""
+    value = value.strip("\"'")
     return len(value) <= 8 and _SWITCH.fullmatch(value) is not None
+
+
+def is_local(value: str) -> bool:
+    """Whether a value is an address inside the cluster or the pod, with a path of words and nothing else."""
+    return len(value) <= 300 and _LOCAL.fullmatch(value) is not None
+
+
+def is_place(value: str) -> bool:
+    """Whether a value is no secret even under a secret's name: it turns something on, or says where the secret is."""
+    return is_switch(value) or is_pointer(value) or is_local(value) or _is_file(value)
+
+
+def _is_file(value: str) -> bool:
+    return len(value) <= 600 and _FILE.fullmatch(value) is not None
 
 
 def is_masked(value: str) -> bool:
@@ -82,7 +106,7 @@ def _is_random(segment: str, mean_chars: float) -> bool:
 
 def masked(value: str, size_bytes: int | None = None) -> str:
     """The mark for a value, with the value's size where that may be told."""
-    if is_masked(value):
+    if is_masked(value.rstrip("\n")):
         return value
     return MARK if size_bytes is None else f"{MARK} ({size_bytes} bytes)"
 

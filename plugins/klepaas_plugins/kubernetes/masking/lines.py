@@ -7,7 +7,7 @@ lines that belong to it. Masking twice is the same as masking once.
 import re
 from collections.abc import Iterator, Sequence
 
-from klepaas_plugins.kubernetes.masking.forms import is_pointer, is_switch, masked
+from klepaas_plugins.kubernetes.masking.forms import is_place, masked
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_word
 
@@ -22,6 +22,8 @@ _BLOCK = re.compile(r"[|>][-+0-9]{0,2}\s*(#.*)?")
 _ITEM = re.compile(r"(?P<lead>\s*-\s+)(?P<value>\S.*)")
 # A section of TOML or INI whose name says that all its values are secrets.
 _SECTION = re.compile(r"\s*\[\[?(?P<name>[\w.\-\" ]{1,200})\]\]?\s*(?:#.*)?")
+# A line of a template that only steers it.
+_CONTROL = re.compile(r"\s*+\{\{-?[ \t]*+(?:if|else|end|range|with|include|define|template|/\*)\b[^\"]*+\}\}\s*+$")
 _LONG_STRING = ('"""', "'''")
 
 
@@ -115,6 +117,8 @@ def _indent(line: str) -> int:
 
 def _continued(line: str, whole_block: bool) -> str:
     """A line under a secret's name: all of a block, the items of a list; fields are judged by their own names."""
+    if _CONTROL.match(line):
+        return line
     if whole_block:
         return line[: _indent(line)] + masked(line.strip())
     field = _LINE.fullmatch(line)
@@ -130,7 +134,7 @@ def _named(found: re.Match[str], value: str) -> str:
     """A secret's line with its value masked in its own quotes, so that the text keeps its form."""
     end = "," if value.endswith(",") else ""
     bare = value.removesuffix(",")
-    if is_pointer(bare) or is_switch(bare) or bare in ("{", "[", "{}", "[]", "(", '""', "''"):
+    if is_place(bare) or bare in ("{", "[", "{}", "[]", "(", '""', "''"):
         return found.group()
     quote = bare[0] if bare[0] in "\"'" and len(bare) > 1 and bare.endswith(bare[0]) else ""
     inner = bare[1:-1] if quote else bare

@@ -65,6 +65,7 @@ class _Reader:
         attributes = [(match["name"], _value(match)) for match in _ATTRIBUTE.finditer(tag)]
         named = any(is_identifier(name.rsplit(":", 1)[-1]) and is_secret(value) for name, value in attributes)
         opens = not tag.endswith("/>")
+        self.pair = self.pair or named
         self.hides = opens and (is_secret(local) or named or (self.pair and is_value_word(local)))
         self.names = opens and is_identifier(local)
         return _ATTRIBUTE.sub(lambda match: _attribute(match, named=named), tag)

@@ -9,7 +9,7 @@ import re
 
 from klepaas.output.redaction import is_secret_name
 
-__all__ = ["is_container", "is_reference", "is_secret", "words"]
+__all__ = ["ends_secret", "is_container", "is_reference", "is_secret", "words"]
 
 
 def words(text: str) -> frozenset[str]:
@@ -20,7 +20,7 @@ def words(text: str) -> frozenset[str]:
 # Names that hold a secret in configuration, where a wrong guess costs only a masked value.
 _ENDS_SECRET = re.compile(
     r"(?:pass|password|passwd|passphrase|secret|token|apikey|secretkey|accesskey|privatekey|credential|masterauth|htpasswd)s?$"
-    r"|(?:^|[-_.])(?:pw|pat|psk|otp|pin|salt|seed|mnemonic|jaas|auth|dsn)s?$"
+    r"|(?:^|[-_.])(?:pw|pat|psk|otp|pin|salt|mnemonic|jaas|auth|dsn)s?$|(?:^|[-_.])seed$"
     r"|jaas[-_.]config$|licen[cs]e[-_.]?key$|(?:account|shared[-_.]?access|storage)[-_.]?key$|preshared[-_.]?key$",
     re.IGNORECASE,
 )
@@ -34,28 +34,37 @@ _DESCRIBES = words("""
     header headers prefix suffix algorithm alg format version interval timeout period class store namespace
     namespaces selector template rotation scope scopes domain samesite server service host hosts port realm
     required optional strategy review reviewers url uri endpoint endpoints id location region description
-    title label message usage webhook signin proxy cache change location backend driver source volume mount
+    title label message usage webhook signin proxy cache change encryption hashing depth page
+    location backend driver source volume mount
     lookup regex pattern field column level requests window burst
 """)
 # A key that leads to a place which is the secret: everybody who knows it may write there.
 _SECRET_PLACE = re.compile(r"webhook|(?:^|[-_.])(?:hook|dsn)|connection|callback", re.IGNORECASE)
 _SECRET_ID = re.compile(r"session[-_.]?id$", re.IGNORECASE)
 # The first word of a name that asks for a secret, counts it, or names an existing one.
-_ASKS = re.compile(
-    r"(?:existing|use|enable|enabled|disable|allow|allowed|skip|create|require|required|needs|has|is|max|min|num|number"
-    r"|generate|rotate|verify|validate|check|total|mount|automount|ignore|public)[-_.]",
+_ASKS = words("""
+    existing use enable enabled disable allow allowed skip create require required needs has is max min num number
+    generate rotate verify validate check total mount automount ignore public no without
+""")
+# What the name is about, where it does not end so.
+_ABOUT = words("auth authorization oauth bearer cookie authentication")
+# Names of Secrets, and words that only sound alike.
+_NO_SECRET = re.compile(
+    r"(?:^|[-_.a-z])(?:tls|ca|ssl|certs?|certificates?|pull|registry)[-_.]?secrets?$|(?:CA|TLS|SSL)[-_.]?Secrets?$"
+    r"|(?:proxy|fastcgi|uwsgi|grpc|scgi|memcached)_pass$|(?:by|com|encom|sur|tres|over|under)pass$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORDS = re.compile(r"[-_./:\s]")
 _CONTAINERS = frozenset(
-    {"auth", "authorization", "authentication", "authn", "authz", "cookie", "cookies", "secret", "secrets", "tokens"}
-    | {"credentials", "credential", "oauth", "session", "bearer"}
+    {"auth", "authorization", "authentication", "authn", "authz", "cookie", "cookies", "oauth", "session", "bearer"}
 )
 _REFERENCE = frozenset(
     {"name", "namespace", "key", "keys", "kind", "apiVersion", "optional", "path", "audience", "group", "version"}
     | {"resource", "type", "driver", "secretName", "configMap", "fieldPath", "mode", "defaultMode", "expirationSeconds"}
     | {"enabled", "mountPath", "subPath", "readOnly", "valueFrom", "fileName", "provider", "method", "algorithm"}
+    | {"filename", "source", "aud", "username", "user", "userID", "email", "database", "host", "port", "issuer", "role"}
+    | {"existingSecret", "behavior", "envs", "files"}
 )
 
 
@@ -65,13 +74,27 @@ def is_secret(name: str) -> bool:
     tail = name[-200:].rsplit("/", 1)[-1]
     if _KOREAN.search(tail):
         return True
-    if not (is_secret_name(tail) or _ENDS_SECRET.search(tail)):
+    if not _has_secret_word(tail) or _NO_SECRET.search(tail):
         return False
-    parts = _CAMEL.sub("_", tail)
-    last = _WORDS.split(parts)[-1].lower()
+    parts = _WORDS.split(_CAMEL.sub("_", tail))
+    last = parts[-1].lower()
     if last in ("url", "uri", "endpoint", "id") and (_SECRET_PLACE.search(tail) or _SECRET_ID.search(tail)):
         return True
-    return last not in _DESCRIBES and _ASKS.match(parts) is None
+    if last in _DESCRIBES or parts[0].lower() in _ASKS:
+        return False
+    # In the middle of a name these words say what it is about: auth-tls-verify-depth.
+    rest = [part for part in parts[:-1] if part.lower() not in _ABOUT]
+    return len(rest) == len(parts) - 1 or _has_secret_word("_".join([*rest, parts[-1]]))
+
+
+def _has_secret_word(name: str) -> bool:
+    return is_secret_name(name) or _ENDS_SECRET.search(name) is not None
+
+
+def ends_secret(name: str) -> bool:
+    """Whether a name is that of a secret itself, not of something about secrets: `password`, not `secretGenerator`."""
+    parts = _WORDS.split(_CAMEL.sub("_", name))
+    return _has_secret_word(parts[-1]) or _has_secret_word("_".join(parts[-2:])) or _KOREAN.search(name) is not None
 
 
 def is_container(name: str) -> bool:
@@ -81,4 +104,6 @@ def is_container(name: str) -> bool:
 
 def is_reference(name: str) -> bool:
     """Whether a field of this name, inside one with a secret's name, only says where the secret is."""
-    return name in _REFERENCE or name.endswith(("Ref", "Refs", "Name", "Selector", "_ref", "_name", "File", "Path"))
+    return name in _REFERENCE or name.endswith(
+        ("Ref", "Refs", "Name", "Selector", "_ref", "_name", "File", "Path", "Env")
+    )

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from klepaas_plugins.kubernetes.masking.fields import Content, content_of, is_built_in
-from klepaas_plugins.kubernetes.masking.forms import is_pointer, is_switch, masked
-from klepaas_plugins.kubernetes.masking.names import is_container, is_reference, is_secret
+from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.pairs import secret_fields
+from klepaas_plugins.kubernetes.masking.shapes import has_fields, hidden, is_labels, is_texts, secret_generator
 from klepaas_plugins.kubernetes.masking.values import ValueMasker, sized
 
 __all__ = ["mask", "mask_arguments", "mask_text", "mask_value"]
@@ -25,7 +25,6 @@ _COPIES = re.compile(r"(?i)last-?applied|original-(?:spec|object)|rio\.cattle\.i
 # Annotations of ingress controllers that name a Secret.
 _NAMES_SECRET = re.compile(r"/(?:auth|auth-tls|proxy-ssl|session-cookie|tls|secure-verify-ca)-secret(?:-name)?$")
 _OBJECT_NAME = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9.-]{1,253}")
-_LABEL = re.compile(r"[A-Za-z0-9._/-]{0,63}")
 # Fields that mean the same in other kinds as in built-in ones.
 _ENVIRONMENT = frozenset({"env", "environment", "envvars", "extraenv", "extraenvvars", "environmentvariables"})
 _COMMAND_LINES = frozenset({"args", "command", "extraargs", "entrypoint", "cmd"})
@@ -86,7 +85,7 @@ class _Objects:
             Content.HEADERS: self.values.environment,
             Content.OPTIONS: self._options,
             Content.ANNOTATIONS: self._annotations,
-            Content.BYTES: lambda value: self._secrets(value, encoded=True),
+            Content.BYTES: lambda value: sized(value, encoded=True),
             Content.OBJECT: self._embedded,
             Content.SCHEMA: self._texts_only,
         }
@@ -117,9 +116,9 @@ class _Objects:
     def _field(self, content: Content | None, field: str, value: Any) -> Any:
         if content is Content.PLAIN or value is None or isinstance(value, bool | int | float):
             return value
-        if content is None or (content in (Content.NAME, Content.TEXT) and not _is_texts(value)):
+        if content is None or (content in (Content.NAME, Content.TEXT) and not is_texts(value)):
             return self._inside(field, value)
-        return self._apply[content](value) if content in self._apply else self._secrets(value, encoded=False)
+        return self._apply[content](value) if content in self._apply else sized(value, encoded=False)
 
     def _inside(self, field: str, value: Any) -> Any:
         """What a field of a built-in kind holds that the table does not name: other fields, or something unknown."""
@@ -155,7 +154,7 @@ class _Objects:
             return self._built_in(value, "metadata")
         if key == "secretKey" and ("remoteRef" in obj or "sourceRef" in obj):
             return value  # the key of a Secret that an external one is written to
-        if _LABELS.search(key) and _is_labels(value):
+        if _LABELS.search(key) and is_labels(value):
             return value
         return self.value(key, value)
 
@@ -170,10 +169,11 @@ class _Objects:
             return self._annotations(value)
         if isinstance(value, str):
             return self.values.named(key, value)
-        if key and is_secret(key):
-            soft = is_container(key) and isinstance(value, Mapping)
-            return self._fields(value) if soft and _says_more(value) else hidden(value)
-        return self.data(value)
+        if key == "secretGenerator" and isinstance(value, list):
+            return [self.data(secret_generator(item)) for item in value]
+        if not is_secret(key) or (isinstance(value, Mapping) and has_fields(key, value)):
+            return self.data(value)
+        return hidden(value)
 
     def _each(self, one: Callable[[str], str]) -> Callable[[Any], Any]:
         return lambda value: one(value) if isinstance(value, str) else [one(item) for item in value]
@@ -202,15 +202,10 @@ class _Objects:
             {key: value for key, value in obj.items() if key not in ("data", "stringData")}, "Secret"
         )
         return {
-            key: clean[key] if key in clean else self._secrets(value, encoded=key == "data")
+            key: clean[key] if key in clean else sized(value, encoded=key == "data")
             for key, value in obj.items()
             if key != "managedFields"
         }
-
-    def _secrets(self, values: Any, *, encoded: bool) -> Any:
-        if not isinstance(values, Mapping):
-            return hidden(values)
-        return {key: sized(value, encoded=encoded) for key, value in values.items()}
 
     def _config_map(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         clean = self._built_in(obj, "ConfigMap")
@@ -228,45 +223,3 @@ class _Objects:
         if isinstance(value, Sequence) and not isinstance(value, str):
             return [self._texts_only(item) for item in value]
         return self.values.text(value) if isinstance(value, str) else value
-
-
-def hidden(value: Any, key: str = "") -> Any:
-    """A value under a secret's name: masked, except where it only says where the secret is."""
-    if isinstance(value, Mapping):
-        return {name: hidden(inner, str(name)) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [hidden(item, key) for item in value]
-    if value is None or isinstance(value, bool) or value == "" or (key and is_reference(key)):
-        return value
-    text = str(value)
-    return value if is_pointer(text) or is_switch(text) else masked(text)
-
-
-def _says_more(value: Mapping[str, Any]) -> bool:
-    """Whether a mapping under a name such as `auth` has fields of its own, rather than names of secrets."""
-    known = {
-        "enabled",
-        "type",
-        "username",
-        "user",
-        "existingSecret",
-        "database",
-        "method",
-        "provider",
-        "issuer",
-        "host",
-    }
-    return bool(known & value.keys())
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
-
-
-def _is_labels(value: Any) -> bool:
-    """Whether data has the form of labels, or of what selects by them."""
-    if isinstance(value, Mapping):
-        return all(not is_secret(str(key)) and _is_labels(inner) for key, inner in value.items())
-    if isinstance(value, list):
-        return all(_is_labels(item) for item in value)
-    return not isinstance(value, str) or _LABEL.fullmatch(value) is not None

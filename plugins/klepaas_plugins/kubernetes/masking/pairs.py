@@ -10,32 +10,38 @@ __all__ = ["is_identifier", "is_value_word", "names_a_secret", "secret_fields"]
 
 _IDENTIFIERS = words("""
     name key id variable var env envname envvar header headername field fieldname param parameter
-    parametername property option attribute attr setting label title item entry code secretname configkey
+    parametername property option attribute attr k label title item entry code secretname configkey
     variablename keyname argument arg flag input slug identifier
 """)
+_ENDS_IDENTIFIER = frozenset({"name", "key", "id", "variable", "var", "param", "parameter", "property", "header"})
 _VALUE_WORD = re.compile(
-    r"(?:values?|vals?|defaults?)\d{0,2}$"
-    r"|(?:^|_)(?:contents?|data|literal|text|string|raw|plain(?:text)?|expected|current|initial|body|payload)\d{0,2}$"
+    r"^v$|(?:values?|vals?|defaults?)\d{0,2}$"
+    r"|(?:^|_)(?:contents?|data|literal|text|string|raw|plain(?:text)?|expected|current|initial|body|payload|setting)\d{0,2}$"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Beside a name and nothing else these still hold no value.
 _DESCRIPTIONS = words("""
     description help type kind usage mountpath subpath namespace apiversion label title image tag protocol
     port in scope group version format pattern message reason status phase role host effect operator
-    topologykey claimname
+    topologykey claimname prefix suffix defaultmode required optional version
 """)
+_SMALL = 4
 _WORD = re.compile(r"[\w./ -]{1,120}")
 
 
 def is_identifier(field: str) -> bool:
     """Whether a field of this name says what the field beside it holds."""
-    return field.lower().replace("_", "").replace("-", "") in _IDENTIFIERS
+    spelled = _spelled(field)
+    return spelled.rsplit("_", 1)[-1] in _ENDS_IDENTIFIER or spelled.replace("_", "") in _IDENTIFIERS
 
 
 def is_value_word(field: str) -> bool:
     """Whether a field of this name holds the value of a pair."""
-    spelled = _CAMEL.sub("_", field[:60]).replace("-", "_").lower()
-    return _VALUE_WORD.search(spelled) is not None
+    return _VALUE_WORD.search(_spelled(field)) is not None
+
+
+def _spelled(field: str) -> str:
+    return _CAMEL.sub("_", field[:60]).replace("-", "_").lower()
 
 
 def names_a_secret(pair: Mapping[str, Any]) -> bool:
@@ -50,10 +56,11 @@ def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:
     """The fields of a mapping whose value another of its fields names as a secret."""
     if not 2 <= len(pair) <= 12 or not names_a_secret(pair):
         return frozenset()
-    found = {key for key in pair if is_value_word(str(key)) and not is_identifier(str(key))}
-    if not found and len(pair) == 2:
-        # Two fields alone are a pair under any words.
-        found = {key for key in pair if not is_identifier(str(key)) and not _describes(str(key))}
+    fields = {key for key in pair if not is_identifier(str(key))}
+    found = {key for key in fields if is_value_word(str(key))}
+    if len(pair) <= _SMALL and not any(isinstance(pair[key], Mapping | list) for key in fields):
+        # What stands beside a name in a small mapping is its value, under any word.
+        found |= {key for key in fields if isinstance(pair[key], str) and not _describes(str(key))}
     return frozenset(found)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from klepaas.output.redaction import MARK
-from klepaas_plugins.kubernetes.masking.forms import is_masked, is_pointer, is_switch, masked
+from klepaas_plugins.kubernetes.masking.forms import is_pointer, masked
 from klepaas_plugins.kubernetes.masking.names import is_secret
 
 __all__ = ["mask_commands", "mask_words"]
@@ -14,22 +14,32 @@ _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][\w.-]{0,100})=(?P<value>[\s\S]+)")
 # A word of a shell, in quotes or not.
 _WORD = r"(?:\"[^\"\n]{1,400}\"|'[^'\n]{1,400}'|[^\s\"';|&<>()]{1,400})"
 _GAP = r"[ \t]{1,16}"
+_ARGUMENTS = r"(?=[ \t])[^\n;|&]{0,300}?(?<=[ \t])"
+# Flags of one dash that only begin like a short one with its value glued on.
+_LONG_FLAGS = r"(?:ort|id|ath|rotocol|lugin|refix|rint)"
+
+
+def _expanded(form: str) -> str:
+    parts = {"WORD": _WORD, "GAP": _GAP, "ARGUMENTS": _ARGUMENTS, "LONG": _LONG_FLAGS}
+    return re.sub("|".join(parts), lambda match: parts[match.group()], form)
+
+
 # What each program expects a secret after, behind a word that is in the text when the program is.
 _POSITIONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (needle, re.compile(form.replace("WORD", _WORD).replace("GAP", _GAP)))
+    (needle, re.compile(_expanded(form)))
     for needle, form in (
-        ("mysql", r"(?P<before>(?<!\S)-p)(?P<secret>WORD)"),
-        ("mariadb", r"(?P<before>(?<!\S)-p)(?P<secret>WORD)"),
-        ("mongo", r"(?P<before>(?<!\S)-pGAP)(?P<secret>WORD)"),
-        ("redis-cli", r"(?P<before>(?<!\S)-aGAP?)(?P<secret>WORD)"),
+        ("mysql", r"(?P<before>\b(?:mysql|mariadb)[\w-]{0,20}ARGUMENTS-p)(?!LONG)(?P<secret>WORD)"),
+        ("mariadb", r"(?P<before>\bmariadb[\w-]{0,20}ARGUMENTS-p)(?!LONG)(?P<secret>WORD)"),
+        ("mongo", r"(?P<before>\bmongo[\w-]{0,20}ARGUMENTS-pGAP)(?P<secret>WORD)"),
+        ("redis-cli", r"(?P<before>\bredis-cliARGUMENTS-aGAP?)(?P<secret>WORD)"),
         ("redis-cli", r"(?P<before>(?i:\b(?:auth|requirepass|masterauth))GAP)(?P<secret>WORD)"),
-        ("sshpass", r"(?P<before>(?<!\S)-pGAP?)(?P<secret>WORD)"),
+        ("sshpass", r"(?P<before>\bsshpassARGUMENTS-pGAP?)(?P<secret>WORD)"),
         ("login", r"(?P<before>\blogin\b[^\n;|&]{0,300}?GAP-pGAP)(?P<secret>WORD)"),
         (
             "curl",
             r"(?P<before>(?<!\S)(?:-u|--user|--proxy-user|-U)(?:GAP|=)?[\"']?[^\s:\"']{1,128}:)(?P<secret>[^\s\"']{1,256})",
         ),
-        ("ldap", r"(?P<before>(?<!\S)-wGAP?)(?P<secret>WORD)"),
+        ("ldap", r"(?P<before>\bldap\w{3,12}ARGUMENTS-wGAP?)(?P<secret>WORD)"),
         ("openssl", r"(?P<before>\bpass:)(?P<secret>WORD)"),
         ("htpasswd", r"(?P<before>\bhtpasswdGAP(?:-\w{1,8}GAP){0,4}\S{1,200}GAP\S{1,100}GAP)(?P<secret>WORD)"),
         ("chpasswd", r"(?P<before>\becho(?:GAP-\w)?GAP[\"']?[\w.-]{1,64}:)(?P<secret>[^\s\"'|]{1,256})"),
@@ -38,6 +48,7 @@ _POSITIONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("rabbitmqctl", r"(?P<before>\b(?:add_user|change_password)GAP\S{1,100}GAP)(?P<secret>WORD)"),
         ("alias", r"(?P<before>\balias set \S{1,100}GAP\S{1,200}GAP\S{1,200}GAP)(?P<secret>WORD)"),
         ("smb", r"(?P<before>(?<!\S)-UGAP?[\w.\\-]{1,64}%)(?P<secret>WORD)"),
+        ("vault", r"(?P<before>\bvault loginGAP)(?!-)(?P<secret>WORD)"),
         ("configure set", r"(?P<before>\bset [\w.-]{0,60}(?:secret|token)[\w.-]{0,60}GAP)(?P<secret>WORD)"),
     )
 )
@@ -92,7 +103,7 @@ def mask_words(
     for word in words:
         flag = _FLAG.fullmatch(word)
         if before and flag is None:
-            result.append(_after_flag(word, before, user=before in _USER_FLAGS))
+            result.append(_after_flag(word, before, mask_named))
         elif flag is not None and flag["equals"]:
             result.append(f"{flag['flag']}={mask_named(flag['flag'].lstrip('-'), flag['value'])}")
         else:
@@ -103,16 +114,22 @@ def mask_words(
     return result
 
 
-def _after_flag(word: str, flag: str, *, user: bool) -> str:
-    if user:
+def _after_flag(word: str, flag: str, mask_named: Callable[[str, str], str]) -> str:
+    if flag in _USER_FLAGS:
         name, colon, secret = word.partition(":")
         return f"{name}:{masked(secret)}" if colon and secret and not secret.startswith("$") else word
-    return word if is_pointer(word) or is_switch(word) or is_masked(word) else masked(word)
+    name = flag.lstrip("-")
+    return mask_named(name if is_secret(name) else "password", word)
 
 
 def _other(word: str, short: set[str], mask_named: Callable[[str, str], str], mask_text: Callable[[str], str]) -> str:
     glued = next((flag for flag in short if word.startswith(flag) and len(word) > 2 and "\n" not in word), None)
-    if glued is not None and word[2:3] not in "-=" and not is_pointer(word[2:]):
+    if (
+        glued is not None
+        and word[2:3] not in "-="
+        and re.match(_LONG_FLAGS, word[2:]) is None
+        and not is_pointer(word[2:])
+    ):
         return glued + masked(word[2:])
     assignment = _ASSIGNMENT.fullmatch(word) if "\n" not in word else None
     if assignment is not None:

@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from klepaas.output.redaction import MARK, redact_text
+from klepaas.output.redaction import MARK, looks_secret, redact_text
 from klepaas_plugins.kubernetes.masking.documents import mask_documents
 from klepaas_plugins.kubernetes.masking.forms import (
     is_harmless,
     is_masked,
-    is_pointer,
-    is_switch,
+    is_place,
     looks_random,
     mask_userinfo,
     masked,
 )
+from klepaas_plugins.kubernetes.masking.inline import mask_inline
 from klepaas_plugins.kubernetes.masking.lines import mask_lines
 from klepaas_plugins.kubernetes.masking.markup import mask_markup
 from klepaas_plugins.kubernetes.masking.names import is_secret
@@ -27,17 +27,16 @@ __all__ = ["ValueMasker", "sized"]
 
 # Documents inside documents are taken apart this deep; below, they are texts.
 MAX_DEPTH = 5
+MAX_BASE64_CHARS = 64 * 1024
 # Names of what is public, however it looks: certificates, public keys, digests.
 _PUBLIC = re.compile(
     r"(?:^|[-_./])(?:ca|crt|cert(?:ificate)?s?|public|checksum|sha\d{0,3}|digest|hash|uid|etag)(?:$|[-_.])"
+    r"|(?:cluster|client|account|project|tenant|request|trace|span|build|run|instance|user|group|zone|resource)_id$"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# Too short for a token of any form, and without a sign that something in it is named.
+_SHORT_WORD = re.compile(r"[A-Za-z0-9_. -]{0,11}")
 _LONG_WORD = re.compile(r"(?<=[/=])[A-Za-z0-9_-]{20,4096}")
-# Where secrets are mounted; a file's path under a secret's name is none.
-_FILE = re.compile(
-    r"(?:/(?:etc|run|var|opt|tmp|mnt|home|usr|srv|app|data|config|secrets?|vault|certs?)|\.{1,2})(?:/[\w.-]{1,100}){1,12}/?"
-)
-# A name whose value is base64 of a text that names its own secrets.
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]{16,}+(?:=[=\s]*+)?+")
 
 
@@ -55,46 +54,54 @@ class ValueMasker:
 
     def text(self, text: str) -> str:
         """A text without what looks like a secret in it, by its form or by names in it."""
+        if _SHORT_WORD.fullmatch(text):
+            return text
         if looks_random(text) and len(text) >= 32:
             return MARK
         found = mask_documents(text, self._data) if self._depth < MAX_DEPTH else None
         if found is None:
             found = mask_markup(mask_secret_blocks(mask_lines(text)))
-        return redact_text(mask_commands(found))
+        return redact_text(mask_inline(mask_commands(found)))
 
     def _data(self, data: Any) -> Any:
         return self._mask_data(data, self._depth + 1)
 
     def name(self, text: str) -> str:
-        """A name or an address without the password in it."""
-        return redact_text(mask_userinfo(text)) if "@" in text or len(text) > 16 else text
+        """A name or an address without the password in it; `auth:v1` is an image with a tag."""
+        if len(text) <= 16 and "@" not in text:
+            return text
+        found = mask_userinfo(text)
+        return redact_text(found) if "=" in found or "://" in found or looks_secret(found) else found
 
     def named(self, name: str, value: str) -> str:
         """A value of a variable, a flag, a key: masked whole under a secret's name, else what its form tells."""
-        if not value or is_harmless(value) or is_pointer(value) or is_masked(value):
-            return self._harmless(name, value)
+        if not value or is_masked(value) or is_place(value):
+            return value
         if is_secret(name):
-            return value if _FILE.fullmatch(value) else masked(value)
+            return masked(value)
+        if is_harmless(value) or _SHORT_WORD.fullmatch(value):
+            return value
+        inner = self._decoded(value)
+        if inner is not None:
+            return value if self._inner().named("", inner) == inner else masked(value)
         if looks_random(value):
             return value if _PUBLIC.search(_CAMEL.sub("_", name).lower()) else MARK
         if "://" in value:
             value = _LONG_WORD.sub(lambda match: MARK if looks_random(match.group()) else match.group(), value)
-        return self._encoded(self.text(value))
+        return self.text(value)
 
-    def _harmless(self, name: str, value: str) -> str:
-        """A switch, or a pointer; under a secret's name a number or a word is none."""
-        keeps = is_switch(value) or is_pointer(value) or is_masked(value) or not is_secret(name)
-        return value if keeps else masked(value)
+    def _inner(self) -> "ValueMasker":
+        return ValueMasker(self._mask_data, self._depth + 1)
 
-    def _encoded(self, value: str) -> str:
-        """A value that is base64 of a text with secrets in it, masked whole."""
-        if len(value) > 65536 or self._depth >= MAX_DEPTH or _BASE64.fullmatch(value) is None:
-            return value
+    def _decoded(self, value: str) -> str | None:
+        """The text that a value holds in base64; None where it holds none."""
+        if len(value) > MAX_BASE64_CHARS or self._depth >= MAX_DEPTH or _BASE64.fullmatch(value) is None:
+            return None
         try:
             inner = base64.b64decode("".join(value.split()), validate=True).decode()
         except (binascii.Error, ValueError):
-            return value
-        return value if ValueMasker(self._mask_data, self._depth + 1).text(inner) == inner else masked(value)
+            return None
+        return inner if len(inner) >= 8 and all(char.isprintable() or char in "\n\r\t" for char in inner) else None
 
     def variable(self, name: str, value: Any) -> Any:
         """The value of an environment variable, of any type."""
@@ -138,13 +145,17 @@ class ValueMasker:
         return mask_words(words, self.named, self.text)
 
 
-def sized(value: Any, *, encoded: bool) -> str:
+def sized(value: Any, *, encoded: bool) -> Any:
     """The mark for a value of a Secret, with its size.
 
     Args:
-        value: The value.
+        value: The value; of what should be no value of a Secret, each part is one.
         encoded: Whether it is in base64.
     """
+    if isinstance(value, Mapping):
+        return {key: sized(inner, encoded=encoded) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [sized(inner, encoded=encoded) for inner in value]
     text = "" if value is None else str(value)
     try:
         size_bytes = len(base64.b64decode(text, validate=True)) if encoded else len(text.encode())
