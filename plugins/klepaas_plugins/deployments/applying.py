@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from klepaas.errors import NotFound
-from klepaas_plugins.deployments.changes import Change, changes
+from klepaas_plugins.deployments.changes import Change, changes, visible_changes
 from klepaas_plugins.deployments.errors import OwnedByAnother
 from klepaas_plugins.deployments.objects import Object
-from klepaas_plugins.deployments.ownership import foreign
+from klepaas_plugins.deployments.ownership import MANAGER, foreign
 from klepaas_plugins.deployments.planned import Effect
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict
 
@@ -67,6 +67,11 @@ class Plan:
         return changes({}, self.body) if self.before is None else changes(self.before, self.after)
 
     @property
+    def visible_changes(self) -> list[Change]:
+        """What a dry run may tell of the changes: hidden values that are sent are named, not compared."""
+        return visible_changes(self.before or {}, self.body if self.before is None else self.after, self.body)
+
+    @property
     def needed(self) -> bool:
         """Whether applying would change anything."""
         return self.before is None or bool(self.changes)
@@ -85,6 +90,13 @@ async def plan(cluster: Cluster, body: Mapping[str, Any], before: Object | None,
         OwnedByAnother: It would change fields of other managers, which `take_ownership` does not allow.
         KlepaasError: The server refuses it: validation, admission, quota, rights.
     """
+    if before is not None and not take_ownership:
+        from klepaas_plugins.kubernetes.client.masking import owners_of_hidden
+
+        # The server would not mind a hidden value that equals the owner's, and so answer a guess.
+        hidden = foreign(owners_of_hidden(body, before, MANAGER))
+        if hidden:
+            raise _owned(body, hidden)
     try:
         return Plan(body, before, await cluster.apply(body, dry_run=True), force=False)
     except FieldConflict as exc:

@@ -11,7 +11,7 @@ from typing import Any
 from klepaas.output.redaction import is_secret_name
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, one_line
 
-__all__ = ["Change", "changes", "kept", "listed"]
+__all__ = ["Change", "changes", "kept", "listed", "visible_changes"]
 
 # What the server itself keeps up to date; a change there is nobody's wish.
 _KEPT_BY_SERVER = ("status", "metadata.managedFields", "metadata.resourceVersion", "metadata.generation",
@@ -31,15 +31,19 @@ class Change:
         field: Where it is, in short.
         before: What it is. None: it is not set.
         after: What it would be. None: it would be gone.
+        is_compared: Whether the two were compared, or are hidden.
     """
 
     field: str
     before: str | None
     after: str | None
+    is_compared: bool = True
 
     @property
     def line(self) -> str:
         """The change on one line."""
+        if not self.is_compared:
+            return f"{self.field}: hidden, not compared"
         if self.before is None:
             return f"{self.field}: {self.after} (new)"
         if self.after is None:
@@ -56,6 +60,29 @@ def changes(before: Object, after: Object) -> list[Change]:
         for path in paths
         if path != _CAUSE and not path.startswith(_KEPT_BY_SERVER)
     ]
+
+
+def visible_changes(before: Object, after: Object, sent: Object) -> list[Change]:
+    """As `changes`, for a dry run: of a hidden value that is sent it is not told whether it is the one that is there.
+
+    Else whoever may try a deployment could try passwords.
+
+    Args:
+        before: The object as it is.
+        after: The object as it would be.
+        sent: What is applied.
+    """
+    from klepaas_plugins.kubernetes.client.masking import is_hidden, mask
+
+    old, new, given = (dict(_leaves(mask(item))) for item in (before, after, sent))
+    hidden = {path for path in old.keys() & new.keys() if is_hidden(old[path]) or is_hidden(new[path])}
+    return [
+        Change(_short(path, after), _shown(path, old.get(path)), _shown(path, new.get(path), changed=path in old),
+               path not in hidden)
+        for path in (*old, *(path for path in new if path not in old))
+        if (path in given if path in hidden else old.get(path) != new.get(path))
+        and path != _CAUSE and not path.startswith(_KEPT_BY_SERVER)
+    ]  # fmt: skip
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -43,12 +43,15 @@ def shown(plans: list[Plan], what: str, notes: list[str]) -> Answer:
         what: What is deployed as what: "example/app:2 as web in default".
         notes: What else to say, one line each.
     """
-    touched = [planned for planned in plans if planned.needed]
+    touched = [planned for planned in plans if planned.before is None or planned.visible_changes]
     lines = [f"Dry run: deploying {what} would change nothing."]
     if touched:
         lines = [f"Dry run, nothing was stored. Deploying {what} would:"]
     for planned in touched:
-        lines += [f"{'create' if planned.before is None else 'change'} {planned.title}", *listed(planned.changes)]
+        lines += [
+            f"{'create' if planned.before is None else 'change'} {planned.title}",
+            *listed(planned.visible_changes),
+        ]
     return Answer("\n".join([*lines, *notes]))
 
 

@@ -14,15 +14,22 @@ from klepaas.errors import BadRequest, Conflict, Forbidden, KlepaasError, NotFou
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
-from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
+from klepaas_plugins.kubernetes.client import FIELD_MANAGER, Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.differences import differences
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
+from klepaas_plugins.kubernetes.masking.comparing import (
+    holds_hidden,
+    owners_of_hidden,
+    with_encoded_data,
+    with_live_secrets,
+)
 
 __all__ = ["Wish", "answer_change"]
 
 AT_ONCE = 6
 # How it is known what became of an object.
 _COMPARED = "the object that the server answered, beside the one before"
+_NOT_COMPARED = "applied, hidden values are not compared"
 _DRY_RUN = "the server tried it out and stored nothing"
 SERVED_TIMEOUT_S = 20.0
 SERVED_PAUSE_S = 0.2
@@ -89,6 +96,10 @@ async def answer_change(wish: Wish) -> Answer:
         KlepaasError: One of the changes failed; the error says which objects were changed before it.
     """
     manifests = in_safe_order(read_manifests(wish.text, names_required=not wish.create))
+    for one in manifests:
+        encoded = with_encoded_data(one.body)
+        one.body.clear()
+        one.body.update(encoded)
     items = [await _located(wish, one, manifests) for one in manifests]
     await _try_all(wish, items)
     failed = [item for item in items if item.error is not None]
@@ -156,6 +167,10 @@ async def _try(wish: Wish, item: _Item) -> None:
             item.live = None
         except Forbidden:
             seen = False
+    if not seen:
+        _refuse_unseen_secrets(wish, item)
+    if item.live is not None:
+        _refuse_owned_secrets(wish, item, item.live)
     result = await _send(wish, item, item.resource, dry_run=True)
     _judge(item, result)
     if not seen:
@@ -165,7 +180,39 @@ async def _try(wish: Wish, item: _Item) -> None:
 async def _send(wish: Wish, item: _Item, resource: Resource, *, dry_run: bool) -> dict[str, Any]:
     if wish.create:
         return await wish.cluster.create(resource, item.manifest.body, item.namespace, dry_run=dry_run)
-    return await wish.cluster.apply(item.manifest.body, force=wish.take_ownership, dry_run=dry_run)
+    body: Mapping[str, Any] = item.manifest.body
+    if dry_run and item.live is not None:
+        # A dry run with a hidden value would answer whether it is the one that is there.
+        body = with_live_secrets(body, item.live)
+    return await wish.cluster.apply(body, force=wish.take_ownership, dry_run=dry_run)
+
+
+def _refuse_owned_secrets(wish: Wish, item: _Item, live: Mapping[str, Any]) -> None:
+    """Refuse hidden values that other managers own; the server itself would not mind those that are equal.
+
+    Raises:
+        FieldConflict: There are some, and they are not to be taken over.
+    """
+    owners = () if wish.take_ownership else tuple(owners_of_hidden(item.manifest.body, live, FIELD_MANAGER))
+    if owners:
+        fields = ", ".join(f"{field} ({manager})" for manager, field in owners[:8])
+        what = f"other managers own these fields: {fields}; their values are hidden, not compared"
+        conflict = FieldConflict(f"Cannot apply {item.title}: {what}")
+        conflict.owners = owners
+        raise conflict
+
+
+def _refuse_unseen_secrets(wish: Wish, item: _Item) -> None:
+    """Refuse hidden values where the live object may not be read, so that their owners are not known.
+
+    Raises:
+        Forbidden: There are some, and fields are not to be taken over.
+    """
+    if not wish.take_ownership and holds_hidden(item.manifest.body):
+        raise Forbidden(
+            f"Cannot apply {item.title}: it holds hidden values, and who owns those of the live object may not be read",
+            next_step="Ask for the right to read it, or take its fields over with take_ownership=true",
+        )
 
 
 def _judge(item: _Item, result: Mapping[str, Any]) -> None:
@@ -173,8 +220,14 @@ def _judge(item: _Item, result: Mapping[str, Any]) -> None:
     if item.live is None:
         item.state, item.lines = "created", []
         return
-    item.lines = differences(item.live, result)
-    item.state = "changed" if item.lines else Verdict(observed=(_COMPARED,)).render(Claim.UNCHANGED)
+    found = differences(item.live, result, item.manifest.body)
+    item.lines = found.lines
+    if found.changed:
+        item.state = "changed"
+    elif found.not_compared:
+        item.state = _NOT_COMPARED
+    else:
+        item.state = Verdict(observed=(_COMPARED,)).render(Claim.UNCHANGED)
 
 
 async def _change_all(wish: Wish, items: Sequence[_Item]) -> None:
