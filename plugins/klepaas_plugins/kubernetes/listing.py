@@ -38,7 +38,8 @@ async def answer_one(question: Question, name: str) -> Answer:
             found = {"items": [await cluster.get(resource, name, question.namespace)]}
             text = joined((columns_page if question.columns else document_page)(question, found))
         else:
-            text = joined(table_page(question, await cluster.table(resource, question.namespace, name=name)))
+            found_table = await cluster.table(resource, question.namespace, name=name, whole_objects=question.custom)
+            text = joined(table_page(question, found_table))
     except NotFound as exc:
         raise await _nearest(question, name, exc) from exc
     return Answer(_with_note(question, fit(text, ASKED_BYTES, "The object is very large")))
@@ -113,7 +114,8 @@ def _first(question: Question) -> int:
 
 async def _page(question: Question, count: int, after: str | None) -> Page:
     """A page, in several requests where it is long: of the objects only the lines are kept."""
-    most = AT_ONCE if question.columns or question.output in DOCUMENTS or question.order else ROWS_AT_ONCE
+    whole = question.columns or question.output in DOCUMENTS or question.order or question.custom
+    most = AT_ONCE if whole else ROWS_AT_ONCE
     page = await _part(question, min(count, most), after)
     while page.token and len(page.lines) < count:
         further = await _part(question, min(count - len(page.lines), most), page.token)
@@ -133,6 +135,12 @@ async def _part(question: Question, count: int, after: str | None) -> Page:
     if question.output in DOCUMENTS:
         return document_page(question, await cluster.list(resource, namespace, **selection))
     by_path = question.order is not None and question.order.path is not None
+    # The columns of a custom kind print any of its fields: the objects tell which of these are secrets.
+    if question.custom and not by_path and question.output != "names":
+        try:
+            return table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=True))
+        except BadRequest:
+            pass  # they are too large; the columns' paths then tell, as far as the server says them
     return table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=by_path))
 
 

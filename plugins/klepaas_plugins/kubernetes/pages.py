@@ -13,7 +13,7 @@ from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
 from klepaas_plugins.kubernetes.fieldwalk import ABSENT
-from klepaas_plugins.kubernetes.masking import is_harmless, is_secret, mask, masked
+from klepaas_plugins.kubernetes.masking import is_built_in, is_secret, mask, mask_cells
 from klepaas_plugins.kubernetes.paging import Page
 from klepaas_plugins.kubernetes.sorting import Order
 from klepaas_plugins.kubernetes.wording import cell
@@ -55,6 +55,11 @@ class Question:
     def everywhere(self) -> bool:
         """Whether the answer must tell each object's namespace."""
         return self.resource.namespaced and self.namespace is None
+
+    @property
+    def custom(self) -> bool:
+        """Whether it is of a kind whose fields and columns nobody here knows."""
+        return not is_built_in(self.resource.api_version, self.resource.kind)
 
     @property
     def where(self) -> str:
@@ -121,24 +126,37 @@ def table_page(question: Question, page: Table) -> Page:
         BadRequest: There is no such column to sort by.
     """
     every = [column.name for column in page.columns]
+    cells = _masked_cells(question, page)
     values = []
     if question.order is not None:
         # A secret column must not be told by its order either.
         every = ["" if is_secret(name) else name for name in every]
-        values = [_sorting_value(question, every, row.cells, _safe(question, row)) for row in page.rows]
+        values = [
+            _sorting_value(question, every, row, _safe(question, source))
+            for row, source in zip(cells, page.rows, strict=True)
+        ]
     if question.output == "names":
         return Page([_name(question, row) for row in page.rows], None, page.cursor, page.remaining, values)
     shown = [at for at, column in enumerate(page.columns) if column.priority == 0 or question.output == "wide"]
     columns = [page.columns[at].name for at in shown]
-    rows = [[cell(row.cells[at]) if at < len(row.cells) else "" for at in shown] for row in page.rows]
-    for at, column in enumerate(columns):
-        if is_secret(column):
-            _mask_column(page.rows, shown[at], rows, at)
+    rows = [[cell(row[at]) if at < len(row) else "" for at in shown] for row in cells]
     if question.everywhere:
         columns = ["Namespace", *columns]
-        rows = [[row.namespace or "", *cells] for row, cells in zip(page.rows, rows, strict=True)]
+        rows = [[source.namespace or "", *row] for source, row in zip(page.rows, rows, strict=True)]
     heading, *lines = table([column.upper() for column in columns], rows).split("\n")
     return Page(lines, heading, page.cursor, page.remaining, values)
+
+
+def _masked_cells(question: Question, page: Table) -> list[list[Any]]:
+    """The cells of all rows; of a custom kind each row is compared with its object."""
+    columns = [(column.name, column.description) for column in page.columns]
+    kind = {"apiVersion": question.resource.api_version, "kind": question.resource.kind}
+    rows = []
+    for row in page.rows:
+        known = row.object is not None and row.object.get("kind") != "PartialObjectMetadata"
+        whole = {**kind, **(row.object or {})} if question.custom and known else None
+        rows.append(mask_cells(columns, row.cells, whole, custom=question.custom))
+    return rows
 
 
 def joined(page: Page) -> str:
@@ -187,10 +205,3 @@ def _shown(value: Any) -> str:
 def _name(question: Question, row: Row) -> str:
     name = row.name or (cell(row.cells[0]) if row.cells else "")
     return f"{row.namespace}/{name}" if question.everywhere and row.namespace else name
-
-
-def _mask_column(source: list[Row], at: int, rows: list[list[str]], to: int) -> None:
-    """Mask a column: those of a custom resource may show a field that holds a secret; a number is only a count."""
-    for given, row in zip(source, rows, strict=True):
-        if not is_harmless(row[to]) and isinstance(given.cells[at], str):
-            row[to] = masked(row[to])

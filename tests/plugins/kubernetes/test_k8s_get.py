@@ -184,30 +184,64 @@ async def test_one_object_larger_than_the_budget_is_still_shown(ask: Any, text: 
     assert "very large" in shown
 
 
+def _widgets(*columns: tuple[str, str], described: bool = False) -> dict[str, Any]:
+    """The definition of a custom kind with columns that print these paths."""
+    printed = [
+        {"name": name, "type": "string", "jsonPath": path, **({"description": f"The {name}"} if described else {})}
+        for name, path in columns
+    ]
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wd"]}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "additionalPrinterColumns": printed, "schema": schema}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def _widget(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec}
+
+
 async def test_a_custom_resource_is_shown_by_its_short_name_and_its_secret_columns_are_masked(
     ask: Any, text: Text, sandbox: Sandbox
 ) -> None:
-    columns = [
-        {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
-        {"name": "Password", "type": "string", "jsonPath": ".spec.password"},
-    ]
-    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wd"]}
-    version = {"name": "v1", "served": True, "storage": True, "additionalPrinterColumns": columns}
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version["schema"] = {"openAPIV3Schema": schema}
-    sandbox.create(
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": "widgets.example.com"},
-            "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]},
-        }
-    )
-    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
-    sandbox.create({**widget, "spec": {"size": 3, "password": "canary-4"}})
+    sandbox.create(_widgets(("Size", ".spec.size"), ("Password", ".spec.password")))
+    sandbox.create(_widget(size="3", password="canary-4"))
     shown = text(await ask("k8s_get", kind="wd"))
     assert shown.startswith("NAME\tSIZE\tPASSWORD\nw\t3\t" + MARK)
     assert "canary" not in text(await ask("k8s_get", kind="widgets.example.com", name="w", output="yaml"))
+
+
+@pytest.mark.parametrize("described", [False, True])
+async def test_a_column_that_prints_a_secret_field_under_another_heading_is_masked(
+    ask: Any, text: Text, sandbox: Sandbox, described: bool
+) -> None:
+    paths = [
+        ("Login", ".spec.auth.password"),
+        ("First", ".spec.parameters[0].value"),
+        ("Address", ".spec.address"),
+        ("Flow", ".spec.flow"),
+        ("Size", ".spec.size"),
+    ]
+    sandbox.create(_widgets(*paths, described=described))
+    sandbox.create(
+        _widget(
+            auth={"password": "canary-5"},
+            parameters=[{"name": "API_TOKEN", "value": "canary-6"}],
+            address="postgres://me:canary-7@db/x",
+            flow="left to right",
+            size="small",
+        )
+    )
+    masked = f"{MARK}\t{MARK}\tpostgres://me:{MARK}@db/x\tleft to right\tsmall"
+    for arguments in ({}, {"name": "w"}, {"output": "wide"}, {"all_namespaces": True}, {"sort_by": "login"}):
+        shown = text(await ask("k8s_get", kind="wd", **arguments))
+        assert masked in shown, arguments
+    columns = "A:.spec.auth.password,B:.spec.parameters[0].value,C:.spec.address,D:..value"
+    assert "canary" not in text(await ask("k8s_get", kind="wd", columns=columns))
 
 
 async def test_an_empty_list_says_so_and_what_to_try(ask: Any, text: Text) -> None:

@@ -133,8 +133,9 @@ class Cluster:
         """
         # Only the object's metadata tells its namespace, and it is many times the row: asked for where it is needed.
         everywhere = resource.namespaced and namespace is None
+        included = "Object" if whole_objects else "Metadata" if everywhere and name is None else "None"
         query = {
-            "includeObject": "Object" if whole_objects else "Metadata" if everywhere else "None",
+            "includeObject": included,
             **selection(label_selector, field_selector, limit, cursor),
         }
         if name is None:
@@ -142,8 +143,8 @@ class Cluster:
         else:
             act = self._act("read", resource, name, namespace)
             path = paths.instance(resource, name, namespace)
-            request = Request(act, path, {"includeObject": "None"}, accept=tables.ACCEPT)
-        return tables.parse(await self._transport.json(request, TABLE_MAX_BYTES))
+            request = Request(act, path, {"includeObject": included}, accept=tables.ACCEPT)
+        return tables.parse(await self._transport.json(request, LIST_MAX_BYTES if whole_objects else TABLE_MAX_BYTES))
 
     async def create(
         self, resource: Resource, body: Mapping[str, Any], namespace: str | None, *, dry_run: bool = False

@@ -60,10 +60,12 @@ class Column:
     Attributes:
         name: Its heading.
         priority: 0 is always shown, more only in a wide table.
+        description: What the server says of it.
     """
 
     name: str
     priority: int
+    description: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,10 @@ def parse(document: Mapping[str, Any]) -> Table:
 
 def _columns(document: Mapping[str, Any]) -> list[Column]:
     found = document.get("columnDefinitions") or ()
-    return [Column(str(column.get("name")), int(column.get("priority") or 0)) for column in found]
+    return [
+        Column(str(column.get("name")), int(column.get("priority") or 0), str(column.get("description") or ""))
+        for column in found
+    ]
 
 
 def _rows(document: Mapping[str, Any]) -> list[Row]:

@@ -2,11 +2,24 @@
 
 What is foreign goes through here before anything else is done with it: selected, compared, cut, or shown. `objects`
 masks whole objects: built-in kinds by the table of paths in `fields`, others by names, pairs and forms. `values` judges
-one value; `documents`, `lines`, `markup`, `shell` and `secret_blocks` read what texts hold.
+one value, `columns` the cells of a table; `documents`, `lines`, `markup`, `shell`, `inline` and `secret_blocks` read
+what texts hold.
 """
 
+from klepaas_plugins.kubernetes.masking.columns import mask_cells
+from klepaas_plugins.kubernetes.masking.fields import is_built_in
 from klepaas_plugins.kubernetes.masking.forms import is_harmless, masked
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.objects import mask, mask_arguments, mask_text, mask_value
 
-__all__ = ["is_harmless", "is_secret", "mask", "mask_arguments", "mask_text", "mask_value", "masked"]
+__all__ = [
+    "is_built_in",
+    "is_harmless",
+    "is_secret",
+    "mask",
+    "mask_arguments",
+    "mask_cells",
+    "mask_text",
+    "mask_value",
+    "masked",
+]
