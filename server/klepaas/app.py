@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import mcp_types as mt
-from fastmcp import Context, FastMCP
+from fastmcp import FastMCP
 from fastmcp.server.middleware import Middleware
 
 from klepaas import __version__
@@ -39,6 +38,7 @@ from klepaas.output.quoting import quote
 from klepaas.plugins import Plugins
 from klepaas.progress import Progress
 from klepaas.protocol.discovery import list_every_version
+from klepaas.protocol.suggesting import answer_suggestions
 from klepaas.reading import Reading
 from klepaas.settings import Mode, Settings
 from klepaas.upstream_states import upstream_states
@@ -130,7 +130,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     server = _server(catalogue, settings, [announcements, calls, gate], lifespan)
     externals.offer(server, catalogue)
     server.middleware.insert(0, Progress())  # outermost: it sees how long everything else takes
-    _suggest(server, calls, reading)
+    answer_suggestions(server, calls, reading)
     announcements.serve(server)
     return App(server, settings, plugins, catalogue, offers, host, metrics, calls, announcements, externals)
 
@@ -203,22 +203,6 @@ def _lifespan(
             await host.aclose()
 
     return lifespan
-
-
-def _suggest(server: FastMCP[Any], calls: Calls, reading: Reading) -> None:
-    """Answer what clients ask while somebody types; middlewares never see it, so its limits are asked for here."""
-
-    async def complete(
-        ref: mt.PromptReference | mt.ResourceTemplateReference,
-        argument: mt.CompletionArgument,
-        context: mt.CompletionContext | None,
-    ) -> mt.Completion:
-        chosen = (context.arguments if context else None) or {}
-        async with Context(fastmcp=server) as asking:
-            found = await calls.suggestion(lambda: reading.suggest(ref, argument, chosen, asking), asking)
-        return found or mt.Completion(values=[])
-
-    server.add_completion_handler(complete)
 
 
 def _spare_the_list_before_each_call(server: FastMCP[Any]) -> None:

@@ -19,6 +19,7 @@ from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.normalization import normalize
 from klepaas.output import Answer
+from klepaas.output.jsonable import valid_json, valid_text
 from klepaas.plugins import Plugin, Plugins, PluginState
 from klepaas.tools import Effect, Tool
 from klepaas.way_out import meta_of
@@ -170,8 +171,8 @@ def _to_mcp(tool: Tool) -> McpTool:
     mcp = _LeanTool.from_function(
         _answering(tool.function),
         name=tool.name,
-        title=tool.title,
-        description=said.description,
+        title=valid_text(tool.title),
+        description=valid_text(said.description),
         annotations=ToolAnnotations(
             read_only_hint=tool.effect is Effect.READ,
             destructive_hint=tool.at_worst is Effect.DESTRUCTIVE,
@@ -181,7 +182,7 @@ def _to_mcp(tool: Tool) -> McpTool:
         output_schema=None,
     )
     parameters = _described(_shortened(mcp.parameters), said.parameters)
-    return mcp.model_copy(update={"parameters": parameters, "meta": _meta(tool)})
+    return mcp.model_copy(update={"parameters": valid_json(parameters), "meta": valid_json(_meta(tool))})
 
 
 def _meta(tool: Tool) -> dict[str, Any] | None:
@@ -226,7 +227,8 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
             answer = Answer(answer)
         if not isinstance(answer, Answer) or not isinstance(answer.text, str):
             raise TypeError("a tool answers with a text or an Answer")
-        return ToolResult(content=answer.text, meta=meta_of(answer))
+        # FastMCP refuses what JSON cannot carry, and with it the whole answer.
+        return ToolResult(content=valid_text(answer.text), meta=meta_of(answer))
 
     return _resolved(run, function)
 

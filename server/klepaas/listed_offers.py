@@ -11,6 +11,7 @@ from pydantic import AnyUrl
 
 from klepaas.hookspecs import Prompt, Resource
 from klepaas.offers import Offers
+from klepaas.output.jsonable import valid_text
 from klepaas.prompts import LANGUAGE
 
 __all__ = ["listed_prompts", "listed_resources", "listed_templates"]
@@ -59,8 +60,8 @@ def _resource(item: Resource) -> McpResource:
     return _LeanResource(
         uri=AnyUrl(item.uri),
         name=item.name,
-        title=item.title,
-        description=item.description,
+        title=valid_text(item.title),
+        description=valid_text(item.description),
         mime_type=item.mime_type,
     )
 
@@ -69,8 +70,8 @@ def _template(item: Resource) -> McpTemplate:
     return _LeanTemplate(
         uri_template=item.uri,
         name=item.name,
-        title=item.title,
-        description=item.description,
+        title=valid_text(item.title),
+        description=valid_text(item.description),
         mime_type=item.mime_type,
         parameters={},
     )
@@ -83,8 +84,8 @@ def _prompt(item: Prompt) -> McpPrompt:
     ]
     return _LeanPrompt(
         name=item.name,
-        title=item.shown(lambda wording: wording.title),
-        description=item.shown(lambda wording: wording.description),
+        title=valid_text(item.shown(lambda wording: wording.title)),
+        description=valid_text(item.shown(lambda wording: wording.description)),
         arguments=arguments,
     )
 
@@ -92,4 +93,4 @@ def _prompt(item: Prompt) -> McpPrompt:
 def _meaning(item: Prompt, argument: str) -> str:
     if argument == LANGUAGE:
         return " / ".join(item.wordings)
-    return item.shown(lambda wording: wording.arguments[argument])
+    return valid_text(item.shown(lambda wording: wording.arguments[argument]))

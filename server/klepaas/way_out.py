@@ -16,6 +16,7 @@ from klepaas.blocks import sort_blocks
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.output import Answer
 from klepaas.output.budget import fit
+from klepaas.output.jsonable import valid_json
 from klepaas.output.redaction import MARK, is_secret_name
 from klepaas.output.safe import ROOM_CHARS, redactable, safe_text
 
@@ -38,8 +39,8 @@ def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
     """
     if isinstance(result, InputRequiredToolResult):
         return result
-    data = _safe_tree(result.structured_content)
-    data_bytes = len(json.dumps(data, ensure_ascii=False, default=str).encode()) if data is not None else 0
+    data = _safe(result.structured_content)
+    data_bytes = len(json.dumps(data, ensure_ascii=False).encode()) if data is not None else 0
     notes: list[str] = []
     if data_bytes > max_bytes // STRUCTURED_SHARE:
         notes.append(f"[left out: {data_bytes} bytes of structured content, which is too much.]")
@@ -60,7 +61,7 @@ def meta_of(answer: Answer) -> dict[str, Any] | None:
         answer: What a tool answered.
     """
     found = {"operation_id": answer.operation_id, "plan_id": answer.plan_id, BASIS: answer.basis}
-    return {name: value for name, value in found.items() if value is not None} or None
+    return {name: valid_json(value) for name, value in found.items() if value is not None} or None
 
 
 def ids_of(meta: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -69,7 +70,7 @@ def ids_of(meta: Mapping[str, Any] | None) -> dict[str, Any] | None:
     Args:
         meta: The whole `_meta`, in which the protocol and others have their own names.
     """
-    return {name: _safe_tree(meta[name]) for name in META_KEYS if name in meta} or None if meta else None
+    return {name: _safe(meta[name]) for name in META_KEYS if name in meta} or None if meta else None
 
 
 def to_protocol_error(error: KlepaasError, max_bytes: int, where: Mapping[str, str]) -> MCPError:
@@ -83,7 +84,7 @@ def to_protocol_error(error: KlepaasError, max_bytes: int, where: Mapping[str, s
     Source: MCP 2026-07-28, SEP-2164: what is not there is a mistake in the parameters, too.
     """
     code = mt.INVALID_PARAMS if isinstance(error, BadRequest | NotFound) else mt.INTERNAL_ERROR
-    data = {**_safe_tree(dict(where)), "error": _safe_tree(error.structured())}
+    data = {**_safe(dict(where)), "error": _safe(error.structured())}
     return MCPError(code, safe_beginning(error.text, max_bytes), data)
 
 
@@ -108,6 +109,11 @@ def safe_beginning(text: str, max_bytes: int) -> str:
     """
     head = redactable(text, max(0, max_bytes) + ROOM_CHARS)
     return fit(safe_text(head), max_bytes, after=text[len(head) :])
+
+
+def _safe(value: Any) -> Any:
+    """The value as JSON can carry it, with every text safe."""
+    return _safe_tree(valid_json(value))
 
 
 def _safe_tree(value: Any, name: str = "") -> Any:

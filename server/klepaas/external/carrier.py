@@ -18,7 +18,7 @@ import httpx2
 
 from klepaas.external.declaration import HttpServer
 from klepaas.external.failures import NotUp
-from klepaas.external.messages import MESSAGE_MAX_BYTES, TOO_LONG, error_answer
+from klepaas.external.messages import MESSAGE_MAX_BYTES, TOO_LONG, error_answer, mended
 from klepaas.outbound import USER_AGENT, proxy_for
 from klepaas.output.redaction import vault
 
@@ -109,7 +109,7 @@ class Carrier(httpx2.AsyncBaseTransport):
         body = await _read(response, self._max_bytes)
         if body is None:
             return _answer(error_answer(request_id, TOO_LONG, "an answer that is too long"), response)
-        return _copy(response, content=body)
+        return _copy(response, content=mended(body))
 
     async def _refused(
         self, request: httpx2.Request, response: httpx2.Response, request_id: int | str

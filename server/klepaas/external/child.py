@@ -21,7 +21,7 @@ from mcp.shared.message import SessionMessage
 from klepaas.errors import BadRequest
 from klepaas.external.declaration import StdioServer
 from klepaas.external.failures import NotUp
-from klepaas.external.messages import Lines
+from klepaas.external.messages import Lines, mended
 from klepaas.observability import one_line
 from klepaas.outbound import UnusableProgram, find_program
 from klepaas.portability import processes
@@ -176,7 +176,7 @@ class Child:
 def _parsed(line: bytes) -> SessionMessage | None:
     """One message; None for what is none: some servers print to their output."""
     try:
-        return SessionMessage(mt.jsonrpc_message_adapter.validate_json(line, by_name=False))
+        return SessionMessage(mt.jsonrpc_message_adapter.validate_json(mended(line), by_name=False))
     except ValueError:
         log.debug("a line of %d bytes is no message", len(line))
         return None

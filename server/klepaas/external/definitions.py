@@ -14,6 +14,7 @@ from typing import Any
 
 import mcp_types as mt
 
+from klepaas.output.jsonable import valid_json
 from klepaas.output.quoting import quote
 
 __all__ = ["Definition", "definitions_of"]
@@ -97,7 +98,7 @@ def definitions_of(tools: Iterable[mt.Tool]) -> tuple[dict[str, Definition], lis
     notes: list[str] = []
     for tool in tools:
         said = tool.model_dump(by_alias=True, mode="json", exclude_none=True, include=_FIELDS)
-        definition = Definition.of(said)
+        definition = Definition.of(valid_json(said))
         shown = quote(tool.name)
         if definition is None or not _NAME.fullmatch(definition.name):
             notes.append(f"{shown} is left out: its name is none")

@@ -28,6 +28,7 @@ from klepaas.external.definitions import Definition, definitions_of
 from klepaas.external.failures import AnswerTooLong, NotUp
 from klepaas.external.offers import Offer, offers_of, unruled
 from klepaas.external.trust import Listing, Standing, Trust, TrustStore
+from klepaas.output.jsonable import valid_json, valid_text
 from klepaas.output.safe import shorten
 from klepaas.resilience import Kind, Observation, OutcomeUnknown, Policy, Upstream, Upstreams, Verdict
 from klepaas.tools import Effect
@@ -275,10 +276,21 @@ def _result(result: mt.CallToolResult) -> ToolResult:
 
     Its `_meta` stays behind: it is the server's own talk with its client, which is klepaas.
     """
-    content: list[Any] = list(result.content)
-    if not content and result.structured_content is not None:
-        content = [mt.TextContent(text=json.dumps(result.structured_content, ensure_ascii=False))]
-    return ToolResult(content=content, structured_content=_object(result.structured_content))
+    content: list[Any] = [_valid(block) for block in result.content]
+    data = valid_json(result.structured_content)
+    if not content and data is not None:
+        content = [mt.TextContent(text=json.dumps(data, ensure_ascii=False))]
+    return ToolResult(content=content, structured_content=_object(data))
+
+
+def _valid(block: mt.ContentBlock) -> mt.ContentBlock:
+    """The block with texts that JSON can carry: FastMCP refuses others, and with them the whole answer."""
+    if isinstance(block, mt.TextContent):
+        return mt.TextContent(text=valid_text(block.text))
+    if isinstance(block, mt.EmbeddedResource) and isinstance(block.resource, mt.TextResourceContents):
+        text = valid_text(block.resource.text)
+        return block.model_copy(update={"resource": block.resource.model_copy(update={"text": text})})
+    return block
 
 
 def _object(data: Any) -> dict[str, Any] | None:

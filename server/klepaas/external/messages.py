@@ -11,14 +11,38 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["MESSAGE_MAX_BYTES", "TOO_LONG", "Lines", "error_answer"]
+from klepaas.output.jsonable import valid_json
+
+__all__ = ["MESSAGE_MAX_BYTES", "TOO_LONG", "Lines", "error_answer", "mended"]
 
 MESSAGE_MAX_BYTES = 4 * 1024 * 1024
 # In an error that we put in a server's place; the code is one that JSON-RPC leaves to implementations.
 TOO_LONG = -32099
 _EDGE_BYTES = 2048
 _ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*[,}]')
+# Half a pair, or a whole one, as an escape; what this does not find, every reader reads.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _PAYLOAD = re.compile(rb'"(?:result|error)"\s*:')
+
+
+def mended(message: bytes) -> bytes:
+    """A message as the protocol's library can read it: it refuses half surrogate pairs, and bytes that are no UTF-8.
+
+    Its request would wait for an answer that has come. What is no JSON either stays as it is.
+
+    Args:
+        message: What a server sent.
+    """
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        message = message.decode("utf-8", "replace").encode()
+    if _SURROGATE.search(message) is None:
+        return message
+    try:
+        return json.dumps(valid_json(json.loads(message)), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return message
 
 
 class Lines:

@@ -10,6 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from klepaas.output.jsonable import valid_json
+
 __all__ = ["Answer", "Output", "json_answer", "table", "timestamp"]
 
 # How an answer reads: for people and models, or as data for a program.
@@ -40,10 +42,11 @@ def json_answer(schema: str, facts: Mapping[str, Any], *, operation_id: str | No
 
     Args:
         schema: Name and version, for example "klepaas.status/v1".
-        facts: JSON data. What it holds stays within the budget of an answer: JSON that is cut cannot be read.
+        facts: JSON data; what JSON cannot carry, such as NaN, becomes a text. What it holds stays within the budget of
+            an answer: JSON that is cut cannot be read.
         operation_id: The operation that the answer is about. None: there is none.
     """
-    text = json.dumps({"schema": schema, **facts}, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(valid_json({"schema": schema, **facts}), ensure_ascii=False, separators=(",", ":"))
     return Answer(text, operation_id=operation_id)
 
 

@@ -111,6 +111,12 @@ class Server:
             return {"content": "no list"}
         if how == "ask":
             return {"resultType": "input_required", "inputRequests": {}, "requestState": "x"}
+        if how == "odd":  # what JSON's own escapes and Python's writer bring about
+            odd = {"half": "a \ud83d b", "nan": float("nan"), "huge": 10**60, "\ude00": [float("inf")]}
+            return {
+                "content": [{"type": "text", "text": "half \ud83d of a pair \ud83d\ude00"}],
+                "structuredContent": odd,
+            }
         return {"content": CONTENTS.get(how) or [{"type": "text", "text": f"{params['name']} is done: {how}"}]}
 
 

@@ -1,5 +1,6 @@
 """Whatever an external server does, the call ends in time, says what is known, and changes nothing twice."""
 
+import json
 import os
 import signal
 import time
@@ -58,6 +59,23 @@ async def test_a_refusal_is_told_in_the_servers_words_and_opens_no_breaker(fake:
                 said = await session.call("wiki_get_item", id="1")
                 assert (said.code, words in said.text) == ("bad_request", True)
         assert guarded(app).upstream.snapshot().failures == 0
+
+
+async def test_an_answer_that_json_cannot_carry_on_arrives_with_what_can_be_read(fake: Fake, serve: Serve) -> None:
+    async with serve(fake.provider()) as app, client(app) as session:
+        await up(app)
+        fake.does(call="odd")
+        with anyio.fail_after(scale_timeout(10)):
+            said: Any = await session.raw.call_tool("wiki_get_item", {"id": "1"}, raise_on_error=False)
+        assert said.content[0].text == "half \ufffd of a pair \U0001f600"
+        assert said.structured_content == {
+            "half": "a \ufffd b",
+            "nan": "NaN",
+            "huge": str(10**60),
+            "\ufffd": ["Infinity"],
+        }
+        wire = json.dumps(said.structured_content, allow_nan=False, ensure_ascii=False).encode()
+        assert b"NaN" in wire
 
 
 async def test_a_breaker_that_is_open_asks_nobody_and_lets_one_try_later(fake: Fake, serve: Serve) -> None:

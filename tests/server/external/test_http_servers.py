@@ -132,6 +132,17 @@ async def test_an_answer_of_100_mb_is_not_read(fake: Fake, http: HttpFake, serve
         assert time.monotonic() - started < time_budget(3, "all of it would be read before it is refused")
 
 
+async def test_an_answer_that_json_cannot_carry_on_arrives_with_what_can_be_read(
+    fake: Fake, http: HttpFake, serve: Serve
+) -> None:
+    async with serve(provider(fake, http)) as app, client(app) as session:
+        await up(app)
+        fake.does(call="odd")
+        said: Any = await session.raw.call_tool("wiki_get_item", {"id": "1"}, raise_on_error=False)
+        assert said.content[0].text == "half \ufffd of a pair \U0001f600"
+        assert said.structured_content["nan"] == "NaN"
+
+
 async def test_a_redirect_elsewhere_is_not_followed(fake: Fake, http: HttpFake, serve: Serve) -> None:
     async with HttpFake(fake.folder) as other, serve(provider(fake, http)) as app, client(app) as session:
         await up(app)

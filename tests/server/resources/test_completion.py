@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import anyio
 import pytest
+from fastmcp import FastMCP
 from mcp_types import ResourceTemplateReference
 
 from klepaas import names
@@ -134,3 +135,14 @@ async def test_a_template_is_known_however_a_client_spells_its_braces(era: Era) 
     async with app_with(*_plugin(known)) as app, client(app, era) as session:
         spelled = TEMPLATE.replace("{", "%7B").replace("}", "%7D")
         assert await session.suggestions(spelled, "name", "al") == ["Alice"]
+
+
+async def test_suggestions_need_no_registry_of_fastmcps(era: Era, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FastMCP 4.2 asks its registry first; klepaas' prompts and templates stand in none."""
+
+    async def nothing(*_: object, **__: object) -> None:
+        raise AssertionError("FastMCP's registry was asked")
+
+    for name in ("get_prompt", "get_resource_template", "get_resource"):
+        monkeypatch.setattr(FastMCP, name, nothing)
+    assert await _suggested(known, era, "web") == ["web", "web-2", "beweb"]
