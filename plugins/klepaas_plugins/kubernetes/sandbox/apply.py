@@ -45,6 +45,7 @@ def apply_patch(
     meta = {**merged["metadata"], "managedFields": live["metadata"].get("managedFields")}
     if unchanged and {**merged, "metadata": meta} == live:
         return live
+    owners = _forget_removed(owners, live, merged, node)
     owners[mine] = claimed, timestamp(now_s)
     return with_owners(merged, owners)
 
@@ -116,14 +117,25 @@ def _merge(live: Any, patch: Any, node: Node) -> Any:
 
 def _remove(obj: Json, gone: Paths, others: Paths, node: Node) -> Json:
     held = {path[:length] for path in others for length in range(1, len(path) + 1)}
-    # A list item goes as a whole; below one that somebody else holds a part of, its key fields stay.
+    # A list item goes as a whole, with what others own in it, unless somebody else owns the item itself.
     items = {path for path in gone if path[-1][:2] == "k:"}
-    for path in sorted(items - held, key=len):
+    for path in sorted(items - others, key=len):
         obj = _without(obj, path, node)
     for path in sorted(gone - items, key=len, reverse=True):
         if path not in held and not _is_key(path):
             obj = _without(obj, path, node)
     return obj
+
+
+def _forget_removed(owners: Owners, live: Json, merged: Json, node: Node) -> Owners:
+    """The owners without the paths that the merge took out of the object."""
+    return {
+        owner: (
+            {path for path in paths if _find(merged, path, node)[0] or not _find(live, path, node)[0]},
+            time,
+        )
+        for owner, (paths, time) in owners.items()
+    }
 
 
 def _remove_hollow(obj: Json, gone: Paths, owned: Paths, node: Node) -> Json:

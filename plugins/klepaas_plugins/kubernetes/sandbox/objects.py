@@ -154,8 +154,9 @@ class Objects:
         new = self._settled(resource, live, new, subresource)
         now_s = time.time()
         if not owned:
-            new["metadata"].pop("managedFields", None)
-            new = update_owners(live, new, write.manager, subresource, node_of(resource), now_s)
+            new = update_owners(
+                _with_given_owners(live, new), new, write.manager, subresource, node_of(resource), now_s
+            )
         if not subresource:
             self._check(resource, new, live)
             if write.manager != CONTROLLER:
@@ -212,9 +213,11 @@ class Objects:
         new, warnings = check_patched(resource, new, write.validation, strategic)
         write.warnings.extend(warnings)
         _check_same_name(new, name)
-        version = new["metadata"].get("resourceVersion")
+        version, uid = new["metadata"].get("resourceVersion"), new["metadata"].get("uid")
         if version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
+        if uid:
+            _check_uid(resource, name, live, uid)
         return self._replace(resource, live, apply_defaults(resource, new), subresource, write), False
 
     def _apply(
@@ -225,9 +228,11 @@ class Objects:
         if "managedFields" in config["metadata"]:
             raise status.bad_request("metadata.managedFields must be nil")
         live = self.store.get(resource, namespace, name)
-        version = config["metadata"].pop("resourceVersion", None)
+        version, uid = (config["metadata"].pop(key, None) for key in ("resourceVersion", "uid"))
         if live and version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
+        if uid:
+            _check_uid(resource, name, live, uid)
         merged = apply_patch(
             live,
             config,
@@ -378,6 +383,18 @@ class Objects:
             raise status.invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), causes)
 
 
+def _with_given_owners(live: Json, new: Json) -> Json:
+    """The object as it was, with the owners that the request itself gives; an empty entry means that there are none.
+
+    Source: kubernetes-sigs/structured-merge-diff and apiserver, FieldManager.Update, decodeLiveOrNew.
+    """
+    given = new["metadata"].pop("managedFields", None)
+    if not given or given == live["metadata"].get("managedFields"):
+        return live
+    kept = [] if given == [{}] else given
+    return {**live, "metadata": {**live["metadata"], "managedFields": kept}}
+
+
 def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
     """An object after a patch of a media type.
 
@@ -392,6 +409,19 @@ def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
     if kind == "application/strategic-merge-patch+json" and not resource.custom:
         return strategic_patch(live, body)
     raise status.unsupported_media_type()
+
+
+def _check_uid(resource: Resource, name: str, live: Json | None, uid: str) -> None:
+    """Refuse a change that names another object than the one that is there.
+
+    Raises:
+        ApiError: 409 or 422.
+    """
+    if live is None:
+        raise status.uid_mismatch(resource, name, uid)
+    if uid != live["metadata"]["uid"]:
+        cause = status.Cause("FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid")
+        raise status.invalid(resource.kind, resource.group, name, [cause])
 
 
 def _check_kind(resource: Resource, obj: Json) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from . import status
+from .apply import apply_patch
 from .managed import update_owners
 from .model import Json
 from .objects import Objects, Write
@@ -60,7 +61,32 @@ def rescale(objects: Objects, resource: Resource, live: Json, scale: Json, write
     Raises:
         ApiError: 409 or 422.
     """
-    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    replicas = _checked_replicas(resource, live, scale)
+    new = _with(live, _replicas_path(resource), replicas)
+    new = update_owners(live, new, write.manager, "scale", node_of(resource), time.time())
+    return scale_of(resource, objects.replace_scaled(resource, live, new, write))
+
+
+def apply_scale(objects: Objects, resource: Resource, live: Json, scale: Json, write: Write) -> Json:
+    """Apply a Scale: what it owns is an entry of its own, which conflicts with the same manager's main entry.
+
+    Raises:
+        ApiError: 409 or 422.
+    """
+    replicas = _checked_replicas(resource, live, scale)
+    config = _with({"apiVersion": resource.api_version, "metadata": {}}, _replicas_path(resource), replicas)
+    new = apply_patch(
+        live, config, write.manager, force=write.force, node=node_of(resource), now_s=time.time(), subresource="scale"
+    )
+    return scale_of(resource, objects.replace_scaled(resource, live, new, write))
+
+
+def _replicas_path(resource: Resource) -> str:
+    return str((resource.scale or {}).get("specReplicasPath", "spec.replicas"))
+
+
+def _checked_replicas(resource: Resource, live: Json, scale: Json) -> int:
+    replicas = int((scale.get("spec") or {}).get("replicas") or 0)
     name = live["metadata"]["name"]
     if replicas < 0:
         says = f"Invalid value: {replicas}: must be greater than or equal to 0"
@@ -68,7 +94,4 @@ def rescale(objects: Objects, resource: Resource, live: Json, scale: Json, write
     version = (scale.get("metadata") or {}).get("resourceVersion")
     if version and version != live["metadata"]["resourceVersion"]:
         raise status.modified(resource, name)
-    path = (resource.scale or {}).get("specReplicasPath", "spec.replicas")
-    new = _with(live, path, replicas)
-    new = update_owners(live, new, write.manager, "scale", node_of(resource), time.time())
-    return scale_of(resource, objects.replace_scaled(resource, live, new, write))
+    return replicas

@@ -74,6 +74,15 @@ def modified(resource: Resource, name: str) -> ApiError:
     return ApiError(409, message, "Conflict", _details(resource, name))
 
 
+def uid_mismatch(resource: Resource, name: str, uid: str) -> ApiError:
+    """409 for an apply that names the uid of an object that is not there."""
+    message = (
+        f'Operation cannot be fulfilled on {resource.qualified} "{name}": uid mismatch: '
+        f"the provided object specified uid {uid}, and no existing object was found"
+    )
+    return ApiError(409, message, "Conflict", _details(resource, name))
+
+
 def precondition_failed(resource: Resource, name: str, what: str, asked: str, found: str) -> ApiError:
     """409 for a delete whose precondition does not hold."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind

@@ -42,6 +42,7 @@ from .resources import (
     PODS,
     POLICIES,
     REPLICA_SETS,
+    REVISIONS,
     ROLE_BINDINGS,
     ROLES,
     SECRETS,
@@ -256,6 +257,8 @@ def _change(resource: Resource, obj: Json, old: Json) -> Causes:
         yield from _immutable_data(obj, old)
         if resource is SECRETS and obj.get("type") != old.get("type"):
             yield invalid_value("type", obj.get("type"), "field is immutable")
+    elif resource is REVISIONS and obj.get("data") != old.get("data"):
+        yield invalid_value("data", obj.get("data"), "field is immutable")
     elif resource is SERVICES and before.get("clusterIP") and spec.get("clusterIP") != before["clusterIP"]:
         yield invalid_value("spec.clusterIPs[0]", [spec.get("clusterIP")], "may not change once set")
 

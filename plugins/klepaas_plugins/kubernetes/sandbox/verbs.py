@@ -20,7 +20,7 @@ from .objects import Objects, patched
 from .openapi.schemas import node_named
 from .paging import page
 from .resources import METRICS_KINDS, PODS, SERVICES, Resource
-from .scales import rescale, scale_of
+from .scales import apply_scale, rescale, scale_of
 from .selectors import Match, field_match, label_match
 from .status import ApiError
 from .tables import partial, table
@@ -98,6 +98,10 @@ class Verbs:
         if call.method == "GET":
             return answer(scale)
         node = node_named("autoscaling", "v1", "Scale")
+        if call.method == "PATCH" and call.media_type == _APPLY:
+            _check_field_manager(call)
+            body = read_patch(call.body, call.media_type)
+            return answer(apply_scale(self._objects, resource, live, body, call.write))
         if call.method == "PATCH":
             body = patched(scale, call.media_type, read_patch(call.body, call.media_type), resource)
             body = schema.decoded_patch(node, body, "Ignore")[0]
@@ -185,10 +189,7 @@ class Verbs:
 
     def _patch(self, call: Call) -> Response:
         resource, write, media_type = _resource(call), call.write, call.media_type
-        if media_type == _APPLY and "fieldManager" not in call.query:
-            says = "Required value: is required for apply patch"
-            causes = [status.Cause("FieldValueRequired", says, "fieldManager")]
-            raise status.invalid("PatchOptions", "meta.k8s.io", "", causes)
+        _check_field_manager(call)
         if not media_type.endswith(("patch+json", "patch+yaml")):
             raise status.unsupported_media_type()
         body = read_patch(call.body, media_type)
@@ -216,6 +217,18 @@ class Verbs:
         return answer(
             {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta, "items": ended}
         )
+
+
+def _check_field_manager(call: Call) -> None:
+    """Refuse an apply that does not say who applies.
+
+    Raises:
+        ApiError: 422.
+    """
+    if call.media_type == _APPLY and "fieldManager" not in call.query:
+        says = "Required value: is required for apply patch"
+        causes = [status.Cause("FieldValueRequired", says, "fieldManager")]
+        raise status.invalid("PatchOptions", "meta.k8s.io", "", causes)
 
 
 def _resource(call: Call) -> Resource:
