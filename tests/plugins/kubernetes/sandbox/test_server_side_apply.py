@@ -166,7 +166,7 @@ async def test_an_item_that_another_owns_as_well_stays_when_it_is_no_longer_appl
     helper, main = {"name": "helper", "image": "example/helper:1"}, {"name": "main", "image": "example/app:1"}
     await server.apply(path, deployment(template=containers(main, helper)))
     shared = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
-    shared["spec"] = {"template": {"spec": {"containers": [helper]}}}  # type: ignore[assignment]
+    shared["spec"] = {"template": {"spec": {"containers": [helper]}}}
     assert (await server.apply(path, shared, "operator")).status_code == 200
     answer = await server.apply(path, deployment(template=containers(main)))
     assert answer.status_code == 200
