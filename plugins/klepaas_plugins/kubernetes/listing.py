@@ -1,5 +1,6 @@
 """What `k8s_get` does: look up objects of any kind and lay them out in few bytes, without their secrets."""
 
+import re
 from dataclasses import replace
 from typing import TypedDict
 
@@ -7,6 +8,7 @@ from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas_plugins.kubernetes.client import Expired, require_namespace
+from klepaas_plugins.kubernetes.masking.comparing import selects_hidden
 from klepaas_plugins.kubernetes.pages import DOCUMENTS, Question, columns_page, document_page, joined, table_page
 from klepaas_plugins.kubernetes.paging import ASKED_BYTES, Listing, Page, cursor_for, paged, sorted_page, token_of
 from klepaas_plugins.kubernetes.sorting import SORT_MAX
@@ -20,6 +22,7 @@ NEAR_FROM = 500
 # Most objects in one request.
 AT_ONCE = 250
 ROWS_AT_ONCE = 1000
+_TERM = re.compile(r"(?P<path>[^=!]{1,300})(?:!=|==?)(?P<value>.*)")
 
 
 async def answer_one(question: Question, name: str) -> Answer:
@@ -82,6 +85,7 @@ async def answer_many(question: Question, limit: int | None, cursor: str | None)
 async def _listing(question: Question, limit: int | None, cursor: str | None) -> Listing:
     if question.resource.verbs and "list" not in question.resource.verbs:
         raise BadRequest(f"{question.resource.plural} cannot be listed", next_step="Ask for one of them by its name")
+    _refuse_guesses(question)
     token = token_of(cursor, *question.identity())
 
     async def fetch(count: int, after: str | None) -> Page:
@@ -93,6 +97,24 @@ async def _listing(question: Question, limit: int | None, cursor: str | None) ->
         return await paged(fetch, first=_first(question), limit=limit, token=token)
     except Expired as exc:
         raise BadRequest("This cursor is too old", next_step="Ask again without it") from exc
+
+
+def _refuse_guesses(question: Question) -> None:
+    """Refuse a selector on a value that would not be shown: which objects match would answer guesses.
+
+    Raises:
+        BadRequest: There is such a selector.
+    """
+    for term in (question.field_selector or "").split(","):
+        found = _TERM.fullmatch(term.strip())
+        if found is None or not found["value"].strip():
+            continue
+        path, value = found["path"].strip(), found["value"].strip()
+        if selects_hidden(question.resource.api_version, question.resource.kind, path, value):
+            raise BadRequest(
+                f"{question.resource.plural} cannot be selected by {path}: its values are hidden, and not compared",
+                next_step="Select by another field, or by labels",
+            )
 
 
 def _answer(question: Question, listing: Listing) -> Answer:

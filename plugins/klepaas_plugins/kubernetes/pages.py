@@ -8,12 +8,13 @@ from typing import Any, Final, Literal, cast
 from klepaas.errors import BadRequest
 from klepaas.output import table
 from klepaas.output.quoting import quote
-from klepaas.output.safe import cut_with_count
+from klepaas.output.safe import cut_with_count, safe_text
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
 from klepaas_plugins.kubernetes.fieldwalk import ABSENT
 from klepaas_plugins.kubernetes.masking import is_built_in, is_secret, mask, mask_cells
+from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.paging import Page
 from klepaas_plugins.kubernetes.sorting import Order
 from klepaas_plugins.kubernetes.wording import cell
@@ -23,6 +24,8 @@ __all__ = ["DOCUMENTS", "Output", "Question", "columns_page", "document_page", "
 Output = Literal["table", "wide", "yaml", "full", "json", "names"]
 DOCUMENTS: Final = ("yaml", "full", "json")
 CELL_MAX_CHARS = 2000
+# Columns that hold messages of the cluster, which may quote whole objects.
+_MESSAGES = frozenset({"message", "reason", "status", "note"})
 
 
 @dataclass(frozen=True)
@@ -135,11 +138,15 @@ def table_page(question: Question, page: Table) -> Page:
             _sorting_value(question, every, row, _safe(question, source))
             for row, source in zip(cells, page.rows, strict=True)
         ]
+        values = [safe_text(value) if isinstance(value, str) else value for value in values]
     if question.output == "names":
         return Page([_name(question, row) for row in page.rows], None, page.cursor, page.remaining, values)
     shown = [at for at, column in enumerate(page.columns) if column.priority == 0 or question.output == "wide"]
     columns = [page.columns[at].name for at in shown]
     rows = [[cell(row[at]) if at < len(row) else "" for at in shown] for row in cells]
+    for at, column in enumerate(columns):
+        if column.lower() in _MESSAGES:
+            rows = [[*row[:at], message_line(row[at], CELL_MAX_CHARS), *row[at + 1 :]] for row in rows]
     if question.everywhere:
         columns = ["Namespace", *columns]
         rows = [[source.namespace or "", *row] for source, row in zip(page.rows, rows, strict=True)]

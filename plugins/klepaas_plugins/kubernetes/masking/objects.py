@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from klepaas_plugins.kubernetes.masking.fields import Content, content_of, is_built_in
+from klepaas_plugins.kubernetes.masking.messages import message_text
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.pairs import secret_fields
 from klepaas_plugins.kubernetes.masking.shapes import has_fields, hidden, is_labels, is_texts, secret_generator
@@ -116,6 +117,8 @@ class _Objects:
     def _field(self, content: Content | None, field: str, value: Any) -> Any:
         if content is Content.PLAIN or value is None or isinstance(value, bool | int | float):
             return value
+        if field == "message" and isinstance(value, str):
+            return str(message_text(value))
         if content is None or (content in (Content.NAME, Content.TEXT) and not is_texts(value)):
             return self._inside(field, value)
         return self._apply[content](value) if content in self._apply else sized(value, encoded=False)
@@ -156,6 +159,8 @@ class _Objects:
             return value  # the key of a Secret that an external one is written to
         if _LABELS.search(key) and is_labels(value):
             return value
+        if key == "message" and isinstance(value, str):
+            return str(message_text(value))
         return self.value(key, value)
 
     def value(self, key: str, value: Any) -> Any:

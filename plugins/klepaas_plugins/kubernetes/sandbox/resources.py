@@ -24,6 +24,7 @@ class Resource:
         subresources: names of what lies below an object, `status` and `scale` among them.
         schema: a custom kind's OpenAPI schema; None for a built-in kind.
         columns: a custom kind's additionalPrinterColumns.
+        selectable: fields that a custom kind can be selected by, as its definition says.
         scale: where a custom kind keeps its replicas, as its definition says; None for a built-in kind.
         deprecation: what clients of this version are warned of; empty for nothing.
     """
@@ -42,6 +43,7 @@ class Resource:
     custom: bool = False
     schema: Json | None = None
     columns: tuple[Json, ...] = field(default=())
+    selectable: tuple[str, ...] = ()
     scale: Json | None = None
     deprecation: str = ""
 
@@ -256,6 +258,7 @@ def custom_resource(spec: Json, version: Json) -> Resource:
         custom=True,
         schema=(version.get("schema") or {}).get("openAPIV3Schema"),
         columns=tuple(version.get("additionalPrinterColumns") or ()),
+        selectable=tuple(str(one["jsonPath"]).removeprefix(".") for one in version.get("selectableFields") or ()),
         scale=(version.get("subresources") or {}).get("scale"),
         deprecation=_deprecation(spec, version),
     )

@@ -124,7 +124,8 @@ def field_match(text: str, resource: Resource) -> Match | None:
     """
     if not text.strip():
         return None
-    known = {"metadata.name", *(("metadata.namespace",) if resource.namespaced else ()), *_FIELDS.get(resource, ())}
+    place = ("metadata.namespace",) if resource.namespaced else ()
+    known = {"metadata.name", *place, *_FIELDS.get(resource, ()), *resource.selectable}
     terms: list[tuple[str, bool, str]] = []
     for term in text.split(","):
         found = re.fullmatch(r"([^=!\s]+)\s*(!=|==|=)(.*)", term.strip())
