@@ -5,7 +5,6 @@ Both algorithms are those of the clients as published (Claude Code 2.1.332, Qwen
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import mcp_types as mt
 import pytest
@@ -102,13 +101,21 @@ def _is_loaded(tool: mt.Tool) -> bool:
     return bool((tool.meta or {}).get("anthropic/alwaysLoad"))
 
 
-@pytest.fixture
-async def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[mt.Tool]:
-    """The catalogue with everything that changes something."""
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path))
-    async with Client(app.server) as client:
-        return list(await client.list_tools())
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The event loop of the fixture below, which lives as long."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def tools(tmp_path_factory: pytest.TempPathFactory) -> list[mt.Tool]:
+    """The catalogue with everything that changes something; no test changes it."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(folder / "none"))
+        app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=folder))
+        async with Client(app.server) as client:
+            return list(await client.list_tools())
 
 
 @pytest.mark.parametrize("query", SEARCHES)
