@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# As klepaas itself has it: what FastMCP would log of a refused call, a coloured traceback, costs more than the call.
+os.environ["FASTMCP_LOG_ENABLED"] = "false"
+
 from klepaas.output.redaction import vault
 from klepaas.testing import scale_timeout
 
