@@ -42,6 +42,7 @@ __all__ = [
 
 _QUOTED_MAX_CHARS = 40
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # Most objects are RFC 1123 subdomains; RBAC objects may hold ":" and upper case (system:node, Admin). Each segment of
 # the pattern begins and ends with a letter or digit, so ".", ".." and "-n" cannot match.
 _OBJECT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?")
@@ -120,8 +121,11 @@ def _is_assignment(value: str) -> bool:
 
 
 OBJECT = Check("object name", _is_object_name, "letters, digits, '-', '.' or ':' with a letter or digit at both ends")
+# What a new workload may be called; whatever else is made under its name has its own rule.
 WORKLOAD = Check(
-    "application name", _matches(_LABEL), "lower-case letters, digits and '-', at most 63 characters", max_chars=63
+    "workload name",
+    _matches(_SUBDOMAIN),
+    "lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part",
 )
 # What runs already: a workload's name has up to 253 characters and dots, a label's value capitals and underscores.
 APPLICATION = Check(

@@ -45,7 +45,7 @@ async def rollout_of(host: Host, alert: AlertSubject) -> str | None:
 
 
 def _application(alert: AlertSubject) -> str | None:
-    return next((found for name in _NAMES if (found := alert.named(name, names.WORKLOAD))), None)
+    return next((found for name in _NAMES if (found := alert.named(name, names.APPLICATION))), None)
 
 
 async def _of_pod(cluster: Cluster, namespace: str, alert: AlertSubject) -> str | None:
@@ -57,4 +57,4 @@ async def _of_pod(cluster: Cluster, namespace: str, alert: AlertSubject) -> str 
         found = application_of(await cluster.get(await cluster.resource("pods"), pod, namespace))
     except NotFound:
         return None
-    return found if names.WORKLOAD.accepts(found) else None
+    return found if names.APPLICATION.accepts(found) else None

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
+from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import (
     Object,
     at,
@@ -81,8 +82,9 @@ class Workload:
 
 def application_of(item: Object) -> str:
     """The application that an object belongs to."""
-    found = labels(item)
-    return next((found[key] for key in LABELS if found.get(key)), name_of(item))
+    found, name = labels(item), name_of(item)
+    mark = next((found[key] for key in LABELS if found.get(key)), name)
+    return name if mark == application_label(name) else mark
 
 
 async def workloads(cluster: Cluster, namespace: str | None) -> list[Workload]:
@@ -124,10 +126,15 @@ async def find_workloads(place: Place) -> list[Workload]:
         pass
     there = await workloads(place.cluster, place.namespace)
     named = [item for item in there if item.name == place.app_name]
-    found = named[:1] or [item for item in there if item.application == place.app_name]
+    found = named[:1] or [item for item in there if place.app_name in _names(item.application)]
     if not found:
         raise await _not_found(place, there)
     return found
+
+
+def _names(application: str) -> tuple[str, str]:
+    """What an application is called: by its name, and by the label of its pods, which is shorter where that is long."""
+    return application, application_label(application)
 
 
 async def find_one(place: Place) -> Workload:

@@ -24,6 +24,7 @@ from klepaas_plugins.deployments.manifests import (
     selects,
     service,
 )
+from klepaas_plugins.deployments.naming import can_name_a_service, service_name_error
 from klepaas_plugins.deployments.objects import REVISION, Object, annotation, at, name_of
 from klepaas_plugins.deployments.ownership import intent, is_ours
 from klepaas_plugins.deployments.place import Place
@@ -102,7 +103,7 @@ class Deploy:
         bodies: list[tuple[Mapping[str, Any], Object | None]] = [(deployment(wanted, live), live)]
         if wanted.port is not None:
             pod_labels = at(live or bodies[0][0], "spec", "template", "metadata", "labels") or {}
-            note = self._service_of_others(front, pod_labels)
+            note = self._without_service(live) or self._service_of_others(front, pod_labels)
             if note is None:
                 bodies.append((service(wanted, live), front))
             else:
@@ -142,6 +143,19 @@ class Deploy:
             error = await namespace_error(cluster, self.place.namespace)
             if error is not None:
                 raise NotFound(error.what, next_step=f"{error.next_step} Deploying does not create one") from exc
+
+    def _without_service(self, live: Object | None) -> str | None:
+        """What to say where no Service can bear the name. None: one can.
+
+        Raises:
+            BadRequest: The application is new, so that no other Service can be in front of it.
+        """
+        if can_name_a_service(self.wanted.app_name):
+            return None
+        error = service_name_error(self.wanted.app_name)
+        if live is None:
+            raise error
+        return f"{error.what}; a Service of another name stays as it is."
 
     def _service_of_others(self, front: Object | None, pod_labels: Mapping[str, str]) -> str | None:
         """What to say of a Service that somebody else made. None: there is none, or it may be changed.
@@ -221,7 +235,7 @@ class Deploy:
         lines = [f"Changed: {'; '.join(lines)}"] if lines else []
         made = [planned.title for planned in plans if planned.before is None]
         lines += [f"Created: {', '.join(made)}"] if made else []
-        if self.wanted.port is not None:
+        if self.wanted.port is not None and can_name_a_service(self.wanted.app_name):
             address = f"{self.wanted.app_name}.{self.wanted.namespace}.svc:{self.wanted.port}"
             notes = [*notes, f"Reachable in the cluster at {address}"]
         before = annotation(live, REVISION) if live else None

@@ -17,6 +17,7 @@ from klepaas_plugins.deployments.applying import Plan, effect_of, find, plan
 from klepaas_plugins.deployments.changes import listed
 from klepaas_plugins.deployments.deploying import shown
 from klepaas_plugins.deployments.manifests import INSTANCE, MANAGED_BY
+from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import REVISION, annotation
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
@@ -108,7 +109,7 @@ class DeployDocuments:
         body = copy.deepcopy(one.body)
         metadata = {key: value for key, value in body["metadata"].items() if key not in _CLUSTER_OWN}
         labels = dict(metadata.get("labels") or {})
-        labels.setdefault(INSTANCE, self.place.app_name)
+        labels.setdefault(INSTANCE, application_label(self.place.app_name))
         labels.setdefault(MANAGED_BY, "klepaas")
         body["metadata"] = {**metadata, "namespace": self.place.namespace, "labels": labels}
         return body

@@ -14,6 +14,7 @@ from typing import Any
 from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
+from klepaas_plugins.deployments.naming import application_label, container_of
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, labels
 from klepaas_plugins.deployments.ownership import intent
 
@@ -76,7 +77,8 @@ def change_cause(wanted: Wanted) -> str:
 def container_name(app_name: str, live: Object | None) -> str:
     """The container that carries the application: of its name, else the first, as kubectl chooses."""
     found = [str(item["name"]) for item in at(live, "spec", "template", "spec", "containers") or ()]
-    return app_name if app_name in found or not found else found[0]
+    own = container_of(app_name)
+    return next((name for name in (app_name, own) if name in found), found[0] if found else own)
 
 
 def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
@@ -104,8 +106,8 @@ def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
 
 
 def _new(wanted: Wanted) -> dict[str, Any]:
-    names.WORKLOAD.check(wanted.app_name, "app_name")  # its container and its Service bear it too
-    selector = {NAME: wanted.app_name, INSTANCE: wanted.app_name}
+    names.WORKLOAD.check(wanted.app_name, "app_name")
+    selector = _selector(wanted.app_name)
     return {
         "metadata": {"labels": {**selector, MANAGED_BY: "klepaas"}},
         "spec": {
@@ -114,6 +116,11 @@ def _new(wanted: Wanted) -> dict[str, Any]:
             "template": {"metadata": {"labels": {**selector, MANAGED_BY: "klepaas"}}},
         },
     }
+
+
+def _selector(app_name: str) -> dict[str, str]:
+    mark = application_label(app_name)
+    return {NAME: mark, INSTANCE: mark}
 
 
 def _container(pod_spec: dict[str, Any], name: str) -> dict[str, Any]:
@@ -181,7 +188,7 @@ def service(wanted: Wanted, live_deployment: Object | None) -> dict[str, Any]:
         wanted: What the caller wants.
         live_deployment: The Deployment as it is, whose selector decides. None: it is about to be made.
     """
-    selector = {NAME: wanted.app_name, INSTANCE: wanted.app_name}
+    selector = _selector(wanted.app_name)
     marks: Mapping[str, str] = {**selector, MANAGED_BY: "klepaas"}
     if live_deployment is not None:
         selector = dict(at(live_deployment, "spec", "selector", "matchLabels") or selector)

@@ -95,7 +95,7 @@ class _Reader:
         return await list_applications(cluster, namespace, RolloutSettings.of(self._host).unschedulable_grace_s)
 
     async def application(
-        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]
+        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.APPLICATION]
     ) -> Answer:
         """How an application is: state, cause of trouble with log lines and events, endpoint, release, drift."""
         from klepaas_plugins.deployments.place import place_of
@@ -106,7 +106,7 @@ class _Reader:
         return await status_of(place, RolloutSettings.of(self._host), self._host)
 
     async def releases(
-        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]
+        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.APPLICATION]
     ) -> Answer:
         """The newest releases of an application: who, when, what, how each went, which runs now."""
         from klepaas_plugins.deployments.place import place_of
@@ -116,7 +116,9 @@ class _Reader:
         place = await place_of(Clusters.of(self._host), app_name, namespace, context)
         return await list_releases(place, Releases(place, ReleaseSettings.of(self._host)), None)
 
-    async def history(self, context: Context, namespace: Namespace, app_name: Annotated[str, names.WORKLOAD]) -> Answer:
+    async def history(
+        self, context: Context, namespace: Namespace, app_name: Annotated[str, names.APPLICATION]
+    ) -> Answer:
         """The last changes of an application through this server, and how the last month's went."""
         from klepaas_plugins.deployments.past import Question, history_of
         from klepaas_plugins.deployments.place import place_of

@@ -64,7 +64,7 @@ async def key_series_of(host: Host, alert: AlertSubject) -> str | None:
 
 def _place(alert: AlertSubject) -> Place | None:
     namespace = alert.named("namespace", names.NAMESPACE)
-    app = next((found for name in _APPLICATION if (found := alert.named(name, names.WORKLOAD))), None)
+    app = next((found for name in _APPLICATION if (found := alert.named(name, names.APPLICATION))), None)
     if namespace is not None:
         return Place(app, namespace)
     node = alert.named("node", names.OBJECT)

@@ -5,7 +5,7 @@ metric's labels. Which of them there are is asked first, so that one query answe
 
 Source: the metrics of cAdvisor, the kubelet, kube-state-metrics and node_exporter; OpenTelemetry's semantic conventions
 for HTTP; the standard metrics of Istio and ingress-nginx. Names of pods: apimachinery's `rand.SafeEncodeString`, whose
-alphabet has no vowels, so that the pods of "web" are told from those of "web-admin".
+alphabet has no vowels, so that the pods of "web" are told from those of "web-admin"; apiserver's `GenerateName`.
 """
 
 import re
@@ -22,6 +22,8 @@ Question = Literal["cpu", "memory", "disk", "network", "restarts", "saturation",
 # As a node: all of them.
 ALL = "all"
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
+# The API server cuts what a name is made from at so many characters, before it appends five of its own.
+_BASE_CHARS, _HASH_CHARS = 58, 10
 _POD_END = f"(-{_SAFE}{{6,10}}-{_SAFE}{{5}}|-{_SAFE}{{5}}|-[0-9]+)?"
 
 
@@ -148,7 +150,7 @@ def _ways(place: Place, labels: Labels) -> list[_Way]:
         return [space]
     name = re.escape(place.app_name).replace(r"\-", "-")
     if labels is Labels.POD:
-        return [(*space, _Matcher("pod", f"{name}{_POD_END}"))]
+        return [(*space, _Matcher("pod", _pods(place.app_name)))]
     if labels is Labels.VOLUME:
         return [(*space, _Matcher("persistentvolumeclaim", f"(.*-)?{name}(-.*)?"))]
     if labels is Labels.INGRESS:
@@ -158,8 +160,17 @@ def _ways(place: Place, labels: Labels) -> list[_Way]:
         return [(*where, _Matcher("destination_workload", name))]
     by_name = ("service", "app", "app_kubernetes_io_name", "service_name", "container")
     job = _Matcher("job", f"(.*/)?{name}")
-    pod = _Matcher("pod", f"{name}{_POD_END}")
+    pod = _Matcher("pod", _pods(place.app_name))
     return [(*space, one) for one in (pod, *(_Matcher(label, name) for label in by_name), job)]
+
+
+def _pods(app_name: str) -> str:
+    """The names of an application's pods; of a long one only the beginning stands in them."""
+    name, beginning = (re.escape(text).replace(r"\-", "-") for text in (app_name, app_name[:_BASE_CHARS]))
+    if len(app_name) + _HASH_CHARS + 2 <= _BASE_CHARS:
+        return f"{name}{_POD_END}"
+    cut = f"-{_SAFE}{{0,{_HASH_CHARS}}}-?{_SAFE}{{5}}" if len(app_name) < _BASE_CHARS else f"{_SAFE}{{5}}"
+    return f"({name}(-[0-9]+)?|{beginning}{cut})"
 
 
 def _of_node(node: str) -> list[_Matcher]:

@@ -55,7 +55,7 @@ class PrometheusTools:
         self,
         query: Annotated[str | None, PROMQL, Field(description="PromQL")] = None,
         question: Annotated[Question | None, Field(description="Instead of a query")] = None,
-        app_name: Annotated[str | None, names.WORKLOAD] = None,
+        app_name: Annotated[str | None, names.APPLICATION] = None,
         namespace: Annotated[str | None, names.NAMESPACE] = None,
         node: Annotated[str | None, names.OBJECT, Field(description='Or "all"')] = None,
         range_s: Annotated[int | None, Field(ge=1, description="How far back; without it, a query's value now")] = None,

@@ -14,6 +14,7 @@ from typing import Any
 
 from klepaas_plugins.deployments.applications import LABELS
 from klepaas_plugins.deployments.manifests import selects
+from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import Object, at, labels, name_of, uid
 from klepaas_plugins.deployments.releases.references import config_maps
 
@@ -48,16 +49,21 @@ class Scope:
         return cls(app_name, {k: text for k, text in first.items() if all(other.get(k) == text for other in found)})
 
     @property
+    def mark(self) -> str:
+        """Its name as a label holds it."""
+        return application_label(self.app_name)
+
+    @property
     def selector(self) -> str | None:
         """What finds its objects by label, as a query. None: its workloads carry no label with its name."""
-        keys = [key for key in LABELS if self.common.get(key) == self.app_name]
-        return f"{keys[0]}={self.app_name}" if keys else None
+        keys = [key for key in LABELS if self.common.get(key) == self.mark]
+        return f"{keys[0]}={self.mark}" if keys else None
 
     def owns(self, item: Object) -> bool:
         """Whether an object's labels say that it is the application's."""
         named = {key: labels(item)[key] for key in LABELS if labels(item).get(key)}
         contradicts = any(self.common.get(key, text) != text for key, text in named.items())
-        return self.app_name in named.values() and not contradicts
+        return self.mark in named.values() and not contradicts
 
     def other_owner(self, item: Object) -> str | None:
         """The application that an object's labels name. None: they name none, or this one."""

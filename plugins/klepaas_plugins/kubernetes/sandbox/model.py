@@ -15,6 +15,8 @@ Json: TypeAlias = dict[str, Any]
 
 # The letters the API server draws random name endings from: no vowels, so no words.
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+# Sources: apiserver, GenerateName; the Deployment controller, generateReplicaSetName (since Kubernetes 1.34).
+_BASE_CHARS, _NAME_CHARS = 58, 253
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,21 @@ def new_uid() -> str:
 def name_suffix(length: int = 5) -> str:
     """A random name ending, as generateName appends."""
     return "".join(random.choices(_NAME_LETTERS, k=length))  # noqa: S311 - a name, not a secret
+
+
+def generated_name(base: str) -> str:
+    """The name that generateName gives: what it is made from is cut, so that the whole has 63 characters at most."""
+    return base[:_BASE_CHARS] + name_suffix()
+
+
+def pod_prefix(name: str) -> str:
+    """What a controller of this name has its pods' names made from: with a dash, unless that would be too long."""
+    return f"{name}-" if len(name) < _NAME_CHARS else name
+
+
+def revision_name(name: str, suffix: str) -> str:
+    """A ReplicaSet's or revision's name: its owner's, cut where the whole would be too long, and a hash."""
+    return f"{name[: _NAME_CHARS - 1 - len(suffix)]}-{suffix}"
 
 
 def hash_suffix(number: int) -> str:

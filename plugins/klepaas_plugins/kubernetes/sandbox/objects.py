@@ -15,7 +15,7 @@ from .apply import apply_patch
 from .defaults import apply_defaults, first_status
 from .limits import check_limits, check_quota, limited
 from .managed import update_owners
-from .model import Json, Timing, name_suffix, new_uid, timestamp
+from .model import Json, Timing, generated_name, new_uid, timestamp
 from .openapi.schemas import node_of
 from .patch import json_patch, merge_patch, strategic_patch
 from .policies import Change as Admitted
@@ -374,7 +374,7 @@ class Objects:
                 )
             meta["namespace"] = namespace
         if not meta.get("name") and meta.get("generateName"):
-            meta["name"] = meta["generateName"] + name_suffix()
+            meta["name"] = generated_name(meta["generateName"])
         return {**obj, "kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
 
     def _check(self, resource: Resource, obj: Json, old: Json | None) -> None:

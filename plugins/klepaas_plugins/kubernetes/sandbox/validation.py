@@ -73,6 +73,7 @@ _OWNER_FIELDS = {
     "uid": "must not be empty",
 }  # fmt: skip
 _ANNOTATIONS_BYTES = 262144
+_LABEL_CHARS = 63
 _CONCURRENCY = ("Allow", "Forbid", "Replace")
 _VALUE_BYTES = 1048576
 _MUTABLE_SPEC = {
@@ -109,6 +110,8 @@ def _metadata(meta: Json) -> Causes:
     for name, value in (meta.get("labels") or {}).items():
         if not re.fullmatch(_LABEL_VALUE, value or ""):
             yield invalid_value("metadata.labels", value, _LABEL_VALUE_SAYS)
+        if len(value or "") > _LABEL_CHARS:
+            yield invalid_value("metadata.labels", value, f"must be no more than {_LABEL_CHARS} bytes")
         if not re.fullmatch(rf"({SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", name):
             yield invalid_value("metadata.labels", name, _LABEL_NAME_SAYS)
     for owner in meta.get("ownerReferences") or ():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.model import Json, pod_prefix
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
 from klepaas_plugins.kubernetes.sandbox.resources import DAEMON_SETS, NODES, PODS
@@ -57,7 +57,7 @@ class DaemonSetController(Base):
     def _make(self, found: Json, node: str, revision: str) -> None:
         meta, template = found["metadata"], found["spec"]["template"]
         labels = {**(template["metadata"].get("labels") or {}), _REVISION: revision}
-        pod = pod_of(DAEMON_SETS, found, template, generateName=f"{meta['name']}-", labels=labels)
+        pod = pod_of(DAEMON_SETS, found, template, generateName=pod_prefix(meta["name"]), labels=labels)
         tolerations = [
             {"key": f"node.kubernetes.io/{why}", "operator": "Exists", "effect": effect} for why, effect in _TOLERATED
         ]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from klepaas_plugins.kubernetes.sandbox.events import Recorder
-from klepaas_plugins.kubernetes.sandbox.model import Json, hash_suffix
+from klepaas_plugins.kubernetes.sandbox.model import Json, hash_suffix, revision_name
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Objects, Write
 from klepaas_plugins.kubernetes.sandbox.resources import DEPLOYMENTS, REPLICA_SETS
 from klepaas_plugins.kubernetes.sandbox.rounding import share
@@ -143,7 +143,7 @@ class DeploymentController(Base):
             "kind": "ReplicaSet",
             "apiVersion": "apps/v1",
             "metadata": {
-                "name": f"{deployment['metadata']['name']}-{suffix}",
+                "name": revision_name(deployment["metadata"]["name"], suffix),
                 "namespace": deployment["metadata"]["namespace"],
                 "labels": labels,
                 "annotations": self._annotations(deployment, shape, revision),

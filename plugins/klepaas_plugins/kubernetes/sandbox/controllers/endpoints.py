@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from klepaas_plugins.kubernetes.sandbox.model import Json, name_suffix, timestamp
+from klepaas_plugins.kubernetes.sandbox.model import Json, generated_name, timestamp
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_ready
 from klepaas_plugins.kubernetes.sandbox.resources import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
@@ -68,7 +68,7 @@ class EndpointController(Base):
             return
         made: Json = {
             "metadata": {
-                "name": f"{meta['name']}-{name_suffix()}",
+                "name": generated_name(f"{meta['name']}-"),
                 "generateName": f"{meta['name']}-",
                 "labels": {_MANAGED_BY: "endpointslice-controller.k8s.io", _SERVICE_NAME: meta["name"]},
                 "annotations": {_TRIGGER: timestamp(time.time())},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
+from klepaas_plugins.kubernetes.sandbox.model import Json, pod_prefix, timestamp
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
 from klepaas_plugins.kubernetes.sandbox.resources import JOBS, PODS
@@ -63,7 +63,7 @@ class JobController(Base):
             "batch.kubernetes.io/controller-uid": meta["uid"], "batch.kubernetes.io/job-name": meta["name"],
             "controller-uid": meta["uid"], "job-name": meta["name"],
         }  # fmt: skip
-        pod = pod_of(JOBS, job, template, generateName=f"{meta['name']}-", labels=labels)
+        pod = pod_of(JOBS, job, template, generateName=pod_prefix(meta["name"]), labels=labels)
         made = self.objects.create(PODS, meta["namespace"], pod, Write(CONTROLLER))
         said = f"Created pod: {made['metadata']['name']}"
         self.recorder.emit(JOBS, job, "Normal", "SuccessfulCreate", said, "job-controller")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 
 from klepaas_plugins.kubernetes.sandbox.events import Recorder
-from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.model import Json, pod_prefix
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Objects, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_finished, is_ready
 from klepaas_plugins.kubernetes.sandbox.resources import PODS, REPLICA_SETS, Resource
@@ -74,7 +74,9 @@ class ReplicaSetController(Base):
         """Make pods; what kept the next one from being made, if anything."""
         meta = replica_set["metadata"]
         for _ in range(count):
-            pod = pod_of(REPLICA_SETS, replica_set, replica_set["spec"]["template"], generateName=f"{meta['name']}-")
+            pod = pod_of(
+                REPLICA_SETS, replica_set, replica_set["spec"]["template"], generateName=pod_prefix(meta["name"])
+            )
             try:
                 made = self.objects.create(PODS, meta["namespace"], pod, Write(CONTROLLER))
             except ApiError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from klepaas_plugins.kubernetes.sandbox.model import Json
+from klepaas_plugins.kubernetes.sandbox.model import Json, revision_name
 from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
 from klepaas_plugins.kubernetes.sandbox.resources import CLAIMS, PODS, REVISIONS, STATEFUL_SETS
+from klepaas_plugins.kubernetes.sandbox.status import ApiError
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
 from .base import Base, Key, key_of, owner_reference, owners_named, without_zeros
@@ -41,7 +42,7 @@ class StatefulSetController(Base):
 
     def _revision(self, found: Json) -> str:
         template = found["spec"]["template"]
-        name = f"{found['metadata']['name']}-{template_hash(template)}"
+        name = revision_name(found["metadata"]["name"], template_hash(template))
         if self.store.get(REVISIONS, found["metadata"]["namespace"], name) is None:
             made = {
                 "metadata": {"name": name, "ownerReferences": [owner_reference(STATEFUL_SETS, found)]},
@@ -95,7 +96,12 @@ class StatefulSetController(Base):
         pod = pod_of(STATEFUL_SETS, found, template, name=name, labels=labels)
         pod["spec"] = {**pod["spec"], "hostname": name, "subdomain": found["spec"].get("serviceName", "")}
         self._claim(found, pod)
-        self.objects.create(PODS, meta["namespace"], pod, Write(CONTROLLER))
+        try:
+            self.objects.create(PODS, meta["namespace"], pod, Write(CONTROLLER))
+        except ApiError as error:
+            said = f"create Pod {name} in StatefulSet {meta['name']} failed error: {error}"
+            self.recorder.emit(STATEFUL_SETS, found, "Warning", "FailedCreate", said, "statefulset-controller")
+            raise
         said = f"create Pod {name} in StatefulSet {meta['name']} successful"
         self.recorder.emit(STATEFUL_SETS, found, "Normal", "SuccessfulCreate", said, "statefulset-controller")
 
