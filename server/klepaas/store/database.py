@@ -174,13 +174,15 @@ class Store:
             return self._engine
 
     def _open(self) -> "Engine":
-        from klepaas.store.engine import WRITING, postgresql_engine, sqlite_engine
-        from klepaas.store.upgrading import NEWEST, upgrade, version_of
+        from klepaas.store.engine import READ_ONLY, WRITING, postgresql_engine, sqlite_engine
+        from klepaas.store.upgrading import NEWEST, objection_to_reading, upgrade, version_of
 
         engine = postgresql_engine(self._address) if self._address else sqlite_engine(self._folder / FILE_NAME)
         try:
             with engine.connect() as connection:
                 found = version_of(connection)
+            if engine.get_execution_options().get(READ_ONLY) and (objection := objection_to_reading(found)):
+                raise objection
             if found != NEWEST:
                 with engine.execution_options(**{WRITING: True}).begin() as connection:
                     upgrade(connection)

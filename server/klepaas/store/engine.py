@@ -24,10 +24,12 @@ from klepaas.output.redaction import vault
 from klepaas.portability import files
 from klepaas.store.errors import StoreUnavailable
 
-__all__ = ["BUSY_TIMEOUT_S", "WRITING", "postgresql_engine", "sqlite_engine"]
+__all__ = ["BUSY_TIMEOUT_S", "READ_ONLY", "WRITING", "postgresql_engine", "sqlite_engine"]
 
 # An execution option of a connection: its transaction is going to write.
 WRITING = "klepaas_writing"
+# An execution option of an engine: its file can only be read.
+READ_ONLY = "klepaas_read_only"
 BUSY_TIMEOUT_S = 30
 _RETRY_INTERVAL_S = 0.02
 _CONNECT_TIMEOUT_S = 5
@@ -96,13 +98,38 @@ def _reading_engine(path: Path) -> Engine:
 
     def connect() -> sqlite3.Connection:
         # Without a write-ahead log nobody writes, and SQLite must not ask for the files that it cannot make.
-        alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True, timeout=BUSY_TIMEOUT_S)
+        log = path.with_name(f"{path.name}-wal")
+        alone = "" if log.exists() else "&immutable=1"
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True, timeout=BUSY_TIMEOUT_S)
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.OperationalError as exc:
+            connection.close()
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or not log.exists():
+                raise
+            raise _unreadable_log(path, log) from exc
+        return connection
 
-    engine = create_engine("sqlite+pysqlite://", hide_parameters=True, creator=connect, poolclass=NullPool)
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        hide_parameters=True,
+        creator=connect,
+        poolclass=NullPool,
+        execution_options={READ_ONLY: True},
+    )
     event.listen(engine, "connect", _prepare_reading)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _unreadable_log(path: Path, log: Path) -> StoreUnavailable:
+    """SQLite needs its shared-memory file to read a write-ahead log, and cannot make one here."""
+    return StoreUnavailable(
+        f"The store of klepaas cannot be read: {path.name} and {log.name} lie where nothing can be written, without "
+        f"{path.name}-shm",
+        next_step=f"Copy {path.name} and {log.name} to a folder that can be written and set KLEPAAS_STATE_DIR to it; "
+        f"without {log.name} the last changes would be missing",
+    )
 
 
 def _prepare_reading(connection: Any, _record: object) -> None:

@@ -13,9 +13,9 @@ from klepaas import state_folder
 from klepaas.hookspecs import Finding, Level
 from klepaas.observability import one_line
 from klepaas.portability import files
-from klepaas.store.engine import WRITING
+from klepaas.store.engine import READ_ONLY, WRITING
 from klepaas.store.errors import StoreUnavailable
-from klepaas.store.upgrading import KNOWN, NEWEST, version_of
+from klepaas.store.upgrading import KNOWN, NEWEST, objection_to_reading, version_of
 
 __all__ = ["examined", "examined_file", "objection_to"]
 
@@ -52,22 +52,30 @@ def examined(engine: Engine) -> Iterator[Finding]:
     Args:
         engine: An engine, of which nothing is expected yet.
     """
+    read_only = engine.get_execution_options().get(READ_ONLY, False)
     try:
         with engine.connect() as connection:
-            yield from _version(connection)
+            yield from _version(connection, read_only)
             if connection.dialect.name == "sqlite":
                 yield from _integrity(connection)
+        if read_only:  # which is reported already
+            return
         with engine.execution_options(**{WRITING: True}).connect() as connection:
             connection.execute(text("SELECT 1"))
             connection.rollback()
-    except (SQLAlchemyError, StoreUnavailable) as exc:
+    except StoreUnavailable as exc:
+        yield Finding(Level.ERROR, exc.what, exc.next_step)
+    except SQLAlchemyError as exc:
         cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig else exc
         yield Finding(Level.ERROR, f"The store cannot be used: {one_line(str(cause), 200)}", _repair(engine))
 
 
-def _version(connection: Connection) -> Iterator[Finding]:
+def _version(connection: Connection, read_only: bool) -> Iterator[Finding]:
     found = version_of(connection)
-    if found is None:
+    objection = objection_to_reading(found) if read_only else None
+    if objection is not None:
+        yield Finding(Level.ERROR, objection.what, objection.next_step)
+    elif found is None:
         yield Finding(Level.OK, "The store is empty; its tables are made with the first operation")
     elif found not in KNOWN:
         repair = "Install that newer klepaas again, or give this one a store of its own with KLEPAAS_STATE_DIR"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from klepaas.store.errors import StoreTooNew
+from klepaas import state_folder
+from klepaas.store.errors import StoreTooNew, StoreUnavailable
 
-__all__ = ["KNOWN", "NEWEST", "upgrade", "version_of"]
+__all__ = ["KNOWN", "NEWEST", "objection_to_reading", "upgrade", "version_of"]
 
 _FOLDER = Path(__file__).parent / "migrations"
 _FILE = re.compile(r"r(\d{4})_\w+\.py")
@@ -37,10 +38,7 @@ def upgrade(connection: Connection, to: str = NEWEST) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
     found = version_of(connection)
     if found is not None and found not in KNOWN:
-        raise StoreTooNew(
-            f"The store was written by a newer klepaas (version {found} of the tables; this one knows {NEWEST})",
-            next_step="Install that newer klepaas again, or give this one a store of its own with KLEPAAS_STATE_DIR",
-        )
+        raise _too_new(found)
     if found is None or found < to:
         _run_alembic(connection, to)
 
@@ -51,6 +49,32 @@ def version_of(connection: Connection) -> str | None:
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return None if found is None else str(found)
+
+
+def objection_to_reading(found: str | None) -> StoreUnavailable | None:
+    """Why a store that cannot be written cannot be read either. None: its tables are this version's.
+
+    Args:
+        found: The version of its tables. None: it is empty.
+    """
+    if found == NEWEST:
+        return None
+    if found is not None and found not in KNOWN:
+        return _too_new(found)
+    what = (
+        "is empty" if found is None else f"has the tables of an older klepaas (version {found}; this one has {NEWEST})"
+    )
+    return StoreUnavailable(
+        f"The store {what} and cannot be written, so it cannot be brought to this version",
+        next_step=state_folder.REPAIR,
+    )
+
+
+def _too_new(found: str) -> StoreTooNew:
+    return StoreTooNew(
+        f"The store was written by a newer klepaas (version {found} of the tables; this one knows {NEWEST})",
+        next_step="Install that newer klepaas again, or give this one a store of its own with KLEPAAS_STATE_DIR",
+    )
 
 
 def _run_alembic(connection: Connection, to: str) -> None:

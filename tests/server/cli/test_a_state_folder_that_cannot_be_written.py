@@ -8,11 +8,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from tests.served import served, unconfigured
 from tests.server.conftest import Done
+from tests.server.store.read_only_session import klepaas_tools
 
 from klepaas import state_folder
+from klepaas.http.application import HttpApp
 from klepaas.settings import Mode, Settings
+from klepaas.testing import app_with, client, scale_timeout
+from klepaas_plugins.health import plugin as health_plugin
+from klepaas_plugins.operations import plugin as operations_plugin
 
 Distribute = Callable[..., Path]
 Here = Callable[..., Done]
@@ -66,3 +73,41 @@ def test_a_file_system_that_refuses_writing_is_an_objection(monkeypatch: pytest.
     monkeypatch.setattr(os, "access", lambda _path, how: not how & os.W_OK)
     assert "cannot be written to" in (state_folder.objection_to_changes(settings) or "")
     assert state_folder.objection_to_changes(Settings(mode=Mode.READ_ONLY, state_dir=tmp_path)) is None
+
+
+def test_a_server_over_http_says_so_once_at_its_start_and_is_not_ready_for_the_same_reason(
+    tmp_path: Path, unwritable: str
+) -> None:
+    environment, stderr = unconfigured(tmp_path, KLEPAAS_STATE_DIR=unwritable), tmp_path / "stderr"
+    with served("--writes", environment=environment, stderr=stderr) as server:
+        base = server.url.removesuffix("/mcp")
+        with httpx.Client(base_url=base, timeout=scale_timeout(30), trust_env=False) as http:
+            alive, ready = http.get("/healthz"), http.get("/readyz")
+    said = stderr.read_text()
+    assert said.count("No change can be put on record, so none is made") == 1, said
+    assert "Traceback" not in said
+    assert alive.status_code == 200
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    reasons = ready.json()["reasons"]
+    assert [reason.split(" is ")[0] for reason in reasons] == ["component audit", "component store"]
+    assert all(f"{tmp_path / 'file'} cannot be written to" in reason for reason in reasons)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("writable", [True, False])
+async def test_readiness_agrees_with_what_becomes_of_a_change(
+    tmp_path: Path, unwritable: str, mode: Mode, writable: bool
+) -> None:
+    settings = {"mode": mode.value, "state_dir": str(tmp_path / "state") if writable else unwritable}
+    async with app_with(health_plugin, operations_plugin, klepaas_tools, settings=settings) as app:
+        web = HttpApp(app)
+        transport = httpx.ASGITransport(web)
+        async with web.running(), httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            ready = await http.get("/readyz")
+        async with client(app) as session:
+            listed = {tool.name for tool in await session.tools()}
+            changed = await session.call("thing_change")
+    assert (ready.status_code == 200) == (writable or mode is Mode.READ_ONLY), ready.text
+    assert changed.is_error == (not writable or mode is Mode.READ_ONLY), changed.text
+    assert ("thing_change" in listed) == (mode is Mode.WRITES)
