@@ -338,7 +338,10 @@ async def attempt(sink: NotificationSink, notification: Notification) -> Excepti
 def reason(error: Exception) -> str:
     """Why a sink did not take it, in one line without secrets; an unknown library's words are not repeated."""
     if isinstance(error, KlepaasError):
-        return one_line(error.what, 300)
+        from klepaas.outbound.certificates import certificate_problem
+
+        # A receiver's certificate is what people can do something about; the rest is tried again.
+        return one_line(error.text if certificate_problem(error) else error.what, 300)
     return "it took too long" if isinstance(error, TimeoutError) else f"it failed: {type(error).__name__}"
 
 

@@ -186,7 +186,7 @@ class Connection:
         except MCPError as exc:
             failure = opening.failure(exc)
             answered = failure is exc and exc.error.code not in (mt.CONNECTION_CLOSED, mt.REQUEST_TIMEOUT)
-            raise failure from exc
+            raise failure from failure.__cause__
         finally:
             self._in_flight -= 1
             if not answered:
@@ -295,7 +295,8 @@ class Connection:
                     if not cursor:
                         break
         except MCPError as exc:
-            raise (opening.failure(exc) if opening else exc) from exc
+            failure = opening.failure(exc) if opening else exc
+            raise failure from failure.__cause__
         info = session.server_info
         await self._listed(tools, one_line(f"{info.name} {info.version}", 80) if info else "")
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from klepaas.errors import KlepaasError
 from klepaas.external.openings import Opening
+from klepaas.outbound.certificates import certificate_problem
 from klepaas.output.safe import one_line
 
 __all__ = ["Lost", "Renew", "Session", "innermost", "negotiate", "nobodys_trace", "reason_of", "status_of"]
@@ -61,7 +62,8 @@ async def negotiate(session: ClientSession, opening: Opening, discover_limit_s: 
                     raise
         raise Lost("speaks no version of the protocol that klepaas speaks")
     except MCPError as exc:
-        raise opening.failure(exc) from exc
+        failure = opening.failure(exc)
+        raise failure from failure.__cause__  # which says more than the library's error
 
 
 async def _discovered(session: ClientSession, opening: Opening, limit_s: float) -> bool:
@@ -72,7 +74,7 @@ async def _discovered(session: ClientSession, opening: Opening, limit_s: float) 
     except MCPError as exc:
         failure = opening.failure(exc)
         if failure is not exc and not _is_refusal(failure):
-            raise failure from exc  # it was not the server that said no
+            raise failure from failure.__cause__  # it was not the server that said no
         return False
     except (RuntimeError, ValidationError, TimeoutError):
         return False
@@ -116,6 +118,8 @@ def reason_of(exc: BaseException, opening: Opening | None) -> str | None:
         return None
     if isinstance(exc, Lost | KlepaasError):
         return str(exc)
+    if (problem := certificate_problem(exc)) is not None:
+        return f"shows a certificate that {problem.reason} ({problem.next_step})"
     if status_of(exc) is not None:
         return f"answered {status_of(exc)}"
     said_no = isinstance(exc, MCPError) and exc.error.code != mt.CONNECTION_CLOSED

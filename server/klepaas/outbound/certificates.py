@@ -62,4 +62,5 @@ def _problem(error: ssl.SSLCertVerificationError) -> CertificateProblem:
         reason = f"is for another name, not for {name}" if name else "is for another name"
         return CertificateProblem(reason, "Use a name that the certificate holds in the address", is_name=True)
     reason = f"is not trusted ({said})" if said else "is not trusted"
-    return CertificateProblem(reason, "Name the authority that signed it in the settings", is_trust=True)
+    step = "Name the file of the authority that signed it in the settings (ca_file), or in SSL_CERT_FILE"
+    return CertificateProblem(reason, step, is_trust=True)
