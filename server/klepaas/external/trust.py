@@ -114,6 +114,7 @@ class TrustStore:
             {definition.name: definition for definition in _definitions(document["tools"])},
             float(listed_at) if isinstance(listed_at, int | float) else 0.0,
             str(document.get("server", "")),
+            _notes(document.get("notes")),
         )
 
     def keep(self, listing: Listing) -> None:
@@ -128,6 +129,7 @@ class TrustStore:
         document = {
             "version": _VERSION,
             "listed_at": listing.listed_at,
+            "notes": list(listing.notes),
             "server": listing.server,
             "tools": [definition.parts for definition in listing.definitions.values()],
         }
@@ -198,6 +200,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) and document.get("version") == _VERSION else None
+
+
+def _notes(value: object) -> tuple[str, ...]:
+    """The notes as they were kept; a file of an older klepaas has none."""
+    return tuple(note for note in value if isinstance(note, str)) if isinstance(value, list) else ()
 
 
 def _definitions(said: Iterable[Any]) -> Iterator[Definition]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.server.cli.test_the_terminal_is_safe import acting
 from tests.server.external.conftest import SCRIPT, Fake
 from tests.server.external.fake_server import TOOLS
 from tests.server.external.unfit_tools import UNFIT, WARNINGS
@@ -91,3 +92,39 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(run: Run, word
     done = run("providers", *words)
     assert done.returncode == 1
     assert "There is no provider 'none'. There are: wiki." in done.stderr
+
+
+HOSTILE = {
+    "terminal": "get\x1b[2J\x9b31m\x07_item",
+    "direction": "get_\u202eitem\u2066",
+    "invisible": "get\u3164\U000e0041\u200bitem",
+    "line": "get_item\n    wiki_fake  read  listed\r\n\u2028x",
+    "quotes": 'get"}]},{"name": "fake',
+    "markup": "<b>get</b>&item",
+    "korean": "가져오기",
+    "beyond": "get_\U0001f680",
+    "long": "g" * 5_000,
+    "empty": "",
+    "path": "../../etc/passwd",
+}
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
+def test_a_list_of_tools_with_hostile_names_is_data_of_one_form_that_acts_on_no_terminal(
+    run: Run, fake: Fake, form: list[str]
+) -> None:
+    hostile = [{**TOOLS[0], "name": name, "description": name, "title": name} for name in HOSTILE.values()]
+    fake.does(tools=[*TOOLS, *hostile])
+    assert run("call", "wiki_get_item", '{"id": "1"}').returncode == 0
+    done = run("providers", "list", *form)
+    assert done.returncode == 0, done.stderr
+    assert acting(done.stdout + done.stderr) == set()
+    assert "wiki_fake  read  listed\n" not in done.stdout
+    assert len(done.stdout.encode()) < 50_000
+    # Each is named, also by a process that has not connected to the server.
+    assert done.stdout.count(" is left out: ") == len(HOSTILE) - 1
+    if form:
+        (row,) = json.loads(done.stdout)["providers"]
+        assert [tool["name"] for tool in row["tools"] if tool["upstream"] == "get_item"] == ["wiki_get_item"]
+        assert all(set(tool) == set(row["tools"][0]) for tool in row["tools"])
+        assert {tool["name"] for tool in row["tools"]}.isdisjoint({"fake", "wiki_fake"})
