@@ -127,7 +127,7 @@ async def _of_a_log_stream(url: str, folder: Path) -> None:
 
 async def _of_k8s_exec(url: str, folder: Path) -> None:
     async with _cluster_at(url, folder) as cluster:
-        await cluster.run_in("web", "default", None, ["id"], max_bytes=1000, limit_s=5)
+        await cluster.run_in("web", "default", None, ["id"], max_bytes=1000, limit_s=scale_timeout(5))
 
 
 async def _of_monitoring(url: str, _folder: Path) -> None:

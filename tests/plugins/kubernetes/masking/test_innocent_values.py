@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from klepaas.testing import time_budget
 from klepaas_plugins.kubernetes.masking import mask, mask_text
 
 VARIABLES = {
@@ -249,7 +250,7 @@ def test_a_large_object_is_masked_in_linear_time() -> None:
     cost_s(1)
     one, four = cost_s(4), cost_s(16)
     assert four < 8 * one
-    assert four < 8  # 0.8 MB
+    assert four < time_budget(4, "0.8 MB would be looked at again and again")
 
 
 @pytest.mark.parametrize("piece", ["[", "{a: ", "- ", "a: |\n ", '{"a":', "<a>", "kind: Secret\n", "((", "{{ "])
@@ -257,4 +258,4 @@ def test_no_repetition_of_anything_stops_masking(piece: str) -> None:
     text = piece * (60_000 // len(piece))
     started = time.process_time()
     mask({"kind": "ConfigMap", "data": {"x": text}})
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < time_budget(4, "a repetition would be looked at again and again")
