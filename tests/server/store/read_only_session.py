@@ -45,7 +45,8 @@ async def answers_in(folder: Path, operation_id: str, eras: Iterable[Era] = ERAS
     return found
 
 
-async def main(operation_id: str, *folders: str) -> None:
+async def main(*words: str) -> None:
+    operation_id, *folders = words
     configure_logging(LogLevel.INFO)
     whole, *others = map(Path, folders)
     found = {whole.name: await answers_in(whole, operation_id)}
