@@ -8,6 +8,7 @@ Reads and dry runs do not come here. It decides nothing by itself: the rules are
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -24,6 +25,7 @@ from klepaas.context_aliases import ContextAliases
 from klepaas.errors import Conflict, KlepaasError, TimedOut
 from klepaas.failures import translate
 from klepaas.observability import one_line, safe_text
+from klepaas.offload import offload
 from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.policy import Decision, Policy
 from klepaas.principals import current_principal
@@ -190,7 +192,8 @@ async def _look(call: Call, change: Change) -> Preview:
     text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
     if result.is_error:
         raise Conflict(f"What {tool.name} would change cannot be shown, so it was not run", details=safe_text(text))
-    return Preview(safe_text(text), digest([text, (result.meta or {}).get(BASIS)]))
+    shown = await offload(partial(safe_text, text), size_chars=len(text))
+    return Preview(shown, digest([text, (result.meta or {}).get(BASIS)]))
 
 
 async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any:

@@ -12,6 +12,7 @@ import difflib
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -30,6 +31,7 @@ from klepaas.catalogue import Catalogue, Entry
 from klepaas.context_aliases import ContextAliases
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
+from klepaas.offload import offload
 from klepaas.output.quoting import quote
 from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.plans import Plans
@@ -38,7 +40,7 @@ from klepaas.principals import acting, current_principal, principal_of
 from klepaas.reading import Reading
 from klepaas.settings import Mode, Settings
 from klepaas.tools import Effect
-from klepaas.way_out import let_out, refuse
+from klepaas.way_out import let_out, refuse, size_of_result
 
 if TYPE_CHECKING:
     from klepaas.changes import Changes
@@ -104,7 +106,8 @@ class Gate(Middleware):
             asking = context.fastmcp_context
             with acting(principal_of(asking) if asking else current_principal()):
                 result = await self._answer(context, call_next)
-            return let_out(result, self._settings.answer_max_bytes)
+            work = partial(let_out, result, self._settings.answer_max_bytes)
+            return await offload(work, size_chars=size_of_result(result))
         except KlepaasError as exc:
             log.info("call of %s refused or failed: %s", quote(name), exc.code)
             return self._refusal(exc)

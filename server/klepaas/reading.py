@@ -10,6 +10,7 @@ Nothing here changes anything, so there is no confirmation; the rate and the num
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -23,6 +24,7 @@ from klepaas.completion import MOST_VALUES, Completer, suggestions
 from klepaas.errors import KlepaasError, TimedOut
 from klepaas.failures import explained, trail, unexpected
 from klepaas.offers import Offers
+from klepaas.offload import offload
 from klepaas.output import Answer
 from klepaas.output.quoting import quote
 from klepaas.output.safe import limit_length
@@ -151,7 +153,7 @@ class Reading:
                 text = await _in_time(run, what, timeout_s)
             if not isinstance(text, str):
                 raise TypeError("a resource or a prompt is a text")
-            return safe_beginning(text, self._max_bytes)
+            return await offload(partial(safe_beginning, text, self._max_bytes), size_chars=len(text))
         except (Exception, SystemExit) as exc:  # guarded boundary: a plugin's code
             error = explained(exc, what)
             log.info("%s was not read: %s", what, error.code if error else "unexpected")

@@ -14,13 +14,24 @@ from mcp import MCPError
 
 from klepaas.blocks import sort_blocks
 from klepaas.errors import BadRequest, KlepaasError, NotFound
+from klepaas.offload import size_of
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas.output.jsonable import valid_json
 from klepaas.output.redaction import MARK, is_secret_name
 from klepaas.output.safe import ROOM_CHARS, redactable, safe_text
 
-__all__ = ["BASIS", "META_KEYS", "ids_of", "let_out", "meta_of", "refuse", "safe_beginning", "to_protocol_error"]
+__all__ = [
+    "BASIS",
+    "META_KEYS",
+    "ids_of",
+    "let_out",
+    "meta_of",
+    "refuse",
+    "safe_beginning",
+    "size_of_result",
+    "to_protocol_error",
+]
 
 # All that `_meta` of a result carries: some clients show it to the model, so it holds ids and codes and nothing else.
 META_KEYS: Final = ("operation_id", "plan_id", "code", "retryable", "retry_after_s")
@@ -52,6 +63,16 @@ def let_out(result: ToolResult, max_bytes: int) -> ToolResult:
     text = safe_beginning("\n".join(blocks.texts), max_bytes - data_bytes - len(note.encode())) + note
     shown = [mt.TextContent(text=text.lstrip("\n")), *blocks.images]
     return ToolResult(content=shown, structured_content=data, meta=ids_of(result.meta), is_error=result.is_error)
+
+
+def size_of_result(result: ToolResult) -> int:
+    """How much text `let_out` reads, in characters; counted only as far as it matters.
+
+    Args:
+        result: What a tool answered.
+    """
+    texts = [block.text for block in result.content if isinstance(block, mt.TextContent)]
+    return size_of([*texts, result.structured_content])
 
 
 def meta_of(answer: Answer) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import pytest
 from klepaas.output.masking import tokens
 from klepaas.output.masking.token_table import DISTINCT, PLAIN
 from klepaas_plugins.kubernetes import happenings
+from klepaas_plugins.kubernetes.client.known_plugins import KNOWN_PLUGINS
 from klepaas_plugins.prometheus import questions
 
 from .expressions import Expression, Found, find_expressions, read_files, source_files
@@ -39,6 +40,11 @@ BUILT: Mapping[str, tuple[str, ...]] = {
     "klepaas_plugins.prometheus.questions:fits": (
         *(f"web{questions._POD_END}", "(.*-)?web-a(-.*)?", "(.*/)?web", "10\\.0\\.0\\.1(:[0-9]+)?"),
     ),
+    "klepaas_plugins.kubernetes.client.known_plugins:objection_to_words": tuple(
+        {form for plugin in KNOWN_PLUGINS.values() for form in plugin.options.values() if form} | {"true|false"}
+    ),
+    # Replaces words in our own expressions when the module is loaded; the results are constants and tried as such.
+    "klepaas_plugins.kubernetes.masking.shell:_expanded": ("WORD|GAP|ARGUMENTS|LONG",),
     # The sandbox is an API server of one's own, on loopback: faults are written by tests, rules and patterns of a
     # schema by the person who tries their own resource definition on it.
     "klepaas_plugins.kubernetes.sandbox.faults:strikes": (),

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
+from klepaas.offload import offload
 from klepaas.output import Answer
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
 from klepaas_plugins.deployments.applying import Plan, effect_of, find, plan
@@ -70,7 +71,8 @@ class DeployDocuments:
 
     async def _plans(self) -> tuple[list[Plan], dict[str, Any]]:
         """Each object's change, in the order in which they are applied, and the workload among them."""
-        bodies = [self._body(one) for one in read_manifests(self.text)]
+        manifests = await offload(partial(read_manifests, self.text), size_chars=len(self.text))
+        bodies = [self._body(one) for one in manifests]
         bodies.sort(key=lambda body: order_of(body["kind"]))
         workloads = [body for body in bodies if body["kind"] in WORKLOADS]
         if [body["metadata"]["name"] for body in workloads] != [self.place.app_name]:

@@ -6,11 +6,13 @@ wrong changes nothing. What goes wrong later stops the rest, and the answer says
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import anyio
 
 from klepaas.errors import BadRequest, Conflict, Forbidden, KlepaasError, NotFound, TimedOut
+from klepaas.offload import offload, size_of
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
@@ -95,7 +97,8 @@ async def answer_change(wish: Wish) -> Answer:
         FieldConflict: Other managers own fields of an object; nothing was changed.
         KlepaasError: One of the changes failed; the error says which objects were changed before it.
     """
-    manifests = in_safe_order(read_manifests(wish.text, names_required=not wish.create))
+    read = partial(read_manifests, wish.text, names_required=not wish.create)
+    manifests = in_safe_order(await offload(read, size_chars=len(wish.text)))
     for one in manifests:
         encoded = with_encoded_data(one.body)
         one.body.clear()
@@ -172,7 +175,7 @@ async def _try(wish: Wish, item: _Item) -> None:
     if item.live is not None:
         _refuse_owned_secrets(wish, item, item.live)
     result = await _send(wish, item, item.resource, dry_run=True)
-    _judge(item, result)
+    await _judge(item, result)
     if not seen:
         item.state, item.lines = "changed", ["(the live object may not be read, so what changes is not known)"]
 
@@ -215,12 +218,13 @@ def _refuse_unseen_secrets(wish: Wish, item: _Item) -> None:
         )
 
 
-def _judge(item: _Item, result: Mapping[str, Any]) -> None:
+async def _judge(item: _Item, result: Mapping[str, Any]) -> None:
     """Put what became of the object into words."""
     if item.live is None:
         item.state, item.lines = "created", []
         return
-    found = differences(item.live, result, item.manifest.body)
+    work = partial(differences, item.live, result, item.manifest.body)
+    found = await offload(work, size_chars=size_of([item.live, result]))
     item.lines = found.lines
     if found.changed:
         item.state = "changed"
@@ -235,7 +239,7 @@ async def _change_all(wish: Wish, items: Sequence[_Item]) -> None:
     for item in items:
         try:
             resource = item.resource or await _served(wish, item)
-            _judge(item, result := await _send(wish, item, resource, dry_run=False))
+            await _judge(item, result := await _send(wish, item, resource, dry_run=False))
         except KlepaasError as exc:
             _report_failure(items, done, item, exc)
         name = (result.get("metadata") or {}).get("name")

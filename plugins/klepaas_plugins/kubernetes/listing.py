@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TypedDict
 
 from klepaas.errors import BadRequest, KlepaasError, NotFound
+from klepaas.offload import offload, size_of
 from klepaas.output import Answer
 from klepaas.output.budget import fit
-from klepaas_plugins.kubernetes.client import Expired, require_namespace
+from klepaas_plugins.kubernetes.client import Expired, Table, require_namespace
 from klepaas_plugins.kubernetes.masking.comparing import selects_hidden
 from klepaas_plugins.kubernetes.pages import DOCUMENTS, Question, columns_page, document_page, joined, table_page
 from klepaas_plugins.kubernetes.paging import ASKED_BYTES, Listing, Page, cursor_for, paged, sorted_page, token_of
@@ -39,10 +41,11 @@ async def answer_one(question: Question, name: str) -> Answer:
     try:
         if question.columns or question.output in DOCUMENTS:
             found = {"items": [await cluster.get(resource, name, question.namespace)]}
-            text = joined((columns_page if question.columns else document_page)(question, found))
+            lay_out = columns_page if question.columns else document_page
+            text = joined(await offload(partial(lay_out, question, found), size_chars=size_of(found)))
         else:
             found_table = await cluster.table(resource, question.namespace, name=name, whole_objects=question.custom)
-            text = joined(table_page(question, found_table))
+            text = joined(await _table_page(question, found_table))
     except NotFound as exc:
         raise await _nearest(question, name, exc) from exc
     return Answer(_with_note(question, fit(text, ASKED_BYTES, "The object is very large")))
@@ -152,18 +155,26 @@ async def _part(question: Question, count: int, after: str | None) -> Page:
     selection = _Selection(
         label_selector=question.label_selector, field_selector=question.field_selector, limit=count, cursor=after
     )
-    if question.columns:
-        return columns_page(question, await cluster.list(resource, namespace, **selection))
-    if question.output in DOCUMENTS:
-        return document_page(question, await cluster.list(resource, namespace, **selection))
+    if question.columns or question.output in DOCUMENTS:
+        found = await cluster.list(resource, namespace, **selection)
+        lay_out = columns_page if question.columns else document_page
+        return await offload(partial(lay_out, question, found), size_chars=size_of(found))
     by_path = question.order is not None and question.order.path is not None
     # The columns of a custom kind print any of its fields: the objects tell which of these are secrets.
     if question.custom and not by_path and question.output != "names":
         try:
-            return table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=True))
+            return await _table_page(
+                question, await cluster.table(resource, namespace, **selection, whole_objects=True)
+            )
         except BadRequest:
             pass  # they are too large; the columns' paths then tell, as far as the server says them
-    return table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=by_path))
+    return await _table_page(question, await cluster.table(resource, namespace, **selection, whole_objects=by_path))
+
+
+async def _table_page(question: Question, found: Table) -> Page:
+    """A table as lines, which takes a thread where whole objects came with it."""
+    size_chars = size_of([[row.cells, row.object] for row in found.rows])
+    return await offload(partial(table_page, question, found), size_chars=size_chars)
 
 
 class _Selection(TypedDict):

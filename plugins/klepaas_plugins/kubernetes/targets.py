@@ -1,9 +1,11 @@
 """What a changing call would change, told before it runs: for the policy, the person who confirms, and the audit."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from klepaas.errors import NotFound
+from klepaas.offload import offload
 from klepaas.tools import Target
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 from klepaas_plugins.kubernetes.manifests import Manifest, read_manifests
@@ -22,7 +24,8 @@ async def manifest_targets(clusters: Clusters, arguments: Mapping[str, Any]) -> 
         BadRequest: The manifests cannot be read.
     """
     cluster = await clusters.cluster(arguments.get("context"))
-    manifests = read_manifests(arguments["manifests"], names_required=False)
+    text = arguments["manifests"]
+    manifests = await offload(partial(read_manifests, text, names_required=False), size_chars=len(text))
     return [await _of_manifest(cluster, one, arguments.get("namespace")) for one in manifests]
 
 

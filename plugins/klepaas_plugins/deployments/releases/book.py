@@ -7,8 +7,10 @@ application's own objects. It decides nothing about health: who watches the roll
 import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
+from klepaas.offload import offload, size_of
 from klepaas_plugins.deployments.last_change import author_of
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, annotation, labels
 from klepaas_plugins.deployments.place import Place
@@ -347,8 +349,8 @@ class Releases:
         """
         one = before if isinstance(before, Snapshot) else await self.load(before)
         if after is None:
-            return difference(one, await capture(self._place, one))
-        return difference(one, after if isinstance(after, Snapshot) else await self.load(after))
+            return await _difference(one, await capture(self._place, one))
+        return await _difference(one, after if isinstance(after, Snapshot) else await self.load(after))
 
     async def changed_since(self, number: int) -> builtins.list[str]:
         """What differs from a release to what runs now, a line each; nothing where the release cannot be read.
@@ -383,7 +385,7 @@ class Releases:
             return Drift(None, False, None)
         try:
             snapshot = await self.load(release)
-            found = difference(snapshot, await completed(self._place, live, snapshot))
+            found = await _difference(snapshot, await completed(self._place, live, snapshot))
             return Drift(release, current is not None, found)
         except (BadRequest, Forbidden) as exc:
             return Drift(release, current is not None, None, exc.what)
@@ -393,6 +395,12 @@ class Releases:
             return await self._store.shelf()
         except Forbidden:
             return None
+
+
+async def _difference(before: Snapshot, after: Snapshot) -> Difference:
+    """What differs, found in a thread where the objects are large."""
+    size_chars = size_of([*before.objects, *after.objects])
+    return await offload(partial(difference, before, after), size_chars=size_chars)
 
 
 def _title(snapshot: Snapshot) -> str:

@@ -19,6 +19,7 @@ from .status import ApiError, Cause, bad_request, invalid
 from .structural import pruned
 
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+_NUMBER = re.compile(r"json: cannot unmarshal number \S{1,400} into .{1,400}? of type")
 
 
 def validation_of(asked: str, method: str) -> str:
@@ -123,8 +124,7 @@ def check_converted(resource: Resource, merged: Json) -> None:
         where = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
         version = resource.api_version if resource.group else f"/{resource.version}"
         kind = f"{version}, Kind={resource.kind}"
-        number = r"json: cannot unmarshal number \S{1,400} into .{1,400}? of type"
-        why = re.sub(number, "cannot convert float64 to", str(error))
+        why = _NUMBER.sub("cannot convert float64 to", str(error))
         why = re.sub(r"Go struct field \S{1,400} of", "Go value of", why)
         said = f"unable to convert unstructured object to {kind}: {why}"
         raise ApiError(500, f"failed to convert new object ({where}; {kind}) to proper version: {said}") from error
