@@ -13,7 +13,10 @@ from collections.abc import Iterator
 
 from klepaas.output.masking import addresses, keys, tokens
 from klepaas.output.masking.assignments import redact_assignments
+from klepaas.output.masking.blocks import redact_sections
+from klepaas.output.masking.commands import redact_commands
 from klepaas.output.masking.names import is_secret_name
+from klepaas.output.masking.quoted import redact_quoted
 from klepaas.output.vault import MARK, Vault, vault
 
 __all__ = ["MARK", "Vault", "is_secret_name", "looks_secret", "redact_text", "vault"]
@@ -23,6 +26,8 @@ _BEARER = re.compile(
     r"(?P<before>\b(?i:bearer|basic|token)[ \t]{1,16}+)(?=\S{0,200}?(?:[0-9=+/_]|[a-z][A-Z]))"
     r"(?P<secret>[A-Za-z0-9._~+/=-]{12,})"
 )
+# So deep texts stand in quotes in each other at most: a manifest in an annotation in a log line in JSON.
+_QUOTES_DEPTH = 4
 _HIGH_ENTROPY = re.compile(r"(?=[^\s0-9]*+[0-9])(?=[^\sA-Za-z]*+[A-Za-z])[A-Za-z0-9+/_=-]{32,}")
 
 
@@ -43,13 +48,19 @@ def redact_text(text: str) -> str:
         text: Any text: a log, a message, a configuration file. It is returned as it is where nothing looks like a
             secret.
     """
+    return _redact(text, _QUOTES_DEPTH)
+
+
+def _redact(text: str, depth: int) -> str:
+    if depth:
+        text = redact_quoted(text, lambda inner: _redact(inner, depth - 1))
     text = keys.redact_keys(text)
     text = _redact_spans(text, tokens.find_tokens(text))
     text = addresses.redact_addresses(text)
     lowered = text.lower()
     if any(word in lowered for word in ("bearer", "basic", "token")):
         text = _BEARER.sub(lambda match: match["before"] + MARK, text)
-    return redact_assignments(text)
+    return redact_sections(redact_assignments(redact_commands(text)))
 
 
 def _redact_spans(text: str, spans: Iterator[tuple[int, int]]) -> str:

@@ -10,7 +10,7 @@ __all__ = ["contains_credentials", "redact_addresses"]
 # The last @ before a blank or quote ends the secret: unencoded passwords contain @ and, where no port can stand, /.
 _USERINFO = re.compile(
     r"(?P<before>(?://|%2[fF]%2[fF]|\\/\\/)[^\s/@:'\"<>]{0,128}(?::|%3[aA]))"
-    r"(?P<secret>(?:(?!\d{1,5}[/?,\s])[^\s'\"<>\\]{1,256}|[^\s/'\"<>\\]{1,256}))(?=@(?!sha256:)|%40)"
+    r"(?P<secret>[^\s/'\"<>\\]{1,256}(?=@(?!sha256:))|(?!\d{1,5}[/?,\s])[^\s'\"<>\\]{1,256}(?=@(?!sha256:)|%40))"
 )
 # https://TOKEN@host
 _USER_ONLY = re.compile(r"(?P<before>://)(?P<secret>[A-Za-z0-9_.~-]{16,256})(?=@)")
@@ -21,6 +21,11 @@ _GO = re.compile(
 _ORACLE = re.compile(
     r"(?P<before>\b(?:jdbc:oracle:[a-z0-9]{2,8}:|(?:sqlplus|expdp|impdp|rman|sqlldr)\s(?:-\w{1,10}\s){0,3})[^\s/@:\"']{1,64}/)"
     r"(?P<secret>[^\s@\"']{1,128})(?=@)"
+)
+# A line of .pgpass: host:port:database:user:password.
+_PGPASS = re.compile(
+    r"^(?P<before>(?=[^:\n]{0,100}[A-Za-z*])[^\s:/]{1,100}:(?:\d{1,5}|\*):[^\s:/]{1,64}:[^\s:/]{1,64}:)(?P<secret>[^\s:]{1,128})$",
+    re.MULTILINE,
 )
 _SIGNATURE = re.compile(
     r"(?P<before>[?&;](?:sig|hmac|code|ticket|assertion|[a-z-]{0,20}(?:signature|credential|security-token))=)"
@@ -38,6 +43,8 @@ def redact_addresses(text: str) -> str:
         text = _GO.sub(_mask, text)
     if "/" in text and "@" in text:
         text = _ORACLE.sub(_mask, text)
+    if ":" in text:
+        text = _PGPASS.sub(_mask, text)
     return _SIGNATURE.sub(_mask, text)
 
 

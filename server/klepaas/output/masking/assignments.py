@@ -1,71 +1,68 @@
 """Values that stand after a secret's name: name=value, "name": "value", --name value, <name>value</name>.
 
-A text is searched for the words that secret names are made of; only there the whole name is read and judged, then what
-stands between name and value, then the value. In prose a sentence may go on after the colon: that is no value.
+A text is searched for the words that secret names are made of (`finding`); only there the whole name is judged, then
+what stands between name and value is read, then the value. In prose a sentence may go on after the colon: that is no
+value.
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
-from klepaas.output.masking.names import STEMS, Secrecy, secrecy
+from klepaas.output.masking.blocks import block_after, items_after
+from klepaas.output.masking.finding import Name, secret_names
+from klepaas.output.masking.lexing import VALUE, mask_value
+from klepaas.output.masking.names import Secrecy
+from klepaas.output.masking.pairs import pair_value
+from klepaas.output.masking.spaced import spaced_value
 from klepaas.output.masking.values import is_harmless_value, is_said_elsewhere
 from klepaas.output.vault import MARK
 
-__all__ = ["Name", "mask_value", "redact_assignments", "secret_names"]
+__all__ = ["redact_assignments"]
 
-_STEM = re.compile(STEMS)
-_NAME_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
-_REST = re.compile(r"[A-Za-z0-9_.가-힣-]{0,100}+")
-_LONGEST_CHARS = 100
+_Span = tuple[int, int]
+
+# What stands on a line before a name whose value is on the lines below.
+_LONGEST_LEAD_CHARS = 400
+# Values under names of addresses that are longer are masked whole; shorter ones are looked into.
+_LONGEST_ADDRESS_CHARS = 2000
 _HANGUL = re.compile(r"[가-힣]")
 # Particles that follow a Korean name; what stands in brackets only explains it.
-_KOREAN_AFTER = re.compile(r"(?:\([^()\n]{1,40}\))?(?:는|은|가|이|를|을)?(?P<colon> {0,4}(?:[:=：]|->|→) {0,4}| {1,4})")
-_KOREAN_VALUE = re.compile(r"[\"'`]?(?P<value>[!-&(-+./0-~-]{4,128})")
+_KOREAN_AFTER = re.compile(
+    r"[\"']?(?:\([^()\n]{1,40}\))?(?:는|은|가|이|를|을)?(?P<colon> {0,4}(?:[:=：]|->|→) {0,4}| {1,4})"
+)
+_KOREAN_VALUE = re.compile(r"(?P<quote>[\"'`]?)(?P<value>[!-&(-+./0-~-]{4,128})")
 _KOREAN_TERM = re.compile(
     r"(?:aes|rsa|sha|md5|bcrypt|base64|bearer|jwt|utf|http|tls|ssl|oauth|api|url|argon)[\w-]{0,12}", re.IGNORECASE
 )
 _SCHEME = r"(?:(?i:bearer|basic|digest|negotiate|token|apikey|bot)(?:[ \t]++|%20|\+))?+"
-# What stands between a name and its value. A Python annotation and a type in TypeScript, Go or Rust may come first.
+# What stands between a name and its value. A type may come first (Python, TypeScript, Go, Rust), a YAML tag or anchor
+# after the sign.
 _BETWEEN = re.compile(
-    r"\\{0,8}+[\"'`]?+\]?[ \t]{0,16}+"
+    r"\\{0,8}+[\"'`]?+(?:%22)?+\]?[ \t]{0,16}+(?:#?\d{1,2}(?=:))?+"
     r"(?:(?::[ \t]{0,4}|[ \t])(?:[sS]tr(?:ing)?|bytes|SecretStr|&'?\w{0,8} ?str|char ?\*|Optional\[str\])"
     r"[ \t]{0,4}(?==))?+"
-    rf"(?:=>|:=|->|\?=|\+=|[=:]=?+|%3[dDaA]|(?<=[\"']),)[ \t]{{0,16}}+(?:!!?[a-z]{{1,12}}[ \t])?+(?:%22)?+{_SCHEME}"
+    rf"(?:=>|:=|->|\?=|\+=|[=:]=?+|%3[dDaA]|(?<=[\"']),)[ \t]{{0,16}}+(?:[!&][\w!.-]{{1,40}}[ \t])?+(?:%22)?+{_SCHEME}"
 )
 _TAG = re.compile(r"(?:[ \t][^<>\n]{0,120})?>(?:<!\[CDATA\[)?")
-_TAG_VALUE = re.compile(r"[^<>\[\]]{1,2000}")
+_TAG_VALUE = re.compile(r"[^<>\[\]]{1,2000}(?=</|\]\]>)")
 _FLAG_BETWEEN = re.compile(
-    r"(?:[\"']?[ \t]{0,4},[ \t\n]{0,16}[\"']?|[ \t]{1,16}|[\"']?[ \t]{0,4}\n[ \t]{0,40}- [\"']?)(?!-)"
-)
-_VALUE = re.compile(
-    r"\"\"\"(?:[^\"]|\"(?!\"\"))*+(?:\"\"\")?|'''(?:[^']|'(?!''))*+(?:''')?"
-    r"|\"(?:[^\"\\\n]|\\.)*+\"?"
-    r"|'(?:[^'\n\\]|\\.|'')*+'?"
-    r"|`[^`\n]*+`?"
-    r"|(?P<quote>\\{1,8}+[\"'])(?:(?!(?<!\\)(?P=quote))[^\n])*+(?:(?P=quote))?"
-    r"|\{[^{}\n\"':]{1,200}\}(?=[;\"'\s]|$)"
-    r"|\$?\{\{[^{}\n]{0,200}\}\}|\$[({][^(){}\n]{0,200}[)}]|<[^<>\n]{1,80}>"
-    r"|[^\s,;&\"'<>{}\[\]()][^\s,;&\"'<>]*+"
+    r"(?:[\"']?[ \t]{0,4},[ \t\n]{0,16}[\"']?|[ \t]{1,16}|[\"']?[ \t]{0,4}\n[ \t]{0,40}(?:- )?[\"']?)(?!-)"
 )
 _ELEMENT = r"(?:[\"'][^\"'\n]{0,400}[\"']|[^\s\"'\[\]{},]{1,200})"
 _COMMA = r"[ \t\n]{0,40},[ \t\n]{0,40}"
 _ARRAY = re.compile(rf"\[(?P<items>[ \t\n]{{0,40}}{_ELEMENT}(?:{_COMMA}{_ELEMENT})*+)[ \t\n,]{{0,40}}\]")
 _ITEM = re.compile(r"[^\s\"',]+")
 _URL_ENCODED_END = re.compile(r"%(?:26|22|0[aAdD])")
+_CALL = re.compile(r"[A-Za-z_$][A-Za-z_.]{0,100}(?:\([^()\n]{0,200}\)|\[[^\[\]\n]{1,100}\])(?=[\s;,.)\]}]|$)")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_.]{0,60}")
+# What other modules find inside of a value: an address, another assignment.
+_STRUCTURE = re.compile(r"://|=|@(?:tcp|udp|unix)\(")
+_ABOUT_ADDRESSES = re.compile(r"(?:dsn|str|string|creds|credentials)$", re.IGNORECASE)
+_BLOCK_SIGN = re.compile(r"[|>][-+0-9]{0,2}")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+)?[\"']?\Z")
 _WORD_BEFORE = re.compile(r"[A-Za-z]{2}[ \t]\Z")
 _REASON = re.compile(r"(?:[A-Z][a-z]+){3,}")
 _PROSE_AFTER = re.compile(r"[A-Za-z]{2,40} [a-z]{2,40}\b")
-
-
-class Name(NamedTuple):
-    """A secret's name in a text."""
-
-    text: str
-    start: int
-    end: int
-    secrecy: Secrecy
+_LOWER_WORD = re.compile(r"[a-z]{2,40}")
 
 
 def redact_assignments(text: str) -> str:
@@ -75,89 +72,106 @@ def redact_assignments(text: str) -> str:
     for name in secret_names(text):
         if name.start < done:
             continue
-        for start, end in _values(text, name):
+        for start, end in _values(text, name, done):
             pieces += [text[done:start], mask_value(text[start:end])]
             done = end
     return "".join(pieces) + text[done:]
 
 
-def secret_names(text: str) -> Iterator[Name]:
-    """Yield the names in a text that hold secrets, surely or perhaps, from left to right."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters have a longer small form
-        lowered = "".join(char.lower() if char.isascii() else char for char in text)
-    position = 0
-    while (hit := _STEM.search(lowered, position)) is not None:
-        window = text[max(position, hit.start() - _LONGEST_CHARS) : hit.start()]
-        start = hit.start() - (len(window) - len(window.rstrip(_NAME_CHARS)))
-        rest = _REST.match(text, hit.end())
-        end = hit.end() if rest is None else rest.end()
-        found = _name(text, start, end)
-        if found is not None:
-            yield found
-        position = max(end, hit.end())
-
-
-def _name(text: str, start: int, end: int) -> Name | None:
-    name = text[start:end]
-    if not name.isascii():
-        korean = re.match(
-            r"(.*?(?:비밀번호|인증키|패스워드|시크릿키|시크릿|개인키|보안키|비밀키|액세스키|접근키|암호|비번|토큰))",
-            name,
-        )
-        if korean is None:
-            return None
-        name, end = korean.group(), start + korean.end()
-    name = name.rstrip(".-")
-    judged = secrecy(name.strip("-."))
-    return None if judged is Secrecy.PLAIN else Name(name, start, start + len(name), judged)
-
-
-def _values(text: str, name: Name) -> list[tuple[int, int]]:
+def _values(text: str, name: Name, done: int) -> list[_Span]:
     """Where the values of a name stand: none, one, or the items of a list."""
-    if not name.text.isascii() and (spans := _korean(text, name)):
-        return spans
+    if not name.text.isascii():
+        return _korean(text, name)
     if text[name.start - 1 : name.start] == "<" and (tag := _TAG.match(text, name.end)) is not None:
         return _tag_value(text, name, tag.end())
     between = _BETWEEN.match(text, name.end)
-    if between is None:
-        return _flag(text, name)
-    if between.group().endswith(","):
-        return []
+    if between is not None and not _is_list_of_words(text, name, between):
+        return _assigned(text, name, between)
+    pair = pair_value(text, name.start, name.end, done)
+    if pair is not None:
+        return _paired(text, name, pair)
+    flag = _flag(text, name)
+    spaced = None if flag else spaced_value(text, name)
+    return [spaced] if spaced else flag
+
+
+def _is_list_of_words(text: str, name: Name, between: re.Match[str]) -> bool:
+    """Whether a comma parts words: only in a call is "name", "value" a name with its value."""
+    return between.group().strip().endswith(",") and text[max(0, name.start - 2) : name.start - 1] != "("
+
+
+def _assigned(text: str, name: Name, between: re.Match[str]) -> list[_Span]:
     if text[between.end() : between.end() + 1] == "[" and name.secrecy is Secrecy.SECRET:
         return _items(text, between.end())
-    found = _VALUE.match(text, between.end())
-    if found is None or _is_prose(text, name, between, found) or _tells_nothing(name, found.group()):
+    found = VALUE.match(text, between.end())
+    if found is None:
+        return _below(text, name, between.end()) if ":" in between.group() else []
+    if _BLOCK_SIGN.fullmatch(found.group()):
+        block = block_after(text, _line_start(text, name.start), found.end())
+        return [block] if block and text[block[0] : block[1]] != MARK else []
+    if _is_prose(text, name, between, found) or _is_code(text, name, between, found):
         return []
-    return [_extent(text, name, between, found)]
+    return [] if _tells_nothing(name, found.group()) else [_extent(text, name, between, found)]
+
+
+def _below(text: str, name: Name, end: int) -> list[_Span]:
+    """The items of a list under a name in the plural."""
+    if name.secrecy is not Secrecy.SECRET or not name.text.endswith("s") or text[end : end + 1] not in ("\n", ""):
+        return []
+    line_start = _line_start(text, name.start)
+    return [
+        span for span in items_after(text, line_start, end) if not is_said_elsewhere(text[slice(*span)].strip("\"'"))
+    ]
+
+
+def _paired(text: str, name: Name, pair: re.Match[str] | _Span) -> list[_Span]:
+    start, end = pair if isinstance(pair, tuple) else pair.span()
+    if _BLOCK_SIGN.fullmatch(text, start, end):
+        block = block_after(text, _line_start(text, start), end)
+        return [block] if block else []
+    if _tells_nothing(name, text[start:end]):
+        return []
+    if text[start] not in "\"'`\\" and text[max(0, start - 2) : start] == ": ":
+        line_end = text.find("\n", end)
+        end = start + len(text[start : len(text) if line_end < 0 else line_end].rstrip())
+    return [(start, end)]
 
 
 def _tells_nothing(name: Name, value: str) -> bool:
-    bare = value.strip("\"'`\\").rstrip(")]},.") if value[:1] not in "$<{" else value.strip("\"'`\\")
-    return is_said_elsewhere(bare) or (name.secrecy is Secrecy.SOFT and is_harmless_value(bare))
+    bare = value.strip("\"'`\\")
+    if bare[:1] not in "$<{":
+        bare = bare.rstrip(")]},.")
+    if bare in ("", "?") or is_said_elsewhere(bare) or (bare.isupper() and name.text.upper().endswith(bare)):
+        return True
+    structured = MARK in bare or _STRUCTURE.search(bare) is not None
+    if structured and len(bare) <= _LONGEST_ADDRESS_CHARS and _ABOUT_ADDRESSES.search(name.text) is not None:
+        return True
+    if name.text == "secretKey" and _LOWER_WORD.fullmatch(bare):
+        return True  # an external secret's key
+    return name.secrecy is Secrecy.SOFT and is_harmless_value(bare)
 
 
-def _flag(text: str, name: Name) -> list[tuple[int, int]]:
+def _flag(text: str, name: Name) -> list[_Span]:
     """The value of --name value; the flag may be an item of a list."""
     dashes = len(name.text) - len(name.text.lstrip("-"))
     before = text[name.start - 1 : name.start]
     if dashes not in (1, 2) or (before and before not in " \t\n\"'[(,`"):
         return []
     between = _FLAG_BETWEEN.match(text, name.end)
-    found = None if between is None else _VALUE.match(text, between.end())
+    found = None if between is None else VALUE.match(text, between.end())
     if found is None or _tells_nothing(name, found.group()):
         return []
     return [found.span()]
 
 
-def _tag_value(text: str, name: Name, start: int) -> list[tuple[int, int]]:
+def _tag_value(text: str, name: Name, start: int) -> list[_Span]:
     found = _TAG_VALUE.match(text, start)
     if found is None or not found.group().strip() or _tells_nothing(name, found.group().strip()):
         return []
     return [found.span()]
 
 
-def _items(text: str, start: int) -> list[tuple[int, int]]:
+def _items(text: str, start: int) -> list[_Span]:
     array = _ARRAY.match(text, start)
     if array is None:
         return []
@@ -165,19 +179,22 @@ def _items(text: str, start: int) -> list[tuple[int, int]]:
     return [item.span() for item in items if not is_harmless_value(item.group())]
 
 
-def _korean(text: str, name: Name) -> list[tuple[int, int]]:
+def _korean(text: str, name: Name) -> list[_Span]:
     """After a Korean name: a colon, or a particle and a word that no Korean text is."""
     between = _KOREAN_AFTER.match(text, name.end)
     found = None if between is None else _KOREAN_VALUE.match(text, between.end())
     if between is None or found is None:
         return []
-    value = found["value"]
+    value = found["value"].rstrip("\"'")
+    start = found.start("value")
+    if found["quote"] and (closing := text.find(found["quote"], start, start + 200)) > 0:
+        value = text[start:closing]
     after = text[found.end() : found.end() + 1]
     if is_said_elsewhere(value) or (value.isdigit() and _HANGUL.match(after)):
         return []
-    if not between["colon"].strip() and (_KOREAN_TERM.fullmatch(value) or value.isalpha()):
+    if not between["colon"].strip() and (_KOREAN_TERM.fullmatch(value) or not any(map(str.isdigit, value))):
         return []
-    return [found.span("value")]
+    return [(start, start + len(value))]
 
 
 def _is_prose(text: str, name: Name, between: re.Match[str], found: re.Match[str]) -> bool:
@@ -190,24 +207,40 @@ def _is_prose(text: str, name: Name, between: re.Match[str], found: re.Match[str
     if not sign.startswith(":") or _PROSE_AFTER.match(text, found.start()) is None:
         return False
     before = text[max(0, name.start - 40) : name.start]
-    return _WORD_BEFORE.search(before) is not None or _REASON.fullmatch(name.text) is not None
+    if _WORD_BEFORE.search(before) is not None or _REASON.fullmatch(name.text) is not None:
+        return True
+    return _LOWER_WORD.fullmatch(value) is not None and not _starts_line(text, name)
 
 
-def _extent(text: str, name: Name, between: re.Match[str], found: re.Match[str]) -> tuple[int, int]:
+def _is_code(text: str, name: Name, between: re.Match[str], found: re.Match[str]) -> bool:
+    """Whether the value is an expression of a programming language: a call, an index, the name itself again."""
+    if between.group()[-1:] in (" ", "\t") and _CALL.match(text, found.start()) is not None:
+        return True
+    if found.group() in ("await", "new"):
+        return True
+    if between.group() == " = " and _IDENTIFIER.fullmatch(found.group().rstrip(";")):
+        return found.group().rstrip(";").rpartition(".")[2].lower() == name.text.rpartition(".")[2].lower()
+    return False
+
+
+def _extent(text: str, name: Name, between: re.Match[str], found: re.Match[str]) -> _Span:
     """Where the value begins and ends: without quotes, that of a line's own key goes on to the line's end."""
     start, end = found.span()
     if text[start] in "\"'`" or found["quote"]:
         return start, end
     if "%" in between.group() and (encoded := _URL_ENCODED_END.search(text, start, end)) is not None:
         return start, encoded.start()
-    if between.group().startswith(": ") and _LINE_START.search(text[max(0, name.start - 200) : name.start]):
+    if between.group().startswith((": ", " = ")) and _starts_line(text, name):
         line_end = text.find("\n", end)
-        end = len(text) if line_end < 0 else line_end
-        return start, start + len(text[start:end].rstrip())
+        line_end = len(text) if line_end < 0 else line_end
+        if between.group().startswith(":") or "=" not in text[end:line_end]:
+            return start, start + len(text[start:line_end].rstrip())
     return start, start + max(1, len(found.group().rstrip(")]}")))
 
 
-def mask_value(value: str) -> str:
-    """The mark in the value's own quotes, so that JSON and YAML stay what they are."""
-    quote = value[: len(value) - len(value.lstrip("\\\"'`"))] if value[0] in "\\\"'`" else ""
-    return f"{quote}{MARK}{quote if quote and value.endswith(quote) and len(value) > len(quote) else ''}"
+def _line_start(text: str, position: int) -> int:
+    return text.rfind("\n", max(0, position - _LONGEST_LEAD_CHARS), position) + 1
+
+
+def _starts_line(text: str, name: Name) -> bool:
+    return _LINE_START.search(text[max(0, name.start - 200) : name.start]) is not None

@@ -11,7 +11,9 @@ __all__ = ["redact_keys"]
 # Dashes may be four with blanks (SSH2). What is cut off before its end is masked to the end.
 _BLOCK = re.compile(r"-{4,5} ?BEGIN (?P<kind>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)(?P<rest> ?-{4,5})")
 _BLOCK_END = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
-_PUTTY = re.compile(r"(?P<before>Private-Lines: {0,4}\d{1,4})(?P<secret>(?:(?:\r?\n|\\n)[A-Za-z0-9+/=]{1,80})++)")
+_PUTTY = re.compile(
+    r"(?P<before>Private-Lines: {0,4}\d{1,4})(?P<secret>(?:(?:\r?\n|\\n)(?!Private-)[A-Za-z0-9+/=]{8,80}(?![\w-]))++)"
+)
 _PUTTY_MAC = re.compile(r"(?P<before>Private-(?:MAC|Hash): {0,4})(?P<secret>[0-9a-f]{16,})")
 # base64 of "-----BEGIN "; what it begins decides, certificates are public.
 _ENCODED = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{10,}+={0,2}")
@@ -21,6 +23,7 @@ _JWK_PART = re.compile(
 _HASH = re.compile(
     r"\$(?:apr1|1|2[abxy]|5|6|y|7|gy|argon2(?:id|i|d)|scrypt|bcrypt-sha256|pbkdf2[a-z0-9-]{0,10})\$[A-Za-z0-9./$=,+-]{20,}+"
     r"|\{(?:S?SHA(?:256|384|512)?|S?MD5|CRYPT|PBKDF2[A-Z0-9-]{0,10})\}[A-Za-z0-9+/=$.]{16,}+"
+    r"|(?<=\")md5[0-9a-f]{32}(?=\")"
     r"|\b(?:pbkdf2_sha(?:1|256|512)|scram-sha-256|SCRAM-SHA-256)\$[A-Za-z0-9+/=$:,.]{20,}+"
 )
 
@@ -36,7 +39,7 @@ def redact_keys(text: str) -> str:
         text = _ENCODED.sub(_redact_encoded, text)
     if '"kty' in text or '"kty\\' in text:
         text = _JWK_PART.sub(lambda match: match["before"] + MARK, text)
-    if "$" in text or "{" in text:
+    if "$" in text or "{S" in text or "md5" in text or "{CRYPT" in text or "{PBKDF2" in text:
         text = _HASH.sub(MARK, text)
     return text
 

@@ -57,6 +57,7 @@ _SECRET_WORDS = frozenset(
         "액세스키",
         "접근키",
     }
+    | {"identified", "rpcpassword", "bindpw", "rootpw"}
     | {"인증토큰", "api키", "시크릿키", "비밀값", "인증비밀번호"}
 )
 # Written together with what stands before: PGPASSWORD, requirepass, userToken in lower case.
@@ -122,7 +123,7 @@ _SOFT_KEYS = frozenset(
 )
 _SOFT_WORDS = frozenset(
     {"auth", "authorization", "bearer", "cookie", "cookies", "dsn", "sig", "signature", "hmac", "salt", "jwt", "otp"}
-    | {"pin", "seed", "pat", "sid", "jsessionid", "phpsessid", "dpassword"}
+    | {"pin", "seed", "pat", "sid", "jsessionid", "phpsessid"}
 )
 _HARD_PAIRS = frozenset(
     {("connection", "string"), ("conn", "string"), ("webhook", "url"), ("session", "id"), ("conn", "str")}
@@ -172,7 +173,20 @@ _ABOUT = frozenset(
     | {"attempts", "retries", "failures", "failed", "success", "duration", "latency", "controller", "operator", "csi"}
     | {"algorithms", "generated", "generation", "samesite", "secure", "httponly", "client", "service", "uid", "flow"}
     | {"created", "needed", "valid", "invalid", "missing", "only", "hash-algorithm", "rounds", "memory", "parallelism"}
-    | {"exists", "changes", "separator", "delimiter", "verification", "login", "sync", "syncer", "hook", "hooks"}
+    | {
+        "exists",
+        "by",
+        "source",
+        "changes",
+        "separator",
+        "delimiter",
+        "verification",
+        "stdin",
+        "sync",
+        "syncer",
+        "hook",
+        "hooks",
+    }
 )
 # Names that are about secrets without a last word that says so.
 _ABOUT_NAME = re.compile(
@@ -201,6 +215,8 @@ def secrecy(name: str) -> Secrecy:
     words = [word.lower() for word in _SPLIT.split(name) if word]
     if not words or _ABOUT_NAME.search("".join(words[-3:])):
         return Secrecy.PLAIN
+    if words[-1] == "id" and words[-2:] != ["session", "id"] and words[-2:] != ["private", "id"]:
+        return Secrecy.SOFT if {"secret", "key"} & set(words) else Secrecy.PLAIN
     found = max(_judge(words, index) for index in range(len(words)))
     if found is Secrecy.PLAIN or (words[-1] in _ABOUT and tuple(words[-2:]) not in _HARD_PAIRS):
         return Secrecy.PLAIN

@@ -10,13 +10,15 @@ _VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
 # A value that points to another one. A default inside (${X:-y}) would be a value.
 _REFERENCE = re.compile(
     rf"\$(?:{_VARIABLE}|[({{]{_VARIABLE}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
+    r"|\$\((?!echo|printf)[a-z][^()\n]{1,200}\)"  # $(cat file)
     r"|\$?\{\{[^{}\n\"']{0,200}\}\}"  # {{ .Values.x }}, ${{ secrets.X }}
     r"|%[A-Za-z_][\w]{0,60}%|%\([\w.]{1,60}\)s|@[A-Z_]{2,60}@|#\{[\w.]{1,80}\}"
-    r"|<[A-Za-z][\w .:/-]{0,80}>|\[[A-Za-z][\w .-]{0,60}\]"  # a placeholder
+    r"|<[A-Za-z][\w .:/'\"-]{0,80}>|\[[A-Za-z][\w .-]{0,60}\]"  # a placeholder
     r"|(?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|env|secrets|var|vars|local|data|module|config|settings"
     r"|self|this|args|opts|options|cfg|conf|values|params|props|Values|ENV)[.(\[][\w.\"'()\[\]-]{1,120}"
     r"|(?:ref\+)?(?:vault|awssm|awsssm|gcpsecretmanager|azurekeyvault|op|sops|file|secretref|keyvault|env|k8s|aws-sm)"
     r":[/\w#.+@?=&-]{1,200}"
+    r"|sha(?:1|256|384|512):[0-9a-f]{40,128}"
     r"|arn:aws[\w-]{0,10}:(?:secretsmanager|ssm|kms|iam):[\w:/*.+=@-]{1,200}"
     r"|projects/[\w-]{1,63}/(?:secrets|locations)/[\w/.-]{1,200}"
     r"|@Microsoft\.KeyVault\([^)\n]{1,200}\)"
@@ -39,7 +41,7 @@ _SAYS_NOTHING = re.compile(
     rf"|없음|필수|만료|만료됨|오류|실패|틀림|불일치|변경|변경됨|입력|확인|재설정|생성됨|선택|미설정|숨김)?[.!]?",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"[A-Za-z]{1,40}(?:[-_./ ,][A-Za-z]{1,40}){0,8}[.!?]?")
+_WORDS = re.compile(r"[A-Za-z]{1,40}(?:[-_./ ,:][A-Za-z]{1,40}){0,8}[.!?]?")
 _HARMLESS = re.compile(
     r"-?\d{1,9}(?:\.\d{1,6})?(?:ms|s|m|h|d|w|k|g|t|ki|mi|gi|ti|kb|mb|gb|%)?"
     r"|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?(?:/\d{1,2})?"

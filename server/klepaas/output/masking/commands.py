@@ -1,0 +1,116 @@
+"""Secrets in shell commands: what short options of well-known tools mean, passwords that are piped, literals.
+
+Long options with a secret's name are assignments; here are the options whose letters mean a secret to one tool only.
+A command may be a line, a JSON list of words or a YAML list.
+"""
+
+import re
+
+from klepaas.output.masking.values import is_reference
+from klepaas.output.vault import MARK
+
+__all__ = ["redact_commands"]
+
+_TOOL = re.compile(
+    r"(?<![\w-])(?P<tool>curl|sshpass|mysql(?:dump|admin|import|check|show|pump|sh)?|mariadb(?:-\w{1,12})?|xtrabackup"
+    r"|mongo(?:sh|dump|restore|import|export)?|redis-cli|valkey-cli|ldap(?:search|add|modify|delete|whoami|passwd)"
+    r"|docker|podman|nerdctl|buildah|skopeo|crane|oc|helm|argocd|az|7za?|rar|unrar|zip|unzip|htpasswd|mosquitto_\w{3,6}"
+    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp)(?![\w.])"
+)
+# To the end of the command: a backslash continues the line, an item of a YAML list continues the list.
+_REST = re.compile(r"(?:(?!;[ \n]|&&)[^\n\\]|\\.|\\\n|\n(?=[ \t]{0,40}-[ \t])){0,1000}")
+_BETWEEN = (
+    r"(?:[ \t]{1,8}|=|\\?[\"'][ \t]{0,8},?[ \t\n]{0,8}\\?[\"']|[\"']?,[ \t]{0,8}[\"']?"
+    r"|[\"']?[ \t]{0,8}\n[ \t]{0,40}-[ \t][\"']?)"
+)
+_WORD = r"(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|[^\s\"',;|&<>()\]\[]{1,200})"
+
+
+_AT = r"(?<![\w-])"
+_PASSWORD_APART = re.compile(rf"(?P<before>{_AT}-p{_BETWEEN})(?P<secret>{_WORD})")
+_PASSWORD_BOTH = re.compile(rf"(?P<before>{_AT}-p{_BETWEEN}?)(?P<secret>{_WORD})")
+_CAPITAL_BOTH = re.compile(rf"(?P<before>{_AT}-P{_BETWEEN}?)(?P<secret>{_WORD})")
+_LOWER_W = re.compile(rf"(?P<before>{_AT}-w{_BETWEEN}?)(?P<secret>{_WORD})")
+_LOWER_A = re.compile(rf"(?P<before>{_AT}-a{_BETWEEN})(?P<secret>{_WORD})")
+# After a blank it would be the name of a database.
+_PASSWORD_ATTACHED = re.compile(rf"(?P<before>{_AT}-p)(?P<secret>(?!-){_WORD})")
+_USER_AND_SECRET = re.compile(
+    rf"(?P<before>(?<![\w-])(?:-[uU]|--(?:proxy-)?user|--(?:src-|dest-)?creds){_BETWEEN}?[\"']?[^\s:\"'$]{{1,64}}[:%])"
+    r"(?P<secret>[^\s\"',\]]{1,200})"
+)
+_AFTER_FILE_AND_USER = re.compile(
+    r"(?P<before>(?<![\w-])-[cmBdpsvni]{0,6}b[cmBdpsvni]{0,6}[ \t]{1,8}\S{1,200}[ \t]{1,8}\S{1,64}[ \t]{1,8})"
+    r"(?P<secret>\S{1,200})"
+)
+_NEW_USER = re.compile(r"(?P<before>(?:add_user|change_password)[ \t]{1,8}\S{1,64}[ \t]{1,8})(?P<secret>\S{1,200})")
+_VAULT = re.compile(r"(?P<before>(?:login|unseal)[ \t]{1,8})(?P<secret>[A-Za-z0-9+/=._]{16,200})")
+_BY_TOOL = (
+    (("mysql", "mariadb", "xtrabackup", "7z", "rar", "unrar"), _PASSWORD_ATTACHED),
+    (("mongo", "sshpass", "cqlsh"), _PASSWORD_BOTH),
+    (("redis-cli", "valkey-cli"), _LOWER_A),
+    (("ldap",), _LOWER_W),
+    (("zip", "unzip", "mosquitto_", "sqlcmd", "bcp", "ipmitool"), _CAPITAL_BOTH),
+    (("curl", "etcdctl", "skopeo", "smbclient", "lftp"), _USER_AND_SECRET),
+    (("htpasswd", "mosquitto_"), _AFTER_FILE_AND_USER),
+    (("rabbitmqctl",), _NEW_USER),
+    (("vault",), _VAULT),
+)
+# Without one of these no command has a secret.
+_SIGNS = ("-p", "-P", "-u", "-U", "-a", "-w", "-cb", "-b", "--user", "-creds", "unseal", "vault", "rabbitmqctl")
+_LOGINS = ("docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "oc", "helm", "argocd", "az")
+_LOGIN = re.compile(r"[\s\"',]login\b")
+_PIPED = re.compile(
+    rf"(?P<before>\b(?:echo|printf)[ \t](?:-\w{{1,3}}[ \t])?)(?P<secret>{_WORD})(?=[ \t]{{0,4}}\|[ \t]{{0,4}}"
+    r"(?:sudo[ \t]-S|[^\n|]{0,200}(?:--password-stdin|--passphrase-fd|--stdin|chpasswd|cryptsetup)))"
+)
+_LITERAL = re.compile(rf"(?P<before>--from-literal{_BETWEEN}[\"']?[\w.-]{{1,100}}=)(?P<secret>[^\s\"',\]]{{1,400}})")
+_OPENSSL = re.compile(rf"(?P<before>-pass(?:in|out)?{_BETWEEN}[\"']?pass:)(?P<secret>[^\s\"',\]]{{1,200}})")
+
+
+def redact_commands(text: str) -> str:
+    """The text with the secrets in its commands masked."""
+    if "|" in text and ("echo" in text or "printf" in text):
+        text = _PIPED.sub(_mask_piped, text)
+    if "--from-literal" in text:
+        text = _LITERAL.sub(_mask, text)
+    if "-pass" in text:
+        text = _OPENSSL.sub(_mask, text)
+    if not any(sign in text for sign in _SIGNS):
+        return text
+    pieces: list[str] = []
+    done = 0
+    for tool in _TOOL.finditer(text):
+        rest = _REST.match(text, tool.end()) if tool.start() >= done else None
+        if rest is not None:
+            pieces += [text[done : tool.end()], _redact_words(tool["tool"], rest.group())]
+            done = rest.end()
+    return "".join(pieces) + text[done:]
+
+
+def _redact_words(tool: str, words: str) -> str:
+    """The words of a command; one tool may start another, as in `docker exec db mysql -p...`."""
+    tools = {tool, *(inner["tool"] for inner in _TOOL.finditer(words))}
+    for names, option in _BY_TOOL:
+        if any(name.startswith(names) for name in tools):
+            words = option.sub(_mask, words)
+    if not tools.isdisjoint(_LOGINS) and _LOGIN.search(words) is not None:
+        words = _PASSWORD_APART.sub(_mask, words)
+    return words
+
+
+def _mask(match: re.Match[str]) -> str:
+    secret = match["secret"]
+    bare = secret.strip("\"'")
+    if is_reference(bare) or bare.startswith(("$", MARK)) or (bare.isdigit() and len(bare) < 6):
+        return match.group()
+    quote = secret[0] if secret[0] in "\"'" else ""
+    return f"{match['before']}{quote}{MARK}{quote}"
+
+
+def _mask_piped(match: re.Match[str]) -> str:
+    """Of user:password, as chpasswd reads it, only the password is masked."""
+    user, colon, _ = match["secret"].partition(":")
+    if not colon or "$" in match["secret"] or user.strip("\"'") == "":
+        return _mask(match)
+    quote = user[0] if user[0] in "\"'" else ""
+    return f"{match['before']}{user}:{MARK}{quote}"

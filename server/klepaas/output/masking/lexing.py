@@ -1,0 +1,25 @@
+"""How values are written: quoted in many ways, in braces, or bare."""
+
+import re
+
+__all__ = ["VALUE", "mask_value"]
+
+from klepaas.output.vault import MARK
+
+VALUE = re.compile(
+    r"\"\"\"(?:[^\"]|\"(?!\"\"))*+(?:\"\"\")?|'''(?:[^']|'(?!''))*+(?:''')?"
+    r"|\"(?:[^\"\\\n]|\\.)*+\"?"
+    r"|'(?:[^'\n\\]|\\.|'')*+'?"
+    r"|`[^`\n]*+`?"
+    r"|(?P<quote>\\{1,8}+[\"'])(?:(?!(?<!\\)(?P=quote))[^\n])*+(?:(?P=quote))?"
+    r"|[|>][-+0-9]{0,2}(?=[ \t\r]{0,8}(?:\n|$))"
+    r"|\{[^{}\n\"':]{1,200}\}(?=[;\"'\s]|$)"
+    r"|\$?\{\{[^{}\n]{0,200}\}\}|\$[({][^(){}\n]{0,200}[)}]|<[^<>\n]{1,80}>"
+    r"|[^\s,;&\"'<>{}\[\]()][^\s,;&\"'<>]*+"
+)
+
+
+def mask_value(value: str) -> str:
+    """The mark in the value's own quotes, so that JSON and YAML stay what they are."""
+    quote = value[: len(value) - len(value.lstrip("\\\"'`"))] if value[0] in "\\\"'`" else ""
+    return f"{quote}{MARK}{quote if quote and value.endswith(quote) and len(value) > len(quote) else ''}"

@@ -1,0 +1,71 @@
+"""Values that a blank parts from their names: requirepass x, ENV TOKEN x, PASSWORD 'x', the password is x."""
+
+import re
+
+from klepaas.output.masking.finding import Name
+from klepaas.output.masking.lexing import VALUE
+from klepaas.output.masking.names import Secrecy
+from klepaas.output.masking.values import is_harmless_value, is_said_elsewhere
+
+__all__ = ["spaced_value"]
+
+# What stands on the line before a name whose value follows after a blank.
+_LEAD = re.compile(
+    r"(?:^|[\n;\"'`])[ \t]{0,40}(?:(?P<command>(?:ENV|ARG|setenv|SET|set|config|configure set|CONFIG SET"
+    r"|(?:aws|git|npm|gcloud|oc|pip) config(?:ure)?(?: set)?)[ \t]{1,4}"
+    r"|(?:machine|default|login)[ \t][^\n]{0,150}[ \t])?)\Z"
+)
+_TO_LINE_END = re.compile(r"[ \t]{1,40}(?P<value>\S{4,200})[ \t\r]*+(?=\n|\\n|$)")
+_AFTER_BLANK = re.compile(r"[ \t]{1,16}")
+_SQL = re.compile(
+    r"(?:[ \t]{1,8}(?:FOR|for)[ \t]{1,8}\S{1,80})?(?:[ \t]{1,8}(?:WITH|with)[ \t]{1,8}\w{1,40})?"
+    r"(?:[ \t]{1,8}(?:BY|AS|by|as))?[ \t]{0,8}=?[ \t]{0,8}(?=[\"'])"
+)
+_PASSWORD = re.compile(r"(?:pass(?:word|wd|phrase|code)|pwd|identified)\Z", re.IGNORECASE)
+# The password (for x) is y; a password is generated for x: y.
+_SENTENCE = re.compile(
+    r"[ \t](?:(?:for|of)[ \t][^\s:]{1,60}[ \t])?(?:is|was|now|to|changed to|set to|reset to)"
+    r"(?:[ \t](?:now|set to|generated[ \t]for[ \t]\S{1,60}))?:?[ \t]"
+    r"(?P<value>[^\s\"',;()]{6,128})(?=[.,;]?(?:\s|$))"
+)
+# Words that only configuration knows: what follows is the value, whatever it looks like.
+_ONLY_CONFIGURATION = frozenset(
+    {"requirepass", "masterauth", "bindpw", "rpcpassword", "rootpw", "storepass", "keypass", "psk"}
+)
+_SHORTEST_CHARS = 6
+
+
+def spaced_value(text: str, name: Name) -> tuple[int, int] | None:
+    """Where the value of a name stands that is followed by a blank, or nothing."""
+    if _PASSWORD.search(name.text) is not None:
+        quoted = _SQL.match(text, name.end)
+        value = None if quoted is None or quoted.end() == name.end else VALUE.match(text, quoted.end())
+        if value is not None:
+            return None if is_said_elsewhere(value.group().strip("\"'")) else value.span()
+    if name.secrecy is Secrecy.SECRET and (said := _SENTENCE.match(text, name.end)) is not None:
+        return said.span("value") if _is_random(said["value"]) else None
+    lead = _LEAD.search(text[max(0, name.start - 240) : name.start])
+    return None if lead is None else _of_line(text, name, is_command=lead["command"] is not None)
+
+
+def _of_line(text: str, name: Name, *, is_command: bool) -> tuple[int, int] | None:
+    blank = _AFTER_BLANK.match(text, name.end)
+    if blank is None:
+        return None
+    if is_command:
+        value = VALUE.match(text, blank.end())
+        plain = value is None or is_said_elsewhere(value.group().strip("\"'"))
+        return None if plain or value is None else value.span()
+    line = _TO_LINE_END.match(text, name.end)
+    if line is None or is_said_elsewhere(line["value"].strip("\"'")):
+        return None
+    certain = name.text.lower() in _ONLY_CONFIGURATION or "login" in text[max(0, name.start - 100) : name.start]
+    spelled = "." in name.text or "_" in name.text or not is_harmless_value(line["value"])
+    return line.span("value") if certain or (spelled and _is_random(line["value"])) else None
+
+
+def _is_random(value: str) -> bool:
+    """Whether a value has letters and digits or signs, as a word of a sentence has not."""
+    bare = value.strip("\"'.,")
+    signs = any(not char.isalpha() for char in bare)
+    return len(bare) >= _SHORTEST_CHARS and signs and any(map(str.isalpha, bare)) and not is_harmless_value(bare)
