@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klepaas.output.redaction import is_secret_name
+from klepaas.output.redaction import MARK, is_secret_name
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, one_line
 
 __all__ = ["Change", "changes", "kept", "listed", "visible_changes"]
@@ -52,11 +52,18 @@ class Change:
 
 
 def changes(before: Object, after: Object) -> list[Change]:
-    """The fields that differ, without those that the server keeps and without the change cause."""
+    """The fields that differ, as they may be shown; what the server keeps and the change cause are left out."""
+    from klepaas_plugins.kubernetes.client.masking import mask
+
     old, new = dict(_leaves(before)), dict(_leaves(after))
+    old_shown, new_shown = dict(_leaves(mask(before))), dict(_leaves(mask(after)))
     paths = [path for path in (*old, *(path for path in new if path not in old)) if old.get(path) != new.get(path)]
     return [
-        Change(_short(path, after), _shown(path, old.get(path)), _shown(path, new.get(path), changed=path in old))
+        Change(
+            _short(path, after),
+            _shown(path, old.get(path), old_shown.get(path)),
+            _shown(path, new.get(path), new_shown.get(path), changed=path in old, other=old_shown.get(path)),
+        )
         for path in paths
         if path != _CAUSE and not path.startswith(_KEPT_BY_SERVER)
     ]
@@ -77,8 +84,8 @@ def visible_changes(before: Object, after: Object, sent: Object) -> list[Change]
     old, new, given = (dict(_leaves(mask(item))) for item in (before, after, sent))
     hidden = {path for path in old.keys() & new.keys() if is_hidden(old[path]) or is_hidden(new[path])}
     return [
-        Change(_short(path, after), _shown(path, old.get(path)), _shown(path, new.get(path), changed=path in old),
-               path not in hidden)
+        Change(_short(path, after), _shown(path, old.get(path), old.get(path)),
+               _shown(path, new.get(path), new.get(path), changed=path in old), path not in hidden)
         for path in (*old, *(path for path in new if path not in old))
         if (path in given if path in hidden else old.get(path) != new.get(path))
         and path != _CAUSE and not path.startswith(_KEPT_BY_SERVER)
@@ -115,14 +122,23 @@ def _short(path: str, whole: Object) -> str:
     return path.removeprefix("spec.template.spec.").removeprefix("spec.")
 
 
-def _shown(path: str, value: Any, *, changed: bool = False) -> str | None:
+def _shown(path: str, value: Any, shown: Any, *, changed: bool = False, other: Any = None) -> str | None:
+    """A value in a line.
+
+    Args:
+        path: Where it is.
+        value: What it is. None: it is not there.
+        shown: What of it may be shown.
+        changed: Whether another value was there before.
+        other: What of that one may be shown.
+    """
     if value is None:
         return None
-    if ".env[" in path and path.endswith("].value"):
+    if (".env[" in path and path.endswith("].value")) or shown is None or (changed and shown == other):
         return "another value" if changed else "a value"
-    if is_secret_name(path.rsplit(".", 1)[-1]):
+    if shown == MARK or is_secret_name(path.rsplit(".", 1)[-1]):
         return "(hidden)"
-    return one_line(str(value), 120)
+    return one_line(str(shown), 120)
 
 
 def listed(found: Sequence[Change], most: int = 30) -> list[str]:

@@ -4,7 +4,17 @@ import re
 
 from klepaas.output.redaction import MARK
 
-__all__ = ["is_harmless", "is_masked", "is_place", "is_pointer", "is_switch", "looks_random", "mask_userinfo", "masked"]
+__all__ = [
+    "is_harmless",
+    "is_masked",
+    "is_place",
+    "is_pointer",
+    "is_switch",
+    "looks_random",
+    "mask_address",
+    "mask_userinfo",
+    "masked",
+]
 
 _MASKED = re.compile(rf"{MARK}( \(\d+ bytes(?:, hidden, not compared)?\))?")
 # A value that only points to another one. A default inside (${X:-y}) would be a value. Linear: no blank or name is
@@ -44,6 +54,7 @@ _LONG_SEGMENT_CHARS, _LONG_MEAN_CHARS = 12, 3.2
 _FILE = re.compile(
     r"(?:/(?:etc|run|var|opt|tmp|mnt|home|usr|srv|app|data|config|secrets?|vault|certs?)|\.{1,2})(?:/[\w.-]{1,100}){1,12}/?"
 )
+_ADDRESS = re.compile(r"(?P<before>^[\w+.:-]{1,40}://[^\s/:@]{0,128}:)(?P<secret>[^\s@]{1,256})@")
 # user:password@host of an image or of an address without a scheme; a digest (name:tag@sha256:...) is none.
 _USERINFO = re.compile(r"(?P<before>^[^\s/@:]{1,128}:)(?P<secret>[^\s/@]{1,256})@(?!sha\d{1,3}:)")
 
@@ -114,3 +125,8 @@ def masked(value: str, size_bytes: int | None = None) -> str:
 def mask_userinfo(value: str) -> str:
     """A name of an image or a host without the password before its `@`."""
     return _USERINFO.sub(rf"\g<before>{MARK}@", value) if "@" in value else value
+
+
+def mask_address(value: str) -> str:
+    """A value that is one address without its password, whatever characters that has."""
+    return _ADDRESS.sub(rf"\g<before>{MARK}@", value) if value.count("://") == 1 else value

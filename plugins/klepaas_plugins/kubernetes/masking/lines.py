@@ -7,7 +7,7 @@ lines that belong to it. Masking twice is the same as masking once.
 import re
 from collections.abc import Iterator, Sequence
 
-from klepaas_plugins.kubernetes.masking.forms import is_place, masked
+from klepaas_plugins.kubernetes.masking.forms import is_masked, is_place, masked
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_word
 
@@ -134,7 +134,7 @@ def _named(found: re.Match[str], value: str) -> str:
     """A secret's line with its value masked in its own quotes, so that the text keeps its form."""
     end = "," if value.endswith(",") else ""
     bare = value.removesuffix(",")
-    if is_place(bare) or bare in ("{", "[", "{}", "[]", "(", '""', "''"):
+    if is_masked(bare.strip("\"'")) or is_place(bare) or bare in ("{", "[", "{}", "[]", "(", '""', "''"):
         return found.group()
     quote = bare[0] if bare[0] in "\"'" and len(bare) > 1 and bare.endswith(bare[0]) else ""
     inner = bare[1:-1] if quote else bare

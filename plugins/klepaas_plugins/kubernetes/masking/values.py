@@ -13,6 +13,7 @@ from klepaas_plugins.kubernetes.masking.forms import (
     is_masked,
     is_place,
     looks_random,
+    mask_address,
     mask_userinfo,
     masked,
 )
@@ -87,6 +88,7 @@ class ValueMasker:
         if looks_random(value):
             return value if _PUBLIC.search(_CAMEL.sub("_", name).lower()) else MARK
         if "://" in value:
+            value = mask_address(value)
             value = _LONG_WORD.sub(lambda match: MARK if looks_random(match.group()) else match.group(), value)
         return self.text(value)
 
