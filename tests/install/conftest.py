@@ -10,6 +10,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from klepaas.testing import scale_timeout
 
@@ -36,7 +37,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Index]:
     def pin_ours(line: re.Match[str]) -> str:
         name, version = line["name"], line["version"]
         ours = repack(name, version, _installed(name), wheels)
-        for wheel in (ours, repack(name, f"{version}.post1", _installed(name), wheels)):
+        newer = f"{version.partition('.post')[0]}.post{(Version(version).post or 0) + 1}"
+        for wheel in (ours, repack(name, newer, _installed(name), wheels)):
             index.add(wheel)
         return f"{line['name']}=={version}{line['rest']} \\\n    --hash=sha256:{digest(ours)}"
 

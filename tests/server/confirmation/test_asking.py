@@ -66,8 +66,10 @@ async def test_the_person_reads_what_would_change_and_not_what_a_model_says(meet
     ids=str,
 )
 async def test_whatever_is_not_a_clear_yes_changes_nothing(
-    meet: Meet, world: ModuleType, audited: Audited, answer: Any, era: Any
+    meet: Meet, world: ModuleType, audited: Audited, answer: Any, era: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # FastMCP's own client looks at what it sends from 4.2 on; others do not.
+    monkeypatch.setattr("fastmcp.client.elicitation._validate_form_content", lambda *_: None, raising=False)
     async with meet(Person(answer)) as client:
         if isinstance(answer, Exception) and era == "auto":
             with pytest.raises(Exception, match="broken"):  # the client itself gives up
