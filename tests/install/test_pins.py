@@ -1,9 +1,12 @@
 """The files of pinned packages are complete, and whoever installs from one does it without resolving."""
 
+import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,8 +18,22 @@ _TEXTS = ("Makefile", "README.md", ".ci/*", "docs/**/*.md", "examples/**/*.md", 
 
 
 def check(pins: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the check as the Makefile does."""
     command = [sys.executable, str(ROOT / ".ci" / "check_pins.py"), str(pins), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=scale_timeout(60))
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[ModuleType]:
+    """The check as a module, which a test of each fault needs no process for."""
+    spec = importlib.util.spec_from_file_location("check_pins", ROOT / ".ci" / "check_pins.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_pins"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["check_pins"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -39,14 +56,21 @@ def test_the_pins_are_complete_for_every_python_and_system(name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_pin_that_is_missing_narrower_older_or_without_a_hash_is_named(
-    line: str, instead: str, says: str, tmp_path: Path
+    line: str, instead: str, says: str, tmp_path: Path, checker: ModuleType
 ) -> None:
     pins, count = re.subn(line, instead, (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
     assert count == 1
     (tmp_path / "pins.txt").write_text(pins)
+    said = "\n".join(checker.check(tmp_path / "pins.txt", ROOT, None).lines())
+    assert re.search(says, said), said
+
+
+def test_the_check_fails_and_names_the_file_and_the_package(tmp_path: Path) -> None:
+    pins = (ROOT / "constraints.txt").read_text().replace("\nuvicorn==", "\nuvicorn-else==")
+    (tmp_path / "pins.txt").write_text(pins)
     done = check(tmp_path / "pins.txt")
     assert done.returncode == 1
-    assert re.search(says, done.stderr), done.stderr
+    assert re.search("pins.txt: .*uvicorn, which is not pinned", done.stderr), done.stderr
 
 
 def test_nothing_installs_from_a_file_of_pins_by_resolving() -> None:

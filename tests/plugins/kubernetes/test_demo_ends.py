@@ -17,6 +17,12 @@ import sys
 from klepaas.__main__ import main
 from klepaas_plugins.kubernetes import demo
 demo.STORY = demo.STORY[:{steps}]
+
+async def tell_nothing(*_):
+    return []
+
+if not demo.STORY:
+    demo._walk = tell_nothing  # and start no server for it
 sys.argv = ["klepaas", "demo", "--serve"]
 main()
 """
@@ -38,7 +44,7 @@ def demo(folder: Path, steps: int, until: str) -> Iterator["subprocess.Popen[str
 
 
 @pytest.mark.timeout(scale_timeout(75))
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_demo_that_serves_and_is_asked_to_end_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     with demo(tmp_path, 0, "The sandbox stays up") as process:
         assert [path.name for path in tmp_path.glob("klepaas-demo-*/kubeconfig")] == ["kubeconfig"]
@@ -52,6 +58,6 @@ def test_a_demo_that_serves_and_is_asked_to_end_leaves_nothing_behind(number: si
 @pytest.mark.timeout(scale_timeout(75))
 def test_a_demo_that_is_asked_to_end_in_the_middle_of_its_story_leaves_nothing_behind(tmp_path: Path) -> None:
     with demo(tmp_path, 2, "Connected:") as process:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(scale_timeout(60)) == 128 + signal.SIGTERM
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(scale_timeout(60)) == 128 + signal.SIGHUP
     assert list(tmp_path.iterdir()) == []

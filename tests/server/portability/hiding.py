@@ -61,7 +61,10 @@ def main() -> None:
     hide()
     count = import_everything()
     from klepaas.cli import run
+    from klepaas_plugins.kubernetes import demo
 
+    # A deployment and a look at it: the rest of the story takes nothing more of the system.
+    vars(demo)["STORY"] = demo.STORY[:2]
     codes = {line: run(shlex.split(line)) for line in sys.argv[1:]}
     sys.stderr.write("\n" + json.dumps({"modules": count, "codes": codes}) + "\n")
 
