@@ -17,9 +17,10 @@ from klepaas.output.masking.blocks import redact_sections
 from klepaas.output.masking.commands import redact_commands
 from klepaas.output.masking.names import is_secret_name
 from klepaas.output.masking.quoted import redact_quoted
+from klepaas.output.masking.values import is_said_elsewhere
 from klepaas.output.vault import MARK, Vault, vault
 
-__all__ = ["MARK", "Vault", "is_secret_name", "looks_secret", "redact_text", "vault"]
+__all__ = ["MARK", "Vault", "is_said_elsewhere", "is_secret_name", "looks_secret", "redact_text", "vault"]
 
 # After these words prose goes on with letters ("basic authentication"), a credential with something else among them.
 _BEARER = re.compile(

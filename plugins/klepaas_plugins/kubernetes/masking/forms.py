@@ -2,7 +2,7 @@
 
 import re
 
-from klepaas.output.redaction import MARK
+from klepaas.output.redaction import MARK, is_said_elsewhere
 
 __all__ = [
     "is_harmless",
@@ -77,7 +77,7 @@ def is_local(value: str) -> bool:
 
 def is_place(value: str) -> bool:
     """Whether a value is no secret even under a secret's name: it turns something on, or says where the secret is."""
-    return is_switch(value) or is_pointer(value) or is_local(value) or _is_file(value)
+    return is_switch(value) or is_pointer(value) or is_local(value) or _is_file(value) or is_said_elsewhere(value)
 
 
 def _is_file(value: str) -> bool:

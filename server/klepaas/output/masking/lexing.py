@@ -20,6 +20,10 @@ VALUE = re.compile(
 
 
 def mask_value(value: str) -> str:
-    """The mark in the value's own quotes, so that JSON and YAML stay what they are."""
+    """The mark in the value's own quotes, so that JSON and YAML stay what they are; line ends inside of them stay."""
     quote = value[: len(value) - len(value.lstrip("\\\"'`"))] if value[0] in "\\\"'`" else ""
-    return f"{quote}{MARK}{quote if quote and value.endswith(quote) and len(value) > len(quote) else ''}"
+    closed = bool(quote) and value.endswith(quote) and len(value) > len(quote)
+    inner = value[len(quote) : len(value) - len(quote)] if closed else value[len(quote) :]
+    lead = "\n" if inner.startswith("\n") else ""
+    tail = "\n" if closed and inner.endswith("\n") and len(inner) > 1 else ""
+    return f"{quote}{lead}{MARK}{tail}{quote if closed else ''}"
