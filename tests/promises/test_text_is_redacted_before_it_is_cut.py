@@ -42,6 +42,9 @@ HARMLESS = {
     "plugins/klepaas_plugins/kubernetes/loglines.py: line[:_HEAD_CHARS]",
     "plugins/klepaas_plugins/kubernetes/logreading.py: line[:LINE_MAX_BYTES]",
     "server/klepaas/external/wording.py: line[:max_chars - 1]",
+    # Names that passed their check, cut as Kubernetes cuts them.
+    "plugins/klepaas_plugins/deployments/naming.py: app_name[:_LABEL_CHARS - _DIGEST_CHARS - 1]",
+    "plugins/klepaas_plugins/prometheus/questions.py: app_name[:_BASE_CHARS]",
     # Names that are ours: of a host, of a metric, of a declaration.
     "server/klepaas/operations/holders.py: socket.gethostname()[:60]",
     "server/klepaas/metrics.py: _NOT_IN_A_LABEL.sub('_', value)[:LABEL_MAX_CHARS]",

@@ -88,23 +88,20 @@ async def overview(
         partial(lately.operations, host, cluster.context, namespace, since_s),
     )
     if not (found or pods or events):
-        note = await require_namespace(cluster, namespace)
-        notes += [note] if note else []
+        notes += [note] if (note := await require_namespace(cluster, namespace)) else []
     now = datetime.now(UTC)
+    earliest = now - timedelta(seconds=since_s) if since_s else None
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
     parts = {"nodes": nodes, "pods that do not run": pods, "warnings": events}
     unseen = [name for name, listed in parts.items() if listed is None]
-    earliest = now - timedelta(seconds=since_s) if since_s else None
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], _warnings(events or [], earliest), unseen)
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES, earliest=earliest)
+    notes += own_trouble
     if output == "json":
-        others = _as_data(firing, recent, [*notes, *own_trouble])
-        others |= {"contexts": [one.name for one in contexts], "since_s": since_s}
-        return json_answer("klepaas.overview/v1", {**page.facts(), **_NO_COUNTS, **counts, **others})
+        others = {"contexts": [one.name for one in contexts], "since_s": since_s, **counts}
+        return json_answer("klepaas.overview/v1", {**page.facts(), **_as_data(firing, recent, notes), **others})
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
-    basis = [page.verdict.basis()] if page.verdict.is_founded else []
-    text = within([*page.head(), contexts_line(contexts), *notes, *own_trouble, *basis], sections, OVERVIEW_BYTES)
-    return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"))
+    return page.answer([contexts_line(contexts), *notes], sections)
 
 
 async def _what_may_be_listed(
@@ -129,6 +126,7 @@ def _warnings(events: Sequence[dict[str, Any]], earliest: datetime | None) -> li
 def _as_data(firing: Sequence[Section], recent: Sequence[Section], notes: Sequence[str]) -> dict[str, Any]:
     """What others tell, as their lines."""
     return {
+        **_NO_COUNTS,
         "alerts": [line for section in firing for line in section.lines],
         "changes": [line for section in recent for line in section.lines],
         "notes": list(notes),
@@ -176,6 +174,12 @@ class _Overview:
         return seen_verdict(
             self.found, seen=tuple(one for one in parts if one not in self.unseen), unseen=tuple(self.unseen)
         )
+
+    def answer(self, lines: Sequence[str], sections: Sequence[Section]) -> Answer:
+        """As text, within the budget: the head, further lines, what it rests on, and the sections."""
+        basis = [self.verdict.basis()] if self.verdict.is_founded else []
+        text = within([*self.head(), *lines, *basis], sections, OVERVIEW_BYTES)
+        return Answer(fit(text, OVERVIEW_BYTES, "Name a namespace to see more of it"))
 
     def head(self) -> list[str]:
         """Where this is, the nodes, and the numbers."""

@@ -26,12 +26,12 @@ __all__ = [
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     """Offer the applications toolset."""
-    from klepaas_plugins.deployments.release_tools import release_tools
+    from klepaas_plugins.deployments.release_tools import ReleaseTools
     from klepaas_plugins.deployments.tools import application_tools
 
     clusters = Clusters.of(host)
     yield from explain_missing_namespaces(clusters, application_tools(host))
-    yield from explain_missing_namespaces(clusters, release_tools(host))
+    yield from explain_missing_namespaces(clusters, ReleaseTools(host).tools())
 
 
 @hookimpl

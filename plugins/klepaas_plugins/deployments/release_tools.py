@@ -5,26 +5,25 @@ They read only; going back is `rollback_deployment`'s affair.
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from klepaas import names
 from klepaas.output import Answer, Output
-from klepaas.tools import Effect, Tool
+from klepaas.tools import Tool
+from klepaas_plugins.deployments.declaring import AppName, ContextName, Namespace, reading_tool
 
 if TYPE_CHECKING:
     from klepaas.host import Host
     from klepaas_plugins.deployments.place import Place
     from klepaas_plugins.deployments.releases import Releases
 
-__all__ = ["release_tools"]
+__all__ = ["ReleaseTools"]
 
 _LIST = ("releases", "versions", "rollback candidates", "릴리스 목록", "롤백 후보")
 _DIFF = ("drift", "what changed", "변경점", "차이")
 _HISTORY = ("deployment history", "statistics", "who deployed", "배포 이력", "배포 통계")
-TOOLSET = "applications"
-_TIMEOUT_S = 60.0
 
 _CURSOR = names.Check(
     "cursor", lambda text: text.isascii() and text.isdigit(), "the cursor exactly as an answer gave it", max_chars=9
@@ -34,19 +33,29 @@ _MOMENT = names.Check(
     lambda text: re.fullmatch(r"[0-9]{1,11}\.[0-9]{1,9}", text) is not None,
     "the cursor exactly as an answer gave it",
 )
-AppName = Annotated[str, names.APPLICATION]
-Namespace = Annotated[str | None, names.NAMESPACE]
-ContextName = Annotated[str | None, names.CONTEXT]
 
 
-def release_tools(host: "Host") -> Iterable[Tool]:
-    """The tools, for one host.
+class ReleaseTools:
+    """The tools about releases and history.
 
     Args:
         host: The server's settings and shared services.
     """
 
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+
+    def tools(self) -> Iterable[Tool]:
+        """The tools, declared."""
+        for function, title, words, hint in (
+            (self.list_releases, "Releases of an application", _LIST, "which version runs now"),
+            (self.diff_releases, "Compare releases", _DIFF, "compare versions difference"),
+            (self.get_deployment_history, "History of deployments", _HISTORY, "past deployments success rate"),
+        ):
+            yield reading_tool(function, title, words, hint=hint)
+
     async def list_releases(
+        self,
         app_name: AppName,
         namespace: Namespace = None,
         cursor: Annotated[str | None, _CURSOR] = None,
@@ -56,10 +65,11 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         """Releases (versions, rollback candidates) of an application: who, when, what, how it went, steps back."""
         from klepaas_plugins.deployments.releases import listing
 
-        place, releases = await _releases(host, app_name, namespace, context)
+        place, releases = await _releases(self._host, app_name, namespace, context)
         return await listing.list_releases(place, releases, cursor, output)
 
     async def diff_releases(
+        self,
         app_name: AppName,
         before: Annotated[int | None, Field(ge=1, description="Default: the release that runs")] = None,
         after: Annotated[int | None, Field(ge=1, description="Default: what runs now, so drift")] = None,
@@ -70,10 +80,11 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         """What changed between two releases, or since a release (drift), field by field."""
         from klepaas_plugins.deployments.releases import listing
 
-        place, releases = await _releases(host, app_name, namespace, context)
+        place, releases = await _releases(self._host, app_name, namespace, context)
         return await listing.diff_releases(place, releases, before, after, output)
 
     async def get_deployment_history(
+        self,
         app_name: Annotated[str | None, names.APPLICATION, Field(description="Default: all")] = None,
         namespace: Namespace = None,
         days: Annotated[int, Field(ge=1, le=3650, description="For the figures")] = 30,
@@ -84,18 +95,9 @@ def release_tools(host: "Host") -> Iterable[Tool]:
         """Deployment history and statistics: success rate, durations, who deployed what, why the failed ones failed."""
         from klepaas_plugins.deployments.past import Question, history_of
 
-        place = await _place(host, app_name, namespace, context) if app_name is not None else None
+        place = await _place(self._host, app_name, namespace, context) if app_name is not None else None
         before = float(cursor) if cursor is not None else None
-        return await history_of(host, Question(place, namespace, context, days, before), output)
-
-    yield _tool(list_releases, "Releases of an application", _LIST, "which version runs now")
-    yield _tool(diff_releases, "Compare releases", _DIFF, "compare versions difference")
-    yield _tool(
-        get_deployment_history,
-        "History of deployments",
-        _HISTORY,
-        "past deployments success rate",
-    )
+        return await history_of(self._host, Question(place, namespace, context, days, before), output)
 
 
 async def _place(host: "Host", app_name: str, namespace: str | None, context: str | None) -> "Place":
@@ -112,17 +114,3 @@ async def _releases(
 
     place = await _place(host, app_name, namespace, context)
     return place, Releases(place, ReleaseSettings.of(host))
-
-
-def _tool(function: Any, title: str, words: tuple[str, ...], hint: str) -> Tool:
-    return Tool(
-        function,
-        Effect.READ,
-        title,
-        TOOLSET,
-        foreign_text=True,
-        idempotent=True,
-        timeout_s=_TIMEOUT_S,
-        words=words,
-        search_hint=hint,
-    )

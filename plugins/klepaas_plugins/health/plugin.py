@@ -13,9 +13,9 @@ __all__: list[str] = []
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     """The tools that ask after components."""
-    from klepaas_plugins.health.tools import health_tools
+    from klepaas_plugins.health.tools import HealthTools
 
-    return health_tools(host)
+    return HealthTools(host).tools()
 
 
 @hookimpl

@@ -106,22 +106,11 @@ class Releases:
             KlepaasError: The cluster does not answer.
         """
         release = Release(
-            self._place.app_name,
-            0,
-            state,
-            cause,
-            title=_title(snapshot) if title is None else title,
-            image=snapshot.image,
-            content=snapshot.content,
-            created="",
-            principal=principal,
-            operation_id=operation_id,
-            commit=commit or _commit(snapshot),
-            restored_from=restored_from,
-            reason=reason,
-            exact=snapshot.exact,
+            self._place.app_name, 0, state, cause, title=_title(snapshot) if title is None else title,
+            image=snapshot.image, content=snapshot.content, created="", principal=principal, operation_id=operation_id,
+            commit=commit or _commit(snapshot), restored_from=restored_from, reason=reason, exact=snapshot.exact,
             snapshot=snapshot,
-        )
+        )  # fmt: skip
         return await self._added(release, snapshot)
 
     async def _added(self, release: Release, snapshot: Snapshot) -> Release:

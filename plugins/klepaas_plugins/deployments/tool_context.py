@@ -1,0 +1,133 @@
+"""What the tools of applications share: where their application is, what they change, and how a change is executed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastmcp import Context
+
+from klepaas.agents import Agents, DeploymentRequest
+from klepaas.errors import BadRequest
+from klepaas.host import Host
+from klepaas.operations import Location, Operations
+from klepaas.output import Answer
+from klepaas.tools import Target
+from klepaas_plugins.deployments import kinds
+from klepaas_plugins.deployments.declaring import Resources, Variables
+from klepaas_plugins.deployments.place import Place, place_of
+from klepaas_plugins.deployments.settings import RolloutSettings
+from klepaas_plugins.kubernetes.client import Clusters
+
+__all__ = ["ToolContext", "request_of"]
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """What every tool needs.
+
+    Attributes:
+        clusters: The clusters there are.
+        settings: How a rollout is judged.
+        agents: What executes deployments.
+        host: The settings and shared services.
+    """
+
+    clusters: Clusters
+    settings: RolloutSettings
+    agents: Agents
+    host: Host
+
+    async def place(self, app_name: str, namespace: str | None, context: str | None) -> Place:
+        """The application that a call is about."""
+        return await place_of(self.clusters, app_name, namespace, context)
+
+    async def targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        """What a change of an application changes."""
+        place = await self.place(arguments["app_name"], arguments.get("namespace"), arguments.get("context"))
+        return (place.target,)
+
+    async def deployment_targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
+        """What a deployment changes, as its agent tells."""
+        request = request_of(**arguments)
+        return await self.agents.choose(request).targets(request)
+
+    async def change(
+        self, kind: str, title: str, place: Place, how: tuple[Context, int | None, str | None], **wanted: Any
+    ) -> Answer:
+        """Have an application in a cluster changed.
+
+        Args:
+            kind: The kind of operation.
+            title: What it does, in a few words.
+            place: The application.
+            how: FastMCP's context, the seconds to wait (None: the default), and the caller's idempotency key.
+            wanted: What is wanted.
+        """
+        target = await kinds.observed_target(self.clusters, place)
+        request = {"place": target, "context": place.context, **wanted}
+        return await self.execute(kind, target, title, request, how, place.target)
+
+    async def execute(
+        self,
+        kind: str,
+        target: str,
+        title: str,
+        request: Mapping[str, Any],
+        how: tuple[Context, int | None, str | None],
+        where: Target,
+    ) -> Answer:
+        """Have an operation executed; see `change`."""
+        from klepaas_plugins.deployments.asking import Asking
+
+        location = Location(where.context, where.namespace)
+        return await Asking(Operations.of(self.host), *how).carried_out(kind, target, title, request, location)
+
+
+def request_of(
+    app_name: str,
+    image: str | None = None,
+    namespace: str | None = None,
+    replicas: int | None = None,
+    port: int | None = None,
+    env_vars: Variables | None = None,
+    resources: Resources | None = None,
+    health_path: str | None = None,
+    *,
+    take_ownership: bool = False,
+    context: str | None = None,
+    manifests: str | None = None,
+    auto_rollback: bool | None = None,
+    url: str | None = None,
+    **_how: Any,
+) -> DeploymentRequest:
+    """What a call of deploy_application wants, without how it wants to be answered."""
+    return DeploymentRequest(
+        app_name=app_name,
+        image=image,
+        context=context,
+        namespace=namespace,
+        replicas=replicas,
+        port=port,
+        env_vars=_variables(env_vars or []),
+        resources=cast("dict[str, str]", resources or {}),
+        health_path=health_path,
+        take_ownership=take_ownership,
+        manifests=manifests,
+        auto_rollback=auto_rollback,
+        url=url,
+    )
+
+
+def _variables(assignments: Iterable[str]) -> dict[str, str | None]:
+    """The variables to set, by name; None removes one.
+
+    Raises:
+        BadRequest: One is named twice.
+    """
+    found: dict[str, str | None] = {}
+    for text in assignments:
+        name, sign, value = text.partition("=")
+        if name in found:
+            raise BadRequest(f"env_vars names {name} twice", next_step="Name each variable once")
+        found[name] = value if sign else None
+    return found
