@@ -156,9 +156,12 @@ async def _event_count(world: World) -> list[str]:
 
 @attack("a container's state quotes what it could not start")
 async def _state(world: World) -> list[str]:
-    # No scheduler takes it, so that its status stays as it is planted.
-    container = {"name": "main", "image": "example/app:1"}
-    await world.plant(obj("Pod", "web", spec={"schedulerName": "nobody", "containers": [container]}))
+    # No node takes it, so that its status stays as it is planted.
+    container = {"name": "main", "image": "example/app:1", "resources": {"requests": {"cpu": "900"}}}
+    await world.plant(obj("Pod", "web", spec={"containers": [container]}))
+    with anyio.fail_after(scale_timeout(10)):
+        while not (world.fake.get("pods", "web", world.namespace) or {}).get("status", {}).get("conditions"):
+            await world.fake.changed()
     message = f'spec.x: Invalid value: {{"a":"{world.secret}"}}; command "run --password {world.secret}" failed'
     waiting = {"waiting": {"reason": "CreateContainerError", "message": message}}
     one = {"name": "main", "ready": False, "restartCount": 0, "state": waiting}
@@ -415,6 +418,27 @@ async def _variable(world: World) -> list[str]:
 
     await world.plant(pod(world.secret))
     return await guess(world, lambda value: world.dry_run(pod(value), take_ownership=True))
+
+
+@attack("a dry run tries a variable of a job, whose template is immutable", everywhere=True)
+async def _job(world: World) -> list[str]:
+    def job(value: str) -> Any:
+        container = {"name": "main", "image": "example/app:1", "env": [{"name": "DB_PASSWORD", "value": value}]}
+        return obj("Job", "j", spec={"template": {"spec": {"containers": [container], "restartPolicy": "Never"}}})
+
+    await world.plant(job(world.secret))
+    return await guess(world, lambda value: world.dry_run(job(value), take_ownership=True))
+
+
+@attack("a pod that may not be changed is printed with its variables", everywhere=True)
+async def _pod(world: World) -> list[str]:
+    env = [{"name": "DB_PASSWORD", "value": world.secret}]
+    pod = obj("Pod", "p", spec={"containers": [{"name": "main", "image": "example/app:1", "env": env}]})
+    await world.plant(pod)
+    pod["spec"]["containers"][0]["workingDir"] = "/else"
+    shown = await world.dry_run(pod, take_ownership=True)
+    assert "may not change fields other than" in shown
+    return [shown]
 
 
 @attack("a dry run tries a variable that another manager owns", everywhere=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 
-from .faulty import LABEL, LABEL_SAYS, Causes, invalid_value, port_faults, required
+from .faulty import LABEL, LABEL_SAYS, Causes, forbidden, invalid_value, port_faults, required
 from .model import Json
 from .quantities import quantity
 from .status import Cause
@@ -87,3 +88,27 @@ def pod_spec_faults(field: str, spec: Json) -> Causes:
             if mount.get("name") not in volumes:
                 where = f"{field}.containers[{index}].volumeMounts[{at}].name"
                 yield Cause("FieldValueNotFound", f"Not found: {json.dumps(mount.get('name'))}", where)
+
+
+_UPDATABLE = (
+    "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+    "previously negative)"
+)
+_FREE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
+
+
+def pod_changes(spec: Json, before: Json) -> Causes:
+    """What may not change in a pod; the message prints the difference, values and all, as the API server does."""
+    after = {**spec, **{name: before[name] for name in _FREE if name in before}}
+    after = {name: value for name, value in after.items() if name in before or name not in (*_FREE, "nodeName")}
+    for part in ("containers", "initContainers"):
+        images = {one["name"]: one.get("image") for one in before.get(part) or ()}
+        after[part] = [{**one, "image": images.get(one["name"], one.get("image"))} for one in spec.get(part) or ()]
+        if not after[part] and part not in before:
+            del after[part]
+    if after == before:
+        return
+    texts = [json.dumps(one, indent=2, sort_keys=True).splitlines() for one in (before, after)]
+    difference = "\n".join(list(difflib.unified_diff(*texts, lineterm="", n=3))[2:])
+    yield forbidden("spec", f"pod updates may not change fields other than {_UPDATABLE}\n{difference}\n")

@@ -26,7 +26,7 @@ from .faulty import (
     required,
 )
 from .model import Json
-from .pod_validation import pod_spec_faults
+from .pod_validation import pod_changes, pod_spec_faults
 from .policies import check_policy
 from .resources import (
     AUTOSCALERS,
@@ -237,7 +237,11 @@ def validate(resource: Resource, obj: Json, old: Json | None) -> list[Cause]:
         causes += structural.faults(obj, resource.schema or {})
     if resource in _CHECKS:
         causes += _CHECKS[resource](resource, obj)
-    return causes + list(_change(resource, obj, old)) if old else causes
+    if not old:
+        return causes
+    if resource is PODS:
+        return causes + list(pod_changes(obj["spec"], old["spec"]))
+    return causes + list(_change(resource, obj, old))
 
 
 def _change(resource: Resource, obj: Json, old: Json) -> Causes:
