@@ -109,6 +109,6 @@ def pod_changes(spec: Json, before: Json) -> Causes:
             del after[part]
     if after == before:
         return
-    texts = [json.dumps(one, indent=2, sort_keys=True).splitlines() for one in (before, after)]
-    difference = "\n".join(list(difflib.unified_diff(*texts, lineterm="", n=3))[2:])
+    old, new = (json.dumps(one, indent=2, sort_keys=True).splitlines() for one in (before, after))
+    difference = "\n".join(list(difflib.unified_diff(old, new, lineterm="", n=3))[2:])
     yield forbidden("spec", f"pod updates may not change fields other than {_UPDATABLE}\n{difference}\n")
