@@ -28,6 +28,8 @@ _NAMES_SECRET = re.compile(r"/(?:auth|auth-tls|proxy-ssl|session-cookie|tls|secu
 _OBJECT_NAME = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9.-]{1,253}")
 # Fields that mean the same in other kinds as in built-in ones.
 _ENVIRONMENT = frozenset({"env", "environment", "envvars", "extraenv", "extraenvvars", "environmentvariables"})
+# Beside one of these a message is the cluster's own.
+_OF_CONDITIONS = frozenset({"reason", "status", "lastTransitionTime", "involvedObject", "phase", "code"})
 _COMMAND_LINES = frozenset({"args", "command", "extraargs", "entrypoint", "cmd"})
 _LABELS = re.compile(r"(?:^|[a-z])(?:[lL]abels|[sS]elector|nodeSelector|matchExpressions|tolerations|affinity)$")
 
@@ -159,7 +161,7 @@ class _Objects:
             return value  # the key of a Secret that an external one is written to
         if _LABELS.search(key) and is_labels(value):
             return value
-        if key == "message" and isinstance(value, str):
+        if key == "message" and isinstance(value, str) and obj.keys() & _OF_CONDITIONS:
             return str(message_text(value))
         return self.value(key, value)
 

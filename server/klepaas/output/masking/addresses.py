@@ -24,7 +24,7 @@ _ORACLE = re.compile(
 )
 # A line of .pgpass: host:port:database:user:password.
 _PGPASS = re.compile(
-    r"^(?P<before>(?=[^:\n]{0,100}[A-Za-z*])[^\s:/]{1,100}:(?:\d{1,5}|\*):[^\s:/]{1,64}:[^\s:/]{1,64}:)(?P<secret>[^\s:]{1,128})$",
+    r"^(?P<before>(?=[^:\n]{0,100}[A-Za-z*])[^\s:/]{1,100}:(?:\d{4,5}|\*):[^\s:/]{1,64}:[^\s:/]{1,64}:)(?P<secret>[^\s:]{1,128})$",
     re.MULTILINE,
 )
 _SIGNATURE = re.compile(

@@ -15,7 +15,7 @@ _TOOL = re.compile(
     r"(?<![\w-])(?P<tool>curl|sshpass|mysql(?:dump|admin|import|check|show|pump|sh)?|mariadb(?:-\w{1,12})?|xtrabackup"
     r"|mongo(?:sh|dump|restore|import|export)?|redis-cli|valkey-cli|ldap(?:search|add|modify|delete|whoami|passwd)"
     r"|docker|podman|nerdctl|buildah|skopeo|crane|oc|helm|argocd|az|7za?|rar|unrar|zip|unzip|htpasswd|mosquitto_\w{3,6}"
-    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp)(?![\w.])"
+    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp)(?![\w.-])"
 )
 # To the end of the command: a backslash continues the line, an item of a YAML list continues the list.
 _REST = re.compile(r"(?:(?!;[ \n]|&&)[^\n\\]|\\.|\\\n|\n(?=[ \t]{0,40}-[ \t])){0,1000}")
