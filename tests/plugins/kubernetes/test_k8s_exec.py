@@ -50,8 +50,11 @@ Running = Callable[[ServerConnection], Awaitable[None]]
 class Cluster:
     """An API server whose pod runs what a test says."""
 
-    def __init__(self, running: Running, refuse: tuple[int, str] | None = None) -> None:
+    def __init__(
+        self, running: Running, refuse: tuple[int, str] | None = None, elsewhere: tuple[int, str] | None = None
+    ) -> None:
         self.running = running
+        self.elsewhere = elsewhere
         self.refuse = refuse
         self.asked: list[dict[str, list[str]]] = []
         self.headers: list[Headers] = []
@@ -61,6 +64,11 @@ class Cluster:
 
     def route(self, connection: ServerConnection, request: Request) -> Response | None:
         path = urlsplit(request.path)
+        if path.path == EXEC and self.elsewhere:
+            status, target = self.elsewhere
+            return Response(
+                status, HTTPStatus(status).phrase, Headers({"Location": target, "Content-Length": "0"}), b""
+            )
         if path.path == EXEC and self.refuse is None:
             self.asked.append(parse_qs(path.query))
             self.headers.append(request.headers)
@@ -235,3 +243,18 @@ async def test_a_dry_run_runs_nothing(write_kubeconfig: Any) -> None:
         result = await client.call_tool("k8s_exec", {"pod": "web", "command": ["id"], "dry_run": True})
     assert "would run ['id'] in container main of pod web" in _text(result)
     assert cluster.asked == []
+
+
+@pytest.mark.usefixtures("enabled")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_and_no_other_host_sees_a_request_or_the_token(
+    write_kubeconfig: Any, status: int
+) -> None:
+    other = Cluster(_hello)
+    async with serve(other.handle, "127.0.0.1", 0, process_request=other.route) as elsewhere:
+        cluster = Cluster(_hello, elsewhere=(status, f"{_url(elsewhere)}{EXEC}"))
+        async with _session(cluster, write_kubeconfig) as client:
+            refused = await client.call_tool("k8s_exec", {"pod": "web", "command": ["id"]}, raise_on_error=False)
+    assert "the server sends us elsewhere" in _text(refused)
+    assert _code(refused) == "unavailable"
+    assert (other.asked, other.headers) == ([], [])

@@ -157,6 +157,21 @@ def test_a_plugin_that_the_operator_names_by_its_path_takes_any_argument_and_no_
         assert not _passes({**spec, "env": [{"name": variable, "value": "x"}]}, "/opt/tools/doctl")
 
 
+def test_a_path_of_the_operator_may_begin_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _passes(_spec(str(tmp_path / "bin" / "tsh"), ["kube", "credentials"]), "~/bin/tsh")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"args": ["a\0b"]}, {"env": [{"name": "A=B", "value": "x"}]}, {"env": [{"name": "A", "value": "a\0b"}]}]
+)
+async def test_what_no_system_can_start_is_one_line(tmp_path: Path, trap: Any, odd: dict[str, Any]) -> None:
+    program = trap(tmp_path / "bin", "tsh")
+    with pytest.raises(Unauthorized, match="it cannot be started"):
+        await exec_plugins.run(_spec(str(program), [], **odd), "prod", tmp_path, {})
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_refusal_says_what_the_operator_can_do(tmp_path: Path) -> None:
     with pytest.raises(Forbidden) as caught:
         exec_plugins.check(_spec("doctl", [*GOOD["doctl"][0], "--api-url=https://own"]), "prod")

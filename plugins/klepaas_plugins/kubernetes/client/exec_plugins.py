@@ -89,7 +89,7 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = (), fold
     command = str(spec.get("command") or "")
     name = processes.program_name(command)
     path = _path_of(command, folder)
-    listed = str(path) in extra if path else name in extra
+    listed = path in (Path(item).expanduser() for item in extra) if path else name in extra
     known = KNOWN_PLUGINS.get(name)
     if not listed:
         _check_place(name, path, context, extra, known)
@@ -200,7 +200,7 @@ async def run(
             f"The credential plugin {name} of context {context} did not end in {TIMEOUT_S:g} s",
             next_step=f"Run {name} by hand on the machine that runs klepaas",
         ) from None
-    except OSError as exc:
+    except (OSError, ValueError) as exc:  # a NUL in an argument, a variable that no system takes
         raise _useless(name, context, "it cannot be started") from exc
     if code != 0:
         raise _useless(name, context, f"exit code {code}{_last_words(stderr)}")

@@ -28,6 +28,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})"  # becomes a part of a host's name
 _ISSUER = r"https://[^\s\x00-\x1f@]+"
 _OWN_CACHE = r"(?!.*\.\.)(?:~|\$HOME)/\.kube/[^\x00-\x1f]+"
 _LEVEL = r"[0-9]"
+_OPERAND = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,8 @@ def objection_to_words(plugin: KnownPlugin, words: Sequence[str]) -> str | None:
         if not re.fullmatch(form, value):
             return f"is given a value for {name} that klepaas does not pass on"
     asked = tuple(operands[: len(plugin.words)])
-    if asked != plugin.words or len(operands) > len(plugin.words) + plugin.operands:
+    more = operands[len(plugin.words) :]
+    if asked != plugin.words or len(more) > plugin.operands or not all(re.fullmatch(_OPERAND, word) for word in more):
         return "is not asked for a token alone"
     return None
 
