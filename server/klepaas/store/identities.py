@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Identities", "group_of", "join"]
 
 _ATTEMPTS = 5
+# Any number that no other program uses for its advisory locks; see klepaas.store.upgrading.
+_LOCK_KEY = 0x6B6C65706164
 
 
 class Identities:
@@ -97,6 +99,8 @@ def group_of(session: "Session", name: str, *, lock: bool = False) -> list[str]:
 
     from klepaas.store.tables import IdentityRow
 
+    if lock:
+        _hold_groups(session, "pg_advisory_xact_lock_shared")
     row = session.get(IdentityRow, name)
     if row is None:
         return [name]
@@ -116,6 +120,7 @@ def join(session: "Session", names: Sequence[str]) -> str:
     from klepaas.store.database import now_of
     from klepaas.store.tables import IdentityRow
 
+    _hold_groups(session, "pg_advisory_xact_lock")
     known = {row.name: row.canonical for row in session.scalars(_rows(names).with_for_update())}
     heads = session.scalars(select(IdentityRow).where(IdentityRow.name.in_(set(known.values())))).all()
     kept = min(heads, key=lambda row: (row.seen_at, row.name)).name if heads else names[0]
@@ -129,6 +134,18 @@ def join(session: "Session", names: Sequence[str]) -> str:
     session.flush()
     _move(session, {*others, *new} - {kept}, kept)
     return kept
+
+
+def _hold_groups(session: "Session", lock: str) -> None:
+    """Let nobody join names while an operation begins by one of them, nor the other way round, until this ends.
+
+    Between looking up a group and locking its rows, another transaction could give the rows to another group, and two
+    that lock rows of two groups could wait for each other. SQLite has one writer at a time.
+    """
+    from sqlalchemy import text
+
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SELECT {lock}(:key)"), {"key": _LOCK_KEY})
 
 
 def _rows(names: Sequence[str]) -> Any:

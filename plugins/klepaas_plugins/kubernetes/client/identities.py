@@ -38,7 +38,9 @@ def identity_of(entry: Entry) -> str:
 
 
 def names_of(entry: Entry) -> tuple[str, ...]:
-    """The names of a context's cluster by its address: the one of today, and the one of klepaas before 0.2.
+    """The names of a context's cluster by its address: by its one form, and by its spelling in the kubeconfig.
+
+    A store whose tables were before version 0005 knows a cluster by the second alone.
 
     Args:
         entry: The context.
