@@ -81,10 +81,7 @@ async def test_asking_it_who_it_is_ends_in_time_and_the_names_by_its_address_sta
 async def test_a_change_there_is_answered_in_time_with_the_context_and_nothing_is_begun(
     app: App, era: Era, tool: str, arguments: dict[str, Any]
 ) -> None:
-    async def yes(*_: Any) -> dict[str, bool]:
-        return {"confirm": True}
-
-    async with client(app, era, person=yes) as session:
+    async with client(app, era, person=True) as session:
         began_at = time.monotonic()
         said = await session.call(tool, context="prod-hole", **arguments)
         took_s = time.monotonic() - began_at
