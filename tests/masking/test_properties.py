@@ -109,3 +109,21 @@ def test_a_secret_is_masked_in_a_text_that_is_quoted_as_json(depth: int) -> None
     for leak in leaks:
         print(f"    {leak!r}")
     assert len(leaks) <= len(texts) * 0.10
+
+
+_WORDS = st.sampled_from(
+    ["password", "stringData", "kind", "data", "Secret", "name", "value", "apiKeys", "token", "x", "hunter2!"]
+)
+_TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | _WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_TREES, st.sampled_from([None, 1, 2]))
+def test_json_stays_json(tree: object, indent: int | None) -> None:
+    redacted = redact_text(json.dumps(tree, indent=indent))
+    again = json.loads(redacted)
+    assert type(again) is type(tree) or redacted == f'"{MARK}"'
+    assert redact_text(redacted) == redacted

@@ -51,7 +51,7 @@ _ABOUT = words("auth authorization oauth bearer cookie authentication")
 # Names of Secrets, and words that only sound alike.
 _NO_SECRET = re.compile(
     r"(?:^|[-_.a-z])(?:tls|ca|ssl|certs?|certificates?|pull|registry)[-_.]?secrets?$|(?:CA|TLS|SSL)[-_.]?Secrets?$"
-    r"|(?:proxy|fastcgi|uwsgi|grpc|scgi|memcached)_pass$|(?:by|com|encom|sur|tres|over|under)pass$",
+    r"|^secretKeys$|(?:proxy|fastcgi|uwsgi|grpc|scgi|memcached)_pass$|(?:by|com|encom|sur|tres|over|under)pass$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -71,7 +71,9 @@ _REFERENCE = frozenset(
 @functools.lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """Whether a configuration key, field, variable or flag of this name usually holds a secret."""
-    tail = name[-200:].rsplit("/", 1)[-1]
+    prefix, _, tail = name[-200:].rpartition("/")
+    if prefix.endswith("checksum"):
+        return False
     if _KOREAN.search(tail):
         return True
     if not _has_secret_word(tail) or _NO_SECRET.search(tail):

@@ -42,6 +42,7 @@ _BETWEEN = re.compile(
     r"[ \t]{0,4}(?==))?+"
     rf"(?:=>|:=|->|\?=|\+=|[=:]=?+|%3[dDaA]|(?<=[\"']),)[ \t]{{0,16}}+(?:[!&][\w!.-]{{1,40}}[ \t])?+(?:%22)?+{_SCHEME}"
 )
+_JSON_QUOTE = re.compile(r"\\{0,8}\"(?=[ \t]{0,8}[:,])")
 _TAG = re.compile(r"(?:[ \t][^<>\n]{0,120})?>(?:<!\[CDATA\[)?")
 _TAG_VALUE = re.compile(r"[^<>\[\]]{1,2000}(?=</|\]\]>)")
 _FLAG_BETWEEN = re.compile(
@@ -73,9 +74,15 @@ def redact_assignments(text: str) -> str:
         if name.start < done:
             continue
         for start, end in _values(text, name, done):
-            pieces += [text[done:start], mask_value(text[start:end])]
+            pieces += [text[done:start], mask_value(text[start:end], _quote_of(text, name))]
             done = end
     return "".join(pieces) + text[done:]
+
+
+def _quote_of(text: str, name: Name) -> str:
+    """The double quote, escaped or not, that ends a name in JSON and stands around its value."""
+    quote = _JSON_QUOTE.match(text, name.end)
+    return "" if quote is None else quote.group()
 
 
 def _values(text: str, name: Name, done: int) -> list[_Span]:

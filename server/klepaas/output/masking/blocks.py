@@ -159,7 +159,8 @@ def _redact_line(found: re.Match[str], line: str, careful: bool) -> str:
     value = found["value"].rstrip(" \r,") if found["sign"] else line.strip()
     if not value or _BLOCK_SIGN.fullmatch(value) or value in ("{", "}", "[", "]", "{}", '""', "''"):
         return line
-    if found["sign"] is None and careful:
+    in_json = (found["key"] or "").startswith('"') and value[0] != '"'
+    if in_json or (found["sign"] is None and careful):
         return line
     bare = value.strip("\"'")
     if is_reference(bare) or bare == MARK or (careful and is_harmless_value(bare)):

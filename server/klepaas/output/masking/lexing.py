@@ -19,10 +19,17 @@ VALUE = re.compile(
 )
 
 
-def mask_value(value: str) -> str:
-    """The mark in the value's own quotes, so that JSON and YAML stay what they are; line ends inside of them stay."""
-    quote = value[: len(value) - len(value.lstrip("\\\"'`"))] if value[0] in "\\\"'`" else ""
-    closed = bool(quote) and value.endswith(quote) and len(value) > len(quote)
+def mask_value(value: str, quote_bare: str = "") -> str:
+    """The mark in the value's own quotes, so that JSON and YAML stay what they are; line ends inside of them stay.
+
+    Args:
+        value: The value as it is written.
+        quote_bare: The quote for a value without one: a number of JSON becomes a text.
+    """
+    if value[0] not in "\\\"'`":
+        return f"{quote_bare}{MARK}{quote_bare}"
+    quote = value[: len(value) - len(value.lstrip("\\\"'`"))]
+    closed = value.endswith(quote) and len(value) > len(quote)
     inner = value[len(quote) : len(value) - len(quote)] if closed else value[len(quote) :]
     lead = "\n" if inner.startswith("\n") else ""
     tail = "\n" if closed and inner.endswith("\n") and len(inner) > 1 else ""
