@@ -254,9 +254,10 @@ async def test_an_apply_with_the_wrong_uid_is_refused(server: Server) -> None:
     await server.apply(path, config_map({"a": "1"}))
     refused = await server.apply(path, config_map({"a": "2"}, uid="3f1f8a0e-4a3b-4a5c-9f6a-2d8b7c6e5f40"))
     assert refused.status_code == 422, refused.text
-    assert [(one["field"], one["message"]) for one in refused.json()["details"]["causes"]] == [
+    # A real server checks some kinds twice.
+    assert {(one["field"], one["message"]) for one in refused.json()["details"]["causes"]} == {
         ("metadata.uid", 'Invalid value: "3f1f8a0e-4a3b-4a5c-9f6a-2d8b7c6e5f40": field is immutable')
-    ]
+    }
 
 
 async def test_what_is_created_by_post_is_owned_by_an_update_with_its_defaults(server: Server) -> None:
