@@ -17,7 +17,7 @@ from mcp.server.stdio import stdio_server
 from klepaas import names
 from klepaas.app import App
 from klepaas.errors import BadRequest
-from klepaas.hookspecs import hookimpl
+from klepaas.hookspecs import HealthCheck, HealthReport, HealthStatus, hookimpl
 from klepaas.http.application import HttpApp
 from klepaas.output import Answer, json_answer
 from klepaas.prompts import Prompt, Wording
@@ -105,6 +105,15 @@ def klepaas_tools() -> Iterable[Tool]:
     yield Tool(odd_change, Effect.DESTRUCTIVE, f"Odd {HALF}", "odd", preview=_preview)
 
 
+async def _ailing() -> HealthReport:
+    return HealthReport(HealthStatus.UNHEALTHY, HALF)
+
+
+@hookimpl
+def klepaas_health_checks() -> Iterable[HealthCheck]:
+    yield HealthCheck(f"odd/{HALF}", _ailing, required=True)
+
+
 @hookimpl
 def klepaas_resources() -> Iterable[Resource]:
     yield Resource("klepaas://odd/{name}", odd_thing, f"A thing {HALF}", completions={"name": _known})
@@ -140,7 +149,7 @@ def _requests() -> list[dict[str, Any]]:
 
 @contextlib.asynccontextmanager
 async def _odd() -> AsyncIterator[App]:
-    plugin = [klepaas_tools, klepaas_resources, klepaas_prompts]
+    plugin = [klepaas_tools, klepaas_resources, klepaas_prompts, klepaas_health_checks]
     async with app_with(*plugin, settings={"mode": "writes", "strict_plugins": False}) as app:
         yield app
 
@@ -253,3 +262,16 @@ async def test_whatever_a_plugin_hands_out_every_message_is_valid_json_and_utf_8
     assert (data["nan"], data["infinite"], data["1"]) == ("NaN", ["Infinity", "-Infinity"], "a number")
     assert data["huge"] == "1" + "0" * 400
     assert data["bytes"].startswith("café")
+
+
+async def test_what_a_component_says_of_itself_keeps_neither_a_probe_nor_a_scrape_from_its_answer() -> None:
+    async with _odd() as app:
+        web = HttpApp(app)
+        transport = httpx.ASGITransport(web)
+        async with web.running(), httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            ready = await http.get("/readyz")
+            scraped = [await http.get("/metrics") for _ in range(2)]
+    assert ready.status_code == 503
+    assert "start" in str(_read(ready.content)["reasons"])
+    assert [answer.status_code for answer in scraped] == [200, 200]
+    assert "klepaas" in scraped[1].content.decode("utf-8")

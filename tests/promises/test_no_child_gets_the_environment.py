@@ -17,6 +17,15 @@ ROOT = Path(__file__).parents[2]
 KEYS = (
     *("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "AZURE_OPENAI_API_KEY"),
     *("AWS_BEARER_TOKEN_BEDROCK", "GITHUB_TOKEN", "HF_TOKEN", "KLEPAAS_SLACK_BOT_TOKEN", "SOME_SECRET", "LD_PRELOAD_X"),
+    # Of the clouds, and not what their plugins log in with.
+    *(
+        "AZURE_DEVOPS_EXT_PAT",
+        "AZURE_STORAGE_KEY",
+        "AWS_SECRETS_OF_OTHERS",
+        "GOOGLE_MAPS_KEY",
+        "DIGITALOCEAN_SPACES_KEY",
+    ),
+    *("CLOUDSDK_AUTH_ACCESS_TOKEN", "OCI_CLI_UNKNOWN", "NCLOUD_OTHER_KEY", "KUBELOGIN_X", "ARM_ACCESS_KEY"),
 )
 _PLUGIN = """#!/usr/bin/env python3
 import json, os

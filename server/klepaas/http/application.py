@@ -19,6 +19,7 @@ from klepaas.http.front import BodyLimit, Front
 from klepaas.http.origins import ALLOWED_HOSTS
 from klepaas.http.readiness import Readiness
 from klepaas.http.receiving import routes_of
+from klepaas.output.jsonable import valid_json
 
 __all__ = ["HttpApp"]
 
@@ -96,7 +97,7 @@ class HttpApp:
         verdict = await self.readiness.verdict()
         body: dict[str, Any] = {"status": verdict.status, "reasons": verdict.reasons}
         body["components"] = verdict.components
-        return JSONResponse(body, 200 if verdict.ready else 503, headers=_UNCACHED)
+        return JSONResponse(valid_json(body), 200 if verdict.ready else 503, headers=_UNCACHED)
 
     async def _metrics(self, _request: Request) -> Response:
         text, media_type = self._app.metrics.exposition()
