@@ -22,14 +22,12 @@ _parser: Any = importlib.import_module("re._parser")
 _constants: Any = importlib.import_module("re._constants")
 
 # One size that is tried at once: what is quadratic takes a hundred times longer there than what is linear.
-SCREEN_CHARS = 16_384
-SCREEN_S = 0.004
-# From here a bounded repeat such as {0,200} costs the same for every character.
-_GROWTH_CHARS = (4_096, SCREEN_CHARS)
+SCREEN_CHARS = 4_096
+SCREEN_S = 0.001
 # For each character: 1 is linear, 4 is quadratic; what lies between is measured again.
 _MOST_GROWTH = 2.2
 _CERTAIN_GROWTH = 3.0
-_LIMIT_S = 0.25
+_LIMIT_S = 0.15
 _ALPHABET = string.printable + "\x00\x1b\x9b\u2028é가힣비밀×\U0001f600"
 
 
@@ -123,12 +121,13 @@ class _Tree:
                 for inner in _inner(op, value):
                     yield from self._repeats(inner, reach, rest)
 
-    def first_characters(self, tree: Any) -> list[str]:
-        """The characters, of those told apart, that the tree matches as they are."""
+    def copies(self, tree: Any) -> list[str]:
+        """Texts that a repeated tree matches: of one set each character that is told apart, else some samples."""
         nodes = list(tree)
         if len(nodes) == 1 and nodes[0][0] in _SETS:
             return [character for character in self.characters if self.takes(nodes[0], character)]
-        return []
+        choice = random.Random(1)
+        return list(dict.fromkeys([self.sample(tree), *(self.sample(tree, choice) for _ in range(4))]))
 
 
 _SETS = (_constants.LITERAL, _constants.NOT_LITERAL, _constants.IN, _constants.ANY)
@@ -185,40 +184,56 @@ _CATEGORIES = {
 }
 
 
-def pumps_of(pattern: re.Pattern[Any], most: int = 240) -> list[Pump]:
+def pumps_of(pattern: re.Pattern[Any], most: int = 50) -> list[Pump]:
     """Hostile texts for an expression.
 
     Args:
         pattern: The expression.
-        most: How many at most; where there are more, they are picked evenly.
+        most: How many of each kind at most; where there are more, they are picked evenly.
     """
     tree = _Tree(pattern)
-    found = list(dict.fromkeys(pump for pump in _pumps(tree) if all(pump.parts)))
-    return found if len(found) <= most else random.Random(7).sample(found, most)
+    found: list[Pump] = []
+    for kind in (_copies, _beginnings, _pairs, _wholes):
+        pumps = list(dict.fromkeys(pump for pump in kind(tree) if all(pump.parts)))
+        found += pumps if len(pumps) <= most else random.Random(7).sample(pumps, most)
+    return list(dict.fromkeys(found))
 
 
-def _pumps(tree: _Tree) -> Iterator[Pump]:
-    choice = random.Random(1)
-    ends = _ends(tree)
+def _copies(tree: _Tree) -> Iterator[Pump]:
+    """A text that reaches a repeat, many copies of what it matches, and a text that breaks the match."""
     for before, inner, after in tree.repeats():
-        copies = tree.first_characters(inner) or [tree.sample(inner), *(tree.sample(inner, choice) for _ in range(4))]
-        for copy in dict.fromkeys(copies):
-            for end in ends:
+        for copy in tree.copies(inner):
+            for end in _ends(tree)[:3]:
                 yield Pump(before, (copy,), end)
-                yield Pump(before, (copy,), after + end)
-            # A search can begin at every one of these.
-            yield Pump("", (before + copy,), ends[0])
-            yield Pump("", (before + copy + after[:-1],), ends[0])
-            yield Pump("", (before or copy, copy), ends[0])
-            yield Pump(before, (copy, after or copy), ends[0])
+            yield Pump(before, (copy,), after + "\n!")
+
+
+def _beginnings(tree: _Tree) -> Iterator[Pump]:
+    """Many places at which a search can begin."""
+    for before, inner, after in tree.repeats():
+        for copy in tree.copies(inner):
+            yield Pump("", (before + copy,), "\n")
+            yield Pump("", (before + copy + after[:-1],), "\n")
+
+
+def _pairs(tree: _Tree) -> Iterator[Pump]:
+    """Copies of what a repeat matches and then of something else, which another repeat may match."""
+    for before, inner, after in tree.repeats():
+        for copy in tree.copies(inner):
+            yield Pump("", (before or copy, copy), "\n")
+            yield Pump(before, (copy, after or copy), "\n")
             for other in tree.characters:
-                yield Pump(before, (copy, other), ends[0])
-    whole = [tree.sample(tree.tree), *(tree.sample(tree.tree, choice) for _ in range(8))]
-    for text in whole:
-        yield Pump("", (text,), ends[0])
-        yield Pump("", (text[:-1],), ends[0])
+                yield Pump(before, (copy, other), _ends(tree)[0])
+
+
+def _wholes(tree: _Tree) -> Iterator[Pump]:
+    """Whole matches, beginnings of matches, and each character that the expression tells apart."""
+    choice = random.Random(1)
+    for text in [tree.sample(tree.tree), *(tree.sample(tree.tree, choice) for _ in range(8))]:
+        yield Pump("", (text,), "\n")
+        yield Pump("", (text[:-1],), "\n")
     for character, other in itertools.product(tree.characters[:12], repeat=2):
-        yield Pump("", (character + other,) if character != other else (character,), ends[0])
+        yield Pump("", (character + other,) if character != other else (character,), "\n")
 
 
 def _ends(tree: _Tree) -> list[str]:
@@ -245,22 +260,24 @@ def worst_growth(run: Callable[[str], object], pumps: Sequence[Pump]) -> Growth:
 
 def _growth(run: Callable[[str], object], pump: Pump) -> Growth:
     """Screen one pump at small sizes, then at one where a quadratic cost stands out; measure it where it does."""
-    small = 0.0
-    for size in (64, 512, 4096, SCREEN_CHARS):
-        small = _cost_s(run, pump.text(size))
+    # Of a long part there are fewer copies, and it is their number that counts.
+    screen = SCREEN_CHARS * min(16, max(1, max(map(len, pump.parts)) // 4))
+    small, text = 0.0, ""
+    for size in (64, 512, screen):
+        text = pump.text(size)
+        small = _cost_s(run, text)
         if small > _LIMIT_S:
-            return Growth(pump, small / size * 1e9, math.inf, is_linear=False)
+            return Growth(pump, small / len(text) * 1e9, math.inf, is_linear=False)
     if small <= SCREEN_S:
-        return Growth(pump, small / SCREEN_CHARS * 1e9, 1.0, is_linear=True)
+        return Growth(pump, small / len(text) * 1e9, 1.0, is_linear=True)
     for runs in (1, 3, 5, 7):
         short, long = (
             min(_cost_s(run, text) for _ in range(runs)) / len(text)
-            for text in (pump.text(size) for size in _GROWTH_CHARS)
+            for text in (pump.text(size) for size in (screen // 2, screen * 2))
         )
         if long < short * _MOST_GROWTH or (runs > 1 and long > short * _CERTAIN_GROWTH):
             break
-    power = 1 + math.log(long / short, _GROWTH_CHARS[1] / _GROWTH_CHARS[0])
-    return Growth(pump, long * 1e9, power, is_linear=long < short * _MOST_GROWTH)
+    return Growth(pump, long * 1e9, 1 + math.log(long / short, 4), is_linear=long < short * _MOST_GROWTH)
 
 
 def _cost_s(run: Callable[[str], object], text: str) -> float:

@@ -7,7 +7,6 @@ Source: Kubernetes, "Object Names and IDs" and "Labels and Selectors".
 """
 
 import hashlib
-import re
 
 from klepaas import names
 from klepaas.errors import BadRequest
@@ -45,4 +44,4 @@ def service_name_error(app_name: str) -> BadRequest:
 def _shorten(app_name: str) -> str:
     digest = hashlib.sha256(app_name.encode("utf-8")).hexdigest()[:_DIGEST_CHARS]
     beginning = app_name[: _LABEL_CHARS - _DIGEST_CHARS - 1]
-    return f"{re.sub(r'[-._]+$', '', beginning)}-{digest}"
+    return f"{beginning.rstrip('-._')}-{digest}"
