@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["Docstring", "read_docstring"]
 
 _SECTION = re.compile(r"^(?:Args|Returns|Raises|Yields|Source|Example|Examples|Note|Notes):[ \t]*$", re.MULTILINE)
-_ENTRY = re.compile(r"^ {4}\*{0,2}(\w+)(?: \([^)]*\))?: *(.*(?:\n(?: {5,}.*|[ \t]*$))*)", re.MULTILINE)
+_ENTRY = re.compile(r"^ {4}\*{0,2}(\w+)(?: \([^)\n]*\))?: *(.*(?:\n(?: {5,}.*|[ \t]*$))*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ _constants: Any = importlib.import_module("re._constants")
 # One size that is tried at once: what is quadratic takes a hundred times longer there than what is linear.
 SCREEN_CHARS = 4_096
 SCREEN_S = 0.001
+# Linear, and yet too slow: a megabyte would take seconds.
+_MOST_COST_NS = 4_000
 # For each character: 1 is linear, 4 is quadratic; what lies between is measured again.
 _MOST_GROWTH = 2.2
 _CERTAIN_GROWTH = 3.0
@@ -64,6 +66,7 @@ class _Tree:
     def __init__(self, pattern: re.Pattern[Any]) -> None:
         self.tree = _parser.parse(pattern.pattern, pattern.flags)
         self._ignores_case = bool(pattern.flags & re.IGNORECASE)
+        self._fitting: dict[int, list[str]] = {}
         sets = [node for node in self._walk(self.tree) if node[0] in _SETS]
         known: dict[tuple[bool, ...], str] = {}
         literals = sorted({chr(value) for op, value in sets if op in (_constants.LITERAL, _constants.NOT_LITERAL)})
@@ -88,9 +91,15 @@ class _Tree:
         """A short text that the tree matches, look-arounds aside; without a choice always the same one."""
         return "".join(self._sample_node(op, value, choice) for op, value in tree)
 
+    def _fitting_for(self, op: Any, value: Any) -> list[str]:
+        key = hash((op, value if isinstance(value, int) else id(value)))
+        if key not in self._fitting:
+            self._fitting[key] = [one for one in self.characters if self.takes((op, value), one)]
+        return self._fitting[key]
+
     def _sample_node(self, op: Any, value: Any, choice: random.Random | None) -> str:
         if op in _SETS:
-            fitting = [character for character in self.characters if self.takes((op, value), character)]
+            fitting = self._fitting_for(op, value)
             return (choice.choice(fitting) if choice else fitting[0]) if fitting else ""
         if op in _REPEATS:
             least, most, inner = value
@@ -125,7 +134,7 @@ class _Tree:
         """Texts that a repeated tree matches: of one set each character that is told apart, else some samples."""
         nodes = list(tree)
         if len(nodes) == 1 and nodes[0][0] in _SETS:
-            return [character for character in self.characters if self.takes(nodes[0], character)]
+            return self._fitting_for(*nodes[0])
         choice = random.Random(1)
         return list(dict.fromkeys([self.sample(tree), *(self.sample(tree, choice) for _ in range(4))]))
 
@@ -184,7 +193,7 @@ _CATEGORIES = {
 }
 
 
-def pumps_of(pattern: re.Pattern[Any], most: int = 50) -> list[Pump]:
+def pumps_of(pattern: re.Pattern[Any], most: int = 32) -> list[Pump]:
     """Hostile texts for an expression.
 
     Args:
@@ -277,7 +286,8 @@ def _growth(run: Callable[[str], object], pump: Pump) -> Growth:
         )
         if long < short * _MOST_GROWTH or (runs > 1 and long > short * _CERTAIN_GROWTH):
             break
-    return Growth(pump, long * 1e9, 1 + math.log(long / short, 4), is_linear=long < short * _MOST_GROWTH)
+    is_linear = long < short * _MOST_GROWTH and long * 1e9 < _MOST_COST_NS
+    return Growth(pump, long * 1e9, 1 + math.log(long / short, 4), is_linear)
 
 
 def _cost_s(run: Callable[[str], object], text: str) -> float:

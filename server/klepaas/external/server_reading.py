@@ -23,7 +23,7 @@ from klepaas.portability.writers import find_other_writer
 __all__ = ["Trouble", "server_of", "servers_in"]
 
 FILE_MAX_BYTES = 1024 * 1024
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]{0,1000}))?\}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_ .-]{0,39}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 

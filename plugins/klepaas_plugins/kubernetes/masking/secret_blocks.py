@@ -13,7 +13,7 @@ _ENTRY = re.compile(r"(?P<before>[ \t]*[\"']?[\w.-]{1,253}[\"']?[ \t]*:[ \t]+)(?
 _BLOCK = re.compile(r"[|>][-+0-9]{0,2}\s*(#.*)?")
 _FLOW_KIND = re.compile(r"\\{0,4}[\"']?kind\\{0,4}[\"']?[ \t]{0,8}:[ \t]{0,8}\\{0,4}[\"']?Secret\b")
 _FLOW = re.compile(
-    r"(?P<before>\b(?:data|stringData)\\{0,4}[\"']?\s{0,8}:\s{0,8}\{)(?P<values>(?:[^{}\"']|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+)"
+    r"(?P<before>\b(?:data|stringData)\\{0,4}[\"']?\s{0,8}:\s{0,8}\{)(?P<values>(?:[^{}\"']|\"(?:[^\"\\]|\\(?:[\s\S]|\Z))*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+)"
 )
 _FLOW_VALUE = re.compile(r"(?P<before>:\s{0,8}\\{0,4})(?P<value>\"(?:[^\"\\]|\\.)*+\"?|'[^']*+'?|[^\s,\"'{}][^,{}]*+)")
 _SECTIONS = ("data", "stringData")

@@ -9,7 +9,7 @@ __all__ = ["contains_credentials", "redact_addresses"]
 
 # The last @ before a blank or quote ends the secret: unencoded passwords contain @ and, where no port can stand, /.
 _USERINFO = re.compile(
-    r"(?P<before>(?://|%2[fF]%2[fF]|\\/\\/)[^\s/@:'\"<>]{0,128}(?::|%3[aA]))"
+    r"(?P<before>(?://|%2[fF]%2[fF]|\\/\\/)(?:(?!%3[aA])[^\s/@:'\"<>]){0,128}+(?::|%3[aA]))"
     r"(?P<secret>[^\s/'\"<>\\]{1,256}(?=@(?!sha256:))|(?!\d{1,5}[/?,\s])[^\s'\"<>\\]{1,256}(?=@(?!sha256:)|%40))"
 )
 # https://TOKEN@host
