@@ -12,6 +12,7 @@ from klepaas.errors import BadRequest
 from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.budget import fit
+from klepaas.output.safe import redactable
 from klepaas_plugins.kubernetes.client import Cluster
 from klepaas_plugins.kubernetes.masking import mask_text
 from klepaas_plugins.kubernetes.pods import containers, preferred
@@ -90,6 +91,12 @@ async def answer_exec(running: Running) -> Answer:
     elif ended.cut:
         how = f"stopped listening after {OUTPUT_MAX_BYTES} bytes; it may go on in the container"
     parts = [f"{where}: {how}"]
-    parts += [mask_text(ended.stdout.decode("utf-8", "replace").rstrip("\n"))] if ended.stdout else []
-    parts += ["stderr:", mask_text(ended.stderr.decode("utf-8", "replace").rstrip("\n"))] if ended.stderr else []
+    parts += [_printed(ended.stdout, cut=ended.cut)] if ended.stdout else []
+    parts += ["stderr:", _printed(ended.stderr, cut=ended.cut)] if ended.stderr else []
     return Answer(fit("\n".join(parts), OUTPUT_MAX_BYTES + 2000))
+
+
+def _printed(data: bytes, *, cut: bool) -> str:
+    """What a program printed, without secrets; where it was cut, without the last word, which may be half of one."""
+    text = data.decode("utf-8", "replace")
+    return mask_text((redactable(text, len(text) - 1) if cut else text).rstrip("\n"))
