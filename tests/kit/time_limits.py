@@ -46,7 +46,7 @@ def _names_of_numbers(module: ast.Module) -> Iterator[str]:
 
 
 def _in_program(text: str, line: int) -> Iterator[Limit]:
-    if not _MAY_LIMIT.search(text):
+    if "import " not in text or not _MAY_LIMIT.search(text):
         return
     try:
         found = list(literal_limits(text))

@@ -82,12 +82,12 @@ def _calls(versions: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     deploy = {"app_name": "shop", "take_ownership": True}
     for text in versions[:2]:
         yield "deploy_application", {**deploy, "manifests": text, "dry_run": True}
-        yield "deploy_application", {**deploy, "manifests": text, "wait_s": 10}
+        yield "deploy_application", {**deploy, "manifests": text, "wait_s": 45}
     for text in versions[2:]:
         yield "k8s_apply", {"manifests": text, "take_ownership": True, "dry_run": True}
         yield "k8s_apply", {"manifests": text, "take_ownership": True}
     for dry_run in (True, False):
-        said = {"dry_run": dry_run, **({} if dry_run else {"wait_s": 10})}
+        said = {"dry_run": dry_run, **({} if dry_run else {"wait_s": 45})}
         yield "deploy_application", {**deploy, "image": "registry.example/shop:2", "env_vars": {"A": "b"}, **said}
         yield "scale_application", {"app_name": "shop", "replicas": 2, **said}
         yield "restart_application", {"app_name": "shop", **said}
