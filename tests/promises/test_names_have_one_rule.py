@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from fastmcp import Client
 
+from klepaas import names
 from klepaas.app import App, create_app
 from klepaas.evidence import AlertSubject
 from klepaas.names import Check
 from klepaas.settings import Mode, Settings
 from klepaas_plugins.deployments import alert_evidence as of_deployments
+from klepaas_plugins.kubernetes.podchoice import POD_OR_WORKLOAD
 from klepaas_plugins.prometheus import alert_evidence as of_prometheus
 from klepaas_plugins.prometheus.questions import Place, candidates, chosen
 
@@ -30,6 +32,11 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "app_name": APPLICATIONS,
     "context": CONTEXTS,
     "label_selector": SELECTORS,
+    "kind": (
+        "pods",
+        *(f"deployment/{name}" for name in OBJECTS),
+        ",".join(f"deployment/{'a' * 253}" for _ in range(8)),
+    ),
 }
 
 
@@ -60,9 +67,10 @@ def test_every_parameter_that_names_a_workload_pod_context_or_label_takes_all_na
     seen = set()
     for owner, name, check in _checks(app):
         seen.add(name)
-        refused = [
-            value for value in ACCEPTED.get(name, ()) if len(value) > check.max_chars or not check.accepts(value)
-        ]
+        # A kind beside a name takes none.
+        wanted = ACCEPTED.get(name, ()) if check is not names.KIND else ("pods",)
+        wanted += tuple(f"deployment/{one}" for one in OBJECTS) if check is POD_OR_WORKLOAD else ()
+        refused = [value for value in wanted if len(value) > check.max_chars or not check.accepts(value)]
         assert refused == [], f"{name} of {owner}"
     assert set(ACCEPTED) <= seen
 

@@ -29,7 +29,7 @@ KINDS = names.Check(
     "kind",
     lambda text: 0 < len(_split(text)) <= KINDS_MAX and all(map(_accepts, _split(text))),
     f"a kind such as Pod, pods, po or pods.metrics.k8s.io, kind/name, or up to {KINDS_MAX} of them: pods,pvc",
-    max_chars=1000,
+    max_chars=KINDS_MAX * (names.OBJECT.max_chars + 64),
 )
 
 

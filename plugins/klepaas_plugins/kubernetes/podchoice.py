@@ -1,5 +1,6 @@
 """Which pods are meant by a pod's name, a workload, an application or a label selector."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,13 @@ def _is_pod_or_workload(value: str) -> bool:
 
 
 POD_OR_WORKLOAD = Check(
-    "pod or workload", _is_pod_or_workload, "a pod's name, an application's name, or kind/name such as deployment/web"
+    "pod or workload",
+    _is_pod_or_workload,
+    "a pod's name, an application's name, or kind/name such as deployment/web",
+    max_chars=names.KIND.max_chars + 1 + names.OBJECT.max_chars,
 )
+# What no label holds is looked for as a workload's name alone.
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def _selector(found: Mapping[str, Any]) -> str | None:
 
 
 async def _of_application(cluster: Cluster, namespace: str, name: str) -> Choice | None:
-    for label in _APPLICATION_LABELS:
+    for label in _APPLICATION_LABELS if _LABEL_VALUE.fullmatch(name) else ():
         choice = await _selected(cluster, namespace, f"{label}={name}", f"application {name}")
         if choice is not None:
             return choice

@@ -153,8 +153,9 @@ def _expose(bench: Any) -> None:
 
 
 def _plant(bench: Any, name: str, labels: dict[str, str]) -> None:
-    template = {"metadata": {"labels": {"run": name}}, "spec": {"containers": [{"name": "main", "image": "a:1"}]}}
-    spec = {"replicas": 0, "selector": {"matchLabels": {"run": name}}, "template": template}
+    run = {"run": name[:60]}
+    template = {"metadata": {"labels": run}, "spec": {"containers": [{"name": "main", "image": "a:1"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": run}, "template": template}
     metadata = {"name": name, "labels": labels}
     bench.sandbox.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
 

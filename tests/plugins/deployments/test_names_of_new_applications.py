@@ -58,6 +58,17 @@ async def test_two_long_names_with_one_beginning_are_two_applications(bench: Any
     assert (await bench.call("list_applications", output="json")).json()["total"] == 2
 
 
+async def test_the_shortened_name_of_a_pod_leads_to_its_application_and_its_log(bench: Any) -> None:
+    await bench.deploy(name=LONGEST)
+    (pod,) = (one["metadata"]["name"] for one in bench.sandbox.list("Pod"))
+    assert len(pod) == 63
+    said = await bench.call("get_deployment_status", app_name=pod, output="json")
+    assert said.json()["app"] == LONGEST
+    for name in (pod, LONGEST, f"deployment/{LONGEST}"):
+        logs = await bench.call("k8s_logs", name=name)
+        assert not logs.is_error, logs.text
+
+
 async def test_the_label_of_a_long_name_leads_to_its_application_too(bench: Any) -> None:
     await bench.deploy(name=LONGEST)
     said = await bench.call("get_deployment_status", app_name=application_label(LONGEST), output="json")

@@ -18,6 +18,7 @@ PLACES = (
     Place(),
     Place("web"),
     Place("web", "shop"),
+    Place(f"Shop_api.v2-{'x' * 60}", "shop"),
     Place(namespace="shop"),
     Place(node="node-1.example"),
     Place(node=ALL),

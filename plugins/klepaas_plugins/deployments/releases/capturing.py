@@ -157,9 +157,7 @@ class _Reading:
 
     async def look(self) -> None:
         """Read what may be the application's."""
-        selector = (
-            self.scope.selector if self.roots or self.gone else f"app.kubernetes.io/instance={self.place.app_name}"
-        )
+        selector = self.scope.selector if self.roots or self.gone else f"app.kubernetes.io/instance={self.scope.mark}"
         asked = [held for held in KINDS if held.kind in _WHOLE or selector is not None]
         lists = await together(
             *(partial(self._seen, held, None if held.kind in _WHOLE else selector) for held in asked)

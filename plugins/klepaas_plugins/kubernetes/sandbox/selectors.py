@@ -28,6 +28,9 @@ _FIELDS: dict[Resource, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_VALUE_CHARS = 63
+
+
 class _Words:
     """A label selector, word by word."""
 
@@ -49,12 +52,20 @@ class _Words:
             raise bad_request(f"unable to parse requirement: found '{word}', expected: {expected}")
         return word
 
-    def values(self) -> set[str]:
+    def value(self, key: str) -> str:
+        """A label's value, as long as one may be."""
+        word = self.identifier()
+        if len(word) > _VALUE_CHARS:
+            said = f'values[0][{key}]: Invalid value: "{word}": must be no more than {_VALUE_CHARS} bytes'
+            raise bad_request(f"unable to parse requirement: {said}")
+        return word
+
+    def values(self, key: str) -> set[str]:
         if self.take() != "(":
             raise bad_request(f"unable to parse requirement: found '{self._words[self._at - 1]}', expected: '('")
-        values = {self.identifier()}
+        values = {self.value(key)}
         while (word := self.take()) == ",":
-            values.add(self.identifier())
+            values.add(self.value(key))
         if word != ")":
             raise bad_request(f"unable to parse requirement: found '{word}', expected: ',' or ')'")
         return values
@@ -71,13 +82,13 @@ def _requirement(words: _Words) -> Callable[[Labels], bool]:
         return lambda labels: key in labels
     words.take()
     if operator in ("=", "==", "!="):
-        value = "" if words.peek() in ("", ",") else words.identifier()
+        value = "" if words.peek() in ("", ",") else words.value(key)
         return (
             (lambda labels: labels.get(key) != value) if operator == "!=" else (lambda labels: labels.get(key) == value)
         )
     if operator not in ("in", "notin"):
         raise bad_request(f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
-    values = words.values()
+    values = words.values(key)
     if operator == "in":
         return lambda labels: labels.get(key) in values
     return lambda labels: labels.get(key) not in values

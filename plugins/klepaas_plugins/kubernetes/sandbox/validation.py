@@ -107,17 +107,21 @@ def _metadata(meta: Json) -> Causes:
     if size > _ANNOTATIONS_BYTES:
         says = f"Too long: may not be more than {_ANNOTATIONS_BYTES} bytes"
         yield Cause("FieldValueTooLong", says, "metadata.annotations")
-    for name, value in (meta.get("labels") or {}).items():
-        if not re.fullmatch(_LABEL_VALUE, value or ""):
-            yield invalid_value("metadata.labels", value, _LABEL_VALUE_SAYS)
-        if len(value or "") > _LABEL_CHARS:
-            yield invalid_value("metadata.labels", value, f"must be no more than {_LABEL_CHARS} bytes")
-        if not re.fullmatch(rf"({SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", name):
-            yield invalid_value("metadata.labels", name, _LABEL_NAME_SAYS)
+    yield from _labels("metadata.labels", meta.get("labels") or {})
     for owner in meta.get("ownerReferences") or ():
         for field, says in _OWNER_FIELDS.items():
             if not owner.get(field):
                 yield invalid_value(f"metadata.ownerReferences.{field}", "", says)
+
+
+def _labels(path: str, labels: Json) -> Causes:
+    for name, value in labels.items():
+        if not re.fullmatch(_LABEL_VALUE, value or ""):
+            yield invalid_value(path, value, _LABEL_VALUE_SAYS)
+        if len(value or "") > _LABEL_CHARS:
+            yield invalid_value(path, value, f"must be no more than {_LABEL_CHARS} bytes")
+        if not re.fullmatch(rf"({SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", name):
+            yield invalid_value(path, name, _LABEL_NAME_SAYS)
 
 
 def _workload(resource: Resource, obj: Json) -> Causes:
@@ -133,6 +137,7 @@ def _workload(resource: Resource, obj: Json) -> Causes:
         if not spec.get("selector") or not selector_match(spec["selector"])(labels):
             says = "`selector` does not match template `labels`"
             yield invalid_value("spec.template.metadata.labels", labels or None, says)
+    yield from _labels("spec.template.labels", labels)
     yield from pod_spec_faults("spec.template.spec", template.get("spec") or {})
     for name, part in ((spec.get("strategy") or {}).get("rollingUpdate") or {}).items():
         if isinstance(part, str) and not re.fullmatch("[0-9]+%", part):

@@ -80,6 +80,18 @@ async def test_a_generated_name_is_cut_before_its_random_end_and_a_long_label_is
     refused = await api.post(path, json={"metadata": {"name": "x", "labels": {"a": "b" * 64}}})
     assert refused.status_code == 422
     assert "must be no more than 63 bytes" in refused.json()["message"]
+    labels = {"a": "b" * 64}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "m", "image": "nginx:1"}]}}
+    refused = await api.post(
+        "/apis/apps/v1/namespaces/default/deployments",
+        json={"metadata": {"name": "x"}, "spec": {"selector": {"matchLabels": labels}, "template": template}},
+    )
+    assert refused.status_code == 422
+    assert "spec.template.labels" in refused.json()["message"]
+    for selector in (f"a={'b' * 64}", f"a in (x,{'b' * 64})"):
+        refused = await api.get(path, params={"labelSelector": selector})
+        assert refused.status_code == 400
+        assert "must be no more than 63 bytes" in refused.json()["message"]
 
 
 async def test_the_slice_of_a_service_has_a_shortened_name(sandbox: Sandbox, until: Until) -> None:
