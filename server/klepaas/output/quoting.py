@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from klepaas.output.foreign_text import HIDDEN
+from klepaas.output.jsonable import valid_json
 from klepaas.output.safe import limit_length
 
 __all__ = ["json_text", "quote"]
@@ -35,12 +36,12 @@ def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False
     among them. A program that reads the text gets the very same value.
 
     Args:
-        value: The value; what JSON does not know is written as its text.
+        value: The value; what JSON cannot carry, such as NaN, is written as its text.
         indent: Blanks a level. None: all in one line.
         ascii_only: Whether letters are escaped as well, for an output that cannot hold them.
         wide: Whether what lies beyond the first 65,536 characters is escaped as one, as TOML wants it.
     """
-    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, default=str)
+    text = json.dumps(valid_json(value), ensure_ascii=ascii_only, indent=indent)
     if not HIDDEN.search(text) and text.replace("\n", "").isprintable():
         return text
     return "".join(one if one == "\n" or _is_seen(one) else _escaped(one, wide=wide) for one in text)

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from klepaas.configuration import toml_file
 from klepaas.configuration.check import check_settings
 from klepaas.configuration.places import settings_of
 from klepaas.configuration.registry import sections
-from klepaas.output.quoting import quote
+from klepaas.output.quoting import json_text, quote
 from klepaas.plugins import Plugins
 from klepaas.settings import Mode, Settings, given_only
 from klepaas.testing.samples import text_places
@@ -174,3 +175,13 @@ def test_an_error_of_any_command_shows_a_korean_word_as_it_was_typed(
     said = capfd.readouterr()
     assert WORD in said.out + said.err
     assert not ESCAPED.search(said.out + said.err)
+
+
+def test_a_record_with_values_that_json_cannot_carry_is_one_line_that_every_reader_reads() -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    line = json_text({"seconds": float("nan"), "half": "a\ud800b", 1: 10**5000, "bytes": b"\xff"})
+    assert "\n" not in line
+    found = json.loads(line.encode(), parse_constant=refuse)
+    assert found == {"seconds": "NaN", "half": "a\ufffdb", "1": "an integer of 16610 bits", "bytes": "\ufffd"}
