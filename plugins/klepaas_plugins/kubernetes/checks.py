@@ -114,7 +114,9 @@ def _context(entry: Entry, clusters: Clusters) -> Finding:
     try:
         credentials.check_before_loading(entry, clusters.settings.exec_plugins)
         if entry.user.get("exec"):
-            exec_plugins.locate(entry.user["exec"], entry.context, entry.user_dir, entry.user_file)
+            exec_plugins.locate(
+                entry.user["exec"], entry.context, entry.user_dir, entry.user_file, clusters.settings.exec_plugins
+            )
     except KlepaasError as exc:
         return Finding(Level.ERROR, exc.what, exc.next_step)
     if _is_open(entry):

@@ -220,6 +220,19 @@ async def test_a_relative_command_counts_from_the_kubeconfig_as_for_kubectl_and_
     assert server.seen[0].headers["authorization"] == "Bearer from-bin"
 
 
+async def test_a_bare_name_is_the_program_that_the_operator_allows_by_its_path(
+    tmp_path: Path, serve: Any, write_kubeconfig: Any, open_clusters: Open, trap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = trap(tmp_path / "cloud-sdk")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    async with serve(pong) as server:
+        write_kubeconfig(server.url, {"exec": _spec("kubelogin", ["get-token"])})
+        clusters = open_clusters(exec_plugins=(str(program),))
+        assert _context(clusters.kubeconfig.merged().entry(None), clusters).summary.endswith("resolves")
+        await (await clusters.cluster()).ready()
+    assert server.seen[0].headers["authorization"] == "Bearer from-cloud-sdk"
+
+
 async def test_a_program_of_a_known_name_outside_path_never_runs(
     tmp_path: Path, write_kubeconfig: Any, open_clusters: Open, trap: Any
 ) -> None:

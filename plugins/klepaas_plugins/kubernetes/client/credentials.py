@@ -111,7 +111,12 @@ async def load(entry: Entry, allowed_plugins: Sequence[str] = ()) -> Connection:
     given = None
     if needs_plugin(entry):
         given = await exec_plugins.run(
-            entry.user["exec"], entry.context, entry.user_dir, entry.cluster, kubeconfig=entry.user_file
+            entry.user["exec"],
+            entry.context,
+            entry.user_dir,
+            entry.cluster,
+            kubeconfig=entry.user_file,
+            extra=allowed_plugins,
         )
     try:
         with anyio.fail_after(FINDING_TIMEOUT_S):

@@ -14,10 +14,11 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = (), fold
         spec: The kubeconfig's `exec`.
         context: The context, for the message.
         extra: Further programs that the operator allows with all that the kubeconfig says: names, which are looked for
-            on PATH, and absolute paths.
+            on PATH, and absolute paths, which a bare name in the kubeconfig stands for too.
         folder: The kubeconfig's folder, where a relative path begins, as for kubectl. None: none is allowed.
 
     Raises:
@@ -88,8 +89,8 @@ def check(spec: Mapping[str, Any], context: str, extra: Sequence[str] = (), fold
     """
     command = str(spec.get("command") or "")
     name = processes.program_name(command)
-    path = _path_of(command, folder)
-    listed = path in (Path(item).expanduser() for item in extra) if path else name in extra
+    path = _path_of(command, folder, extra)
+    listed = path in _paths(extra) if path else name in extra
     known = KNOWN_PLUGINS.get(name)
     if not listed:
         _check_place(name, path, context, extra, known)
@@ -115,11 +116,20 @@ def _check_place(name: str, path: Path | None, context: str, extra: Sequence[str
         raise _refused(context, f"{path} is in no folder of PATH", f"by naming {path}")
 
 
-def _path_of(command: str, folder: Path | None) -> Path | None:
-    """Where a command with a folder in it is, counted from the kubeconfig as for kubectl; None for a bare name."""
+def _path_of(command: str, folder: Path | None, extra: Sequence[str]) -> Path | None:
+    """Where a command with a folder in it is, counted from the kubeconfig as for kubectl.
+
+    A bare name is the program that the operator allows by a path with that name. None: it is looked for on PATH.
+    """
     if not os.path.dirname(command):
-        return None
+        name = processes.program_name(command)
+        return next((path for path in _paths(extra) if processes.program_name(str(path)) == name), None)
     return Path(os.path.normpath(folder / command if folder is not None else command))
+
+
+def _paths(extra: Sequence[str]) -> list[Path]:
+    """The programs that the operator allows by their paths."""
+    return [path for path in (Path(item).expanduser() for item in extra) if path.is_absolute()]
 
 
 def _words(spec: Mapping[str, Any]) -> list[str]:
@@ -130,7 +140,9 @@ def _variables(spec: Mapping[str, Any]) -> list[str]:
     return [str(item.get("name") or "") if isinstance(item, dict) else "" for item in spec.get("env") or ()]
 
 
-def locate(spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path | None = None) -> Path:
+def locate(
+    spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path | None = None, extra: Sequence[str] = ()
+) -> Path:
     """A plugin's program on this machine, by its absolute path. It looks at files, so call it in a thread.
 
     Args:
@@ -138,6 +150,7 @@ def locate(spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path
         context: The context, for messages.
         folder: The kubeconfig's folder, where a relative path begins.
         kubeconfig: The file that names it. None: not from a file.
+        extra: Further programs that the operator allows.
 
     Raises:
         Unauthorized: It is not there.
@@ -151,15 +164,17 @@ def locate(spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path
                 f"klepaas runs no program for context {context}: {kubeconfig} names it, and {writer.reason}",
                 next_step=f"Run `{writer.repair}`",
             )
-        return find_program(str(_path_of(command, folder) or command))
+        return find_program(str(_path_of(command, folder, extra) or command))
     except UnsafeProgram as exc:
         raise Forbidden(
             f"The credential plugin {exc.name} of context {context} {exc.reason}", next_step=exc.next_step
         ) from exc
     except (UnusableProgram, OSError) as exc:
         problem = exc if isinstance(exc, UnusableProgram) else MissingProgram(command)
+        where = "" if os.path.dirname(command) else "; KLEPAAS_K8S_EXEC_PLUGINS takes that path"
         raise Unauthorized(
-            f"The credential plugin {problem.name} of context {context} {problem.reason}", next_step=problem.next_step
+            f"The credential plugin {problem.name} of context {context} {problem.reason}",
+            next_step=f"{problem.next_step}{where}",
         ) from exc
 
 
@@ -170,6 +185,7 @@ async def run(
     cluster: Mapping[str, Any],
     *,
     kubeconfig: Path | None = None,
+    extra: Sequence[str] = (),
 ) -> ExecCredential:
     """Run a plugin that passed the check.
 
@@ -179,6 +195,7 @@ async def run(
         folder: The kubeconfig's folder, where the program starts.
         cluster: The kubeconfig's `cluster`, told to a plugin that asks for it.
         kubeconfig: The file that names it. None: not from a file.
+        extra: Further programs that the operator allows.
 
     Raises:
         Forbidden: Somebody else may change the program, or the kubeconfig that names it.
@@ -186,7 +203,7 @@ async def run(
         NotSent: It does not end.
     """
     name = processes.program_name(str(spec.get("command")))
-    program = await _located(spec, context, folder, kubeconfig)
+    program = await _locate(partial(locate, spec, context, folder, kubeconfig, extra), context)
     command = [program, *_words(spec)]
     if processes.is_batch_file(program) and any(_READ_BY_CMD.search(word) for word in command[1:]):
         raise _refused(context, f"{name} is a batch file, and an argument holds characters that its shell would read")
@@ -241,9 +258,9 @@ async def _output(process: Process) -> tuple[bytes, bytes]:
     return found["stdout"], found["stderr"]
 
 
-async def _located(spec: Mapping[str, Any], context: str, folder: Path, kubeconfig: Path | None) -> str:
+async def _locate(look: Callable[[], Path], context: str) -> str:
     with anyio.move_on_after(TIMEOUT_S):
-        return str(await anyio.to_thread.run_sync(locate, spec, context, folder, kubeconfig, abandon_on_cancel=True))
+        return str(await anyio.to_thread.run_sync(look, abandon_on_cancel=True))
     raise NotSent(f"The credential plugin of context {context} was not found within {TIMEOUT_S:g} s")
 
 
