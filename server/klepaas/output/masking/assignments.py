@@ -74,7 +74,8 @@ def redact_assignments(text: str) -> str:
         if name.start < done:
             continue
         for start, end in _values(text, name, done):
-            pieces += [text[done:start], mask_value(text[start:end], _quote_of(text, name))]
+            quoted = text[max(0, start - 1) : start] in ('"', "'")
+            pieces += [text[done:start], MARK if quoted else mask_value(text[start:end], _quote_of(text, name))]
             done = end
     return "".join(pieces) + text[done:]
 
@@ -199,7 +200,7 @@ def _korean(text: str, name: Name) -> list[_Span]:
     after = text[found.end() : found.end() + 1]
     if is_said_elsewhere(value) or (value.isdigit() and _HANGUL.match(after)):
         return []
-    if not between["colon"].strip() and (_KOREAN_TERM.fullmatch(value) or not any(map(str.isdigit, value))):
+    if not between["colon"].strip() and (_KOREAN_TERM.fullmatch(value) or value.isalpha()):
         return []
     return [(start, start + len(value))]
 

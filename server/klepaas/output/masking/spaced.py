@@ -6,6 +6,7 @@ from klepaas.output.masking.finding import Name
 from klepaas.output.masking.lexing import VALUE
 from klepaas.output.masking.names import Secrecy
 from klepaas.output.masking.values import is_harmless_value, is_said_elsewhere
+from klepaas.output.vault import MARK
 
 __all__ = ["spaced_value"]
 
@@ -57,7 +58,7 @@ def _of_line(text: str, name: Name, *, is_command: bool) -> tuple[int, int] | No
         plain = value is None or is_said_elsewhere(value.group().strip("\"'"))
         return None if plain or value is None else value.span()
     line = _TO_LINE_END.match(text, name.end)
-    if line is None or is_said_elsewhere(line["value"].strip("\"'")):
+    if line is None or MARK in line["value"] or is_said_elsewhere(line["value"].strip("\"'")):
         return None
     certain = name.text.lower() in _ONLY_CONFIGURATION or "login" in text[max(0, name.start - 100) : name.start]
     spelled = "." in name.text or "_" in name.text or not is_harmless_value(line["value"])
@@ -66,6 +67,6 @@ def _of_line(text: str, name: Name, *, is_command: bool) -> tuple[int, int] | No
 
 def _is_random(value: str) -> bool:
     """Whether a value has letters and digits or signs, as a word of a sentence has not."""
-    bare = value.strip("\"'.,")
+    bare = "" if MARK in value else value.strip("\"'.,")
     signs = any(not char.isalpha() for char in bare)
     return len(bare) >= _SHORTEST_CHARS and signs and any(map(str.isalpha, bare)) and not is_harmless_value(bare)

@@ -32,6 +32,7 @@ _ALPHABETS = {
     "word": "0-9A-Za-z_",
     "url": r"0-9A-Za-z_=\-",
     "b64": r"0-9A-Za-z+/=_\-",
+    "tilde": r"0-9A-Za-z_~.=\-",
     "bech32": "0-9A-Z",
 }
 _PART = re.compile(r"([A-Za-z0-9]{1,12})\{(\d{1,4})(,?)(\d{0,4})\}")
@@ -49,6 +50,13 @@ _BOOTSTRAP = re.compile(
     r"(?![0-9A-Za-z_.-])"
 )
 _BOOTSTRAP_CHARS = 23
+# The form of most new tokens, whoever issues them: words in small letters, then a long row of mixed letters and digits.
+_UNKNOWN = re.compile(
+    r"(?<![0-9A-Za-z_+/=.-])(?!sha\d)(?:[a-z][a-z0-9]{1,14}[_-]){1,4}+(?P<random>[A-Za-z0-9]{1,14}[A-Za-z0-9_-]{14,}+)"
+)
+_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+# A value made by chance changes between small letters, capitals and digits every two characters or so; words do not.
+_MEAN_PIECE_CHARS = 2.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +70,17 @@ class _Search:
 
 def find_tokens(text: str) -> Iterator[tuple[int, int]]:
     """Yield where each token begins and ends, from left to right and without overlaps."""
-    done = 0
     for run in _RUN.finditer(text):
-        for start, end in sorted(_tokens_in(text, run.start(), run.end())):
-            if start >= done:
-                yield start, end
-                done = end
+        begin = end = run.start()
+        for start, stop in sorted(_tokens_in(text, run.start(), run.end())):
+            if start < end:
+                end = max(end, stop)
+                continue
+            if end > begin:
+                yield begin, end
+            begin, end = start, stop
+        if end > begin:
+            yield begin, end
 
 
 def contains_token(text: str) -> bool:
@@ -79,6 +92,9 @@ def _tokens_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if end - start <= _BOOTSTRAP_CHARS + 24:
         for found in _BOOTSTRAP.finditer(text, start, end):
             yield found.span()
+    for unknown in _UNKNOWN.finditer(text, start, end):
+        if _changes_often(unknown["random"]):
+            yield unknown.span()
     position = start
     while (hit := _prefixes().search(text, position, end)) is not None:
         span = _token_at(text, hit.group(), hit.start())
@@ -103,10 +119,17 @@ def _token_at(text: str, prefix: str, position: int) -> tuple[int, int] | None:
     return None
 
 
+def _changes_often(text: str) -> bool:
+    """Whether a text has small letters, capitals and digits and changes between them as no name does."""
+    kinds = all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
+    letters = sum(map(str.isalnum, text))
+    return kinds and letters <= _MEAN_PIECE_CHARS * len(_PIECE.findall(text))
+
+
 def _is_random(token: TokenFormat, text: str) -> bool:
-    """Whether a text mixes letters and digits, or where the format has no digits letters of both cases."""
+    """Whether a text mixes letters and digits, where the format has digits."""
     if "letter{" in token.body:
-        return any(map(str.islower, text)) and any(map(str.isupper, text))
+        return text.removeprefix(token.prefix).isalpha()
     return any(map(str.isalpha, text)) and any(map(str.isdigit, text.removeprefix(token.prefix)))
 
 

@@ -11,7 +11,7 @@ _VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
 _REFERENCE = re.compile(
     rf"\$(?:{_VARIABLE}|[({{]{_VARIABLE}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
     r"|\$\((?!echo|printf)[a-z][^()\n]{1,200}\)"  # $(cat file)
-    r"|\$?\{\{[^{}\n\"']{0,200}\}\}"  # {{ .Values.x }}, ${{ secrets.X }}
+    r"|\$?\{\{(?![ -]{0,3}[\"'])(?:(?!default)[^{}\n]){0,200}\}\}"  # {{ .Values.x }}, ${{ secrets.X }}
     r"|%[A-Za-z_][\w]{0,60}%|%\([\w.]{1,60}\)s|@[A-Z_]{2,60}@|#\{[\w.]{1,80}\}"
     r"|<[A-Za-z][\w .:/'\"-]{0,80}>|\[[A-Za-z][\w .-]{0,60}\]"  # a placeholder
     r"|(?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|env|secrets|var|vars|local|data|module|config|settings"
