@@ -14,7 +14,7 @@ from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.quoting import quote
 from klepaas.output.safe import one_line, shorten
 from klepaas_plugins.kubernetes.client import Cluster, Resource
-from klepaas_plugins.kubernetes.masking import mask_text
+from klepaas_plugins.kubernetes.masking import mask, mask_text
 from klepaas_plugins.kubernetes.wording import near
 
 __all__ = ["FIELD", "answer_explain"]
@@ -45,7 +45,7 @@ async def answer_explain(cluster: Cluster, resource: Resource, field: str | None
         done.append(step)
     where = ".".join([resource.kind, *done])
     head = f"{where} ({resource.api_version}) <{_type(schemas, node)}>"
-    lines = [head, *_about(schemas, node)]
+    lines = [head, *_about(schemas, node, (field or "").rsplit(".", 1)[-1])]
     return Answer(fit("\n".join([*lines, *_fields(schemas, node)]), LIST_BYTES, "Name a field to see less"))
 
 
@@ -145,21 +145,21 @@ def _type(schemas: Mapping[str, Any], node: Any) -> str:
     return str(node.get("type") or " or ".join(options) or "any")
 
 
-def _about(schemas: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[str]:
+def _about(schemas: Mapping[str, Any], node: Mapping[str, Any], name: str) -> Iterator[str]:
     text = str(node.get("description") or _inner(schemas, node).get("description") or "")
     if text:
         yield one_line(mask_text(text), DESCRIPTION_MAX_CHARS)
-    rules = _rules(node)
+    rules = _rules(node, name)
     if rules:
         yield rules
 
 
-def _rules(node: Mapping[str, Any]) -> str:
+def _rules(node: Mapping[str, Any], name: str) -> str:
     shown = []
     if node.get("enum"):
         shown.append(f"one of {', '.join(str(value) for value in node['enum'][:20])}")
     if node.get("default") not in (None, {}, [], ""):
-        shown.append(f"default {one_line(mask_text(str(node['default'])), 80)}")
+        shown.append(f"default {one_line(str(mask({name: node['default']})[name]), 80)}")
     shown += [
         f"{name} {node[name]}" for name in ("minimum", "maximum", "pattern", "format") if node.get(name) is not None
     ]
@@ -175,7 +175,7 @@ def _fields(schemas: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[str
     for name in sorted(properties, key=lambda name: (name not in required, name)):
         field = _resolved(schemas, properties[name])
         need = " required" if name in required else ""
-        rules = _rules({key: field.get(key) for key in ("enum", "default")})
+        rules = _rules({key: field.get(key) for key in ("enum", "default")}, name)
         text = "; ".join(part for part in (_summary(field), rules) if part)
         yield f"  {name} <{_type(schemas, field)}>{need}{f'  {text}' if text else ''}"
 

@@ -141,6 +141,8 @@ async def test_a_custom_resource_is_explained_and_its_secrets_are_not_told(
             "size": {"type": "integer", "description": "How large.", "default": 3},
             "mode": {"type": "string", "enum": ["fast", "safe"]},
             "url": {"type": "string", "default": "postgres://app:hunter2secret9@db/x"},
+            "password": {"type": "string", "default": "hunter2", "description": "Its login."},
+            "auth": {"type": "object", "default": {"token": "hunter2"}},
         },
     }
     schema = {"type": "object", "description": "A widget.", "properties": {"spec": spec}}
@@ -161,6 +163,8 @@ async def test_a_custom_resource_is_explained_and_its_secrets_are_not_told(
     assert "size <integer> required  How large; default 3" in shown
     assert "mode <string>  one of fast, safe" in shown
     assert "hunter2" not in shown
+    assert "hunter2" not in text(await ask("k8s_explain", kind="widget", field="spec.password"))
+    assert "hunter2" not in text(await ask("k8s_get", kind="crd", name="widgets.example.com", output="full"))
 
 
 async def test_a_cluster_without_schemas_says_what_else_to_do(measured: Ask, text: Any) -> None:

@@ -20,8 +20,9 @@ _MASKED = re.compile(rf"{MARK}( \(\d+ bytes(?:, hidden, not compared)?\))?")
 # A value that only points to another one. A default inside (${X:-y}) would be a value. Linear: no blank or name is
 # matched by two parts that follow each other.
 _POINTER = re.compile(
-    r"[\"']?(?:\$\([A-Za-z0-9_.-]{1,253}\)|\$\{[A-Za-z0-9_.-]{1,253}\}|\$[A-Za-z0-9_]{1,253}|\$[A-Za-z_]{1,63}(?:[.:-][A-Za-z_]{1,63}){1,8}"
-    r"|\{\{-?[ \t]*+[$A-Za-z0-9_.][$A-Za-z0-9_. \t|()]{0,253}+-?\}\}|\$\(cat [\w./-]{1,253}\))[\"']?,?"
+    r"[\"']?(?:\$\([A-Za-z0-9_.-]{1,253}\)|\$\{[A-Za-z0-9_.-]{1,253}\}|\$(?:[A-Z_][A-Z0-9_]{0,253}|[a-z_]{1,63})"
+    r"|\$[A-Za-z_]{1,63}(?:[.:-][A-Za-z_]{1,63}){1,8}|\$\(cat [\w./-]{1,253}\)"
+    r"|\{\{-?[ \t]*+[$A-Za-z0-9_.][$A-Za-z0-9_. \t|()]{0,253}+-?\}\})[\"']?,?"
 )
 _SWITCH = re.compile(r"(?:true|false|yes|no|on|off|none|null|nil|enabled?|disabled?|required|optional)?", re.IGNORECASE)
 _HARMLESS = re.compile(
@@ -44,6 +45,7 @@ _WORD = re.compile(r"[A-Za-z0-9+/=_.~-]{12,4096}")
 # What a person would read as one piece: Word, WORD, word, 123. A value made by chance has short ones.
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _PATH = re.compile(r"/?(?:[A-Za-z0-9_.-]{1,64}/)*[A-Za-z0-9_.-]{0,64}")
+_DIGESTS = ("sha1-", "sha256-", "sha384-", "sha512-")
 _NOT_ALPHANUMERIC = re.compile(r"[^A-Za-z0-9]")
 # In a long word `/` and `+` belong to base64.
 _SEPARATOR = re.compile(r"[_.~-]")
@@ -54,7 +56,15 @@ _LONG_SEGMENT_CHARS, _LONG_MEAN_CHARS = 12, 3.2
 _FILE = re.compile(
     r"(?:/(?:etc|run|var|opt|tmp|mnt|home|usr|srv|app|data|config|secrets?|vault|certs?)|\.{1,2})(?:/[\w.-]{1,100}){1,12}/?"
 )
-_ADDRESS = re.compile(r"(?P<before>^[\w+.:-]{1,40}://[^\s/:@]{0,128}:)(?P<secret>[^\s@]{1,256})@")
+_ADDRESS = re.compile(r"(?P<before>^[\w+.:-]{1,40}://[^\s/:@]{0,128}:)(?P<secret>[^\s@]{1,256})@(?!sha\d{1,3}:)")
+_PORT = re.compile(r"\d{1,5}/")
+# password: must be at least 8 characters; password: 8자 이상, 영문과 숫자를 포함; password:  16 bytes
+_SENTENCE = re.compile(
+    r"(?:must|is|are|was|has|required|missing|invalid|unknown|not|cannot|should|expired|denied|same-site|may)[ ]"
+    r"[a-z][a-z ,'/.-]{0,100}|[^ ]{0,20}[가-힣] [^\n]{0,200}[가-힣]|\d{1,6} bytes$|<(?:set to the key|none)\b"
+)
+# token = get_token(); password: z.string().min(8)
+_CODE = re.compile(r"[A-Za-z_][\w.]{0,60}\([^\"'()]{0,60}\)(?:\.[\w.]{1,60}\([^\"'()]{0,60}\)){0,5};?")
 # user:password@host of an image or of an address without a scheme; a digest (name:tag@sha256:...) is none.
 _USERINFO = re.compile(r"(?P<before>^[^\s/@:]{1,128}:)(?P<secret>[^\s/@]{1,256})@(?!sha\d{1,3}:)")
 
@@ -77,7 +87,21 @@ def is_local(value: str) -> bool:
 
 def is_place(value: str) -> bool:
     """Whether a value is no secret even under a secret's name: it turns something on, or says where the secret is."""
-    return is_switch(value) or is_pointer(value) or is_local(value) or _is_file(value) or is_said_elsewhere(value)
+    # A default that is masked already: ${NAME:‹redacted›}.
+    value = value.replace(MARK, "default") if value != MARK else value
+    return (
+        is_switch(value)
+        or is_pointer(value)
+        or is_local(value)
+        or _is_file(value)
+        or is_said_elsewhere(value)
+        or _says_something(value)
+    )
+
+
+def _says_something(value: str) -> bool:
+    """Whether what stands after a secret's name is a sentence about it, code that gets it, or its size."""
+    return len(value) <= 300 and (_SENTENCE.match(value) is not None or _CODE.fullmatch(value) is not None)
 
 
 def _is_file(value: str) -> bool:
@@ -99,7 +123,11 @@ def looks_random(value: str) -> bool:
 
     Names, uids, digests and versions have no upper case or no digits, or their pieces are words.
     """
-    if _WORD.fullmatch(value) is None or (value.startswith("/") and _PATH.fullmatch(value) is not None):
+    if (
+        _WORD.fullmatch(value) is None
+        or value.startswith(_DIGESTS)
+        or (value.startswith("/") and _PATH.fullmatch(value) is not None)
+    ):
         return False
     if len(value) >= _LONG_CHARS:
         segments = _SEPARATOR.split(value)
@@ -129,4 +157,9 @@ def mask_userinfo(value: str) -> str:
 
 def mask_address(value: str) -> str:
     """A value that is one address without its password, whatever characters that has."""
-    return _ADDRESS.sub(rf"\g<before>{MARK}@", value) if value.count("://") == 1 else value
+    if value.count("://") != 1:
+        return value
+    found = _ADDRESS.match(value)
+    if found is None or is_place(found["secret"]) or _PORT.match(found["secret"]):
+        return value
+    return f"{found['before']}{MARK}{value[found.end('secret') :]}"

@@ -25,6 +25,12 @@ _FORMS = tuple(
             r"(?P<before>(?<!\S)--?(?P<name>[A-Za-z][\w.-]{0,100})(?:[ \t]{1,16}|=)[\"']?)"
             r"(?P<secret>[^\s\"'\\-][^\s\"']{0,256})",
         ),
+        # proxy_set_header X-Api-Key "...";
+        (
+            "header",
+            r"(?P<before>\b(?:proxy_set_header|add_header|set-header|set_header|RequestHeader set|Header set)"
+            r"[ \t]{1,16}(?P<name>[\w-]{1,100})[ \t]{1,16}[\"']?)(?P<secret>[^\s\"';$][^\"'\n;]{0,256})",
+        ),
         # db:5432:*:me:...
         (":", r"(?P<before>^[^:\s#]{1,253}:(?:54\d\d|\*):[^:\s]{1,64}:[^:\s]{1,64}:)(?P<secret>\S{1,256})$"),
     )

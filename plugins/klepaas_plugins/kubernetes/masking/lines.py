@@ -7,7 +7,7 @@ lines that belong to it. Masking twice is the same as masking once.
 import re
 from collections.abc import Iterator, Sequence
 
-from klepaas_plugins.kubernetes.masking.forms import is_masked, is_place, masked
+from klepaas_plugins.kubernetes.masking.forms import is_masked, is_place, is_pointer, masked
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_word
 
@@ -24,6 +24,7 @@ _ITEM = re.compile(r"(?P<lead>\s*-\s+)(?P<value>\S.*)")
 _SECTION = re.compile(r"\s*\[\[?(?P<name>[\w.\-\" ]{1,200})\]\]?\s*(?:#.*)?")
 # A line of a template that only steers it.
 _CONTROL = re.compile(r"\s*+\{\{-?[ \t]*+(?:if|else|end|range|with|include|define|template|/\*)\b[^\"]*+\}\}\s*+$")
+_HANGUL = re.compile("[가-힣]")
 _LONG_STRING = ('"""', "'''")
 
 
@@ -77,6 +78,8 @@ class _Lines:
             return line
         value = found["value"].strip()
         assigned = "=" in found["between"]
+        if _HANGUL.search(found["name"]) and not re.search("[:=]", found["between"]):
+            return line  # a sentence
         named = is_secret(found["name"]) or (self.pair and is_value_word(found["name"]))
         if not named and not (self.section and assigned):
             self.pair = is_identifier(found["name"]) and is_secret(value.strip("\"',"))
@@ -90,10 +93,12 @@ class _Lines:
         opened = next((quote for quote in _LONG_STRING if value.startswith(quote) and value.count(quote) == 1), None)
         if opened is None and value in ("[", "(") and "=" in found["between"]:
             opened = "]" if value == "[" else ")"
+        if opened is None and value[0] in "\"'" and value.count(value[0]) == 1:
+            opened = value[0]
         if opened is not None:
             self.until = opened
-            kept = value[:3] if opened in _LONG_STRING else value
-            rest = masked(value[3:]) if opened in _LONG_STRING and value[3:] else ""
+            kept = opened if value.startswith(opened) else value
+            rest = masked(value[len(kept) :]) if value[len(kept) :] else ""
             return f"{found['lead']}{found['name']}{found['between']}{kept}{rest}"
         if value.endswith("\\"):
             self.below, self.whole = _indent(line) - 1, True
@@ -134,6 +139,8 @@ def _named(found: re.Match[str], value: str) -> str:
     """A secret's line with its value masked in its own quotes, so that the text keeps its form."""
     end = "," if value.endswith(",") else ""
     bare = value.removesuffix(",")
+    if value.startswith("$") and is_pointer(value.partition(" ")[0]):
+        return found.group()  # NAME=$OTHER command
     if is_masked(bare.strip("\"'")) or is_place(bare) or bare in ("{", "[", "{}", "[]", "(", '""', "''"):
         return found.group()
     quote = bare[0] if bare[0] in "\"'" and len(bare) > 1 and bare.endswith(bare[0]) else ""

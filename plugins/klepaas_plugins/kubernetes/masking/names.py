@@ -9,7 +9,7 @@ import re
 
 from klepaas.output.redaction import is_secret_name
 
-__all__ = ["ends_secret", "is_container", "is_reference", "is_secret", "words"]
+__all__ = ["ends_secret", "holds_credentials", "is_container", "is_identity", "is_reference", "is_secret", "words"]
 
 
 def words(text: str) -> frozenset[str]:
@@ -19,7 +19,8 @@ def words(text: str) -> frozenset[str]:
 
 # Names that hold a secret in configuration, where a wrong guess costs only a masked value.
 _ENDS_SECRET = re.compile(
-    r"(?:pass|password|passwd|passphrase|secret|token|apikey|secretkey|accesskey|privatekey|credential|masterauth|htpasswd)s?$"
+    r"(?:pass|password|passwd|passphrase|secret|apikey|secretkey|accesskey|privatekey|credential|masterauth|htpasswd|authtok)s?$"
+    r"|token$|(?:^|(?:^|[-_.])(?:api|auth|access|refresh|bearer|user|admin|bot)[-_.]?)tokens$"
     r"|(?:^|[-_.])(?:pw|pat|psk|otp|pin|salt|mnemonic|jaas|auth|dsn)s?$|(?:^|[-_.])seed$"
     r"|jaas[-_.]config$|licen[cs]e[-_.]?key$|(?:account|shared[-_.]?access|storage)[-_.]?key$|preshared[-_.]?key$",
     re.IGNORECASE,
@@ -47,25 +48,28 @@ _ASKS = words("""
     generate rotate verify validate check total mount automount ignore public no without
 """)
 # What the name is about, where it does not end so.
-_ABOUT = words("auth authorization oauth bearer cookie authentication")
+_ABOUT = words("auth authorization oauth bearer cookie authentication seed")
 # Names of Secrets, and words that only sound alike.
 _NO_SECRET = re.compile(
-    r"(?:^|[-_.a-z])(?:tls|ca|ssl|certs?|certificates?|pull|registry)[-_.]?secrets?$|(?:CA|TLS|SSL)[-_.]?Secrets?$"
+    r"(?:^|[-_.a-z])(?:tls|ca|ssl|certs?|certificates?|pull|registry)[-_. ]?secrets?$|(?:CA|TLS|SSL)[-_.]?Secrets?$"
+    r"|(?:password|passwd|token|username)[-_.]?keys?$|(?:prompt|completion|total|max|min|input|output|num)[-_]?tokens$"
     r"|^secretKeys$|(?:proxy|fastcgi|uwsgi|grpc|scgi|memcached)_pass$|(?:by|com|encom|sur|tres|over|under)pass$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORDS = re.compile(r"[-_./:\s]")
-_CONTAINERS = frozenset(
-    {"auth", "authorization", "authentication", "authn", "authz", "cookie", "cookies", "oauth", "session", "bearer"}
-)
-_REFERENCE = frozenset(
-    {"name", "namespace", "key", "keys", "kind", "apiVersion", "optional", "path", "audience", "group", "version"}
-    | {"resource", "type", "driver", "secretName", "configMap", "fieldPath", "mode", "defaultMode", "expirationSeconds"}
-    | {"enabled", "mountPath", "subPath", "readOnly", "valueFrom", "fileName", "provider", "method", "algorithm"}
-    | {"filename", "source", "aud", "username", "user", "userID", "email", "database", "host", "port", "issuer", "role"}
-    | {"existingSecret", "behavior", "envs", "files"}
-)
+_CONTAINERS = words("""
+    auth authorization authentication authn authz cookie cookies oauth session bearer jwt
+""")
+_REFERENCE = words("""
+    name namespace key keys kind apiVersion optional path audience aud group version resource type driver secretName
+    configMap fieldPath mode defaultMode expirationSeconds enabled mountPath subPath readOnly valueFrom fileName
+    filename method algorithm existingSecret behavior envs files in scheme bearerFormat description
+""")
+_REFERENCE_ENDS = ("Ref", "Refs", "Name", "Selector", "_ref", "_name", "File", "Path", "Env", "PasswordKey", "TokenKey")
+# What stands beside a password, in a field for both.
+_IDENTITY = words("username user userID email database host port issuer role source provider")
+_CREDENTIALS = re.compile(r"(?:^|[-_.])(?:credentials?|creds)$", re.IGNORECASE)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -86,7 +90,7 @@ def is_secret(name: str) -> bool:
         return False
     # In the middle of a name these words say what it is about: auth-tls-verify-depth.
     rest = [part for part in parts[:-1] if part.lower() not in _ABOUT]
-    return len(rest) == len(parts) - 1 or _has_secret_word("_".join([*rest, parts[-1]]))
+    return len(rest) == len(parts) - 1 or last in ("key", "keys") or _has_secret_word("_".join([*rest, parts[-1]]))
 
 
 def _has_secret_word(name: str) -> bool:
@@ -107,5 +111,15 @@ def is_container(name: str) -> bool:
 def is_reference(name: str) -> bool:
     """Whether a field of this name, inside one with a secret's name, only says where the secret is."""
     return name in _REFERENCE or name.endswith(
-        ("Ref", "Refs", "Name", "Selector", "_ref", "_name", "File", "Path", "Env")
+        ("Ref", "Refs", "Name", "Selector", "_ref", "_name", "File", "Path", "Env", "PasswordKey", "TokenKey")
     )
+
+
+def is_identity(name: str) -> bool:
+    """Whether a field of this name says whose credentials they are, inside a field for all of them."""
+    return name in _IDENTITY
+
+
+def holds_credentials(name: str) -> bool:
+    """Whether a field of this name holds a whole login, not passwords alone."""
+    return _CREDENTIALS.search(_CAMEL.sub("_", name)) is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 from klepaas_plugins.kubernetes.masking.fields import Content, content_of, is_built_in
 from klepaas_plugins.kubernetes.masking.messages import message_text
-from klepaas_plugins.kubernetes.masking.names import is_secret
+from klepaas_plugins.kubernetes.masking.names import holds_credentials, is_secret
 from klepaas_plugins.kubernetes.masking.pairs import secret_fields
 from klepaas_plugins.kubernetes.masking.shapes import has_fields, hidden, is_labels, is_texts, secret_generator
 from klepaas_plugins.kubernetes.masking.values import ValueMasker, sized
@@ -30,6 +30,8 @@ _OBJECT_NAME = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9.-]{1,253}")
 _ENVIRONMENT = frozenset({"env", "environment", "envvars", "extraenv", "extraenvvars", "environmentvariables"})
 # Beside one of these a message is the cluster's own.
 _OF_CONDITIONS = frozenset({"reason", "status", "lastTransitionTime", "involvedObject", "phase", "code"})
+# What a schema says of a field's values.
+_EXAMPLES = frozenset({"default", "example", "examples", "const"})
 _COMMAND_LINES = frozenset({"args", "command", "extraargs", "entrypoint", "cmd"})
 _LABELS = re.compile(r"(?:^|[a-z])(?:[lL]abels|[sS]elector|nodeSelector|matchExpressions|tolerations|affinity)$")
 
@@ -90,7 +92,7 @@ class _Objects:
             Content.ANNOTATIONS: self._annotations,
             Content.BYTES: lambda value: sized(value, encoded=True),
             Content.OBJECT: self._embedded,
-            Content.SCHEMA: self._texts_only,
+            Content.SCHEMA: self._schema,
         }
 
     def document(self, obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -110,10 +112,14 @@ class _Objects:
     def _built_in(self, obj: Mapping[str, Any], parent: str) -> dict[str, Any]:
         """The fields of a built-in kind, or of a part of one, by the table."""
         result: dict[str, Any] = {}
+        paired: frozenset[str] | None = None
         for field, value in obj.items():
             content = content_of(parent, field) if isinstance(field, str) else None
+            if content is None and isinstance(value, str):
+                # A field that is none of Kubernetes' own.
+                paired = secret_fields(obj) if paired is None else paired
             if content is not Content.SERVER:
-                result[field] = self._field(content, str(field), value)
+                result[field] = hidden(value) if field in (paired or ()) else self._field(content, str(field), value)
         return result
 
     def _field(self, content: Content | None, field: str, value: Any) -> Any:
@@ -178,9 +184,9 @@ class _Objects:
             return self.values.named(key, value)
         if key == "secretGenerator" and isinstance(value, list):
             return [self.data(secret_generator(item)) for item in value]
-        if not is_secret(key) or (isinstance(value, Mapping) and has_fields(key, value)):
+        if not is_secret(key) or (isinstance(value, Mapping) and has_fields(key)):
             return self.data(value)
-        return hidden(value)
+        return hidden(value, credentials=holds_credentials(key))
 
     def _each(self, one: Callable[[str], str]) -> Callable[[Any], Any]:
         return lambda value: one(value) if isinstance(value, str) else [one(item) for item in value]
@@ -223,10 +229,23 @@ class _Objects:
             clean["data"] = hidden(obj["data"])
         return clean
 
-    def _texts_only(self, value: Any) -> Any:
-        """A schema names fields, it does not fill them: only its texts are masked."""
-        if isinstance(value, Mapping):
-            return {key: self._texts_only(inner) for key, inner in value.items()}
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            return [self._texts_only(item) for item in value]
-        return self.values.text(value) if isinstance(value, str) else value
+    def _schema(self, value: Any, name: str = "") -> Any:
+        """A schema names fields, it does not fill them: its texts are masked, and the defaults of secret fields.
+
+        Args:
+            value: A part of the schema.
+            name: The field that it is of.
+        """
+        if isinstance(value, list):
+            return [self._schema(item, name) for item in value]
+        if not isinstance(value, Mapping):
+            return self.values.text(value) if isinstance(value, str) else value
+        result: dict[str, Any] = {}
+        for key, inner in value.items():
+            if key in ("properties", "patternProperties", "definitions") and isinstance(inner, Mapping):
+                result[key] = {field: self._schema(one, str(field)) for field, one in inner.items()}
+            elif key in _EXAMPLES and not isinstance(inner, Mapping):
+                result[key] = hidden(inner) if is_secret(name) else self.value(name, inner)
+            else:
+                result[key] = self._schema(inner, name)
+        return result

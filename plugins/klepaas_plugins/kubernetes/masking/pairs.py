@@ -26,6 +26,8 @@ _DESCRIPTIONS = words("""
     topologykey claimname prefix suffix defaultmode required optional version
 """)
 _SMALL = 4
+# A shorter name of a secret, as sid or pin, may be anything else.
+_SHORTEST_CHARS = 6
 _WORD = re.compile(r"[\w./ -]{1,120}")
 
 
@@ -41,15 +43,26 @@ def is_value_word(field: str) -> bool:
 
 
 def _spelled(field: str) -> str:
-    return _CAMEL.sub("_", field[:60]).replace("-", "_").lower()
+    return _CAMEL.sub("_", field[:60]).replace("-", "_").replace(".", "_").lower()
 
 
-def names_a_secret(pair: Mapping[str, Any]) -> bool:
-    """Whether one field of a mapping names a secret that another one holds."""
+def names_a_secret(pair: Mapping[str, Any], *, least_chars: int = 0) -> bool:
+    """Whether one field of a mapping names a secret that another one holds.
+
+    Args:
+        pair: The mapping.
+        least_chars: Shorter names do not count.
+    """
     return any(
-        isinstance(value, str) and is_identifier(str(key)) and _WORD.fullmatch(value) is not None and is_secret(value)
+        isinstance(value, str) and len(value) >= least_chars and _names_a_secret(str(key), value)
         for key, value in pair.items()
     )
+
+
+def _names_a_secret(field: str, value: str) -> bool:
+    if field in ("path", "from") and value.startswith("/"):
+        return is_secret(value)  # of a JSON patch: {op: replace, path: /spec/password, value: ...}
+    return is_identifier(field) and _WORD.fullmatch(value) is not None and is_secret(value)
 
 
 def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:
@@ -58,7 +71,11 @@ def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:
         return frozenset()
     fields = {key for key in pair if not is_identifier(str(key))}
     found = {key for key in fields if is_value_word(str(key))}
-    if len(pair) <= _SMALL and not any(isinstance(pair[key], Mapping | list) for key in fields):
+    if (
+        len(pair) <= _SMALL
+        and names_a_secret(pair, least_chars=_SHORTEST_CHARS)
+        and not any(isinstance(pair[key], Mapping | list) for key in fields)
+    ):
         # What stands beside a name in a small mapping is its value, under any word.
         found |= {key for key in fields if isinstance(pair[key], str) and not _describes(str(key))}
     return frozenset(found)

@@ -5,40 +5,36 @@ from collections.abc import Mapping
 from typing import Any
 
 from klepaas_plugins.kubernetes.masking.forms import is_place, masked
-from klepaas_plugins.kubernetes.masking.names import ends_secret, is_container, is_reference
+from klepaas_plugins.kubernetes.masking.names import ends_secret, is_container, is_identity, is_reference
 
 __all__ = ["has_fields", "hidden", "is_labels", "is_texts", "secret_generator"]
 
 _LABEL = re.compile(r"[A-Za-z0-9._/-]{0,63}")
 
 
-def hidden(value: Any, key: str = "") -> Any:
-    """A value under a secret's name: masked, except where it only says where the secret is."""
+def hidden(value: Any, key: str = "", *, credentials: bool = False) -> Any:
+    """A value under a secret's name: masked, except where it only says where the secret is.
+
+    Args:
+        value: The value.
+        key: The field that it stands in. Empty: the one with the secret's name.
+        credentials: Whether it is a whole login, so that the user's name is none.
+    """
     if isinstance(value, Mapping):
-        return {name: hidden(inner, str(name)) for name, inner in value.items()}
+        return {name: hidden(inner, str(name), credentials=credentials) for name, inner in value.items()}
     if isinstance(value, list):
-        return [hidden(item, key) for item in value]
-    if value is None or isinstance(value, bool) or value == "" or (key and is_reference(key)):
+        return [hidden(item, key, credentials=credentials) for item in value]
+    if value is None or isinstance(value, bool) or value == "":
+        return value
+    if is_reference(key) or (credentials and is_identity(key)):
         return value
     text = str(value)
     return value if is_place(text) else masked(text)
 
 
-def has_fields(key: str, value: Mapping[str, Any]) -> bool:
-    """Whether a mapping under a name such as `auth` has fields of its own, rather than names of secrets."""
-    known = {
-        "enabled",
-        "type",
-        "username",
-        "user",
-        "existingSecret",
-        "database",
-        "method",
-        "provider",
-        "issuer",
-        "host",
-    }
-    return is_container(key) or not ends_secret(key) or bool(known & value.keys())
+def has_fields(key: str) -> bool:
+    """Whether what is under a name such as `auth` has fields of its own, rather than names of secrets."""
+    return is_container(key) or not ends_secret(key)
 
 
 def secret_generator(item: Any) -> Any:

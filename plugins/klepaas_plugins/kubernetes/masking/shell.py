@@ -10,6 +10,8 @@ from klepaas_plugins.kubernetes.masking.names import is_secret
 __all__ = ["mask_commands", "mask_words"]
 
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z][A-Za-z0-9_.-]{0,100})(?:(?P<equals>=)(?P<value>[\s\S]*))?")
+# What begins with a dash behind a flag that expects a secret, and is no flag.
+_DASHED_VALUE = re.compile(r"-(?=[^0-9]*+[0-9])[^-=]{5,}")
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][\w.-]{0,100})=(?P<value>[\s\S]+)")
 # A word of a shell, in quotes or not.
 _WORD = r"(?:\"[^\"\n]{1,400}\"|'[^'\n]{1,400}'|[^\s\"';|&<>()]{1,400})"
@@ -102,7 +104,7 @@ def mask_words(
     before = ""
     for word in words:
         flag = _FLAG.fullmatch(word)
-        if before and flag is None:
+        if before and (flag is None or _DASHED_VALUE.fullmatch(word)):
             result.append(_after_flag(word, before, mask_named))
         elif flag is not None and flag["equals"]:
             result.append(f"{flag['flag']}={mask_named(flag['flag'].lstrip('-'), flag['value'])}")

@@ -12,6 +12,7 @@ from klepaas_plugins.kubernetes.masking.forms import (
     is_harmless,
     is_masked,
     is_place,
+    is_pointer,
     looks_random,
     mask_address,
     mask_userinfo,
@@ -22,6 +23,7 @@ from klepaas_plugins.kubernetes.masking.lines import mask_lines
 from klepaas_plugins.kubernetes.masking.markup import mask_markup
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.secret_blocks import mask_secret_blocks
+from klepaas_plugins.kubernetes.masking.shapes import hidden
 from klepaas_plugins.kubernetes.masking.shell import mask_commands, mask_words
 
 __all__ = ["ValueMasker", "sized"]
@@ -37,8 +39,9 @@ _PUBLIC = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Too short for a token of any form, and without a sign that something in it is named.
 _SHORT_WORD = re.compile(r"[A-Za-z0-9_. -]{0,11}")
+_ADDRESS = re.compile(r"[\w+.:-]{1,40}://\S{1,4000}")
 _LONG_WORD = re.compile(r"(?<=[/=])[A-Za-z0-9_-]{20,4096}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{16,}+(?:=[=\s]*+)?+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{8,}+(?:=[=\s]*+)?+")
 
 
 class ValueMasker:
@@ -76,11 +79,11 @@ class ValueMasker:
 
     def named(self, name: str, value: str) -> str:
         """A value of a variable, a flag, a key: masked whole under a secret's name, else what its form tells."""
-        if not value or is_masked(value) or is_place(value):
+        if not value or is_masked(value):
             return value
         if is_secret(name):
-            return masked(value)
-        if is_harmless(value) or _SHORT_WORD.fullmatch(value):
+            return value if is_place(value) else masked(value)
+        if is_harmless(value) or is_pointer(value) or _SHORT_WORD.fullmatch(value):
             return value
         inner = self._decoded(value)
         if inner is not None:
@@ -89,7 +92,8 @@ class ValueMasker:
             return value if _PUBLIC.search(_CAMEL.sub("_", name).lower()) else MARK
         if "://" in value:
             value = mask_address(value)
-            value = _LONG_WORD.sub(lambda match: MARK if looks_random(match.group()) else match.group(), value)
+            if _ADDRESS.fullmatch(value):
+                value = _LONG_WORD.sub(lambda match: MARK if looks_random(match.group()) else match.group(), value)
         return self.text(value)
 
     def _inner(self) -> "ValueMasker":
@@ -113,6 +117,11 @@ class ValueMasker:
             return value
         if isinstance(value, int | float):
             return masked(str(value)) if is_secret(name) else value
+        if isinstance(value, Mapping) and is_secret(name):
+            return {
+                key: self._data(inner) if str(key) == "valueFrom" else hidden(inner, key)
+                for key, inner in value.items()
+            }
         return self._data(value)
 
     def environment(self, env: Any) -> Any:

@@ -58,8 +58,11 @@ _OBJECT_NAME = re.compile(
 
 
 def is_reference(value: str) -> bool:
-    """Whether a value only points to another one: a variable, a template, an entry of a secret store."""
-    return _REFERENCE.fullmatch(value) is not None
+    """Whether a value only points to another one: a variable, a template, an entry of a secret store.
+
+    A default that is masked already, as in ${NAME:‹redacted›}, leaves it what it is.
+    """
+    return _REFERENCE.fullmatch(value.replace(MARK, "x")) is not None
 
 
 def is_path(value: str) -> bool:

@@ -75,6 +75,13 @@ FILES = {
     "json in json": json.dumps(json.dumps({"password": SECRET})),
     "jaas": f'sasl.jaas.config=org.x.PlainLoginModule required username="u" password="{SECRET}";\n',
     "nats": f"authorization {{\n  user: x\n  password: {SECRET}\n}}\n",
+    "variable over several lines": f'A=b\nDB_PASSWORD="first\n{SECRET}\nlast"\nC=d\n',
+    "pairs in properties": f"env.0.name=DB_PASSWORD\nenv.0.value={SECRET}\n",
+    "pairs in toml": f'[[env]]\nname = "DB_PASSWORD"\nvalue = "{SECRET}"\n',
+    "json patch": json.dumps([{"op": "replace", "path": "/spec/password", "value": SECRET}]),
+    "header": f'proxy_set_header X-Api-Key "{SECRET}";\n',
+    "json with comments": f'{{\n // c\n "password": "{SECRET}",\n}}',
+    "windows lines": f"db:\r\n  password: {SECRET}\r\n",
     "nginx": f'proxy_set_header Authorization "Basic {_BASIC}";\n',
 }
 COMMANDS = {

@@ -118,6 +118,33 @@ def test_every_place_of_a_container_is_judged_by_name_and_form(container: Data) 
     _check(_custom(template=_pod(**container)["spec"]))
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"auth": {"username": "me", "password": SECRET}},
+        {"secrets": {"database": SECRET, "user": SECRET}},
+        {"passwords": {"admin": SECRET}},
+        {"credentials": {"username": "me", "anything": SECRET}},
+        {"env": {"DB_PASSWORD": {"value": SECRET}}},
+        {"containers": [{"name": "a"}], "parameters": [{"name": "DB_PASSWORD", "value": SECRET}]},
+        {"headers": ["X-Api-Key: " + SECRET]},
+        {"params": [{"name": "tokens", "value": [SECRET]}]},
+    ],
+)
+def test_fields_of_a_custom_resource_are_judged_by_their_names(spec: Data) -> None:
+    _check(_custom(**spec))
+
+
+def test_the_default_of_a_secret_field_in_a_schema_is_masked() -> None:
+    password = {"type": "string", "description": "The password.", "default": SECRET, "example": SECRET}
+    schema = {"properties": {"spec": {"properties": {"password": password, "size": {"default": 3}}}}}
+    versions = [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]
+    shown = _check(_object("CustomResourceDefinition", "apiextensions.k8s.io/v1", spec={"versions": versions}))
+    fields = shown["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert fields["password"]["description"] == "The password."
+    assert fields["size"] == {"default": 3}
+
+
 def test_parameters_of_storage_are_judged_by_their_names() -> None:
     volume = {"name": "v", "csi": {"driver": "d", "volumeAttributes": {"password": SECRET, "share": "a"}}}
     _check(_object("Pod", spec={"volumes": [volume]}))
