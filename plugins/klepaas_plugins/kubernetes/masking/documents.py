@@ -63,9 +63,9 @@ def mask_documents(text: str, mask_data: Callable[[Any], Any]) -> str | None:
 def _json(text: str, mask_data: Callable[[Any], Any]) -> str | None:
     try:
         document = json.loads(text, object_pairs_hook=_once)
+        clean = mask_data(document)
     except (ValueError, RecursionError):
         return None
-    clean = mask_data(document)
     if clean == document:
         return text
     indent = 2 if "\n" in text.strip() else None

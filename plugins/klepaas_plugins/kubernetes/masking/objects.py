@@ -42,7 +42,14 @@ def mask(obj: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         obj: The object as the API sends it; it is not changed.
     """
-    return _Objects().document(obj, "")
+    try:
+        return _Objects().document(obj, "")
+    except RecursionError:
+        named = {key: value for key, value in obj.items() if key in ("apiVersion", "kind") and isinstance(value, str)}
+        metadata = obj.get("metadata")
+        place = metadata if isinstance(metadata, Mapping) else {}
+        names = {key: place[key] for key in ("name", "namespace") if isinstance(place.get(key), str)}
+        return {**named, "metadata": names, "...": "[nested too deeply to be masked, so it is not shown]"}
 
 
 def mask_text(text: str) -> str:

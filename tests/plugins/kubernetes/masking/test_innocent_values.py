@@ -259,3 +259,14 @@ def test_no_repetition_of_anything_stops_masking(piece: str) -> None:
     started = time.process_time()
     mask({"kind": "ConfigMap", "data": {"x": text}})
     assert time.process_time() - started < time_budget(4, "a repetition would be looked at again and again")
+
+
+@pytest.mark.parametrize("depth", [50, 300, 900])
+def test_what_is_nested_too_deeply_to_be_masked_is_not_shown(depth: int) -> None:
+    nested: Any = {"password": "plumTree9"}
+    for _ in range(depth):
+        nested = {"a": [nested]}
+    custom = {"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "x"}, "spec": nested}
+    assert "plumTree9" not in str(mask(custom)).replace("...", "")
+    text = '{"a":[' * depth + '{"password":"plumTree9"}' + "]}" * depth
+    assert "plumTree9" not in str(mask({"kind": "ConfigMap", "data": {"x": text}}))
