@@ -3,12 +3,12 @@
 The values are compared as they may be shown: of a hidden one that is sent it is told that it is, not whether it is new.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas.output.line_diff import changed_lines
 from klepaas.output.safe import cut_with_count
 from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.masking.comparing import is_hidden, item_name, with_encoded_data
@@ -115,8 +115,7 @@ def _lines(path: str, before: Any, after: Any) -> list[str]:
 
 
 def _changed_lines(before: str, after: str) -> list[str]:
-    found = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))[2:]
-    return [f"  {_short(line)}" for line in found]
+    return [f"  {_short(line)}" for line in changed_lines(before, after, context_lines=1)]
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = ["age", "cell", "near", "seconds_since"]
 
+_COMPARED_CHARS = 64
+
 
 def seconds_since(timestamp: Any, now: datetime | None = None) -> float | None:
     """Seconds since a Kubernetes timestamp.
@@ -57,5 +59,7 @@ def near(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """Names like this one: that begin with it first, then those that are spelt nearly so."""
     names = list(dict.fromkeys(known))
     begins = [other for other in names if other.startswith(f"{name}-")]
-    spelt = difflib.get_close_matches(name, names, n=most, cutoff=0.6)
-    return list(dict.fromkeys([*begins[:most], *spelt]))[:most]
+    # The cost of a comparison grows with the square of the length; names that people type are told apart by less.
+    beginnings = {other[:_COMPARED_CHARS]: other for other in reversed(names)}
+    spelt = difflib.get_close_matches(name[:_COMPARED_CHARS], list(beginnings)[::-1], n=most, cutoff=0.6)
+    return list(dict.fromkeys([*begins[:most], *(beginnings[one] for one in spelt)]))[:most]

@@ -4,11 +4,11 @@ Values are compared as they are and shown as they may be shown; of environment v
 """
 
 import copy
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from klepaas.output.line_diff import changed_lines
 from klepaas_plugins.deployments.changes import Change, changes
 from klepaas_plugins.deployments.objects import Object, at, one_line
 from klepaas_plugins.deployments.releases.kinds import order_of
@@ -140,7 +140,7 @@ def _with_lines(change: Change, before: Object, after: Object) -> Change:
     old, new = at(before, "data", key), at(after, "data", key)
     if not (isinstance(old, str) and isinstance(new, str) and "\n" in old + new):
         return change
-    found = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0))[3:]
+    found = changed_lines(old, new)[1:]
     gone, come = ([line[1:] for line in found if line.startswith(sign)] for sign in ("-", "+"))
     if not gone and not come:
         return _hidden(change)

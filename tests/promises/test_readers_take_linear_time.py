@@ -1,0 +1,185 @@
+"""Every reader of foreign text takes linear time, whatever the text: not only its expressions, but its loops too.
+
+Run with `-s` to see each reader's growth.
+"""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from klepaas import names
+from klepaas.external.messages import Lines
+from klepaas.external.wording import said_by
+from klepaas.output import table
+from klepaas.output.budget import fit
+from klepaas.output.foreign_text import clean
+from klepaas.output.line_diff import changed_lines
+from klepaas.output.masking.names import is_secret_name
+from klepaas.output.quoting import quote
+from klepaas.output.redaction import looks_secret, redact_text
+from klepaas.output.safe import one_line, redact_lines, safe_text
+from klepaas_plugins.alertmanager.matchers import MATCHER
+from klepaas_plugins.kubernetes import yaml_text
+from klepaas_plugins.kubernetes.documents_shown import document
+from klepaas_plugins.kubernetes.errors import Act, error_for
+from klepaas_plugins.kubernetes.fieldpaths import columns_of, path_of
+from klepaas_plugins.kubernetes.loglines import AtLeast, Grep, folded, level_of
+from klepaas_plugins.kubernetes.masking import mask, mask_arguments, mask_text
+from klepaas_plugins.kubernetes.masking.messages import message_text
+from klepaas_plugins.kubernetes.sandbox.cel import compile_cel
+from klepaas_plugins.kubernetes.sandbox.cron import schedule_fault
+from klepaas_plugins.kubernetes.sandbox.quantities import quantity
+from klepaas_plugins.kubernetes.sandbox.resources import PODS
+from klepaas_plugins.kubernetes.sandbox.selectors import field_match, label_match
+from klepaas_plugins.kubernetes.sorting import in_order, number_of
+from klepaas_plugins.kubernetes.wording import age, near
+from klepaas_providers.words import duration_s, network_verdict
+
+from .pumping import Pump
+
+pytestmark = pytest.mark.timeout(300)
+
+_ACT = Act("get", "configmaps", "test")
+SHORT_CHARS, LONG_CHARS = 1_500, 12_000
+# For each character; the square of the length would cost eight times as much.
+MOST_GROWTH = 3.0
+# What is faster than this is not worth a question.
+FAST_S = 0.004
+
+
+def _object(text: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a", "annotations": {"note": text}},
+        "data": {"app": text},
+    }
+
+
+def _by_lines(text: str) -> object:
+    least, grep, lines = AtLeast("warn"), Grep("timeout|a.*b"), redact_lines(text.split("\n"))
+    return [grep.matches(line) for line in lines], [least.matches(line) for line in lines], folded(lines)
+
+
+def _message_lines(text: str) -> object:
+    lines = Lines()
+    data = (text + "\n").encode()
+    return [list(lines.feed(data[at : at + 1024])) for at in range(0, len(data), 1024)]
+
+
+READERS: Mapping[str, Callable[[str], object]] = {
+    "redact_text": redact_text,
+    "safe_text": safe_text,
+    "redact_lines": lambda text: redact_lines(text.split("\n")),
+    "clean": clean,
+    "one_line": one_line,
+    "looks_secret": looks_secret,
+    "is_secret_name": is_secret_name,
+    "fit": lambda text: fit(text, 1000),
+    "quote": quote,
+    "table": lambda text: table(["A", "B"], [[line, text[:10]] for line in text.split("\n")]),
+    "mask_text": mask_text,
+    "mask": lambda text: mask(_object(text)),
+    "mask of a custom resource": lambda text: mask({"apiVersion": "x/v1", "kind": "X", "spec": {"a": [text]}}),
+    "mask_arguments": lambda text: mask_arguments(text.split(" ")),
+    "document": lambda text: document(_object(text), "yaml"),
+    "message_text": message_text,
+    "error_for": lambda text: error_for(_ACT, 422, json.dumps({"kind": "Status", "message": text}).encode()),
+    "manifests": yaml_text.documents,
+    "lines of a log": _by_lines,
+    "level_of": level_of,
+    "columns_of": columns_of,
+    "path_of": path_of,
+    "number_of": number_of,
+    "in_order": lambda text: in_order(text.split("\n"), descending=True),
+    "age": age,
+    "near": lambda text: near(text[:253], text.split("\n")),
+    "matcher": MATCHER.accepts,
+    "label selector": label_match,
+    "field selector": lambda text: field_match(text, PODS),
+    "quantity": quantity,
+    "cron": schedule_fault,
+    "cel": compile_cel,
+    "changed_lines": lambda text: changed_lines(text, text[::-1]),
+    "wording of another server": lambda text: said_by("x", text),
+    "messages of another server": _message_lines,
+    "network_verdict": network_verdict,
+    "duration_s": duration_s,
+    **{f"names: {check.noun}": check.accepts for check in vars(names).values() if isinstance(check, names.Check)},
+}
+
+# What is repeated.
+PARTS = (
+    *(
+        "[",
+        "{",
+        '{"a":',
+        '{"a":[',
+        "(",
+        '"',
+        "'",
+        "\\",
+        '\\"',
+        '\\\\\\"',
+        "`",
+        "<",
+        "${",
+        "{{ ",
+        "[?(@.a==",
+        "Invalid value: {",
+    ),
+    *(" ", "\n", "\t", "\r", "a", "0", "-", ".", "_", ":", "=", "%", "한", "/", ",", "&a ", "..", "0.", "1e", "a/b, "),
+    *("a\n", "a: b\n", "- ", "- a\n", "a=b\n", "a: |\n", "key=value; ", "<a>", "<a>b</a>\n", "---\n", '"a":"b",'),
+    *("name: a\nvalue: b\n", "password: ", "password: x\n", "password\n", "token ", "--token ", "비밀번호: 가\n"),
+    *("-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n", "eyJhbGciOi.", "://a:", "://a:b@c ", "sk-"),
+    *("ghp_", "AKIA", "\x1b[", "\x1b]0;", "\u202e", "a.b[0].", "kind: Secret\ndata:\n a: b\n", "@@ -1 +1 @@\n"),
+    *("export A=b\n", "curl -u a:b ", "mysql -p"),
+)
+TEXTS = (
+    *(Pump("", (part,), end) for part in PARTS for end in ("", "!")[: 1 + (len(part) == 1)]),
+    *(Pump(before, ("a" * 7 + "\n",), "") for before in ("password: |\n", "password: >-\n", "stringData:\n")),
+    *(Pump(before, (" ",), "!") for before in ("password: {{", "password:", '"password"', "data:\n", "a=")),
+    *(Pump("", pair, "") for pair in (("[", "]"), ("{", "}"), ("a", "\n"), ('"', "a"), ("(", ")"), ("{{", "}}"))),
+)
+
+
+def _deeper(size_chars: int) -> str:
+    """Lines of which each is indented more than the one before."""
+    return "".join(f"{' ' * at}a{at}:\n" for at in range(int(math.sqrt(2 * size_chars))))
+
+
+def _cost_s(read: Callable[[str], object], text: str) -> float:
+    begun = time.thread_time()
+    with contextlib.suppress(Exception):
+        read(text)
+    return time.thread_time() - begun
+
+
+def _growth(read: Callable[[str], object], of: Callable[[int], str]) -> tuple[float, float]:
+    """By which factor a character costs more in a text eight times as long, and what it costs there, in seconds."""
+    cost_s = _cost_s(read, of(LONG_CHARS))
+    if cost_s < FAST_S:
+        return 1.0, cost_s / LONG_CHARS
+    growth = math.inf
+    for runs, times_longer in ((1, 1), (3, 1), (3, 4), (6, 4)):  # What is bounded by lines is so from a length on.
+        long, short = of(LONG_CHARS * times_longer), of(SHORT_CHARS * times_longer)
+        cost_s = min(_cost_s(read, long) for _ in range(runs)) / len(long)
+        growth = cost_s / (min(_cost_s(read, short) for _ in range(3 * runs)) / len(short))
+        if growth < MOST_GROWTH:
+            break
+    return growth, cost_s
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_reader_of_foreign_text_takes_linear_time(reader: str) -> None:
+    worst = (1.0, 0.0, "")
+    for pump in (*TEXTS, None):
+        growth, cost_s = _growth(READERS[reader], pump.text if pump else _deeper)
+        worst = max(worst, (growth, cost_s, str(pump or "deeper lines")))
+        assert growth < MOST_GROWTH, f"{reader} of {pump or 'deeper lines'}: {growth:.1f} at {cost_s * 1e9:.0f} ns/char"
+    print(f"{reader}: at most {worst[0]:.2f} times per character, {worst[1] * 1e9:.0f} ns/char, {worst[2]!a:.80}")
