@@ -172,6 +172,13 @@ def test_the_end_of_a_key_is_known_without_its_beginning() -> None:
         assert shown.endswith("served")
 
 
+def test_the_beginning_of_a_key_is_known_without_its_end() -> None:
+    body = "MIIEowIBAAKCAQEAu1SU1LfVLPHCozMx"
+    shown = safe_text(f"ready\n-----BEGIN PRIVATE KEY-----\n{body}\n{body}\nWARN it goes on")
+    assert body[:10] not in shown
+    assert shown.endswith("WARN it goes on")
+
+
 def test_the_middle_of_a_key_is_known_by_its_lines() -> None:
     body = "MIIEowIBAAKCAQEAu1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gun"
     assert body[:10] not in safe_text(f"{body}\n{body}\n{body[:20]}")
@@ -193,6 +200,14 @@ def test_a_public_certificate_stays() -> None:
         'password: "first\n  hunter2\n  last"\nhost: db',
         "tokens_secret: [\n  hunter2,\n  'hunter2'\n]\nhost: db",
         "password = <<EOF\nhunter2\nEOF\nhost: db",
+        "export TOKEN=\\\n  hunter2\nhost: db",
+        'token = """\nhunter2\n"""\nhost: db',
+        "password:\n  value: hunter2\nhost: db",
+        '"password": {\n  "value": "hunter2"\n},\nhost: db',
+        '{"user": "kim", "password": "first\nhunter2"}\nhost: db',
+        "2026-11-30T09:00:00Z password: |\n2026-11-30T09:00:00Z   hunter2\n2026-11-30T09:00:00Z host: db",
+        "Authorization: Bearer\n  hunter2\nhost: db",
+        "비밀번호:\n  hunter2\nhost: db",
     ],
 )
 def test_a_value_that_spans_lines_is_masked_in_each_of_them(text: str) -> None:

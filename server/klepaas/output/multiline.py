@@ -5,8 +5,10 @@ key block holds no name, and the last lines of a log may hold the end of a block
 a line, so that whoever selects lines may select among the masked ones. Each line is looked at a few times at most.
 """
 
+import bisect
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from klepaas.output.redaction import MARK, is_secret_name
 
@@ -27,9 +29,25 @@ _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,40}: ")
 # PEM and PGP write 64 characters a line, MIME 76, OpenSSH 70.
 _KEY_LINE_CHARS = range(60, 77)
 _LONG_WORD_CHARS = 40
+# A name that leads its line, also behind a time and in an opened JSON object; `rest` is what stands behind it.
 _KEY = re.compile(
-    r"(?P<indent>[ \t]*+)(?:-[ \t]++)?+[\"']?+(?P<name>[A-Za-z0-9_.\-/]{1,100}+)[\"']?+[ \t]*+[:=][ \t]*+(?P<rest>.*+)"
+    r"(?P<before>(?:\d{4}-\d\d-\d\d[T ][\d:.,+Z-]{8,30}+[ \t](?:[A-Z]{4,5}[ \t])?)?)(?P<indent>[ \t]*+)[{(\[]*+"
+    r"(?:-[ \t]++)?+(?:(?:export|set|env|arg)[ \t]++)?+"
+    r"[\"']?+(?P<name>[\w.\-/]{1,100}+)[\"']?+[ \t]*+[:=][ \t]*+(?P<rest>.*+)",
+    re.IGNORECASE,
 )
+# A name anywhere in a line, before a quoted value that does not end in the line.
+_OPEN = re.compile(r"(?<![\w.-])(?P<name>[\w.-]{1,100}+)[\"']?[ \t]{0,16}+[:=][ \t]{0,16}+(?P<quote>[\"'])[^\"'\n]*+$")
+# Below a secret's name these say nothing of their own.
+_VALUE = re.compile(
+    r"(?P<before>[ \t{,]*+(?:-[ \t]++)?+[\"']?"
+    r"(?:value|val|v|data|default|string|stringvalue|text|raw|plain|content)[\"']?"
+    r"[ \t]*+[:=][ \t]*+)(?P<value>[^\s{\[].*+)",
+    re.IGNORECASE,
+)
+_SCHEMES = ("bearer", "basic", "token")
+_OPENINGS = ("[", "{")
+_TRIPLE = ('"""', "'''")
 _BLOCK_SCALAR = re.compile(r"[|>][-+0-9]{0,2}[ \t]*+(?:#.*+)?+")
 _HEREDOC = re.compile(r"<<[-~]?[\"']?(?P<end>[A-Za-z_][A-Za-z0-9_]{0,60})")
 _SCALAR = re.compile(r"[ \t]*+(?:-[ \t]++)?+(?:\"[^\"]*+\"|'[^']*+'|[^\s\"':]++),?+[ \t]*+")
@@ -63,13 +81,16 @@ def _mask_edge(lines: Sequence[str], found: list[str]) -> None:
 def _mask_key_blocks(lines: Sequence[str], found: list[str]) -> set[int]:
     """Mask what belongs to private keys; the numbers of the lines of public blocks, which are not secret."""
     public: set[int] = set()
+    ends = [at for at, line in enumerate(lines) if "END " in line and _END.search(line)]
     done = -1
     for at, line in enumerate(lines):
         if at <= done or not ("BEGIN " in line or "END " in line or "Private-Lines:" in line):
             continue
         begin, end = _BEGIN.search(line), _END.search(line)
         if begin is not None:
-            done = _mask_from_begin(lines, found, at, begin, public)
+            following = bisect.bisect_left(ends, at)
+            last = ends[following] if following < len(ends) else at + _BLOCK_MAX_LINES
+            done = _mask_from_begin(lines, found, at, last if last < at + _BLOCK_MAX_LINES else None, public)
         elif end is not None and _SECRET_BLOCK.search(end["what"]):
             _mask_before_end(lines, found, at, end)
         elif "Private-Lines:" in line:
@@ -77,11 +98,10 @@ def _mask_key_blocks(lines: Sequence[str], found: list[str]) -> set[int]:
     return public
 
 
-def _mask_from_begin(lines: Sequence[str], found: list[str], at: int, begin: re.Match[str], public: set[int]) -> int:
-    """Mask the block that begins in a line; the number of its last line."""
-    ends = (number for number in range(at, min(len(lines), at + _BLOCK_MAX_LINES)) if _END.search(lines[number]))
-    last = next(ends, None)
-    if not _SECRET_BLOCK.search(begin["what"]):
+def _mask_from_begin(lines: Sequence[str], found: list[str], at: int, last: int | None, public: set[int]) -> int:
+    """Mask the block that begins in a line, and ends in `last` if anywhere; the number of its last line."""
+    begin = _BEGIN.search(lines[at])
+    if begin is None or not _SECRET_BLOCK.search(begin["what"]):
         last = at if last is None else last
         public.update(range(at, last + 1))
         return last
@@ -155,28 +175,108 @@ def _mask_values(lines: Sequence[str], found: list[str]) -> None:
         if at <= done or not (":" in line or "=" in line):
             continue
         key = _KEY.match(line)
-        if key is None or not is_secret_name(key["name"].rpartition("/")[2]):
-            continue
-        done = _mask_below(lines, found, at, key)
+        if key is not None and is_secret_name(key["name"].rpartition("/")[2]):
+            done = _mask_below(lines, found, at, key)
+        elif (opened := _OPEN.search(line)) is not None and is_secret_name(opened["name"]):
+            done = at + _mask_quoted(lines, found, _Below(lines, at, ""), opened["quote"])
 
 
 def _mask_below(lines: Sequence[str], found: list[str], at: int, key: re.Match[str]) -> int:
     """Mask what belongs to a secret's name below its line; the number of the last line that does."""
     rest, indent = key["rest"].rstrip(), len(key["indent"])
+    below = _Below(lines, at, key["before"])
+    quote = _open_quote(rest)
+    if quote:
+        return at + _mask_quoted(lines, found, below, quote)
+    last = 0 if rest in _OPENINGS else _last_below(rest, below, indent)
+    if last == 0:
+        return at + (_mask_fields(found, below, indent) if not rest or rest in _OPENINGS else 0)
+    _mask_lines(lines, found, range(at + 1, at + last + 1), key["before"])
+    return at + last
+
+
+def _last_below(rest: str, below: "_Below", indent: int) -> int:
+    """How many lines below a name its value takes. 0: none."""
     heredoc = _HEREDOC.match(rest)
-    last = at
     if heredoc is not None:
-        last = _find(lines, at, lambda line: line.strip() == heredoc["end"], _BLOCK_MAX_LINES) - 1
-    elif _BLOCK_SCALAR.fullmatch(rest):
-        last = _find(lines, at, lambda line: bool(line.strip()) and _indent(line) <= indent, len(lines)) - 1
-    elif rest == "[":
-        last = _find(lines, at, lambda line: _SCALAR.fullmatch(line) is None, _BLOCK_MAX_LINES) - 1
-    elif not rest:
-        last = _last_scalar(lines, at, indent)
-    elif rest[0] in "\"'" and rest.count(rest[0]) == 1:
-        last = _closing_line(lines, at, rest[0])
-    for number in range(at + 1, last + 1):
-        found[number] = _masked(lines[number])
+        return _find(below, 0, lambda line: line.strip() == heredoc["end"], _BLOCK_MAX_LINES) - 1
+    if _BLOCK_SCALAR.fullmatch(rest):
+        return _find(below, 0, lambda line: _ends_block(line, indent), _BLOCK_MAX_LINES) - 1
+    if not rest or rest.lower() in _SCHEMES:
+        return _last_scalar(below, 0, indent)
+    if rest.endswith("\\"):
+        return min(_find(below, 0, lambda line: not line.rstrip().endswith("\\"), _BLOCK_MAX_LINES), len(below) - 1)
+    return 0
+
+
+def _open_quote(rest: str) -> str:
+    """The quotes that begin a value and do not end in its line; empty where there are none."""
+    quote = rest[:3] if rest[:3] in _TRIPLE else rest[:1]
+    return quote if quote in ('"', "'", *_TRIPLE) and rest.count(quote) == 1 else ""
+
+
+def _mask_quoted(lines: Sequence[str], found: list[str], below: "_Below", quote: str) -> int:
+    """Mask a value up to the quotes that end it; how many lines below the name it takes."""
+    last = _closing_line(below, 0, quote)
+    _mask_lines(lines, found, range(below.at + 1, below.at + last + 1), "")
+    end = below[last].find(quote)
+    if last and end >= 0:
+        found[below.at + last] = f"{below.before(last)}{MARK}{below[last][end:]}"
+    return last
+
+
+def _ends_block(line: str, indent: int) -> bool:
+    return bool(line.strip()) and _indent(line) <= indent
+
+
+class _Below(Sequence[str]):
+    """A name's line and those below it, as far as they may belong to it, each behind its time.
+
+    Args:
+        lines: All lines.
+        at: The name's.
+        before: What stands before the name: a time, or nothing.
+    """
+
+    def __init__(self, lines: Sequence[str], at: int, before: str) -> None:
+        self._lines = lines
+        self.at = at
+        self._before = before
+
+    def __len__(self) -> int:
+        return min(len(self._lines) - self.at, _BLOCK_MAX_LINES)
+
+    def __getitem__(self, number: Any) -> Any:
+        return _behind(self._lines[self.at + number], self._before)
+
+    def before(self, number: int) -> str:
+        """What stands before a line."""
+        line = self._lines[self.at + number]
+        return line[: len(line) - len(self[number])]
+
+
+def _behind(line: str, before: str) -> str:
+    """A line behind the time that stands before each of them."""
+    return line[len(before) :] if before and line[: len(before)].strip()[:4].isdigit() else line
+
+
+def _mask_lines(lines: Sequence[str], found: list[str], numbers: range, before: str) -> None:
+    for number in numbers:
+        bare = _behind(lines[number], before)
+        found[number] = lines[number][: len(lines[number]) - len(bare)] + _masked(bare)
+
+
+def _mask_fields(found: list[str], below: _Below, indent: int) -> int:
+    """Mask the items of a list and the nameless fields of a mapping below a secret's name; how many lines that are."""
+    last = max(0, _find(below, 0, lambda line: _ends_block(line, indent), _BLOCK_MAX_LINES) - 1)
+    for number in range(1, last + 1):
+        line, place = below[number], below.at + number
+        value = _VALUE.match(line)
+        if value is not None:
+            end = "," if value["value"].rstrip("}] ").endswith(",") else ""
+            found[place] = f"{below.before(number)}{value['before']}{MARK}{end}"
+        elif _SCALAR.fullmatch(line) and line.strip(" \t]}),"):
+            found[place] = below.before(number) + _masked(line)
     return last
 
 
