@@ -6,6 +6,7 @@ Run with `-s` to see each reader's growth.
 import contextlib
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from klepaas import names
+from klepaas.errors import BadRequest
 from klepaas.external.messages import Lines
 from klepaas.external.wording import said_by
 from klepaas.output import table
@@ -25,6 +27,7 @@ from klepaas.output.redaction import looks_secret, redact_text
 from klepaas.output.safe import one_line, redact_lines, safe_text
 from klepaas_plugins.alertmanager.matchers import MATCHER
 from klepaas_plugins.kubernetes import yaml_text
+from klepaas_plugins.kubernetes.differences import differences
 from klepaas_plugins.kubernetes.documents_shown import document
 from klepaas_plugins.kubernetes.errors import Act, error_for
 from klepaas_plugins.kubernetes.fieldpaths import columns_of, path_of
@@ -183,3 +186,45 @@ def test_a_reader_of_foreign_text_takes_linear_time(reader: str) -> None:
         worst = max(worst, (growth, cost_s, str(pump or "deeper lines")))
         assert growth < MOST_GROWTH, f"{reader} of {pump or 'deeper lines'}: {growth:.1f} at {cost_s * 1e9:.0f} ns/char"
     print(f"{reader}: at most {worst[0]:.2f} times per character, {worst[1] * 1e9:.0f} ns/char, {worst[2]!a:.80}")
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "a: 0x" + "9" * 4000,
+        "a: 0b" + "1" * 20_000,
+        "a: " + "9" * 4000,
+        "a: " + "9" * 400_000,
+        '{"a": ' + "9" * 5000 + "}",
+    ],
+    ids=["hexadecimal", "binary", "decimal", "long decimal", "JSON"],
+)
+def test_a_number_that_no_machine_holds_is_refused_in_words(manifest: str) -> None:
+    with pytest.raises(BadRequest, match="cannot be read"):
+        yaml_text.documents(manifest)
+
+
+def test_an_age_of_thousands_of_digits_is_sorted_like_any_text() -> None:
+    assert sorted(in_order(["9" * 5000 + "d", "1d", "2h"], descending=False)) == [0, 1, 2]
+
+
+def test_two_config_maps_without_a_common_order_are_compared_in_a_moment() -> None:
+    choice = random.Random(1)
+    before, after = (_object("\n".join(f"line {choice.randrange(600)}" for _ in range(40_000))) for _ in range(2))
+    begun_s = time.thread_time()
+    assert differences(before, after, after).changed
+    assert time.thread_time() - begun_s < 10
+
+
+def test_near_names_are_found_in_a_moment_where_all_are_long_and_alike() -> None:
+    known = [f"{'ab' * 120}{number}" for number in range(500)]
+    begun_s = time.thread_time()
+    assert near("ba" * 126, known)
+    assert time.thread_time() - begun_s < 2
+
+
+def test_the_template_that_stopped_the_server_is_masked_in_a_moment() -> None:
+    begun_s = time.thread_time()
+    for blanks in (2_500, 250_000):
+        mask_text("password: {{" + " " * blanks + "!")
+    assert time.thread_time() - begun_s < 2

@@ -19,7 +19,7 @@ SORT_BY = Check(
     "sort order", lambda text: _SORT.fullmatch(text) is not None, "a column such as AGE, or a path; -AGE reverses", 200
 )
 _HEADING = re.compile(r"[A-Za-z][A-Za-z0-9_ -]*")
-_AGE = re.compile(r"(?:\d+[ydhms])+")
+_AGE = re.compile(r"(?:\d{1,12}[ydhms])+")
 _AGE_PART = re.compile(r"(?<!\d)(\d+)([ydhms])")
 _SECONDS = {"y": 31_536_000, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)(n|u|m|k|[KMGTPE]i?|%)?")

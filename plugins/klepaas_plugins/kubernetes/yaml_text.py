@@ -84,7 +84,7 @@ def _json(text: str) -> list[Any] | None:
     """The one JSON document; None where it is not JSON, which may still be YAML."""
     try:
         return [json.loads(text, object_pairs_hook=_once)]
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         return None
 
 
@@ -165,6 +165,8 @@ def _data(value: Any, depth: int) -> Any:
         return [_data(inner, depth + 1) for inner in value]
     if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
         raise _refused("it holds a number that JSON has not")
+    if isinstance(value, int) and abs(value) >= 2**64:
+        raise _refused("it holds a whole number of more than 64 bits")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
     if value is None or isinstance(value, str | bool | int | float):
