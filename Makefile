@@ -85,7 +85,7 @@ external: $(EXTERNAL)/.installed
 
 # Agent frameworks, each in an environment of its own (some need mcp 1, some mcp 2). CI installs the sample alone.
 CLIENTS := .venv/clients
-NPM_CLIENTS := $(patsubst %,$(CLIENTS)/%/.installed,command-line copilot typescript)
+NPM_CLIENTS := $(patsubst %/package.json,%/.installed,$(patsubst tests/clients/%,$(CLIENTS)/%,$(wildcard tests/clients/*/package.json)))
 FRAMEWORKS := $(basename $(notdir $(wildcard tests/clients/requirements/*.txt)))
 
 clients: $(FRAMEWORKS:%=$(CLIENTS)/%/.installed) $(NPM_CLIENTS) proxies

@@ -95,12 +95,17 @@ def _events(events: Iterable[Body], *, named: bool, end: str = "") -> tuple[str,
 def _read_chat(body: Body) -> Conversation:
     tools = {one["function"]["name"]: one["function"].get("parameters") for one in body.get("tools") or ()}
     calls = [
-        (call["id"], call["function"]["name"])
+        (call["id"], _called(call["function"]))
         for message in body["messages"]
         for call in message.get("tool_calls") or ()
     ]
     results = {one["tool_call_id"]: _text(one["content"]) for one in body["messages"] if one["role"] == "tool"}
     return Conversation(tools, _pair(calls, results) or tuple(_as_prose(body["messages"])))
+
+
+def _called(function: Body) -> str:
+    """The tool that is called; where a client has one tool that calls the others (Qwen Code), the other one."""
+    return str(json.loads(function["arguments"])["name"] if function["name"] == "tool_call" else function["name"])
 
 
 def _as_prose(messages: list[Body]) -> Iterator[tuple[str, str | None]]:
@@ -116,7 +121,7 @@ def _write_chat(path: str, body: Body, reply: Reply) -> tuple[str, bytes]:
     if reply.tool:
         function = {"name": reply.tool, "arguments": reply.json}
         message["tool_calls"] = [{"index": 0, "id": reply.id, "type": "function", "function": function}]
-    base = {"id": "chat-1", "created": 1, "model": body.get("model", "scripted")}
+    base = {"id": f"chat-{reply.number}", "created": 1, "model": body.get("model", "scripted")}
     finish = "tool_calls" if reply.tool else "stop"
     if not body.get("stream"):
         choice = {"index": 0, "message": message, "finish_reason": finish}
@@ -150,9 +155,15 @@ def _write_responses(path: str, body: Body, reply: Reply) -> tuple[str, bytes]:
         item |= {"namespace": namespace} if namespace else {}
     else:
         part = {"type": "output_text", "text": reply.text, "annotations": []}
-        item = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+        item = {
+            "type": "message",
+            "id": f"msg_{reply.number}",
+            "status": "completed",
+            "role": "assistant",
+            "content": [part],
+        }
     response = {
-        "id": "resp_1",
+        "id": f"resp_{reply.number}",
         "object": "response",
         "created_at": 1,
         "status": "completed",
@@ -210,7 +221,7 @@ def _write_messages(path: str, body: Body, reply: Reply) -> tuple[str, bytes]:
         block = {"type": "tool_use", "id": reply.id, "name": reply.tool, "input": dict(reply.arguments)}
     reason = "tool_use" if reply.tool else "end_turn"
     message = {
-        "id": "msg_1",
+        "id": f"msg_{reply.number}",
         "type": "message",
         "role": "assistant",
         "model": body.get("model", "scripted"),

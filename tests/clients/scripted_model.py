@@ -28,11 +28,13 @@ SEARCHES: Mapping[str, Any] = {
     "ToolSearch": lambda name: {"query": f"select:mcp__klepaas__{name}", "max_results": 3},
     "tool_search": lambda name: {"query": f"select:mcp__klepaas__{name}", "max_results": 3},
 }
-# What a model may do while the tools of a server that starts slowly are not there yet.
+# What a model may do while the tools of a server that starts slowly are not there yet. No call is that of before: a
+# client may end a turn that goes in circles.
 PAUSES: Mapping[str, Any] = {
-    "exec_command": {"cmd": "sleep 1"},
-    "shell": {"command": ["sleep", "1"]},
-    "shell_command": {"command": "sleep 1"},
+    "exec_command": lambda number: {"cmd": f"sleep 1.0{number}"},
+    "run_shell_command": lambda number: {"command": f"sleep 1.0{number}", "is_background": False},
+    "shell": lambda number: {"command": ["sleep", f"1.0{number}"]},
+    "shell_command": lambda number: {"command": f"sleep 1.0{number}"},
 }
 MAX_PAUSES = 20
 
@@ -136,17 +138,23 @@ class ScriptedModel:
         for search, ask in SEARCHES.items():
             if search in conversation.tools and number < MAX_PAUSES:
                 return self._found(step, search, ask, conversation)
+        return self._pause(conversation) or Reply(text=f"there is no {step.tool}", number=number)
+
+    def _pause(self, conversation: Conversation) -> Reply | None:
+        number = len(conversation.exchanges)
         for pause, arguments in PAUSES.items():
             if pause in conversation.tools and number < MAX_PAUSES:
-                return Reply(tool=pause, arguments=arguments, number=number)
-        return Reply(text=f"there is no {step.tool}", number=number)
+                return Reply(tool=pause, arguments=arguments(number), number=number)
+        return None
 
     def _found(self, step: Step, search: str, ask: Any, conversation: Conversation) -> Reply:
         number = len(conversation.exchanges)
         searched = any(call == search and step.tool in (result or "") for call, result in conversation.exchanges)
         if searched and "tool_call" in conversation.tools:
-            wanted = {"tool_name": f"mcp__klepaas__{step.tool}", "arguments": dict(step.arguments)}
+            wanted = {"name": f"mcp__klepaas__{step.tool}", "arguments": dict(step.arguments)}
             return Reply(tool="tool_call", arguments=wanted, number=number)
+        if conversation.exchanges and conversation.exchanges[-1][0] == search and (pause := self._pause(conversation)):
+            return pause  # nothing was found: the server is still starting
         return Reply(tool=search, arguments=ask(step.tool), number=number)
 
 

@@ -42,6 +42,10 @@ ENVIRONMENTS = {
     "smolagents": "smolagents",
     "CrewAI": "crewai",
     "AI SDK": "typescript",
+    "Mastra": "mastra",
+    "LangChain.js": "langchain-js",
+    "TypeScript SDK 1": "typescript",
+    "TypeScript SDK 2": "typescript",
 }
 
 

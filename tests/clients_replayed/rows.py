@@ -169,9 +169,10 @@ FRAMEWORKS = (
         extends=True, success=_whole, elicitation="decline", capabilities=FORM,
     ),
     Row(name="@ai-sdk/mcp", called="ai-sdk-mcp-client", elicitation="decline", capabilities=FORM),
-    Row(name="@langchain/mcp-adapters", called="langchain", success=_text_and_structured),
+    Row(name="@langchain/mcp-adapters", called="langchain"),
     Row(
-        name="@mastra/mcp", called="mastra", elicitation="decline", capabilities=FORM, success=_structured_first,
+        name="@mastra/mcp", called="mastra", version=MODERN, probe=True, elicitation="decline", capabilities=FORM,
+        success=_whole, error=_text,
     ),
 )  # fmt: skip
 
