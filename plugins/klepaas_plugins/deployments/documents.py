@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
-from klepaas.offload import offload
+from klepaas.offload import offload, size_of
 from klepaas.output import Answer
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
 from klepaas_plugins.deployments.applying import Plan, effect_of, find, plan
@@ -62,12 +62,16 @@ class DeployDocuments:
             KlepaasError: It would be refused; the error says why.
         """
         plans, workload = await self._plans()
-        effects = tuple(effect_of(self.place.cluster, one) for one in plans)
+        size_chars = size_of([[one.body, one.before, one.after] for one in plans])
+        effects = await offload(
+            lambda: tuple(effect_of(self.place.cluster, one) for one in plans), size_chars=size_chars
+        )
         live = next(one.before for one in plans if one.body is workload)
         name = (str(workload["kind"]), str(workload["metadata"]["name"]))
         before = {"/".join(name): live} if live else {}
         revision = annotation(live, REVISION) if live else None
-        return Planned(_in_words(plans, revision), (name,), before, effects)
+        words = await offload(partial(_in_words, plans, revision), size_chars=size_chars)
+        return Planned(words, (name,), before, effects)
 
     async def _plans(self) -> tuple[list[Plan], dict[str, Any]]:
         """Each object's change, in the order in which they are applied, and the workload among them."""

@@ -12,6 +12,7 @@ from functools import partial
 
 import anyio
 
+from klepaas.offload import offload
 from klepaas.output.multiline import CONTEXT_LINES
 from klepaas.output.safe import SafeText, redactable, safe_text, without_blocks
 from klepaas_plugins.kubernetes.client import Cluster, LogRange
@@ -121,7 +122,7 @@ async def read_log(cluster: Cluster, pod: str, namespace: str, wanted: LogRange,
     is_part = wanted.since_s is not None or wanted.since_time is not None
     chosen = partial(select_lines, list(found.lines), lines, tail, stamped=wanted.timestamps, is_part=is_part)
     # Redacting takes a second for two megabytes, in which nobody else would be answered.
-    result = await anyio.to_thread.run_sync(chosen)
+    result = await offload(chosen, size_chars=found.size_bytes)
     return replace(result, size_bytes=found.size_bytes, cut=found.cut)
 
 

@@ -301,7 +301,8 @@ class Releases:
         """
         target = await self.load(release)
         live = await capture(self._place, target)
-        plan = plan_restore(target, live, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
+        work = partial(plan_restore, target, live, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
+        plan = await offload(work, size_chars=size_of([*target.objects, *live.objects]))
         await try_out(self._place, plan)
         return plan
 
