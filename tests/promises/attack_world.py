@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator
@@ -94,7 +95,8 @@ class World:
         return sorted(part for part in parts if part in answer)
 
     def anonymous(self, answer: str, guess: str) -> str:
-        """An answer without the caller's own guess, so that the answers to two guesses can be compared."""
+        """An answer without the caller's own guess and without ages, so that two answers can be compared."""
+        answer = re.sub(r"\b\d+(?:ms|s|m)\b", "~", answer)
         return answer.replace(guess, "GUESS").replace(base64.b64encode(guess.encode()).decode(), "GUESS")
 
 
