@@ -11,8 +11,7 @@ from klepaas.errors import BadRequest, KlepaasError, NotFound, Unavailable
 from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas.output.quoting import quote
-from klepaas.output.safe import one_line, shorten
+from klepaas.output.safe import limit_length, one_line, shorten
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.masking import mask, mask_text
 from klepaas_plugins.kubernetes.wording import near
@@ -128,7 +127,7 @@ def _below(
     close = near(step, properties) or [name for name in properties if name.lower() == step.lower()]
     known = ", ".join(list(properties)[:30])
     raise NotFound(
-        f"{where} has no field {quote(step, 60)}",
+        f"{where} has no field {limit_length(step, 60)}",
         next_step=f"Did you mean {', '.join(close)}?" if close else f"It has: {known}" if known else None,
     )
 
