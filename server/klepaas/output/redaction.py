@@ -8,38 +8,30 @@ for each kind: the names of secrets, the formats of tokens, private keys, addres
 Redaction is one-way: `MARK` never turns back into a value, and a document that contains it must not be applied.
 """
 
-import re
-from collections.abc import Iterator
-
-from klepaas.output.masking import addresses, keys, tokens
-from klepaas.output.masking.assignments import redact_assignments
-from klepaas.output.masking.blocks import redact_sections
-from klepaas.output.masking.commands import redact_commands
 from klepaas.output.masking.names import is_secret_name
-from klepaas.output.masking.quoted import redact_quoted
-from klepaas.output.masking.values import is_said_elsewhere
 from klepaas.output.vault import MARK, Vault, vault
 
 __all__ = ["MARK", "Vault", "is_said_elsewhere", "is_secret_name", "looks_secret", "redact_text", "vault"]
 
-# After these words prose goes on with letters ("basic authentication"), a credential with something else among them.
-_BEARER = re.compile(
-    r"(?P<before>\b(?i:bearer|basic|token)[ \t]{1,16}+)(?=\S{0,200}?(?:[0-9=+/_]|[a-z][A-Z]))"
-    r"(?P<secret>[A-Za-z0-9._~+/=-]{12,})"
-)
-# So deep texts stand in quotes in each other at most: a manifest in an annotation in a log line in JSON.
-_QUOTES_DEPTH = 4
-_HIGH_ENTROPY = re.compile(r"(?=[^\s0-9]*+[0-9])(?=[^\sA-Za-z]*+[A-Za-z])[A-Za-z0-9+/_=-]{32,}")
+# The rules are imported when the first text comes: their expressions take longer to compile than a start may.
+
+
+def is_said_elsewhere(value: str) -> bool:
+    """Whether what stands after a secret's name is no secret: nothing, a type, a reference, a path.
+
+    Args:
+        value: The value without its quotes.
+    """
+    from klepaas.output.masking import values
+
+    return values.is_said_elsewhere(value)
 
 
 def looks_secret(value: str) -> bool:
     """Whether a value's own form says that it is a secret."""
-    return (
-        tokens.contains_token(value)
-        or addresses.contains_credentials(value)
-        or keys.redact_keys(value) != value
-        or _HIGH_ENTROPY.fullmatch(value) is not None
-    )
+    from klepaas.output.masking import rules
+
+    return rules.looks_secret(value)
 
 
 def redact_text(text: str) -> str:
@@ -49,25 +41,6 @@ def redact_text(text: str) -> str:
         text: Any text: a log, a message, a configuration file. It is returned as it is where nothing looks like a
             secret.
     """
-    return _redact(text, _QUOTES_DEPTH)
+    from klepaas.output.masking import rules
 
-
-def _redact(text: str, depth: int) -> str:
-    if depth:
-        text = redact_quoted(text, lambda inner: _redact(inner, depth - 1))
-    text = keys.redact_keys(text)
-    text = _redact_spans(text, tokens.find_tokens(text))
-    text = addresses.redact_addresses(text)
-    lowered = text.lower()
-    if any(word in lowered for word in ("bearer", "basic", "token")):
-        text = _BEARER.sub(lambda match: match["before"] + MARK, text)
-    return redact_sections(redact_assignments(redact_commands(text)))
-
-
-def _redact_spans(text: str, spans: Iterator[tuple[int, int]]) -> str:
-    pieces: list[str] = []
-    done = 0
-    for start, end in spans:
-        pieces += [text[done:start], MARK]
-        done = end
-    return "".join(pieces) + text[done:] if pieces else text
+    return rules.redact(text)

@@ -18,6 +18,8 @@ VALUE = re.compile(
     r"|[^\s,;&\"'<>{}\[\]()][^\s,;&\"'<>]*+"
 )
 
+_QUOTE = re.compile(r"\\{0,64}(?:\"\"\"|\'\'\'|[\"'`])")
+
 
 def mask_value(value: str, quote_bare: str = "") -> str:
     """The mark in the value's own quotes, so that JSON and YAML stay what they are; line ends inside of them stay.
@@ -28,8 +30,9 @@ def mask_value(value: str, quote_bare: str = "") -> str:
     """
     if value[0] not in "\\\"'`":
         return f"{quote_bare}{MARK}{quote_bare}"
-    quote = value[: len(value) - len(value.lstrip("\\\"'`"))]
-    closed = value.endswith(quote) and len(value) > len(quote)
+    opening = _QUOTE.match(value)
+    quote = "" if opening is None else opening.group()
+    closed = bool(quote) and value.endswith(quote) and len(value) > len(quote)
     inner = value[len(quote) : len(value) - len(quote)] if closed else value[len(quote) :]
     lead = "\n" if inner.startswith("\n") else ""
     tail = "\n" if closed and inner.endswith("\n") and len(inner) > 1 else ""

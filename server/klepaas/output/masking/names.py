@@ -216,7 +216,7 @@ def secrecy(name: str) -> Secrecy:
     if not words or _ABOUT_NAME.search("".join(words[-3:])):
         return Secrecy.PLAIN
     if words[-1] == "id" and words[-2:] != ["session", "id"] and words[-2:] != ["private", "id"]:
-        return Secrecy.SOFT if {"secret", "key"} & set(words) else Secrecy.PLAIN
+        return Secrecy.SOFT if {"secret", "access", "private"} & set(words) else Secrecy.PLAIN
     found = max(_judge(words, index) for index in range(len(words)))
     if found is Secrecy.PLAIN or (words[-1] in _ABOUT and tuple(words[-2:]) not in _HARD_PAIRS):
         return Secrecy.PLAIN

@@ -11,7 +11,9 @@ _VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
 _REFERENCE = re.compile(
     rf"\$(?:{_VARIABLE}|[({{]{_VARIABLE}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
     r"|\$\((?!echo|printf)[a-z][^()\n]{1,200}\)"  # $(cat file)
-    r"|\$?\{\{(?![ -]{0,3}[\"'])(?:(?!default)[^{}\n]){0,200}\}\}"  # {{ .Values.x }}, ${{ secrets.X }}
+    # {{ .Values.x }}, ${{ secrets.X }}; not one with a text in it, nor with one as its default.
+    r"|\$?\{\{(?![ -]{0,3}[\"'])"
+    r"(?:(?!default(?!\((?:''|\"\"|-?\w[\w.]{0,60})\)| [.$]))[^{}\n]){0,200}\}\}"
     r"|%[A-Za-z_][\w]{0,60}%|%\([\w.]{1,60}\)s|@[A-Z_]{2,60}@|#\{[\w.]{1,80}\}"
     r"|<[A-Za-z][\w .:/'\"-]{0,80}>|\[[A-Za-z][\w .-]{0,60}\]"  # a placeholder
     r"|(?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|env|secrets|var|vars|local|data|module|config|settings"
@@ -36,7 +38,7 @@ _SAYS_NOTHING = re.compile(
     rf"|enabled|disabled|default|undefined|n/a|basic|bearer|digest|negotiate|oauth2?|oidc|ldap|saml|kerberos|trust|md5"
     rf"|scram-sha-256|rbac|hidden|masked|revoked|rotated|changed|updated|created|accepted|rejected|ok|valid|found"
     rf"|include|omit|same-origin|\$|\d{{1,5}}|\d{{1,9}}\.\d{{1,6}}|\d{{1,6}}(?:ms|s|m|h|d|k|b|kb|mb|gb|ki|mi|gi|%)"
-    rf"|[|>][-+0-9]{{0,2}}|\*{{2,}}|x{{3,}}|\.{{2,}}|-{{1,4}}|_{{2,}}|&[\w-]{{1,60}}|\*[\w-]{{1,60}}"
+    rf"|#{{1,3}}|[|>][-+0-9]{{0,2}}|\*{{2,}}|x{{3,}}|\.{{2,}}|-{{1,4}}|_{{2,}}|&[\w-]{{1,60}}|\*[\w-]{{1,60}}"
     rf"|{MARK}(?: \(\d{{1,9}} bytes\))?"
     rf"|없음|필수|만료|만료됨|오류|실패|틀림|불일치|변경|변경됨|입력|확인|재설정|생성됨|선택|미설정|숨김)?[.!]?",
     re.IGNORECASE,
