@@ -127,7 +127,7 @@ class _Sections:
                 yield line
             else:
                 yield _redact_line(found, line, careful or in_ini)
-            if below is None and found["sign"] and not found["value"].strip(" \r{"):
+            if below is None and found["sign"] and not found["value"].strip():
                 below, careful = self._opens(found, mapping)
 
     def _opens(self, found: re.Match[str], mapping: int) -> tuple[int | None, bool]:
