@@ -170,9 +170,11 @@ async def _in(stage: Stage, namespace: str, result: Result) -> None:
     local = [item for item in scenario.setup if not item["kind"].startswith("Validating")]
     if local:
         await stage.apply(namespace, *local)
-    for item in scenario.setup:
-        if item not in local:
-            await stage.apply(None, item)
+    policies = [item for item in scenario.setup if item not in local]
+    for item in policies:
+        await stage.apply(None, item)
+    if policies:
+        await _until_refused(stage, manifests=_yaml(list(changed(scenario).values())), **deploy)
     if scenario.fault and stage.sandbox:
         path = scenario.fault.replace("/services", f"/{namespace}/services")
         stage.sandbox.fail("PATCH", path, 422, reason="Invalid", message="no more ports for this tenant", times=1)
@@ -192,6 +194,12 @@ async def _in(stage: Stage, namespace: str, result: Result) -> None:
     result.decided_s = witness.decided_s
     _judge(result, answer)
     result.restored = _differences(before, await _objects(stage.cluster, namespace))
+
+
+async def _until_refused(stage: Stage, **change: Any) -> None:
+    """Wait until admission policies are in force: a real API server takes seconds to see them."""
+    while not (await stage.call("deploy_application", dry_run=True, **change)).is_error:  # noqa: ASYNC110 -- nobody tells
+        await anyio.sleep(0.2)
 
 
 def _judge(result: Result, answer: Any) -> None:
