@@ -36,6 +36,8 @@ HARMLESS = {
     "server/klepaas/external/schema_tool.py: name[:40]",
     "server/klepaas/gate.py: name[:64]",
     "plugins/klepaas_plugins/prometheus/errors.py: text[:200]",
+    "plugins/klepaas_plugins/kubernetes/wording.py: other[:_COMPARED_CHARS]",
+    "plugins/klepaas_plugins/kubernetes/wording.py: name[:_COMPARED_CHARS]",
     "plugins/klepaas_plugins/deployments/evidence.py: self.message[-60:]",
     "plugins/klepaas_plugins/deployments/evidence.py: cause.message[-60:]",
     # Redacted before, or cut between words and redacted after.
