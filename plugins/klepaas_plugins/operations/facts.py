@@ -7,7 +7,7 @@ from klepaas.operations import Operation, State
 from klepaas.output import Answer, json_answer, timestamp
 from klepaas.output.verdict import Verdict
 
-__all__ = ["list_answer", "operation_answer"]
+__all__ = ["list_answer", "operation_answer", "record_of", "records"]
 
 _ERROR = ("code", "message", "retryable", "retry_after_s", "details")
 
@@ -19,7 +19,7 @@ def list_answer(operations: Sequence[Operation]) -> Answer:
         operations: Those under way first.
     """
     found = {"operations": [_summary(one) for one in operations]}
-    return json_answer("klepaas.operations/v1", {**found, **_seen("the records of operations").facts()})
+    return json_answer("klepaas.operations/v1", {**found, **records().facts()})
 
 
 def operation_answer(operation: Operation) -> Answer:
@@ -38,14 +38,19 @@ def operation_answer(operation: Operation) -> Answer:
         "text": outcome.text if outcome is not None else None,
         "result": dict(outcome.facts) if outcome is not None else None,
         "error": {name: error.get(name) for name in _ERROR} if error is not None else None,
-        **_seen(f"the record of operation {operation.id}").facts(),
+        **record_of(operation).facts(),
     }
     return json_answer("klepaas.operation/v1", found, operation_id=operation.id)
 
 
-def _seen(record: str) -> Verdict:
-    """What is told of operations rests on their record; what was looked at then stands in an operation's result."""
-    return Verdict(observed=(record,), not_checked=("the cluster",))
+def record_of(operation: Operation) -> Verdict:
+    """What an answer about an operation rests on; what was looked at then stands in the operation's outcome."""
+    return Verdict(observed=(f"the record of operation {operation.id}",), not_checked=("the cluster",))
+
+
+def records() -> Verdict:
+    """What a list of operations rests on."""
+    return Verdict(observed=("the records of operations",), not_checked=("the cluster",))
 
 
 def _summary(operation: Operation) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from klepaas.operations import Operation, State, StepState
 from klepaas.operations.advice import how_to_go_on
 from klepaas.output import Answer, table
+from klepaas_plugins.operations.facts import record_of, records
 
 __all__ = ["listed", "told"]
 
@@ -33,7 +34,8 @@ def listed(operations: Sequence[Operation]) -> Answer:
         ]
         for operation in operations
     ]
-    return Answer(table(["ID", "STATE", "WHAT", "NAMESPACE", "CONTEXT", "AGE", "AT"], rows))
+    head = ["ID", "STATE", "WHAT", "NAMESPACE", "CONTEXT", "AGE", "AT"]
+    return Answer(f"{table(head, rows)}\n{records().basis()}")
 
 
 def told(operation: Operation) -> Answer:
@@ -51,6 +53,7 @@ def told(operation: Operation) -> Answer:
         lines += [*_steps(operation), _how_to_go_on(operation)]
     if operation.state is State.UNKNOWN:
         lines += _steps(operation)
+    lines.append(record_of(operation).basis())
     return Answer("\n".join(lines), operation_id=operation.id)
 
 

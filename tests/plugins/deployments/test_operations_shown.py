@@ -16,7 +16,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 def rows(text: str) -> list[dict[str, str]]:
     """The rows of a table, by the names of its columns."""
-    head, *lines = text.splitlines()
+    head, *lines, _basis = text.splitlines()
     return [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
