@@ -20,7 +20,6 @@ from klepaas_plugins.kubernetes.masking.forms import (
 )
 from klepaas_plugins.kubernetes.masking.inline import mask_inline
 from klepaas_plugins.kubernetes.masking.lines import mask_lines
-from klepaas_plugins.kubernetes.masking.markup import mask_markup
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.secret_blocks import mask_secret_blocks
 from klepaas_plugins.kubernetes.masking.shapes import hidden
@@ -64,7 +63,7 @@ class ValueMasker:
             return MARK
         found = mask_documents(text, self._data) if self._depth < MAX_DEPTH else None
         if found is None:
-            found = mask_markup(mask_secret_blocks(mask_lines(text)))
+            found = mask_secret_blocks(mask_lines(text))
         return redact_text(mask_inline(mask_commands(found)))
 
     def _data(self, data: Any) -> Any:

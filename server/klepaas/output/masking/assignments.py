@@ -43,8 +43,10 @@ _BETWEEN = re.compile(
     rf"(?:=>|:=|->|\?=|\+=|[=:]=?+|%3[dDaA]|(?<=[\"']),)[ \t]{{0,16}}+(?:[!&][\w!.-]{{1,40}}[ \t])?+(?:%22)?+{_SCHEME}"
 )
 _JSON_QUOTE = re.compile(r"\\{0,8}\"(?=[ \t]{0,8}[:,])")
-_TAG = re.compile(r"(?:[ \t][^<>\n]{0,120})?>(?:<!\[CDATA\[)?")
-_TAG_VALUE = re.compile(r"[^<>\[\]]{1,2000}(?=</|\]\]>)")
+_TAG_START = re.compile(r"<(?:[\w.-]{1,30}:)?\Z")
+_TAG = re.compile(r"(?:[ \t\n][^<>]{0,400})?>(?P<raw>[ \t\n]{0,40}<!\[CDATA\[)?")
+_TAG_VALUE = re.compile(r"[^<>]++(?=</)")
+_RAW_VALUE = re.compile(r"(?:[^\]<]|\](?!\]>)|<(?!!\[CDATA\[)){1,2000}+(?=\]\]>)")
 _FLAG_BETWEEN = re.compile(
     r"(?:[\"']?[ \t]{0,4},[ \t\n]{0,16}[\"']?|[ \t]{1,16}|[\"']?[ \t]{0,4}\n[ \t]{0,40}(?:- )?[\"']?)(?!-)"
 )
@@ -90,8 +92,9 @@ def _values(text: str, name: Name, done: int) -> list[_Span]:
     """Where the values of a name stand: none, one, or the items of a list."""
     if not name.text.isascii():
         return _korean(text, name)
-    if text[name.start - 1 : name.start] == "<" and (tag := _TAG.match(text, name.end)) is not None:
-        return _tag_value(text, name, tag.end())
+    in_tag = _TAG_START.search(text[max(0, name.start - 32) : name.start]) is not None
+    if in_tag and (tag := _TAG.match(text, name.end)) is not None:
+        return _tag_value(text, name, tag)
     between = _BETWEEN.match(text, name.end)
     if between is not None and not _is_list_of_words(text, name, between):
         return _assigned(text, name, between)
@@ -172,8 +175,8 @@ def _flag(text: str, name: Name) -> list[_Span]:
     return [found.span()]
 
 
-def _tag_value(text: str, name: Name, start: int) -> list[_Span]:
-    found = _TAG_VALUE.match(text, start)
+def _tag_value(text: str, name: Name, tag: re.Match[str]) -> list[_Span]:
+    found = _RAW_VALUE.match(text, tag.end()) if tag["raw"] else _TAG_VALUE.match(text, tag.end())
     if found is None or not found.group().strip() or _tells_nothing(name, found.group().strip()):
         return []
     return [found.span()]

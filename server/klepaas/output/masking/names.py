@@ -42,6 +42,7 @@ _SECRET_WORDS = frozenset(
     }
     | {"secret", "token", "apikey", "apikeys", "accesskey", "secretkey", "privatekey", "authkey", "psk", "htpasswd"}
     | {"credential", "credentials", "creds", "authtoken", "dockerconfigjson", "dockerconfig", "dockercfg", "mnemonic"}
+    | {"authtok"}
     | {"masterauth", "keypass", "storepass", "sshpass", "passwds", "presharedkey", "accountkey", "signingkey", "totp"}
     | {
         "비밀번호",

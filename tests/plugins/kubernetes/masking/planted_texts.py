@@ -39,6 +39,16 @@ MARKUP = {
     "element": f"<server><id>x</id><username>u</username><password>{SECRET}</password></server>",
     "attribute": f'<Resource name="jdbc/x" username="u" password="{SECRET}" url="jdbc:mysql://x/y"/>',
     "cdata": f"<x><password><![CDATA[{SECRET}]]></password></x>",
+    "cdata, apart": f"<x><password>\n<![CDATA[\n{SECRET}\n]]></password></x>",
+    "cdata with signs of markup": f"<password><![CDATA[a<b>{SECRET}]]></password>",
+    "cdata of a property": f'<property name="db.password"><![CDATA[{SECRET}]]></property>',
+    "element of a namespace": f"<a:password>{SECRET}</a:password>",
+    "element with attributes on lines": f'<password x="1"\n  y="2">{SECRET}</password>',
+    "element with brackets in it": f"<password>a[{SECRET}]c</password>",
+    "element with a long text": f"<password>{'x ' * 3000}{SECRET}</password>",
+    "name and value on lines": f"<p><name>a.password</name>\n<value>\n  {SECRET}\n</value></p>",
+    "value with an attribute": f"<entry><key>password</key><value xml:space='p'>{SECRET}</value></entry>",
+    "an empty element between": f"<env><name>DB_PASSWORD</name>\n<description/>\n<value>{SECRET}</value></env>",
 }
 FILES = {
     "toml": f'[db]\npassword = "{SECRET}"\n',
