@@ -2,7 +2,7 @@
 
 What is foreign goes through here before anything else is done with it: selected, compared, cut, or shown. `objects`
 masks whole objects: built-in kinds by the table of paths in `fields`, others by names, pairs and forms. `values` judges
-one value, `columns` the cells of a table; `documents`, `lines`, `shell`, `inline` and `secret_blocks` read
+one value, `columns` the cells of a table; `documents`, `lines`, `shell` and `inline` read
 what texts hold.
 """
 

@@ -21,7 +21,6 @@ from klepaas_plugins.kubernetes.masking.forms import (
 from klepaas_plugins.kubernetes.masking.inline import mask_inline
 from klepaas_plugins.kubernetes.masking.lines import mask_lines
 from klepaas_plugins.kubernetes.masking.names import is_secret
-from klepaas_plugins.kubernetes.masking.secret_blocks import mask_secret_blocks
 from klepaas_plugins.kubernetes.masking.shapes import hidden
 from klepaas_plugins.kubernetes.masking.shell import mask_commands, mask_words
 
@@ -63,7 +62,7 @@ class ValueMasker:
             return MARK
         found = mask_documents(text, self._data) if self._depth < MAX_DEPTH else None
         if found is None:
-            found = mask_secret_blocks(mask_lines(text))
+            found = mask_lines(text)
         return redact_text(mask_inline(mask_commands(found)))
 
     def _data(self, data: Any) -> Any:

@@ -15,6 +15,15 @@ _LINE = re.compile(
 _ITEM = re.compile(r"[ \t]{0,200}-[ \t]{1,40}(?P<value>[^\n]*+)")
 _PAIR = re.compile(r"[\"']?[\w./-]{1,100}[\"']?:(?:[ \t]|$)")
 _BLOCK_SIGN = re.compile(r"[|>][-+0-9]{0,2}(?:[ \t]{1,8}#.*+)?")
+# A mapping in braces, as YAML and templates write it, of a text that holds a Secret.
+_FLOW_DATA = re.compile(
+    r"(?P<before>\b(?:data|stringData)\\{0,4}[\"']?[ \t\n]{0,8}:[ \t\n]{0,8}\{)"
+    r"(?P<values>(?:[^{}\"']|\"(?:[^\"\\]|\\(?:[\s\S]|\Z))*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+)"
+)
+_FLOW_VALUE = re.compile(
+    r"(?P<before>:[ \t\n]{0,8}\\{0,4})(?P<value>\"(?:[^\"\\]|\\.)*+\"?|'[^']*+'?|[^\s,\"'{}][^,{}]*+)"
+)
+_COMMENT = re.compile(r"(?:^|[ \t])#.*+")
 # Sections all of whose values are secrets.
 _SECTIONS = frozenset(
     {"secrets", "passwords", "stringdata", "apikeys", "api_keys", "secretdata", "secret_env", "secretenv"}
@@ -79,6 +88,8 @@ def redact_sections(text: str) -> str:
         return text
     if '"data' in text or '"stringData' in text or "\\" in text:
         text = _JSON_DATA.sub(lambda match: _redact_fields(match, has_kind), text)
+    if has_kind and "{" in text:
+        text = _FLOW_DATA.sub(lambda match: match["before"] + _FLOW_VALUE.sub(_mask_flow, match["values"]), text)
     if "\n" not in text:
         return text
     return "\n".join(_Sections(text.split("\n")).redact())
@@ -89,6 +100,20 @@ def _redact_fields(match: re.Match[str], has_kind: bool) -> str:
         return match.group()
     fields = _JSON_FIELD.sub(lambda field: field["before"] + (field["secret"] and MARK), match["fields"])
     return match.group()[: match.start("fields") - match.start()] + fields + "}"
+
+
+def _mask_flow(match: re.Match[str]) -> str:
+    value = match["value"]
+    quote = value[0] if value[0] in "\"'" else ""
+    bare = value.strip(quote) if quote else value.strip()
+    if not bare or bare == MARK or is_reference(bare):
+        return match.group()
+    return f"{match['before']}{quote}{MARK}{quote}"
+
+
+def _uncommented(value: str) -> str:
+    """What a line holds before its comment."""
+    return _COMMENT.sub("", value, count=1)
 
 
 def _indent(text: str, position: int) -> int:
@@ -107,7 +132,7 @@ class _Sections:
         self._secret = {
             number
             for (line, _), number in zip(self._lines, self._mappings, strict=True)
-            if line is not None and line["key"] == "kind" and line["value"].strip("\"' \r,") == "Secret"
+            if line is not None and line["key"] == "kind" and _uncommented(line["value"]).strip("\"' \r,") == "Secret"
         }
 
     def redact(self) -> Iterator[str]:
@@ -127,7 +152,7 @@ class _Sections:
                 yield line
             else:
                 yield _redact_line(found, line, careful or in_ini)
-            if below is None and found["sign"] and not found["value"].strip():
+            if below is None and found["sign"] and not _uncommented(found["value"]).strip():
                 below, careful = self._opens(found, mapping)
 
     def _opens(self, found: re.Match[str], mapping: int) -> tuple[int | None, bool]:

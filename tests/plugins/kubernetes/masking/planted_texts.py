@@ -23,6 +23,9 @@ MANIFESTS = {
     "json in json": json.dumps({"manifest": json.dumps(_OBJECT)}),
     "template": f"{{{{- if .Values.enabled }}}}\n{_MANIFEST}{{{{ end }}}}\n",
     "template in flow style": f"{{{{ x }}}}\nkind: Secret\nstringData: {{greeting: {SECRET}, more: 'x'}}\n",
+    "template in flow style, on lines": f'{{{{ x }}}}\n"kind": "Secret",\n"stringData": {{\n "a": "{SECRET}"\n}}\n',
+    "template in one line": f"{{kind: Secret, stringData: {{a: x, b: '}}', c: {SECRET}}}}} {{{{ x }}}}",
+    "template with comments": f"kind: Secret # one\nstringData: # all\n  greeting: {SECRET} # this\n{{{{ x }}}}\n",
     "script": f"#!/bin/sh\nkubectl apply -f - <<EOF\n{_MANIFEST}EOF\n",
     "script with json": f"#!/bin/sh\nkubectl apply -f - <<EOF\n{json.dumps(_OBJECT)}\nEOF\n",
 }
