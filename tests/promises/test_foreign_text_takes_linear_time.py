@@ -43,8 +43,6 @@ BUILT: Mapping[str, tuple[str, ...]] = {
     "klepaas_plugins.kubernetes.client.known_plugins:objection_to_words": tuple(
         {form for plugin in KNOWN_PLUGINS.values() for form in plugin.options.values() if form} | {"true|false"}
     ),
-    # Replaces words in our own expressions when the module is loaded; the results are constants and tried as such.
-    "klepaas_plugins.kubernetes.masking.shell:_expanded": ("WORD|GAP|ARGUMENTS|LONG",),
     # The sandbox is an API server of one's own, on loopback: faults are written by tests, rules and patterns of a
     # schema by the person who tries their own resource definition on it.
     "klepaas_plugins.kubernetes.sandbox.faults:strikes": (),

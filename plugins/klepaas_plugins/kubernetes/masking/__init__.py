@@ -2,8 +2,8 @@
 
 What is foreign goes through here before anything else is done with it: selected, compared, cut, or shown. `objects`
 masks whole objects: built-in kinds by the table of paths in `fields`, others by names, pairs and forms. `values` judges
-one value, `columns` the cells of a table; `documents`, `lines`, `shell` and `inline` read
-what texts hold.
+one value, `columns` the cells of a table, `shell` the words of a command line; `documents` and `lines` read what texts
+of configuration hold. The rest of a text is read by `klepaas.output.redaction`, as every text is.
 """
 
 from klepaas_plugins.kubernetes.masking.columns import mask_cells

@@ -1,7 +1,10 @@
 """Secrets in configuration that is read line by line: properties, INI, TOML, YAML with templates in it.
 
-It is known that the text is configuration: what stands after a secret's name is masked to the end of its line, with the
-lines that belong to it. Masking twice is the same as masking once.
+It is known that the text is configuration, and that decides more than `klepaas.output.redaction` may decide in prose
+and logs: what stands after a secret's name is masked to the end of its line and on the lines that belong to it
+(continued by a backslash, inside of quotes or brackets, indented), all values of a section that is named after secrets
+(`[app.credentials]`) are masked, and a name on one line is that of the value on the next (`env.0.name=`,
+`env.0.value=`). Masking twice is the same as masking once.
 """
 
 import re

@@ -1,64 +1,22 @@
-"""Secrets on command lines: after a flag with a secret's name, or where a program expects one."""
+"""Secrets on command lines that are lists of words: after a flag with a secret's name, or one that a program expects.
+
+Commands in texts are read by `klepaas.output.masking.commands`; of a list the ends of the words are known.
+"""
 
 import re
 from collections.abc import Callable, Sequence
 
-from klepaas.output.redaction import MARK
 from klepaas_plugins.kubernetes.masking.forms import is_pointer, masked
 from klepaas_plugins.kubernetes.masking.names import is_secret
 
-__all__ = ["mask_commands", "mask_words"]
+__all__ = ["mask_words"]
 
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z][A-Za-z0-9_.-]{0,100})(?:(?P<equals>=)(?P<value>[\s\S]*))?")
 # What begins with a dash behind a flag that expects a secret, and is no flag.
 _DASHED_VALUE = re.compile(r"-(?=[^0-9]*+[0-9])[^-=]{5,}")
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][\w.-]{0,100})=(?P<value>[\s\S]+)")
-# A word of a shell, in quotes or not.
-_WORD = r"(?:\"[^\"\n]{1,400}\"|'[^'\n]{1,400}'|[^\s\"';|&<>()]{1,400})"
-_GAP = r"[ \t]{1,16}"
-_ARGUMENTS = r"(?=[ \t])[^\n;|&]{0,300}?(?<=[ \t])"
 # Flags of one dash that only begin like a short one with its value glued on.
 _LONG_FLAGS = r"(?:ort|id|ath|rotocol|lugin|refix|rint)"
-
-
-def _expanded(form: str) -> str:
-    parts = {"WORD": _WORD, "GAP": _GAP, "ARGUMENTS": _ARGUMENTS, "LONG": _LONG_FLAGS}
-    return re.sub("|".join(parts), lambda match: parts[match.group()], form)
-
-
-# What each program expects a secret after, behind a word that is in the text when the program is.
-_POSITIONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (needle, re.compile(_expanded(form)))
-    for needle, form in (
-        ("mysql", r"(?P<before>\b(?:mysql|mariadb)[\w-]{0,20}ARGUMENTS-p)(?!LONG)(?P<secret>WORD)"),
-        ("mariadb", r"(?P<before>\bmariadb[\w-]{0,20}ARGUMENTS-p)(?!LONG)(?P<secret>WORD)"),
-        ("mongo", r"(?P<before>\bmongo[\w-]{0,20}ARGUMENTS-pGAP)(?P<secret>WORD)"),
-        ("redis-cli", r"(?P<before>\bredis-cliARGUMENTS-aGAP?)(?P<secret>WORD)"),
-        ("redis-cli", r"(?P<before>(?i:\b(?:auth|requirepass|masterauth))GAP)(?P<secret>WORD)"),
-        ("sshpass", r"(?P<before>\bsshpassARGUMENTS-pGAP?)(?P<secret>WORD)"),
-        ("login", r"(?P<before>\blogin\b[^\n;|&]{0,300}?GAP-pGAP)(?P<secret>WORD)"),
-        (
-            "curl",
-            r"(?P<before>(?<!\S)(?:-u|--user|--proxy-user|-U)(?:GAP|=)?[\"']?[^\s:\"']{1,128}:)(?P<secret>[^\s\"']{1,256})",
-        ),
-        ("ldap", r"(?P<before>\bldap\w{3,12}ARGUMENTS-wGAP?)(?P<secret>WORD)"),
-        ("openssl", r"(?P<before>\bpass:)(?P<secret>WORD)"),
-        ("htpasswd", r"(?P<before>\bhtpasswdGAP(?:-\w{1,8}GAP){0,4}\S{1,200}GAP\S{1,100}GAP)(?P<secret>WORD)"),
-        ("chpasswd", r"(?P<before>\becho(?:GAP-\w)?GAP[\"']?[\w.-]{1,64}:)(?P<secret>[^\s\"'|]{1,256})"),
-        ("-stdin", r"(?P<before>\b(?:echo|printf)(?:GAP-\w)?GAP)(?P<secret>WORD)(?=[ \t]{0,8}\|)"),
-        ("--from-literal", r"(?P<before>--from-literal(?:=|GAP)[\"']?[\w.-]{1,253}=)(?P<secret>WORD)"),
-        ("rabbitmqctl", r"(?P<before>\b(?:add_user|change_password)GAP\S{1,100}GAP)(?P<secret>WORD)"),
-        ("alias", r"(?P<before>\balias set \S{1,100}GAP\S{1,200}GAP\S{1,200}GAP)(?P<secret>WORD)"),
-        ("smb", r"(?P<before>(?<!\S)-UGAP?[\w.\\-]{1,64}%)(?P<secret>WORD)"),
-        ("vault", r"(?P<before>\bvault loginGAP)(?!-)(?P<secret>WORD)"),
-        ("configure set", r"(?P<before>\bset [\w.-]{0,60}(?:secret|token)[\w.-]{0,60}GAP)(?P<secret>WORD)"),
-    )
-)
-_SQL = re.compile(
-    r"(?P<before>\b(?:IDENTIFIED(?: WITH \w{1,40})? BY|PASSWORD(?:[ \t]*=)?)[ \t]{1,16}|\bPASSWORD\()"
-    r"(?P<secret>'[^'\n]{1,256}'|\"[^\"\n]{1,256}\")",
-    re.IGNORECASE,
-)
 _SHORT_FLAGS = {
     "mysql": ("-p",),
     "mariadb": ("-p",),
@@ -68,25 +26,6 @@ _SHORT_FLAGS = {
     "ldap": ("-w",),
 }
 _USER_FLAGS = ("-u", "--user", "-U", "--proxy-user")
-
-
-def mask_commands(text: str) -> str:
-    """A text with the secrets masked that programs take from a place of their command line."""
-    for needle, form in _POSITIONS:
-        if needle in text:
-            text = form.sub(_position, text)
-    if "identified" in (lowered := text.lower()) or "password" in lowered:
-        text = _SQL.sub(_position, text)
-    return text
-
-
-def _position(match: re.Match[str]) -> str:
-    secret = match["secret"]
-    quote = secret[0] if secret[0] in "\"'" and secret.endswith(secret[0]) and len(secret) > 1 else ""
-    inner = secret[1:-1] if quote else secret
-    if not inner or inner.startswith("$") or is_pointer(inner) or MARK in inner:
-        return match.group()
-    return f"{match['before']}{quote}{MARK}{quote}"
 
 
 def mask_words(

@@ -18,11 +18,10 @@ from klepaas_plugins.kubernetes.masking.forms import (
     mask_userinfo,
     masked,
 )
-from klepaas_plugins.kubernetes.masking.inline import mask_inline
 from klepaas_plugins.kubernetes.masking.lines import mask_lines
 from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.shapes import hidden
-from klepaas_plugins.kubernetes.masking.shell import mask_commands, mask_words
+from klepaas_plugins.kubernetes.masking.shell import mask_words
 
 __all__ = ["ValueMasker", "sized"]
 
@@ -63,7 +62,7 @@ class ValueMasker:
         found = mask_documents(text, self._data) if self._depth < MAX_DEPTH else None
         if found is None:
             found = mask_lines(text)
-        return redact_text(mask_inline(mask_commands(found)))
+        return redact_text(found)
 
     def _data(self, data: Any) -> Any:
         return self._mask_data(data, self._depth + 1)

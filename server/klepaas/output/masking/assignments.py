@@ -40,7 +40,8 @@ _BETWEEN = re.compile(
     r"\\{0,8}+[\"'`]?+(?:%22)?+\]?[ \t]{0,16}+(?:#?\d{1,2}(?=:))?+"
     r"(?:(?::[ \t]{0,4}|[ \t])(?:[sS]tr(?:ing)?|bytes|SecretStr|&'?\w{0,8} ?str|char ?\*|Optional\[str\])"
     r"[ \t]{0,4}(?==))?+"
-    rf"(?:=>|:=|->|\?=|\+=|[=:]=?+|%3[dDaA]|(?<=[\"']),)[ \t]{{0,16}}+(?:[!&][\w!.-]{{1,40}}[ \t])?+(?:%22)?+{_SCHEME}"
+    rf"(?:=>|:=|->|\?=|\+=|[=:]=?+|%3[dDaA]|(?<=[\"']),|,[ \t]{{0,8}}<<(?=\"))"
+    rf"[ \t]{{0,16}}+(?:[!&][\w!.-]{{1,40}}[ \t])?+(?:%22)?+{_SCHEME}"
 )
 _JSON_QUOTE = re.compile(r"\\{0,8}\"(?=[ \t]{0,8}[:,])")
 _TAG_START = re.compile(r"<(?:[\w.-]{1,30}:)?\Z")
@@ -154,6 +155,8 @@ def _tells_nothing(name: Name, value: str) -> bool:
         bare = bare.rstrip(")]},.")
     if bare in ("", "?") or is_said_elsewhere(bare) or (bare.isupper() and name.text.upper().endswith(bare)):
         return True
+    if bare.lower() == "password(":
+        return True  # of SQL; what stands in the brackets is judged after this second name
     structured = MARK in bare or _STRUCTURE.search(bare) is not None
     if structured and len(bare) <= _LONGEST_ADDRESS_CHARS and _ABOUT_ADDRESSES.search(name.text) is not None:
         return True

@@ -15,7 +15,7 @@ _TOOL = re.compile(
     r"(?<![\w-])(?P<tool>curl|sshpass|mysql(?:dump|admin|import|check|show|pump|sh)?|mariadb(?:-\w{1,12})?|xtrabackup"
     r"|mongo(?:sh|dump|restore|import|export)?|redis-cli|valkey-cli|ldap(?:search|add|modify|delete|whoami|passwd)"
     r"|docker|podman|nerdctl|buildah|skopeo|crane|oc|helm|argocd|az|7za?|rar|unrar|zip|unzip|htpasswd|mosquitto_\w{3,6}"
-    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp)(?![\w.-])"
+    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp|mc)(?![\w.-])"
 )
 # To the end of the command: a backslash continues the line, an item of a YAML list continues the list.
 _REST = re.compile(r"(?:(?!;[ \n]|&&)[^\n\\]|\\.|\\\n|\n(?=[ \t]{0,40}-[ \t])){0,1000}")
@@ -38,27 +38,49 @@ _USER_AND_SECRET = re.compile(
     rf"(?P<before>(?<![\w-])(?:-[uU]|--(?:proxy-)?user|--(?:src-|dest-)?creds){_BETWEEN}?[\"']?[^\s:\"'$]{{1,64}}[:%])"
     r"(?P<secret>[^\s\"',\]]{1,200})"
 )
-_AFTER_FILE_AND_USER = re.compile(
-    r"(?P<before>(?<![\w-])-[cmBdpsvni]{0,6}b[cmBdpsvni]{0,6}[ \t]{1,8}\S{1,200}[ \t]{1,8}\S{1,64}[ \t]{1,8})"
-    r"(?P<secret>\S{1,200})"
+# Behind -b: a file, where there is one, a user, the password.
+_AFTER_USER = re.compile(
+    r"(?P<before>(?<![\w-])-\w{0,6}b\w{0,6}[ \t]{1,8}(?:-\w{1,8}[ \t]{1,8}(?:\d{1,3}[ \t]{1,8})?){0,4}"
+    rf"(?:[^\s|&;<>-]\S{{0,200}}[ \t]{{1,8}})?[^\s|&;<>-]\S{{0,64}}[ \t]{{1,8}})(?P<secret>{_WORD})"
+)
+_REDIS = re.compile(rf"(?P<before>(?<![\w-])(?i:auth|requirepass|masterauth)[ \t]{{1,8}})(?P<secret>(?!-){_WORD})")
+_REDIS_USER = re.compile(
+    rf"(?P<before>(?<![\w-])(?i:auth)[ \t]{{1,8}}[\w.-]{{1,64}}[ \t]{{1,8}})(?P<secret>(?!-){_WORD})"
+)
+_MINIO = re.compile(
+    r"(?P<before>(?:alias set|config host add)[ \t]{1,8}\S{1,100}[ \t]{1,8}\S{1,200}[ \t]{1,8}\S{1,200}[ \t]{1,8})"
+    rf"(?P<secret>{_WORD})"
 )
 _NEW_USER = re.compile(r"(?P<before>(?:add_user|change_password)[ \t]{1,8}\S{1,64}[ \t]{1,8})(?P<secret>\S{1,200})")
-_VAULT = re.compile(r"(?P<before>(?:login|unseal)[ \t]{1,8})(?P<secret>[A-Za-z0-9+/=._]{16,200})")
+# A word of letters alone may go on a sentence: vault login failed.
+_VAULT = re.compile(
+    r"(?P<before>(?:login|unseal)[ \t]{1,8}(?:-no-\w{1,8}[ \t]{1,8}|-method=token[ \t]{1,8}){0,2})"
+    rf"(?P<secret>[A-Za-z0-9+/=._]{{16,200}}|(?!-|[\w-]{{1,40}}=)(?=[^\s0-9]{{0,200}}[0-9]){_WORD})"
+)
 _BY_TOOL = (
     (("mysql", "mariadb", "xtrabackup", "7z", "rar", "unrar"), _PASSWORD_ATTACHED),
     (("mongo", "sshpass", "cqlsh"), _PASSWORD_BOTH),
     (("redis-cli", "valkey-cli"), _LOWER_A),
+    (("redis-cli", "valkey-cli"), _REDIS_USER),
+    (("redis-cli", "valkey-cli"), _REDIS),
+    (("mc",), _MINIO),
     (("ldap",), _LOWER_W),
     (("zip", "unzip", "mosquitto_", "sqlcmd", "bcp", "ipmitool"), _CAPITAL_BOTH),
     (("curl", "etcdctl", "skopeo", "smbclient", "lftp"), _USER_AND_SECRET),
-    (("htpasswd", "mosquitto_"), _AFTER_FILE_AND_USER),
+    (("htpasswd", "mosquitto_"), _AFTER_USER),
     (("rabbitmqctl",), _NEW_USER),
     (("vault",), _VAULT),
 )
 # Without one of these no command has a secret.
-_SIGNS = ("-p", "-P", "-u", "-U", "-a", "-w", "-cb", "-b", "--user", "-creds", "unseal", "vault", "rabbitmqctl")
+_SIGNS = (
+    *("-p", "-P", "-u", "-U", "-a", "-w", "--user", "-creds", "unseal", "vault", "rabbitmqctl", "htpasswd"),
+    *("mosquitto_", "redis-cli", "valkey-cli", "alias set", "config host add"),
+)
 _LOGINS = ("docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "oc", "helm", "argocd", "az")
 _LOGIN = re.compile(r"[\s\"',]login\b")
+_ANY_LOGIN = re.compile(
+    rf"(?P<before>(?<![\w-])login(?=[ \t])[^\n;|&]{{0,200}}?(?<=[ \t])-p[ \t]{{1,8}})(?P<secret>(?!-){_WORD})"
+)
 _PIPED = re.compile(
     rf"(?P<before>\b(?:echo|printf)[ \t](?:-\w{{1,3}}[ \t])?)(?P<secret>{_WORD})(?=[ \t]{{0,4}}\|[ \t]{{0,4}}"
     r"(?:sudo[ \t]-S|[^\n|]{0,200}(?:--password-stdin|--passphrase-fd|--stdin|chpasswd|cryptsetup)))"
@@ -75,6 +97,8 @@ def redact_commands(text: str) -> str:
         text = _LITERAL.sub(_mask, text)
     if "-pass" in text:
         text = _OPENSSL.sub(_mask, text)
+    if "login" in text and "-p" in text:
+        text = _ANY_LOGIN.sub(_mask, text)
     if not any(sign in text for sign in _SIGNS):
         return text
     pieces: list[str] = []

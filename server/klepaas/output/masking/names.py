@@ -23,7 +23,7 @@ class Secrecy(enum.IntEnum):
 # Every secret name contains one of these, in lower case.
 STEMS = (
     r"pass|pwd|pswd|secret|token|key|cred|auth|bearer|cookie|session|sid\b|dsn|sig\b|signature|hmac|salt|jwt|psk|otp"
-    r"|mnemonic|webhook|conn\w{0,7}[-_. ]?str|docker\w{0,6}cfg|docker_?config|pin\b|seed|pat\b|pw\b|identified"
+    r"|mnemonic|webhook|conn\w{0,7}[-_. ]?str|docker\w{0,6}cfg|docker_?config|pin\b|seed|pat\b|pw\b|identified|jaas"
     r"|비밀|암호|인증|비번|패스워드|토큰|시크릿|개인키|보안키|접근키|액세스키|api키"
 )
 _SECRET_WORDS = frozenset(
@@ -74,6 +74,8 @@ _SECRET_ENDS = (
         "secretkey",
         "privatekey",
         "dbpass",
+        "credential",
+        "credentials",
     ),
     *(
         "userpass",
@@ -126,9 +128,14 @@ _SOFT_WORDS = frozenset(
     {"auth", "authorization", "bearer", "cookie", "cookies", "dsn", "sig", "signature", "hmac", "salt", "jwt", "otp"}
     | {"pin", "seed", "pat", "sid", "jsessionid", "phpsessid"}
 )
+# Many tokens may be a number of them: these are the plurals of what one logs in with.
+_SOFT_TOKENS = re.compile(r"(?:api|auth|access|refresh|bearer|user|admin|bot)tokens$")
+# mailpass, but not bypass.
+_SOFT_PASS = re.compile(r"(?<!by)(?<!com)(?<!sur)(?<!tres)(?<!over)(?<!under)pass$")
 _HARD_PAIRS = frozenset(
     {("connection", "string"), ("conn", "string"), ("webhook", "url"), ("session", "id"), ("conn", "str")}
     | {("webhook", "secret"), ("recovery", "code"), ("recovery", "codes"), ("backup", "codes"), ("key", "data")}
+    | {("jaas", "config")}
 )
 # As the last word: where the secret is, or something about it.
 _ABOUT = frozenset(
@@ -233,4 +240,5 @@ def _judge(words: list[str], index: int) -> Secrecy:
         if pair[0] in _KEYS:
             return Secrecy.SECRET
         return Secrecy.SOFT if pair[0] in _SOFT_KEYS else Secrecy.PLAIN
-    return Secrecy.SOFT if word in _SOFT_WORDS else Secrecy.PLAIN
+    soft = word in _SOFT_WORDS or _SOFT_TOKENS.search("".join(pair)) or _SOFT_PASS.search(word)
+    return Secrecy.SOFT if soft else Secrecy.PLAIN

@@ -12,7 +12,9 @@ __all__ = ["spaced_value"]
 
 # What stands on the line before a name whose value follows after a blank.
 _LEAD = re.compile(
-    r"(?:^|[\n;\"'`])[ \t]{0,40}(?:(?P<command>(?:ENV|ARG|setenv|SET|set|config|configure set|CONFIG SET"
+    r"(?:^|[\n;\"'`{])[ \t]{0,40}(?:(?P<command>(?:ENV|ARG|setenv|SET|set|config|configure set|CONFIG SET"
+    r"|proxy_set_header|add_header|set_header|header_up|request_header|(?:fastcgi|uwsgi)_param"
+    r"|(?:http-(?:request|response)[ \t])?set-header|(?:Request)?Header[ \t](?:always[ \t])?set"
     r"|(?:aws|git|npm|gcloud|oc|pip) config(?:ure)?(?: set)?)[ \t]{1,4}"
     r"|(?:machine|default|login)[ \t][^\n]{0,150}[ \t])?)\Z"
 )
@@ -22,6 +24,7 @@ _SQL = re.compile(
     r"(?:[ \t]{1,8}(?:FOR|for)[ \t]{1,8}\S{1,80})?(?:[ \t]{1,8}(?:WITH|with)[ \t]{1,8}\w{1,40})?"
     r"(?:[ \t]{1,8}(?:BY|AS|by|as))?[ \t]{0,8}=?[ \t]{0,8}(?=[\"'])"
 )
+_SQL_CALL = re.compile(rf"\((?=[\"'])|{_SQL.pattern}")
 _PASSWORD = re.compile(r"(?:pass(?:word|wd|phrase|code)|pwd|identified)\Z", re.IGNORECASE)
 # The password (for x) is y; a password is generated for x: y.
 _SENTENCE = re.compile(
@@ -39,7 +42,7 @@ _SHORTEST_CHARS = 6
 def spaced_value(text: str, name: Name) -> tuple[int, int] | None:
     """Where the value of a name stands that is followed by a blank, or nothing."""
     if _PASSWORD.search(name.text) is not None:
-        quoted = _SQL.match(text, name.end)
+        quoted = (_SQL_CALL if name.text.lower() == "password" else _SQL).match(text, name.end)
         value = None if quoted is None or quoted.end() == name.end else VALUE.match(text, quoted.end())
         if value is not None:
             return None if is_said_elsewhere(value.group().strip("\"'")) else value.span()
