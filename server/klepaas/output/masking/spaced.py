@@ -18,6 +18,12 @@ _LEAD = re.compile(
     r"|(?:aws|git|npm|gcloud|oc|pip) config(?:ure)?(?: set)?)[ \t]{1,4}"
     r"|(?:machine|default|login)[ \t][^\n]{0,150}[ \t])?)\Z"
 )
+# Of these also inside of a line, as in a script: x && aws configure set NAME VALUE.
+_COMMAND_BEFORE = re.compile(
+    r"(?<![\w-])(?:config(?:ure)? set[ \t]{1,4}"
+    r"|(?:proxy_set_header|add_header|set_header|header_up|set-header)[ \t]{1,4}"
+    r"|(?:Request)?Header (?:always )?set[ \t]{1,4}|login[ \t]{1,8}\S{1,100}[ \t\n]{1,16})\Z"
+)
 _TO_LINE_END = re.compile(r"[ \t]{1,40}(?P<value>\S{4,200})[ \t\r]*+(?=\n|\\n|$)")
 _AFTER_BLANK = re.compile(r"[ \t]{1,16}")
 _SQL = re.compile(
@@ -48,8 +54,16 @@ def spaced_value(text: str, name: Name) -> tuple[int, int] | None:
             return None if is_said_elsewhere(value.group().strip("\"'")) else value.span()
     if name.secrecy is Secrecy.SECRET and (said := _SENTENCE.match(text, name.end)) is not None:
         return said.span("value") if _is_random(said["value"]) else None
-    lead = _LEAD.search(text[max(0, name.start - 240) : name.start])
-    return None if lead is None else _of_line(text, name, is_command=lead["command"] is not None)
+    before = text[max(0, name.start - 240) : name.start]
+    lead = _LEAD.search(before)
+    found = None if lead is None else _of_line(text, name, is_command=lead["command"] is not None)
+    return _of_command(text, name) if found is None and _COMMAND_BEFORE.search(before) is not None else found
+
+
+def _of_command(text: str, name: Name) -> tuple[int, int] | None:
+    blank = _AFTER_BLANK.match(text, name.end)
+    value = None if blank is None else VALUE.match(text, blank.end())
+    return None if value is None or is_harmless_value(value.group().strip("\"'")) else value.span()
 
 
 def _of_line(text: str, name: Name, *, is_command: bool) -> tuple[int, int] | None:

@@ -135,6 +135,9 @@ COMMANDS = {
     "login of any program": f"crictl login -u me -p {SECRET} x",
     "sql, a call": f"mysql -e \"SET PASSWORD = PASSWORD('{SECRET}')\"",
     "aws": f"aws configure set aws_secret_access_key {SECRET}",
+    "aws, in a script": f"x && aws configure set profile.a.aws_session_token {SECRET}; y",
+    "netrc, in a script": f"if true; then printf machine h login me password {SECRET} > ~/.netrc; fi",
+    "header, in a line": f"location / {{ x; proxy_set_header X-Api-Key {SECRET}; }}",
     "keytool": f"keytool -storepass {SECRET} -keypass {SECRET}",
 }
 # A field that names, and a field that holds.
