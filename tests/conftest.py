@@ -13,9 +13,12 @@ os.environ["FASTMCP_LOG_ENABLED"] = "false"
 from klepaas.output.redaction import vault
 from klepaas.testing import scale_timeout
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and every server they start with them.
+# A shell that starts the tests in the background has them ignore Ctrl-C, and nohup the end of its terminal; so would
+# every server that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

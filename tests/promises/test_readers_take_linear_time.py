@@ -25,6 +25,7 @@ from klepaas.output.masking.names import is_secret_name
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import looks_secret, redact_text
 from klepaas.output.safe import one_line, redact_lines, safe_text
+from klepaas.testing import time_budget
 from klepaas_plugins.alertmanager.matchers import MATCHER
 from klepaas_plugins.kubernetes import yaml_text
 from klepaas_plugins.kubernetes.differences import differences
@@ -46,6 +47,8 @@ from klepaas_providers.words import duration_s, network_verdict
 from .pumping import Pump
 
 pytestmark = pytest.mark.timeout(300)
+COMPARED_WITHIN_S = time_budget(10, "texts without a common order would be compared for minutes")
+FOUND_WITHIN_S = time_budget(2, "names that are long and alike would be compared for minutes")
 
 _ACT = Act("get", "configmaps", "test")
 SHORT_CHARS, LONG_CHARS = 1_500, 12_000
@@ -213,18 +216,18 @@ def test_two_config_maps_without_a_common_order_are_compared_in_a_moment() -> No
     before, after = (_object("\n".join(f"line {choice.randrange(600)}" for _ in range(40_000))) for _ in range(2))
     begun_s = time.thread_time()
     assert differences(before, after, after).changed
-    assert time.thread_time() - begun_s < 10
+    assert time.thread_time() - begun_s < COMPARED_WITHIN_S
 
 
 def test_near_names_are_found_in_a_moment_where_all_are_long_and_alike() -> None:
     known = [f"{'ab' * 120}{number}" for number in range(500)]
     begun_s = time.thread_time()
     assert near("ba" * 126, known)
-    assert time.thread_time() - begun_s < 2
+    assert time.thread_time() - begun_s < FOUND_WITHIN_S
 
 
 def test_the_template_that_stopped_the_server_is_masked_in_a_moment() -> None:
     begun_s = time.thread_time()
     for blanks in (2_500, 250_000):
         mask_text("password: {{" + " " * blanks + "!")
-    assert time.thread_time() - begun_s < 2
+    assert time.thread_time() - begun_s < FOUND_WITHIN_S

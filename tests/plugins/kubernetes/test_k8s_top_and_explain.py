@@ -126,7 +126,7 @@ async def test_a_kind_is_explained_from_the_clusters_own_schema(ask: Ask, text: 
 async def test_a_field_that_is_not_there_is_answered_with_one_that_is(ask: Ask, text: Any) -> None:
     answer = await ask("k8s_explain", kind="deployment", field="spec.replica")
     assert answer.is_error
-    assert "Deployment.spec has no field 'replica'. Did you mean replicas" in text(answer)
+    assert "Deployment.spec has no field replica. Did you mean replicas" in text(answer)
     assert "Did you mean" in text(await ask("k8s_explain", kind="deploymnt"))
 
 

@@ -64,7 +64,8 @@ async def test_an_operation_is_looked_at_and_waited_for(app: App, era: Era) -> N
         listed = await session.call("get_operation")
         data = await session.call("get_operation", operation_id=operation_id, output="json")
     assert re.fullmatch(
-        rf"{operation_id}: Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: (done|under way))?\nIt goes on .*",
+        rf"{operation_id}: Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: (done|under way))?\nIt goes on .*"
+        r"\nLooked at .*",
         under_way.text,
     ), under_way.text
     assert ended.text.splitlines()[1] == "Momo stands on the shelf"
@@ -120,7 +121,7 @@ async def test_operations_are_filtered_by_state(app: App) -> None:
         listed = await session.call("get_operation", state="running")
         both = await session.call("get_operation", state="running", operation_id=running)
         data = await session.call("get_operation", state="running", output="json")
-    assert [line.split("\t")[:2] for line in listed.text.splitlines()[1:]] == [[running, "running"]]
+    assert [line.split("\t")[:2] for line in listed.text.splitlines()[1:-1]] == [[running, "running"]]
     assert [(one["id"], one["state"]) for one in data.json()["operations"]] == [(running, "running")]
     assert both.is_error
     assert "Leave out state" in both.text

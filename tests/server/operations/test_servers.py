@@ -27,6 +27,7 @@ import os
 from klepaas.hookspecs import hookimpl
 from klepaas.operations import Operations
 from klepaas.principals import current_principal
+from klepaas.testing import scale_timeout
 from klepaas.tools import Effect, Tool
 from tests.server.operations.work import Work
 

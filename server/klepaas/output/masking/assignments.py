@@ -206,7 +206,7 @@ def _korean(text: str, name: Name) -> list[_Span]:
     after = text[found.end() : found.end() + 1]
     if is_said_elsewhere(value) or (value.isdigit() and _HANGUL.match(after)):
         return []
-    if not between["colon"].strip() and (_KOREAN_TERM.fullmatch(value) or value.isalpha()):
+    if not between["colon"].strip() and (_KOREAN_TERM.fullmatch(value) or value.replace("_", "").isalpha()):
         return []
     return [(start, start + len(value))]
 
