@@ -86,12 +86,14 @@ class Evidence:
 
 def fold(events: Iterable[Object]) -> list[Folded]:
     """Warning events, those that say the same folded into one, newest first."""
-    found: dict[tuple[str, str, str], Folded] = {}
+    found: dict[tuple[str, str, str, str], Folded] = {}
     for event in events:
         if event.get("type") != "Warning":
             continue
         one = _read(event)
-        key = one.namespace, one.subject, one.reason
+        # What the readiness probe met must not hide what the liveness probe killed the container for.
+        probe = one.message.partition(":")[0] if one.reason == "Unhealthy" else ""
+        key = one.namespace, one.subject, one.reason, probe
         found[key] = _merged(found[key], one) if key in found else one
     return sorted(found.values(), key=lambda item: item.last.timestamp() if item.last else 0.0, reverse=True)
 

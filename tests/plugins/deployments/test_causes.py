@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from klepaas_plugins.deployments.causes import Cause, advice, pod_cause, replica_failure, worst
+from klepaas_plugins.deployments.evidence import fold
 
 Recorded = Callable[[str, str], Any]
 
@@ -126,3 +127,18 @@ def test_an_evicted_pod_is_explained_but_another_may_come() -> None:
     cause = pod_cause(pod)
     assert cause is not None
     assert (cause.reason, cause.message, cause.decisive) == ("Evicted", "low on disk", False)
+
+
+def test_a_readiness_probe_that_fails_later_does_not_hide_what_the_liveness_probe_met() -> None:
+    about = {"kind": "Pod", "name": "web-1", "namespace": "default"}
+    head = {"type": "Warning", "reason": "Unhealthy", "involvedObject": about}
+    found = fold(
+        {**head, "message": message, "lastTimestamp": f"2026-01-01T00:00:0{second}Z"}
+        for second, message in enumerate(
+            ("Liveness probe failed: refused", "Readiness probe failed: 503", "Readiness probe failed: refused")
+        )
+    )
+    assert [(one.message, one.count) for one in found] == [
+        ("Readiness probe failed: refused", 2),
+        ("Liveness probe failed: refused", 1),
+    ]
