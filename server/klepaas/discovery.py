@@ -18,6 +18,8 @@ __all__ = ["Candidate", "Plugin", "PluginState", "candidates", "normalized"]
 
 # Where the modules of built-in plugins are. A distribution may call itself klepaas; its modules are then elsewhere.
 _OUR_PACKAGES = ("klepaas_plugins", "klepaas_providers", "klepaas_agents")
+# Words of letters, and a version of numbers: no form of a secret.
+_PLAIN_NAME = re.compile(r"[A-Za-z]{1,20}(?:[_.:-][A-Za-z]{1,20}){0,8}|\d{1,4}(?:\.\d{1,4}){1,3}")
 
 
 class PluginState(StrEnum):
@@ -120,13 +122,18 @@ def _offered_by(distribution: Distribution) -> Iterator[Candidate]:
         yield Candidate(_describe(point, distribution), point)
 
 
+def _shown(text: str, max_chars: int) -> str:
+    """A name as it may be shown. The rules of redaction are not loaded for plain words: every start comes by here."""
+    return text if len(text) <= max_chars and _PLAIN_NAME.fullmatch(text) else one_line(text, max_chars)
+
+
 def _describe(entry_point: EntryPoint, distribution: Distribution | None) -> Plugin:
     name = _name_of(distribution) if distribution else "unknown"
     return Plugin(
-        name=one_line(entry_point.name, 100),
-        module=one_line(entry_point.value, 200),
-        distribution=one_line(name, 100),
-        version=one_line(_version_of(distribution), 40) if distribution else "",
+        name=_shown(entry_point.name, 100),
+        module=_shown(entry_point.value, 200),
+        distribution=_shown(name, 100),
+        version=_shown(_version_of(distribution), 40) if distribution else "",
         built_in=normalized(name) == PROJECT and entry_point.value.partition(".")[0] in _OUR_PACKAGES,
     )
 
