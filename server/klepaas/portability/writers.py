@@ -49,8 +49,9 @@ def find_other_writer(path: Path, *, given: Sequence[Path] = ()) -> OtherWriter 
     """
     if not hasattr(os, "geteuid"):
         return None
+    user = os.geteuid()
     known = {place for file in given for place, _ in _places_of(file.absolute())}
-    judged = (_judge(place, found) for place, found in _places_of(path.absolute()) if place not in known)
+    judged = (_judge(place, found, user) for place, found in _places_of(path.absolute()) if place not in known)
     return next(filter(None, judged), None)
 
 
@@ -76,20 +77,20 @@ def _places_of(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
         waiting += reversed(target.parts[1:] if target.is_absolute() else target.parts)
 
 
-def _judge(place: Path, found: os.stat_result) -> OtherWriter | None:
+def _judge(place: Path, found: os.stat_result, user: int) -> OtherWriter | None:
     shown, mode = shlex.quote(str(place)), found.st_mode
-    if found.st_uid not in (0, os.geteuid()):
-        return OtherWriter(f"{place} belongs to another user", f"sudo chown -h {os.geteuid()} {shown}")
+    if found.st_uid not in (0, user):
+        return OtherWriter(f"{place} belongs to another user", f"sudo chown -h {user} {shown}")
     if stat.S_ISLNK(mode) or (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
         return None  # a link has no rights of its own; in /tmp nobody moves what is another's
     if mode & stat.S_IWOTH:
         return OtherWriter(f"everybody may write to {place}", f"chmod o-w {shown}")
-    if mode & stat.S_IWGRP and (others := _others_of(found.st_gid)):
+    if mode & stat.S_IWGRP and (others := _others_of(found.st_gid, user)):
         return OtherWriter(f"{others} may write to {place}", f"chmod g-w {shown}")
     return None
 
 
-def _others_of(gid: int) -> str | None:
+def _others_of(gid: int, user: int) -> str | None:
     """A group's members beside root and us, in words. None: it has none."""
     if gid in _TRUSTED_GROUPS:
         return None
@@ -98,8 +99,7 @@ def _others_of(gid: int) -> str | None:
         group = grp.getgrgid(gid)
     except KeyError:
         return f"the group {gid}, whose members are not known,"
-    ours = {0, os.geteuid()}
-    trusted = {user.pw_name for user in pwd.getpwall() if user.pw_uid in ours}
-    primary = {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
+    trusted = {entry.pw_name for entry in pwd.getpwall() if entry.pw_uid in {0, user}}
+    primary = {entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == gid}
     others = ({*group.gr_mem} | primary) - trusted
     return f"the group {group.gr_name}, which has other members," if others else None

@@ -111,7 +111,7 @@ def test_a_group_with_other_members_counts_and_our_own_and_roots_do_not(
     found = {}
     for gid in (0, 4711, 4712, 4713, 4714, 99999):
         status = SimpleNamespace(st_uid=os.geteuid(), st_gid=gid, st_mode=0o100664)
-        judged = writers._judge(tmp_path / "a file", status)  # type: ignore[arg-type]
+        judged = writers._judge(tmp_path / "a file", status, os.geteuid())  # type: ignore[arg-type]
         found[gid] = judged and (judged.reason.split(" may")[0], judged.repair)
     chmod = f"chmod g-w '{tmp_path}/a file'"
     assert found == {
@@ -142,7 +142,7 @@ def test_what_belongs_to_another_user_is_refused(tmp_path: Path, monkeypatch: py
     writer = find_other_writer(tmp_path / "file")
     assert (writer is None) is (owner == 0)
     status = SimpleNamespace(st_uid=4712, st_gid=0, st_mode=0o100600)
-    judged = writers._judge(tmp_path / "file", status)  # type: ignore[arg-type]
+    judged = writers._judge(tmp_path / "file", status, os.geteuid())  # type: ignore[arg-type]
     assert judged
     assert "belongs to another user" in judged.reason
 
