@@ -51,7 +51,9 @@ def _draw(tree: Iterable[Any], rng: random.Random) -> Iterable[str]:
     for code, argument in tree:
         if code is codes.LITERAL:
             yield chr(argument)
-        elif code in (codes.NOT_LITERAL, codes.ANY):
+        elif code is codes.ANY:
+            yield "."  # mostly a dot that the rule does not escape; it is any character
+        elif code is codes.NOT_LITERAL:
             yield rng.choice([char for char in string.ascii_letters if ord(char) != argument])
         elif code is codes.IN:
             yield _draw_one(argument, rng)

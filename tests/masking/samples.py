@@ -19,6 +19,8 @@ _ALPHABETS = {
     "uppernum": string.ascii_uppercase + string.digits,
     "word": string.ascii_letters + string.digits + "_",
     "url": string.ascii_letters + string.digits + "_-",
+    "mixed": string.ascii_letters + string.digits + "_-",
+    "cookie": string.ascii_letters + string.digits + "%+/=_-",
     "b64": string.ascii_letters + string.digits + "+/",
     "tilde": string.ascii_letters + string.digits + "_~",
     "bech32": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",

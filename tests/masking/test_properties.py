@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from klepaas.output.redaction import MARK, redact_text
@@ -121,6 +121,7 @@ _TREES = st.recursive(
 )
 
 
+@example({"name": "password", "data": -1}, None)
 @given(_TREES, st.sampled_from([None, 1, 2]))
 def test_json_stays_json(tree: object, indent: int | None) -> None:
     redacted = redact_text(json.dumps(tree, indent=indent))

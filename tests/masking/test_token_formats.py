@@ -96,7 +96,25 @@ def test_tokens_of_kubernetes_itself_are_masked() -> None:
         "6f1c2d3e-4b5a-6978-8877-665544332211",
         "SKIPPED_BECAUSE_OF_THE_POLICY_OF_THIS_CLUSTER",
         "EAAA_is_not_a_prefix_of_words_in_capitals",
+        "npm_package_version=1.2.3 npm_config_registry=https://registry.example npm_lifecycle_event=prestart2",
+        "xai-model-serving-gateway-2-in-production-with-a-name-that-is-as-long-as-a-token-of-it-really-is",
+        "db-backup-cronjob-29384756-x7k2p eu1.metrics.example.com/api/v1 keyJsonSerializer.registerModule.apply",
+        "continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MTIzNDU2LCJzdGFydCI6Im5naW54XHUwMDAwIn0",
+        "api.v1.public.internal-gateway.example v2.local.development-environment-2",
     ],
 )
 def test_words_that_begin_like_a_token_are_left_alone(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("escape", ["\\n", "\\x1f", "\\033", "\\u0022", "\\U00000022", "%3D", "\x1b[m", "\x1b[1;31m"])
+def test_a_token_is_masked_behind_every_escape_of_a_character(escape: str) -> None:
+    token = f"hf_{Samples(5).chars('letter', 34)}"
+    assert redact_text(f"got{escape}{token}") == f"got{escape}{MARK}"
+
+
+def test_a_web_token_is_masked_behind_the_prefix_of_its_issuer() -> None:
+    samples = Samples(6)
+    token = f"eyJ{samples.chars('url', 30)}.{samples.chars('url', 60)}.{samples.chars('url', 43)}"
+    for prefix in ("wrka-", "issuer_", "Bearer-", ""):
+        assert token[-20:] not in redact_text(f"got {prefix}{token}")

@@ -61,6 +61,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_.]{0,60}")
 # What other modules find inside of a value: an address, another assignment.
 _STRUCTURE = re.compile(r"://|=|@(?:tcp|udp|unix)\(")
 _ABOUT_ADDRESSES = re.compile(r"(?:dsn|str|string|creds|credentials)$", re.IGNORECASE)
+_BARE_KEY = re.compile(r"[^\"']: \Z")
 _BLOCK_SIGN = re.compile(r"[|>][-+0-9]{0,2}")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+)?[\"']?\Z")
 _WORD_BEFORE = re.compile(r"[A-Za-z]{2}[ \t]\Z")
@@ -143,10 +144,13 @@ def _paired(text: str, name: Name, pair: re.Match[str] | _Span) -> list[_Span]:
         return [block] if block else []
     if _tells_nothing(name, text[start:end]):
         return []
-    if text[start] not in "\"'`\\" and text[max(0, start - 2) : start] == ": ":
+    # Without quotes a value of YAML goes on to the end of its line; in JSON, whose keys are quoted, it does not.
+    if text[start] in "\"'`\\<{$":
+        return [(start, end)]
+    if _BARE_KEY.search(text[max(0, start - 3) : start]) is not None:
         line_end = text.find("\n", end)
-        end = start + len(text[start : len(text) if line_end < 0 else line_end].rstrip())
-    return [(start, end)]
+        return [(start, start + len(text[start : len(text) if line_end < 0 else line_end].rstrip()))]
+    return [(start, start + max(1, len(text[start:end].rstrip(")]}"))))]
 
 
 def _tells_nothing(name: Name, value: str) -> bool:

@@ -9,7 +9,7 @@ from klepaas.output.vault import MARK
 __all__ = ["redact_keys"]
 
 # Dashes may be four with blanks (SSH2). What is cut off before its end is masked to the end.
-_BLOCK = re.compile(r"-{4,5} ?BEGIN (?P<kind>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)(?P<rest> ?-{4,5})")
+_BLOCK = re.compile(r"-{4,5} ?BEGIN ?(?P<kind>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)(?P<rest> ?-{4,5})")
 _BLOCK_END = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _PUTTY = re.compile(
     r"(?P<before>Private-Lines: {0,4}\d{1,4})(?P<secret>(?:(?:\r?\n|\\n)(?!Private-)[A-Za-z0-9+/=]{8,80}(?![\w-]))++)"

@@ -17,6 +17,8 @@ _BEARER = re.compile(
     r"(?P<before>\b(?i:bearer|basic|token)[ \t]{1,16}+)(?=\S{0,200}?(?:[0-9=+/_]|[a-z][A-Z]))"
     r"(?P<secret>[A-Za-z0-9._~+/=-]{12,})"
 )
+# Of Fly.io: some tokens behind each other.
+_FLY = re.compile(r"(?P<before>FlyV1[ \t])(?P<secret>[A-Za-z0-9._~+/=,-]{60,}+)")
 # So deep texts stand in quotes in each other at most: a manifest in an annotation in a log line in JSON.
 _QUOTES_DEPTH = 4
 _HIGH_ENTROPY = re.compile(r"(?=[^\s0-9]*+[0-9])(?=[^\sA-Za-z]*+[A-Za-z])[A-Za-z0-9+/_=-]{32,}")
@@ -47,6 +49,8 @@ def redact(text: str, depth: int = _QUOTES_DEPTH) -> str:
     lowered = text.lower()
     if any(word in lowered for word in ("bearer", "basic", "token")):
         text = _BEARER.sub(lambda match: match["before"] + MARK, text)
+    if "FlyV1" in text:
+        text = _FLY.sub(lambda match: match["before"] + MARK, text)
     return redact_sections(redact_assignments(redact_commands(text)))
 
 

@@ -31,6 +31,8 @@ _ALPHABETS = {
     "uppernum": "0-9A-Z",
     "word": "0-9A-Za-z_",
     "url": r"0-9A-Za-z_=\-",
+    "mixed": r"0-9A-Za-z_=\-",
+    "cookie": r"0-9A-Za-z%+/=_\-",
     "b64": r"0-9A-Za-z+/=_\-",
     "tilde": r"0-9A-Za-z_~.=\-",
     "bech32": "0-9A-Z",
@@ -38,12 +40,16 @@ _ALPHABETS = {
 _PART = re.compile(r"([A-Za-z0-9]{1,12})\{(\d{1,4})(,?)(\d{0,4})\}")
 _SHORTEST_CHARS = 16
 # What a token and the text around it without blanks and quotes is made of.
-_RUN = re.compile(rf"[A-Za-z0-9_.~+/=$!:|@-]{{{_SHORTEST_CHARS},}}+")
-# A letter before a token may be the end of an escape: \n in JSON, %3D in a URL.
-_START = r"(?:(?<![0-9A-Za-z_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))"
+_RUN = re.compile(rf"[A-Za-z0-9_.~+/=$!:|@%-]{{{_SHORTEST_CHARS},}}+")
+# A letter before a token may be the end of an escape: \n in JSON, %3D in a URL, the colour of a terminal.
+_ESCAPE = re.compile(
+    r"(?:\\(?:[0abfnrtv]|x[0-9A-Fa-f]{2}|[0-7]{3}|u[0-9A-Fa-f]{4}|U(?:[0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}))|%[0-9A-Fa-f]{2}"
+    r"|\x1b\[[0-9;]{0,80}m)\Z"
+)
+_LONGEST_ESCAPE_CHARS = 84
 _END = r"(?![0-9A-Za-z_-])"
-# A JSON web token: two or three parts, the first two of which begin with {" in base64.
-_JWT = re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]{{8,}}+(?:\.[A-Za-z0-9_-]*+)?")
+# A JSON web token: two or more parts, the first of which begins with {" in base64.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_+/=-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_+/=-]*+){0,15}+")
 # Kubernetes' bootstrap tokens have no prefix: six characters, a dot, sixteen characters.
 _BOOTSTRAP = re.compile(
     r"(?<![0-9A-Za-z_.-])[a-z0-9]{6}\.(?=[a-z0-9]{0,14}[0-9][a-z]{0,14}[0-9])(?=[a-z0-9]{0,14}[a-z])[a-z0-9]{16}"
@@ -57,6 +63,8 @@ _UNKNOWN = re.compile(
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 # A value made by chance changes between small letters, capitals and digits every two characters or so; words do not.
 _MEAN_PIECE_CHARS = 2.6
+# Behind a known prefix less is asked: camel case has pieces of five characters.
+_MEAN_PIECE_CHARS_KNOWN = 3.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +114,8 @@ def _tokens_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _token_at(text: str, prefix: str, position: int) -> tuple[int, int] | None:
     if prefix.startswith("eyJ"):
-        found = _JWT.match(text, position)
+        alone = text[position - 1 : position] in ("-", "_") or _begins(text, position)
+        found = _JWT.match(text, position) if alone else None
         if found is not None:
             return found.span()
     for token in _formats(prefix):
@@ -114,22 +123,34 @@ def _token_at(text: str, prefix: str, position: int) -> tuple[int, int] | None:
         if position < search.before_chars:
             continue
         found = search.expression.match(text, position - search.before_chars)
-        if found is not None and not (search.random and not _is_random(token, found.group())):
+        if found is None or (search.random and not _begins(text, found.start())):
+            continue
+        if not search.random or _is_random(token, found.group()):
             return found.start(), found.start() + len(found.group().rstrip(".:"))
     return None
 
 
-def _changes_often(text: str) -> bool:
+def _begins(text: str, position: int) -> bool:
+    """Whether a word begins here: at the start, behind what is no part of a word, or behind an escape."""
+    before = text[position - 1 : position]
+    if not before.isascii() or not (before.isalnum() or before in ("_", "-")):
+        return True
+    return _ESCAPE.search(text[max(0, position - _LONGEST_ESCAPE_CHARS) : position]) is not None
+
+
+def _changes_often(text: str, mean_chars: float = _MEAN_PIECE_CHARS) -> bool:
     """Whether a text has small letters, capitals and digits and changes between them as no name does."""
     kinds = all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
     letters = sum(map(str.isalnum, text))
-    return kinds and letters <= _MEAN_PIECE_CHARS * len(_PIECE.findall(text))
+    return kinds and letters <= mean_chars * len(_PIECE.findall(text))
 
 
 def _is_random(token: TokenFormat, text: str) -> bool:
     """Whether a text mixes letters and digits, where the format has digits."""
     if "letter{" in token.body:
         return text.removeprefix(token.prefix).isalpha()
+    if "mixed{" in token.body:
+        return _changes_often(text.removeprefix(token.prefix), _MEAN_PIECE_CHARS_KNOWN)
     return any(map(str.isalpha, text)) and any(map(str.isdigit, text.removeprefix(token.prefix)))
 
 
@@ -166,7 +187,7 @@ def _search(token: TokenFormat) -> _Search:
     if distinct:
         return _Search(expression=re.compile(lead + _loose(parts)), before_chars=before_chars, random=False)
     body = "".join(map(_exact, parts))
-    return _Search(expression=re.compile(_START + lead + body + _END), before_chars=before_chars, random=True)
+    return _Search(expression=re.compile(lead + body + _END), before_chars=before_chars, random=True)
 
 
 _Part = str | tuple[str, int, int | None]
