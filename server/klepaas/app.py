@@ -27,7 +27,7 @@ from klepaas.evidence import AlertEvidence
 from klepaas.external import ExternalProvider
 from klepaas.external.collecting import collect, without_taken_names
 from klepaas.external.externals import Externals
-from klepaas.gate import Gate
+from klepaas.gate.gate import Gate
 from klepaas.host import Host
 from klepaas.instructions import instructions
 from klepaas.metrics import Metrics

@@ -44,10 +44,11 @@ class Change:
     Attributes:
         principal: On whose behalf.
         tool: The tool.
-        effect: What it declared.
+        effect: What the call does, by its declaration and its content.
         targets: What it would change.
         arguments: Its arguments as a record may keep them.
         arguments_digest: The same for the same arguments, as long as the server runs.
+        content: What it changes, without values (`klepaas.plans.describe.record`). None: its tool does not tell.
         id: What its records have in common.
     """
 
@@ -57,6 +58,7 @@ class Change:
     targets: Sequence[Target]
     arguments: Mapping[str, Any]
     arguments_digest: str
+    content: Mapping[str, Any] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -99,6 +101,7 @@ class AuditRecord:
             "targets": [_known(asdict(target)) for target in change.targets],
             "arguments": dict(change.arguments),
             "arguments_digest": change.arguments_digest,
+            "content": None if change.content is None else dict(change.content),
             "confirmed": self.confirmed,
             "outcome": self.outcome,
             "code": self.code,

@@ -14,6 +14,7 @@ from fastmcp.tools import ToolResult
 from fastmcp.tools.function_tool import FunctionTool
 from mcp_types import ToolAnnotations
 
+from klepaas.changes import ChangeSet
 from klepaas.docstrings import read_docstring
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
@@ -24,7 +25,7 @@ from klepaas.plugins import Plugin, Plugins, PluginState
 from klepaas.tools import Effect, Tool
 from klepaas.way_out import meta_of
 
-__all__ = ["Catalogue", "Entry"]
+__all__ = ["Catalogue", "Entry", "PlanResult"]
 
 # A larger limit keeps out nonsense; no model has to know it.
 _LIMIT_SAID_MAX = 100_000
@@ -56,6 +57,14 @@ class Entry:
         if function is None:
             return None
         return _LeanTool.from_function(_answering(function), name=self.tool.name, output_schema=None)
+
+    @functools.cached_property
+    def plan(self) -> McpTool | None:
+        """Tells what a call would change, as a `PlanResult`. None: the tool declares no plan."""
+        function = self.tool.plan
+        if function is None:
+            return None
+        return _LeanTool.from_function(_planning(function), name=self.tool.name, output_schema=None)
 
     @property
     def schema(self) -> Mapping[str, Any]:
@@ -229,6 +238,34 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
             raise TypeError("a tool answers with a text or an Answer")
         # FastMCP refuses what JSON cannot carry, and with it the whole answer.
         return ToolResult(content=valid_text(answer.text), meta=meta_of(answer))
+
+    return _resolved(run, function)
+
+
+class PlanResult(ToolResult):
+    """What a tool's plan gives, carried through FastMCP, which runs functions that give tool results only.
+
+    Args:
+        changes: The change.
+    """
+
+    def __init__(self, changes: ChangeSet) -> None:
+        super().__init__(content="")
+        self._changes = changes
+
+    @property
+    def changes(self) -> ChangeSet:
+        """The change."""
+        return self._changes
+
+
+def _planning(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> ToolResult:
+        changes = await function(*args, **kwargs)
+        if not isinstance(changes, ChangeSet):
+            raise TypeError("a tool's plan gives a klepaas.changes.ChangeSet")
+        return PlanResult(changes)
 
     return _resolved(run, function)
 

@@ -1,210 +1,211 @@
-"""The way of a change through the gate: arguments, targets, policy, confirmation, record, effect, record.
+"""What a change is: the objects that it creates, updates and deletes, as one value.
 
-    arguments fit the schema -> what it would change -> policy -> confirmed -> intent on record -> run -> outcome
-
-Reads and dry runs do not come here. It decides nothing by itself: the rules are `klepaas.policy`'s, the asking is
-`klepaas.confirmation`'s, the records are `klepaas.audit`'s. Loaded with the first change that is asked for.
+A tool that changes something gives a `ChangeSet` before it runs (`klepaas.tools.Tool.plan`). The effect, the question
+to a person, the answer of a dry run, the stored plan and the audit record are functions of it; nothing else compares
+objects or describes a change (`klepaas.plans.describe`).
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-import anyio
-import mcp_types as mt
-from fastmcp import Context
-from fastmcp.exceptions import FastMCPError
-from fastmcp.tools import ToolResult
+from klepaas.effects import Effect
 
-from klepaas.arguments import digest, shown
-from klepaas.audit import Audit, Change
-from klepaas.catalogue import Entry
-from klepaas.confirmation import Confirmations, How
-from klepaas.context_aliases import ContextAliases
-from klepaas.errors import Conflict, KlepaasError, TimedOut
-from klepaas.failures import translate
-from klepaas.observability import one_line, safe_text
-from klepaas.offload import offload
-from klepaas.output.verdict import NOT_RUN, nothing_changed
-from klepaas.policy import Decision, Policy
-from klepaas.principals import current_principal
-from klepaas.questions import NotConfirmed, Preview, Request
-from klepaas.resilience.clock import Clock, SystemClock
-from klepaas.settings import Settings
-from klepaas.tools import DRY_RUN, Effect, Target, Tool
-from klepaas.way_out import BASIS
-
-__all__ = ["Call", "Changes", "NotConfirmed"]
-
-# Finding out what a call would change, and showing it, must not take as long as the change may.
-_LOOK_LIMIT_S = 30.0
+__all__ = [
+    "Action",
+    "ChangeSet",
+    "FieldChange",
+    "ObjectChange",
+    "ObjectIdentity",
+    "Risk",
+    "current_change_set",
+    "executing",
+]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of a tool that changes something.
+class Action(StrEnum):
+    """What becomes of an object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectIdentity:
+    """Which object.
 
     Attributes:
-        entry: The tool.
-        arguments: Its arguments, each text checked.
-        plan_id: The plan that the caller confirms. None: none.
-        context: FastMCP's.
-        run: Runs the tool with such arguments, within its time limit.
+        kind: Its kind, for example "Deployment".
+        name: Its name.
+        namespace: Its namespace. None: the kind has none.
+        context: The cluster's context, or the upstream's name. None: there is one only.
+        api_version: For example "apps/v1"; "" where the upstream has none.
+        uid: The object's uid. None: it does not exist yet, or the upstream has none.
     """
 
-    entry: Entry
-    arguments: dict[str, Any]
-    plan_id: str | None
-    context: Context
-    run: Callable[[dict[str, Any]], Awaitable[ToolResult]]
+    kind: str
+    name: str
+    namespace: str | None = None
+    context: str | None = None
+    api_version: str = ""
+    uid: str | None = None
 
     @property
-    def tool(self) -> Tool:
-        """What the tool declares."""
-        return self.entry.tool
+    def title(self) -> str:
+        """The object as a line names it: `deployment/web (namespace shop)`."""
+        place = f" (namespace {self.namespace})" if self.namespace else ""
+        return f"{self.kind.lower()}/{self.name}{place}"
 
 
-class Changes:
-    """Makes changes, for one server.
+@dataclass(frozen=True, kw_only=True)
+class FieldChange:
+    """One field that differs, or that is sent with a hidden value.
 
-    Args:
-        settings: How long a person gets, and how many calls there are.
-        policy: What has to be confirmed.
-        audit: Where they are put on record.
-        clock: The time that confirmations go by. None: the machine's.
-        aliases: Knows the contexts that lead to the same cluster. None: nobody knows.
+    Texts may be raw: whoever describes a change masks and escapes each of them.
+
+    Attributes:
+        path: Where it is, for example `spec.template.spec.containers[web].image`.
+        before: Its value. None: it is not set.
+        after: Its value afterwards. None: it is removed.
+        owners: The field managers that own it now, klepaas excepted.
+        hidden: Whether the value may not be shown, so that it was not compared; `before` and `after` then say its size.
+        recreate: Whether the field is immutable, so that the object would have to be deleted and created again.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        policy: Policy,
-        audit: Audit,
-        clock: Clock | None = None,
-        aliases: ContextAliases | None = None,
-    ) -> None:
-        self._aliases = aliases or ContextAliases()
-        self._policy = policy
-        self._audit = audit
-        # Who waits for a person keeps its slot: others must still get one.
-        most_waiting = max(1, settings.max_concurrent_calls // 2)
-        self._confirmations = Confirmations(settings.confirm_timeout_s, most_waiting, clock or SystemClock())
+    path: str
+    before: str | None
+    after: str | None
+    owners: tuple[str, ...] = ()
+    hidden: bool = False
+    recreate: bool = False
 
-    async def carry_out(self, call: Call) -> ToolResult:
-        """Make a change, or answer with what has to happen first.
+    @property
+    def is_removal(self) -> bool:
+        """Whether the field is gone afterwards."""
+        return self.after is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Risk:
+    """What a change does besides what its tool says, found in its content.
+
+    Attributes:
+        code: A word of a fixed set, for programs: "grants-rights".
+        text: What happens, one line: "grants verb * on * to ServiceAccount shop/web".
+        severity: The least effect of a change with this risk; `Effect.WRITE` names it and raises nothing.
+    """
+
+    code: str
+    text: str
+    severity: Effect = Effect.DESTRUCTIVE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectChange:
+    """What becomes of one object.
+
+    Attributes:
+        identity: Which object.
+        action: What becomes of it.
+        fields: The fields that change; of a new object none.
+        facts: The decisive fields of a new object, or what goes with a deleted one, as pairs of name and value.
+        risks: What its content does besides.
+        not_checked: Why the server did not compute `after`, so that it is what was sent. None: the server computed it.
+        before: The object as it is. None: there is none, or it cannot be read.
+        after: The object as it would be. None: it is deleted, or there is no object to compare.
+        body: What is sent. None: nothing, as for a deletion.
+        basis: What the change rests on, as JSON data: where it differs later, the plan does not hold any more. It may
+            hold secrets: only a keyed digest of it is stored.
+    """
+
+    identity: ObjectIdentity
+    action: Action
+    fields: tuple[FieldChange, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    risks: tuple[Risk, ...] = ()
+    not_checked: str | None = None
+    before: Mapping[str, Any] | None = field(default=None, repr=False)
+    after: Mapping[str, Any] | None = field(default=None, repr=False)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    basis: Any = field(default=None, repr=False)
+
+    @property
+    def removals(self) -> tuple[FieldChange, ...]:
+        """The fields that are gone afterwards."""
+        return tuple(change for change in self.fields if change.is_removal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeSet:
+    """A whole change.
+
+    Attributes:
+        title: What it does, in a few words: "Deploy example/app:2 as web in shop".
+        objects: What becomes of each object, in the order in which they are changed.
+        notes: What a reader should know besides, one line each.
+        risks: What it does besides that belongs to no single object.
+        basis: What it rests on besides the objects', as JSON data; see `ObjectChange.basis`.
+    """
+
+    title: str
+    objects: tuple[ObjectChange, ...]
+    notes: tuple[str, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    basis: Any = field(default=None, repr=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would change, as far as that is known; a hidden value that is sent may change something."""
+        return all(change.action is Action.NONE and not change.fields for change in self.objects) and not self.risks
+
+    @property
+    def all_risks(self) -> tuple[tuple[ObjectIdentity | None, Risk], ...]:
+        """Every risk with its object, those of the whole change first."""
+        own = [(None, risk) for risk in self.risks]
+        return (*own, *((change.identity, risk) for change in self.objects for risk in change.risks))
+
+    def effect(self, floor: Effect) -> Effect:
+        """The effect of a call with this content: removals and risks raise what the tool declares, nothing lowers it.
 
         Args:
-            call: The call.
-
-        Raises:
-            KlepaasError: It was refused or failed.
+            floor: What the tool declares.
         """
-        await _run_limited(call.tool.name, lambda: call.entry.trial.run(call.arguments))
-        targets = await self._targets(call)
-        change = _change(call, targets)
-        try:
-            how = await self._let_through(call, change, targets)
-        except NotConfirmed as exc:
-            await self._audit.refused(change, exc.reason, exc.note)
-            raise
-        return how if isinstance(how, ToolResult) else await self._make(call, change, how)
-
-    async def _targets(self, call: Call) -> tuple[Target, ...]:
-        """What the call changes, with the other names of its clusters that rules are about."""
-        targets = await _targets(call)
-
-        async def find() -> tuple[Target, ...]:
-            guards = self._policy.guards
-            return tuple([await self._aliases.with_aliases(target, guards) for target in targets])
-
-        return tuple(await _run_limited(call.tool.name, find))
-
-    async def _let_through(self, call: Call, change: Change, targets: tuple[Target, ...]) -> How | ToolResult:
-        ruling = self._policy.decide(call.tool.name, call.tool.effect, targets)
-        if ruling.decision is Decision.AUTO:
-            return How.AUTO
-        request = Request(call.context, change, lambda: _look(call, change), ruling.without_human, call.plan_id)
-        return await self._confirmations.confirm(request)
-
-    async def _make(self, call: Call, change: Change, how: How) -> ToolResult:
-        outcome, code = "cancelled", None
-        await self._audit.announce(change, how)
-        try:
-            result = await call.run(call.arguments)
-            outcome = "error" if result.is_error else "ok"
-        except KlepaasError as exc:
-            outcome, code = "error", exc.code
-            raise
-        except Exception:
-            outcome, code = "error", "internal"
-            raise
-        finally:
-            await self._audit.conclude(change, outcome, code)
-        return result
+        if self.is_empty:
+            return floor
+        removes = any(change.action is Action.DELETE or change.removals for change in self.objects)
+        found = [floor, *([Effect.DESTRUCTIVE] if removes else []), *(risk.severity for _, risk in self.all_risks)]
+        return max(found, key=lambda effect: effect.rank)
 
 
-def _change(call: Call, targets: tuple[Target, ...]) -> Change:
-    return Change(
-        principal=current_principal(),
-        tool=call.tool.name,
-        effect=(call.tool.effect or Effect.DESTRUCTIVE).value,
-        targets=tuple(_cleaned(target) for target in targets),
-        arguments=shown(call.tool, call.arguments),
-        arguments_digest=digest([call.tool.name, call.arguments]),
-    )
+_executing: ContextVar[ChangeSet | None] = ContextVar("change_set", default=None)
 
 
-def _cleaned(target: Target) -> Target:
-    context, namespace, kind, name = (_clean(part) for part in _parts(target))
-    return Target(context, namespace, kind, name, tuple(one_line(other, 253) for other in target.also))
+@contextmanager
+def executing(changes: ChangeSet) -> Iterator[None]:
+    """Hand a change to the tool that makes it; the gate does.
 
-
-def _parts(target: Target) -> tuple[str | None, ...]:
-    return target.context, target.namespace, target.kind, target.name
-
-
-def _clean(part: str | None) -> str | None:
-    return None if part is None else one_line(part, 253)
-
-
-async def _targets(call: Call) -> tuple[Target, ...]:
-    tell = call.tool.targets
-    if tell is None:
-        return ()
-    targets = tuple(await _run_limited(call.tool.name, lambda: tell(call.arguments)))
-    if not all(isinstance(target, Target) for target in targets):
-        raise TypeError(f"the targets of {call.tool.name} are not of klepaas.tools.Target")
-    return targets
-
-
-async def _look(call: Call, change: Change) -> Preview:
-    """What the call would change, as the tool itself shows it, cleaned and without secrets."""
-    tool, preview = call.tool, call.entry.preview
-    if preview is not None:
-        own = {name: value for name, value in call.arguments.items() if name in preview.parameters["properties"]}
-        result = await _run_limited(tool.name, lambda: preview.run(own))
-    elif DRY_RUN in tool.parameters:
-        result = await _run_limited(tool.name, lambda: call.run({**call.arguments, DRY_RUN: True}))
-    else:
-        lines = [f"{name}: {value}" for name, value in change.arguments.items()] or ["no arguments"]
-        return Preview("\n".join([f"{tool.title} ({tool.name}) with", *lines]), change.arguments_digest)
-    text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
-    if result.is_error:
-        raise Conflict(f"What {tool.name} would change cannot be shown, so it was not run", details=safe_text(text))
-    shown = await offload(partial(safe_text, text), size_chars=len(text))
-    return Preview(shown, digest([text, (result.meta or {}).get(BASIS)]))
-
-
-async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a tool's own code that changes nothing; its failures are the call's."""
+    Args:
+        changes: What the gate planned, and what was confirmed.
+    """
+    token = _executing.set(changes)
     try:
-        with anyio.fail_after(_LOOK_LIMIT_S):
-            return await run()
-    except FastMCPError as exc:
-        translate(exc, tool_name)
-    except TimeoutError as exc:
-        raise TimedOut(
-            f"What {tool_name} would change could not be found out in time; {nothing_changed(NOT_RUN)}",
-            next_step="Try again, or look at what it would work on",
-        ) from exc
+        yield
+    finally:
+        _executing.reset(token)
+
+
+def current_change_set() -> ChangeSet:
+    """What the gate planned for this call: exactly this is to be sent.
+
+    Raises:
+        LookupError: The tool that runs has no `plan`, or the gate did not call it.
+    """
+    changes = _executing.get()
+    if changes is None:
+        raise LookupError("this call has no change set: its tool declares no plan")
+    return changes

@@ -5,7 +5,7 @@
 Where no rule matches, a write is made at once and a destructive change is confirmed. What is not known of a target
 matches every rule that asks for a confirmation and none that waives one. A call that changes several targets is judged
 by the strictest. A rule that asks for a confirmation in `prod*` also holds where the same cluster is called otherwise
-(`klepaas.context_aliases`). How a confirmation is asked for is `klepaas.confirmation`.
+(`klepaas.context_aliases`). How a confirmation is asked for is `klepaas.gate.confirmation`.
 """
 
 from collections.abc import Iterator, Sequence

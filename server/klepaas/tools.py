@@ -11,9 +11,10 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from klepaas.changes import ChangeSet
+from klepaas.effects import Effect
 from klepaas.errors import BadRequest
 from klepaas.output.quoting import quote
 from klepaas.parameters import DeclarationError, Places, places_of
@@ -24,14 +25,6 @@ __all__ = ["DRY_RUN", "DeclarationError", "Effect", "Target", "Tool"]
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")
 # A parameter of this name means the same in every tool: look at what would change, and change nothing.
 DRY_RUN = "dry_run"
-
-
-class Effect(StrEnum):
-    """What a call may do to the world; an upstream's own hints decide nothing."""
-
-    READ = "read"
-    WRITE = "write"
-    DESTRUCTIVE = "destructive"
 
 
 # A call that only reads has no worse case.
@@ -99,6 +92,10 @@ class Tool:
             returns a text or an `Answer` and changes nothing. It must be the same as long as the same would change,
             its `basis` too, which is not shown: no times, no counters. None: the answer of a dry run where the tool has
             a parameter `dry_run`, otherwise the tool's name, targets and arguments.
+        plan: Tells what a call would change: an async function of some of the tool's own parameters, which returns a
+            `klepaas.changes.ChangeSet` and changes nothing. The gate then derives the effect, the question, the
+            answer of a dry run and the record from it, and the tool sends what `current_change_set` gives. None: the
+            gate knows nothing of the content; without `preview` and `dry_run` a person is shown the arguments whole.
         search_hint: English words that a client which loads tools by search finds it by, besides its name and
             description; in no model's prompt.
         always_load: Whether such a client loads it at once, without a search; for the few tools of every day.
@@ -119,6 +116,7 @@ class Tool:
     timeout_s: float = 60.0
     targets: Callable[[Mapping[str, Any]], Awaitable[Sequence[Target]]] | None = None
     preview: Callable[..., Awaitable[Any]] | None = None
+    plan: Callable[..., Awaitable[ChangeSet]] | None = None
     words: tuple[str, ...] = ()
     search_hint: str = ""
     always_load: bool = False
@@ -146,12 +144,16 @@ class Tool:
             raise DeclarationError(f"parameter {DRY_RUN!r} of {self.name}() is not a bool")
 
     def _check_the_preview(self) -> None:
-        for part, function in (("targets", self.targets), ("preview", self.preview)):
+        for part, function in (("targets", self.targets), ("preview", self.preview), ("plan", self.plan)):
             if function is not None and not inspect.iscoroutinefunction(function):
-                raise DeclarationError(f"the {part} of {self.name} are not told by an async function")
-        strange = [name for name in places_of(self.preview) if name not in self.parameters] if self.preview else []
-        if strange:
-            raise DeclarationError(f"the preview of {self.name} takes {strange[0]!r}, which the tool does not")
+                raise DeclarationError(f"the {part} of {self.name} is not an async function")
+        if self.preview is not None and self.plan is not None:
+            raise DeclarationError(f"{self.name} has a plan and a preview, which would describe the same change twice")
+        described = self.preview or self.plan
+        unknown = [name for name in places_of(described) if name not in self.parameters] if described else []
+        if unknown:
+            part = "plan" if self.plan else "preview"
+            raise DeclarationError(f"the {part} of {self.name} takes {unknown[0]!r}, which the tool does not")
 
     @property
     def name(self) -> str:

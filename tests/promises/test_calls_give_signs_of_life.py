@@ -13,7 +13,7 @@ from fastmcp import Client, Context
 
 import klepaas
 from klepaas.app import App, create_app
-from klepaas.gate import Gate
+from klepaas.gate.gate import Gate
 from klepaas.hookspecs import hookimpl
 from klepaas.operations import Kind, Operations, Outcome, Run, State
 from klepaas.principals import current_principal

@@ -12,7 +12,7 @@ from mcp_types import CallToolRequestParams
 from klepaas.external.entries import CALL_TOOL, OfferEntry
 from klepaas.external.externals import Externals
 from klepaas.normalization import read_json
-from klepaas.plans import PLAN_ID
+from klepaas.plans.parameter import PLAN_ID
 
 __all__ = ["CalledByName", "Shown"]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import anyio
 
 from klepaas import names
+from klepaas.changes import Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity, Risk, current_change_set
 from klepaas.errors import Conflict
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
@@ -18,6 +19,8 @@ world: dict[str, int] = {}
 done: list[str] = []
 # Turned by a test: what a look at the world says besides, once for each look.
 drift: list[str] = []
+# The path of the field that `set_field` changes.
+key_of_field = ["spec.value"]
 
 
 async def delete(
@@ -70,6 +73,30 @@ async def hang(dry_run: bool = False) -> str:
     return "never"
 
 
+async def set_field(
+    name: Annotated[str, names.OBJECT], value: Annotated[str, names.TEXT], dry_run: bool = False
+) -> str:
+    """Set a field of one thing."""
+    done.append(f"sent {current_change_set().objects[0].body}")
+    return "Set."
+
+
+async def plan_field(name: Annotated[str, names.OBJECT], value: Annotated[str, names.TEXT]) -> ChangeSet:
+    before = f"{world.get(name, 1)}{drift.pop(0) if drift else ''}"
+    risks = (Risk(code="stops", text=f"stops {name}"),) if value == "0" else ()
+    field = FieldChange(path=key_of_field[0], before=before, after=None if value == "none" else value)
+    identity = ObjectIdentity(kind="Thing", name=name, namespace="shop")
+    action = Action.NONE if value == before else Action.UPDATE
+    change = ObjectChange(
+        identity=identity,
+        action=action,
+        fields=() if action is Action.NONE else (field,),
+        risks=risks,
+        body={"name": name, "value": value, "was": before},
+    )
+    return ChangeSet(title=f"Setting {name}", objects=(change,))
+
+
 async def history() -> str:
     """Tell what was done."""
     return ", ".join(done) or "nothing"
@@ -86,5 +113,6 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     yield Tool(scale, Effect.WRITE, "Scale", "world", targets=targets, preview=look_at_scaling)
     yield Tool(wipe, Effect.DESTRUCTIVE, "Wipe", "world")
     yield Tool(fail, Effect.WRITE, "Fail", "world")
+    yield Tool(set_field, Effect.WRITE, "Set a field", "world", plan=plan_field)
     yield Tool(history, Effect.READ, "History", "world")
     yield Tool(hang, Effect.WRITE, "Hang", "world", timeout_s=scale_timeout(20))

@@ -9,11 +9,13 @@ import pytest
 from fastmcp import Client
 
 from klepaas.audit import Change
-from klepaas.confirmation import PLAN_TTL_S, Confirmations, How
 from klepaas.errors import RateLimited
-from klepaas.handles import Handles, Shown
+from klepaas.gate.confirmation import PLAN_TTL_S, Confirmations, How
+from klepaas.gate.handles import Handles, Shown, new_handle
+from klepaas.gate.questions import NotConfirmed, Request
+from klepaas.output.safe import safe_text
+from klepaas.plans.rendering import Preview
 from klepaas.principals import Principal
-from klepaas.questions import NotConfirmed, Preview, Request
 from klepaas.testing import scale_timeout
 from klepaas.testing.clock import FakeClock
 
@@ -122,6 +124,12 @@ async def test_a_plan_that_would_do_something_else_now_is_shown_anew(meet: Meet,
         assert world.done == []
         assert not (await _call(client, "delete", name="web", plan_id=second)).is_error
     assert world.done == ["deleted web"]
+
+
+def test_no_handle_looks_like_a_secret_to_redaction() -> None:
+    for _ in range(2000):
+        text = f'call delete again with plan_id="{(handle := new_handle())}", or run klepaas confirm {handle}'
+        assert safe_text(text) == text
 
 
 async def test_the_leave_counts_only_for_the_targets_of_its_rule(meet: Meet, world: ModuleType) -> None:

@@ -19,7 +19,7 @@ from klepaas.announcements import Announcements
 from klepaas.app import create_app
 from klepaas.calls import Calls
 from klepaas.errors import KlepaasError, Unavailable
-from klepaas.gate import Gate
+from klepaas.gate.gate import Gate
 from klepaas.http.application import HttpApp
 from klepaas.plugins import Plugins
 from klepaas.progress import Progress

@@ -1,7 +1,7 @@
 """The question that a person is asked: what it says, and what of the answers is a yes.
 
 The preview is indented, so that no text in it can pass for a line of klepaas' own. When to ask, and what follows, is
-`klepaas.confirmation`'s affair.
+`klepaas.gate.confirmation`'s affair.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,12 +15,11 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from klepaas.asking_clients import after_a_no
 from klepaas.audit import Change
 from klepaas.errors import Forbidden
-from klepaas.output.budget import fit
 from klepaas.output.verdict import NOT_RUN, nothing_changed
+from klepaas.plans.rendering import Preview, indented
 
-__all__ = ["FIELD", "SCHEMA", "NotConfirmed", "Preview", "Request", "action_of", "can_ask", "indented", "message"]
+__all__ = ["FIELD", "SCHEMA", "NotConfirmed", "Request", "action_of", "can_ask", "message"]
 
-_PREVIEW_MAX_BYTES = 8000
 FIELD = "confirm"
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -56,19 +55,6 @@ class NotConfirmed(Forbidden):
         super().__init__(what, next_step=next_step, details=details)
         self.reason = reason
         self.note = _REFUSALS.get(reason)
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What would change.
-
-    Attributes:
-        text: For a person; clean.
-        digest: The same as long as the same would change.
-    """
-
-    text: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -145,9 +131,3 @@ def message(request: Request, preview: Preview, *, anew: bool) -> str:
         "It is made only if you confirm it.",
     ]
     return "\n".join(lines)
-
-
-def indented(text: str) -> str:
-    """A preview's text as it stands below a line of klepaas' own, cut where it is too long."""
-    shown = fit(text.strip("\n"), _PREVIEW_MAX_BYTES, "This is not all that would change")
-    return "\n".join(f"  {line}" for line in shown.splitlines())

@@ -24,11 +24,12 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from klepaas.asking_clients import where_to_confirm
 from klepaas.errors import Conflict
-from klepaas.handles import Handles, Shown
+from klepaas.gate.handles import Handles, Shown
+from klepaas.gate.questions import FIELD, SCHEMA, NotConfirmed, Request, action_of, can_ask, message
 from klepaas.limits import slot_set_aside
 from klepaas.output import Answer
 from klepaas.output.verdict import NOT_RUN, nothing_changed
-from klepaas.questions import FIELD, SCHEMA, NotConfirmed, Preview, Request, action_of, can_ask, indented, message
+from klepaas.plans.rendering import Preview, indented
 from klepaas.resilience.clock import Clock
 from klepaas.way_out import meta_of
 

@@ -34,7 +34,7 @@ from klepaas.failures import trail, translate, unexpected
 from klepaas.offload import offload
 from klepaas.output.quoting import quote
 from klepaas.output.verdict import NOT_RUN, nothing_changed
-from klepaas.plans import Plans
+from klepaas.plans.parameter import Plans
 from klepaas.policy import Policy
 from klepaas.principals import acting, current_principal, principal_of
 from klepaas.reading import Reading
@@ -43,7 +43,7 @@ from klepaas.tools import Effect
 from klepaas.way_out import let_out, refuse, size_of_result
 
 if TYPE_CHECKING:
-    from klepaas.changes import Changes
+    from klepaas.gate.change_calls import Changes
 
 __all__ = ["Gate"]
 
@@ -201,20 +201,24 @@ class Gate(Middleware):
     ) -> ToolResult:
         entry = self._admit(context.message.name)
         arguments, plan_id = self._check(entry, context.message.arguments or {})
-        if not entry.tool.changes(arguments):
+        is_dry_run = entry.tool.plan is not None and entry.tool.is_dry_run(arguments)
+        if not entry.tool.changes(arguments) and not is_dry_run:
             return await self._run(entry, arguments, context, call_next)
         asking = context.fastmcp_context
         if asking is None:
             raise RuntimeError("FastMCP gave the call no context, so nobody can be asked")
 
-        from klepaas.changes import Call, Changes, NotConfirmed  # a server that only reads never needs them
+        from klepaas.gate.change_calls import Call, Changes, NotConfirmed  # a server that only reads never needs them
 
         async def run(chosen: dict[str, Any]) -> ToolResult:
             return await self._run(entry, chosen, context, call_next)
 
         self._changes = self._changes or Changes(self._settings, self._policy, self._audit, aliases=self._aliases)
+        call = Call(entry, arguments, plan_id, asking, run)
+        if is_dry_run:
+            return await self._changes.preview(call)
         try:
-            return await self._changes.carry_out(Call(entry, arguments, plan_id, asking, run))
+            return await self._changes.execute(call)
         except NotConfirmed:
             self._refused("not_confirmed")
             raise

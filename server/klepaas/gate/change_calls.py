@@ -1,0 +1,272 @@
+"""The way of a change through the gate: arguments, targets, policy, confirmation, record, effect, record.
+
+    arguments fit the schema -> what it would change -> policy -> confirmed -> intent on record -> run -> outcome
+
+A tool with a plan is judged by its content: what the plan holds may raise the effect that the tool declares, and what
+was confirmed is what the tool gets to send. A dry run of such a tool ends with its plan. Reads, and dry runs of tools
+without a plan, do not come here. It decides nothing by itself: the rules are `klepaas.policy`'s, the asking is
+`klepaas.gate.confirmation`'s, the records are `klepaas.audit`'s. Loaded with the first change that is asked for.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import mcp_types as mt
+from fastmcp import Context
+from fastmcp.exceptions import FastMCPError
+from fastmcp.tools import ToolResult
+
+from klepaas.arguments import digest, shown
+from klepaas.audit import Audit, Change
+from klepaas.catalogue import Entry, PlanResult
+from klepaas.changes import ChangeSet, executing
+from klepaas.context_aliases import ContextAliases
+from klepaas.errors import Conflict, KlepaasError, TimedOut
+from klepaas.failures import translate
+from klepaas.gate.confirmation import Confirmations, How
+from klepaas.gate.questions import NotConfirmed, Request
+from klepaas.observability import one_line, safe_text
+from klepaas.offload import offload
+from klepaas.output.verdict import NOT_RUN, nothing_changed
+from klepaas.plans.describe import record
+from klepaas.plans.rendering import Preview, answer_dry_run, preview_of
+from klepaas.policy import Decision, Policy
+from klepaas.principals import current_principal
+from klepaas.resilience.clock import Clock, SystemClock
+from klepaas.settings import Settings
+from klepaas.tools import DRY_RUN, Effect, Target, Tool
+from klepaas.way_out import BASIS
+
+__all__ = ["Call", "Changes", "NotConfirmed"]
+
+# Finding out what a call would change, and showing it, must not take as long as the change may.
+_LOOK_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a tool that changes something.
+
+    Attributes:
+        entry: The tool.
+        arguments: Its arguments, each text checked.
+        plan_id: The plan that the caller confirms. None: none.
+        context: FastMCP's.
+        run: Runs the tool with such arguments, within its time limit.
+    """
+
+    entry: Entry
+    arguments: dict[str, Any]
+    plan_id: str | None
+    context: Context
+    run: Callable[[dict[str, Any]], Awaitable[ToolResult]]
+
+    @property
+    def tool(self) -> Tool:
+        """What the tool declares."""
+        return self.entry.tool
+
+
+class Changes:
+    """Makes changes, for one server.
+
+    Args:
+        settings: How long a person gets, and how many calls there are.
+        policy: What has to be confirmed.
+        audit: Where they are put on record.
+        clock: The time that confirmations go by. None: the machine's.
+        aliases: Knows the contexts that lead to the same cluster. None: nobody knows.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        audit: Audit,
+        clock: Clock | None = None,
+        aliases: ContextAliases | None = None,
+    ) -> None:
+        self._aliases = aliases or ContextAliases()
+        self._policy = policy
+        self._audit = audit
+        # Who waits for a person keeps its slot: others must still get one.
+        most_waiting = max(1, settings.max_concurrent_calls // 2)
+        self._confirmations = Confirmations(settings.confirm_timeout_s, most_waiting, clock or SystemClock())
+
+    async def execute(self, call: Call) -> ToolResult:
+        """Make a change, or answer with what has to happen first.
+
+        Args:
+            call: The call.
+
+        Raises:
+            KlepaasError: It was refused or failed.
+        """
+        await _run_limited(call.tool.name, lambda: call.entry.trial.run(call.arguments))
+        targets = await self._targets(call)
+        look = _Look(call, await _plan(call))
+        change = _change(call, targets, look.changes)
+        try:
+            how = await self._let_through(call, change, targets, look)
+        except NotConfirmed as exc:
+            await self._audit.refused(change, exc.reason, exc.note)
+            raise
+        return how if isinstance(how, ToolResult) else await self._make(call, change, how, look.changes)
+
+    async def preview(self, call: Call) -> ToolResult:
+        """Answer a dry run of a tool that has a plan.
+
+        Args:
+            call: The call.
+
+        Raises:
+            KlepaasError: The change would be refused.
+        """
+        changes = await _plan(call)
+        if changes is None:
+            raise TypeError(f"{call.tool.name} has no plan")
+        return ToolResult(content=answer_dry_run(changes))
+
+    async def _targets(self, call: Call) -> tuple[Target, ...]:
+        """What the call changes, with the other names of its clusters that rules are about."""
+        targets = await _targets(call)
+
+        async def find() -> tuple[Target, ...]:
+            guards = self._policy.guards
+            return tuple([await self._aliases.with_aliases(target, guards) for target in targets])
+
+        return tuple(await _run_limited(call.tool.name, find))
+
+    async def _let_through(
+        self, call: Call, change: Change, targets: tuple[Target, ...], look: "_Look"
+    ) -> How | ToolResult:
+        ruling = self._policy.decide(call.tool.name, Effect(change.effect), targets)
+        if ruling.decision is Decision.AUTO:
+            return How.AUTO
+        request = Request(call.context, change, lambda: look.preview(change), ruling.without_human, call.plan_id)
+        return await self._confirmations.confirm(request)
+
+    async def _make(self, call: Call, change: Change, how: How, changes: ChangeSet | None) -> ToolResult:
+        outcome, code = "cancelled", None
+        await self._audit.announce(change, how)
+        try:
+            with executing(changes) if changes is not None else nullcontext():
+                result = await call.run(call.arguments)
+            outcome = "error" if result.is_error else "ok"
+        except KlepaasError as exc:
+            outcome, code = "error", exc.code
+            raise
+        except Exception:
+            outcome, code = "error", "internal"
+            raise
+        finally:
+            await self._audit.conclude(change, outcome, code)
+        return result
+
+
+def _change(call: Call, targets: tuple[Target, ...], changes: ChangeSet | None) -> Change:
+    declared = call.tool.effect or Effect.DESTRUCTIVE
+    return Change(
+        principal=current_principal(),
+        tool=call.tool.name,
+        effect=(declared if changes is None else changes.effect(declared)).value,
+        targets=tuple(_cleaned(target) for target in targets),
+        arguments=shown(call.tool, call.arguments),
+        arguments_digest=digest([call.tool.name, call.arguments]),
+        content=None if changes is None else record(changes),
+    )
+
+
+def _cleaned(target: Target) -> Target:
+    context, namespace, kind, name = (_clean(part) for part in _parts(target))
+    return Target(context, namespace, kind, name, tuple(one_line(other, 253) for other in target.also))
+
+
+def _parts(target: Target) -> tuple[str | None, ...]:
+    return target.context, target.namespace, target.kind, target.name
+
+
+def _clean(part: str | None) -> str | None:
+    return None if part is None else one_line(part, 253)
+
+
+async def _targets(call: Call) -> tuple[Target, ...]:
+    tell = call.tool.targets
+    if tell is None:
+        return ()
+    targets = tuple(await _run_limited(call.tool.name, lambda: tell(call.arguments)))
+    if not all(isinstance(target, Target) for target in targets):
+        raise TypeError(f"the targets of {call.tool.name} are not of klepaas.tools.Target")
+    return targets
+
+
+@dataclass
+class _Look:
+    """What a call would change, looked at again each time before somebody is asked.
+
+    Attributes:
+        call: The call.
+        changes: What was seen last; that is what is made. None: the tool has no plan.
+        seen: Whether `changes` was shown already.
+    """
+
+    call: Call
+    changes: ChangeSet | None
+    seen: bool = False
+
+    async def preview(self, change: Change) -> Preview:
+        """What a person is shown."""
+        if self.changes is None:
+            return await _preview(self.call, change)
+        if self.seen:
+            self.changes = await _plan(self.call) or self.changes
+        self.seen = True
+        return preview_of(self.changes, self.call.tool.effect or Effect.DESTRUCTIVE)
+
+
+async def _plan(call: Call) -> ChangeSet | None:
+    """What the call would change. None: the tool has no plan."""
+    plan = call.entry.plan
+    if plan is None:
+        return None
+    own = {name: value for name, value in call.arguments.items() if name in plan.parameters["properties"]}
+    result = await _run_limited(call.tool.name, lambda: plan.run(own))
+    if not isinstance(result, PlanResult):
+        raise TypeError(f"the plan of {call.tool.name} gave no change set")
+    return result.changes
+
+
+async def _preview(call: Call, change: Change) -> Preview:
+    """What the call would change, as the tool itself shows it, cleaned and without secrets."""
+    tool, preview = call.tool, call.entry.preview
+    if preview is not None:
+        own = {name: value for name, value in call.arguments.items() if name in preview.parameters["properties"]}
+        result = await _run_limited(tool.name, lambda: preview.run(own))
+    elif DRY_RUN in tool.parameters:
+        result = await _run_limited(tool.name, lambda: call.run({**call.arguments, DRY_RUN: True}))
+    else:
+        lines = [f"{name}: {value}" for name, value in change.arguments.items()] or ["no arguments"]
+        return Preview("\n".join([f"{tool.title} ({tool.name}) with", *lines]), change.arguments_digest)
+    text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
+    if result.is_error:
+        raise Conflict(f"What {tool.name} would change cannot be shown, so it was not run", details=safe_text(text))
+    shown = await offload(partial(safe_text, text), size_chars=len(text))
+    return Preview(shown, digest([text, (result.meta or {}).get(BASIS)]))
+
+
+async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a tool's own code that changes nothing; its failures are the call's."""
+    try:
+        with anyio.fail_after(_LOOK_LIMIT_S):
+            return await run()
+    except FastMCPError as exc:
+        translate(exc, tool_name)
+    except TimeoutError as exc:
+        raise TimedOut(
+            f"What {tool_name} would change could not be found out in time; {nothing_changed(NOT_RUN)}",
+            next_step="Try again, or look at what it would work on",
+        ) from exc

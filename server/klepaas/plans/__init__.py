@@ -1,0 +1,1 @@
+"""Plans: what a call would change, as it is described, stored, confirmed and used once."""

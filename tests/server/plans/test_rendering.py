@@ -1,0 +1,84 @@
+"""How a change is shown: every value masked and escaped by itself, whole or by its facts, never partly."""
+
+import pytest
+
+from klepaas.changes import Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity, Risk
+from klepaas.effects import Effect
+from klepaas.errors import BadRequest
+from klepaas.plans.describe import describe, escape
+from klepaas.plans.rendering import answer_dry_run, digest_of, preview_of
+
+
+def _changes(*fields: FieldChange, risks: tuple[Risk, ...] = (), count: int = 1) -> ChangeSet:
+    objects = tuple(
+        ObjectChange(
+            identity=ObjectIdentity(kind="Deployment", name=f"web{number or ''}", namespace="shop"),
+            action=Action.UPDATE,
+            fields=fields,
+            risks=risks,
+        )
+        for number in range(count)
+    )
+    return ChangeSet(title="Applying 1 object", objects=objects)
+
+
+def test_a_long_change_is_asked_about_by_images_removals_and_risks_with_its_digest() -> None:
+    fields = [FieldChange(path=f"spec.values[{number}]", before="a" * 50, after="b" * 50) for number in range(200)]
+    image = FieldChange(path="spec.template.spec.containers[web].image", before="web:1", after="web:2")
+    gone = FieldChange(path="metadata.finalizers[keep]", before="keep", after=None)
+    risk = Risk(code="grants-rights", text="grants verb * on * to User eve")
+    changes = _changes(*fields, image, gone, risks=(risk,))
+    shown = preview_of(changes, Effect.WRITE).text
+    assert digest_of(changes)[:16] in shown
+    for part in (
+        "change: 1 Deployment",
+        "image web:2",
+        "removes metadata.finalizers[keep]",
+        "grants verb",
+        "destructive",
+    ):
+        assert part in shown
+    assert "spec.values[7]" not in shown
+
+
+def test_what_fits_neither_whole_nor_by_its_facts_cannot_be_confirmed() -> None:
+    with pytest.raises(BadRequest, match="cannot be confirmed"):
+        preview_of(_changes(FieldChange(path="p" * 60, before="x", after=None), count=200), Effect.WRITE)
+
+
+def test_a_text_of_several_lines_is_shown_as_the_difference_of_its_lines_below_its_path() -> None:
+    field = FieldChange(path="data.conf", before="a\nb\nc", after="a\nchange deployment/other\nc")
+    lines = describe(_changes(field)).lines
+    assert lines[1] == "  data.conf:"
+    assert all(line.startswith("    ") for line in lines[2:])
+    assert "    +change deployment/other" in lines
+
+
+def test_a_hidden_value_counts_as_whole_and_is_called_not_compared() -> None:
+    field = FieldChange(path="data.password", before=None, after="32 bytes", hidden=True)
+    found = describe(_changes(field))
+    assert found.lines[1] == "  data.password: 32 bytes, hidden, not compared"
+    assert found.is_whole
+
+
+def test_a_value_that_is_cut_is_not_whole() -> None:
+    field = FieldChange(path="spec.note", before=None, after="word " * 100)
+    assert not describe(_changes(field)).is_whole
+    assert describe(_changes(field), value_max_chars=None).is_whole
+
+
+@pytest.mark.parametrize("text", ["a b", "app.kubernetes.io/name", "값", "web:1.2@sha256:00"])
+def test_plain_text_stands_as_it_is(text: str) -> None:
+    assert escape(text) == text
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a  b", ' "', "", "!risk", "a\tb"])
+def test_text_that_could_mislead_is_quoted_on_one_line(text: str) -> None:
+    assert escape(text).startswith('"')
+    assert len(escape(text).splitlines()) == 1
+
+
+def test_a_dry_run_says_that_nothing_was_stored_and_names_the_change() -> None:
+    answer = answer_dry_run(_changes(FieldChange(path="spec.replicas", before="2", after="3")))
+    assert answer.splitlines()[0].startswith("Dry run, nothing was changed")
+    assert "  spec.replicas: 2 -> 3" in answer
