@@ -7,13 +7,14 @@ from typing import Any, Final, Literal, cast
 
 from klepaas.errors import BadRequest
 from klepaas.output import table
+from klepaas.output.masking.names import Secrecy, secrecy
 from klepaas.output.quoting import quote
 from klepaas.output.safe import cut_with_count, safe_text
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
 from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
 from klepaas_plugins.kubernetes.fieldwalk import ABSENT
-from klepaas_plugins.kubernetes.masking import is_built_in, is_secret, mask, mask_cells
+from klepaas_plugins.kubernetes.masking import is_built_in, mask, mask_cells
 from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.paging import Page
 from klepaas_plugins.kubernetes.sorting import Order
@@ -133,7 +134,7 @@ def table_page(question: Question, page: Table) -> Page:
     values = []
     if question.order is not None:
         # A secret column must not be told by its order either.
-        every = ["" if is_secret(name) else name for name in every]
+        every = [name if secrecy(name) is Secrecy.PLAIN else "" for name in every]
         values = [
             _sorting_value(question, every, row, _safe(question, source))
             for row, source in zip(cells, page.rows, strict=True)

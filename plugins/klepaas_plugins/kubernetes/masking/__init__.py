@@ -9,13 +9,11 @@ of configuration hold. The rest of a text is read by `klepaas.output.redaction`,
 from klepaas_plugins.kubernetes.masking.columns import mask_cells
 from klepaas_plugins.kubernetes.masking.fields import is_built_in
 from klepaas_plugins.kubernetes.masking.forms import is_harmless, masked
-from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.objects import mask, mask_arguments, mask_text, mask_value
 
 __all__ = [
     "is_built_in",
     "is_harmless",
-    "is_secret",
     "mask",
     "mask_arguments",
     "mask_cells",

@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from klepaas.output.masking.field_names import is_reference
+from klepaas.output.masking.names import is_secret_name, secrecy
+from klepaas.output.masking.values import is_hidden_value
 from klepaas_plugins.kubernetes.masking.forms import is_harmless, masked
-from klepaas_plugins.kubernetes.masking.names import is_reference, is_secret
 from klepaas_plugins.kubernetes.masking.objects import mask, mask_value
 
 __all__ = ["mask_cells"]
@@ -46,7 +48,7 @@ def _cell(column: tuple[str, str], cell: Any, hidden: Mapping[str, str], *, judg
     heading, description = column
     if not isinstance(cell, str):
         return masked(str(cell)) if str(cell) in hidden and not isinstance(cell, bool) and cell is not None else cell
-    if is_secret(heading) and not is_harmless(cell):
+    if is_hidden_value(secrecy(heading), cell, in_configuration=True):
         return masked(cell)
     for old in sorted(hidden, key=len, reverse=True):
         cell = cell.replace(old, hidden[old])
@@ -63,10 +65,10 @@ def _judged(heading: str, description: str, cell: str) -> str:
 
 def _name_of(path: str) -> str:
     """The name in a path that tells most of what it leads to."""
-    quoted = next((name for name in _QUOTED.findall(path) if is_secret(name)), None)
+    quoted = next((name for name in _QUOTED.findall(path) if is_secret_name(name)), None)
     fields = _FIELD.findall(_QUOTED.sub("", path))
     last = fields[-1] if fields else ""
-    around = next((field for field in reversed(fields[:-1]) if is_secret(field)), None)
+    around = next((field for field in reversed(fields[:-1]) if is_secret_name(field)), None)
     return quoted or (last if around is None or is_reference(last) else around)
 
 

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
-from klepaas_plugins.kubernetes.masking.names import words
+from klepaas.output.masking.name_words import words
 
 __all__ = ["KINDS", "PATHS", "Content", "content_of", "is_built_in"]
 

@@ -10,8 +10,9 @@ and logs: what stands after a secret's name is masked to the end of its line and
 import re
 from collections.abc import Iterator, Sequence
 
-from klepaas_plugins.kubernetes.masking.forms import is_masked, is_place, is_pointer, masked
-from klepaas_plugins.kubernetes.masking.names import is_secret
+from klepaas.output.masking.names import Secrecy, is_secret_name, secrecy
+from klepaas.output.masking.values import is_hidden_value, is_reference
+from klepaas_plugins.kubernetes.masking.forms import is_masked, masked
 from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_word
 
 __all__ = ["mask_lines"]
@@ -73,7 +74,7 @@ class _Lines:
     def _line(self, line: str) -> str:
         section = _SECTION.fullmatch(line)
         if section is not None:
-            self.section = is_secret(section["name"].strip('" '))
+            self.section = is_secret_name(section["name"].strip('" '))
             return line
         found = _LINE.fullmatch(line)
         if found is None:
@@ -83,10 +84,11 @@ class _Lines:
         assigned = "=" in found["between"]
         if _HANGUL.search(found["name"]) and not re.search("[:=]", found["between"]):
             return line  # a sentence
-        named = is_secret(found["name"]) or (self.pair and is_value_word(found["name"]))
+        judged = secrecy(found["name"])
+        named = judged >= Secrecy.SOFT or (self.pair and is_value_word(found["name"]))
         if not named and not (self.section and assigned):
-            self.pair = is_identifier(found["name"]) and is_secret(value.strip("\"',"))
-            return line
+            self.pair = is_identifier(found["name"]) and is_secret_name(value.strip("\"',"))
+            return _named(found, value, judged) if judged is Secrecy.UNCERTAIN and value else line
         return self._secret(line, found, value)
 
     def _secret(self, line: str, found: re.Match[str], value: str) -> str:
@@ -131,21 +133,27 @@ def _continued(line: str, whole_block: bool) -> str:
         return line[: _indent(line)] + masked(line.strip())
     field = _LINE.fullmatch(line)
     if field is not None and re.search(r"[:=]", field["between"]):
-        return _named(field, field["value"].strip()) if is_secret(field["name"]) and field["value"].strip() else line
+        return (
+            _named(field, field["value"].strip()) if is_secret_name(field["name"]) and field["value"].strip() else line
+        )
     item = _ITEM.fullmatch(line)
     if item is not None:
         return item["lead"] + masked(item["value"].strip())
     return line[: _indent(line)] + masked(line.strip())
 
 
-def _named(found: re.Match[str], value: str) -> str:
+def _named(found: re.Match[str], value: str, judged: Secrecy = Secrecy.SECRET) -> str:
     """A secret's line with its value masked in its own quotes, so that the text keeps its form."""
     end = "," if value.endswith(",") else ""
     bare = value.removesuffix(",")
-    if value.startswith("$") and is_pointer(value.partition(" ")[0]):
+    if value.startswith("$") and is_reference(value.partition(" ")[0]):
         return found.group()  # NAME=$OTHER command
-    if is_masked(bare.strip("\"'")) or is_place(bare) or bare in ("{", "[", "{}", "[]", "(", '""', "''"):
-        return found.group()
-    quote = bare[0] if bare[0] in "\"'" and len(bare) > 1 and bare.endswith(bare[0]) else ""
+    quote = bare[0] if bare[:1] in "\"'" and len(bare) > 1 and bare.endswith(bare[0]) else ""
     inner = bare[1:-1] if quote else bare
+    if (
+        is_masked(inner)
+        or bare in ("{", "[", "{}", "[]", "(")
+        or not is_hidden_value(judged, inner, in_configuration=True)
+    ):
+        return found.group()
     return f"{found['lead']}{found['name']}{found['between']}{quote}{masked(inner)}{quote}{end}"

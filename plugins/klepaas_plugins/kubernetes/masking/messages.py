@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from klepaas.output import safe
+from klepaas.output.masking.names import Secrecy, secrecy
+from klepaas.output.masking.values import is_harmless_value
 from klepaas.output.redaction import MARK
 from klepaas.output.safe import SafeText
-from klepaas_plugins.kubernetes.masking.names import is_secret
 
 __all__ = ["message_line", "message_text"]
 
@@ -133,7 +134,7 @@ def _is_plain(opening: str, inside: str) -> bool:
     return (
         opening.lstrip() == "{"
         and _PLAIN_BRACES.fullmatch(inside) is not None
-        and not is_secret(inside.partition(":")[0])
+        and secrecy(inside.partition(":")[0]) is Secrecy.PLAIN
     )
 
 
@@ -144,20 +145,21 @@ def _without_values(text: str) -> str:
 
 def _value(found: re.Match[str]) -> str:
     path, value = found["path"] or "", found["value"] or ""
-    if not value or value in _TYPES or MARK in value or not _may_be_secret(path):
+    if not value or value in _TYPES or MARK in value or not _may_be_secret(path, value.strip('"')):
         return found.group()
     quote = '"' if value.startswith('"') else ""
     return f"{path}{found['says']}{quote}{MARK}{quote}"
 
 
-def _may_be_secret(path: str) -> bool:
+def _may_be_secret(path: str, value: str) -> bool:
     """Whether the value of a field may be a secret; of a field without a name it may."""
     names = [name for name in _INDEX.sub("", path).split(".") if name]
     if not names or _FREE_FIELDS.intersection(names[-1:]):
         return True
     keys = [key.strip("[]\"'") for key in _INDEX.findall(path)]
     in_data = any(name in ("data", "stringData", "binaryData", "annotations") for name in names)
-    return in_data or any(is_secret(name) for name in (*names, *keys) if name)
+    judged = max((secrecy(name) for name in (*names, *keys) if name), default=Secrecy.PLAIN)
+    return in_data or judged >= Secrecy.SOFT or (judged is Secrecy.UNCERTAIN and not is_harmless_value(value))
 
 
 def _without_commands(text: str) -> str:

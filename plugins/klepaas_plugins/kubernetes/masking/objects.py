@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from klepaas.output.masking.field_names import holds_credentials
+from klepaas.output.masking.names import Secrecy, is_secret_name, secrecy
 from klepaas_plugins.kubernetes.masking.fields import Content, content_of, is_built_in
 from klepaas_plugins.kubernetes.masking.messages import message_text
-from klepaas_plugins.kubernetes.masking.names import holds_credentials, is_secret
 from klepaas_plugins.kubernetes.masking.pairs import secret_fields
 from klepaas_plugins.kubernetes.masking.shapes import has_fields, hidden, is_labels, is_texts, secret_generator
 from klepaas_plugins.kubernetes.masking.values import ValueMasker, sized
@@ -191,7 +192,9 @@ class _Objects:
             return self.values.named(key, value)
         if key == "secretGenerator" and isinstance(value, list):
             return [self.data(secret_generator(item)) for item in value]
-        if not is_secret(key) or (isinstance(value, Mapping) and has_fields(key)):
+        if secrecy(key) is Secrecy.UNCERTAIN and is_texts(value):
+            return [self.values.named(key, item) for item in value]
+        if not is_secret_name(key) or (isinstance(value, Mapping) and has_fields(key)):
             return self.data(value)
         return hidden(value, credentials=holds_credentials(key))
 
@@ -252,7 +255,7 @@ class _Objects:
             if key in ("properties", "patternProperties", "definitions") and isinstance(inner, Mapping):
                 result[key] = {field: self._schema(one, str(field)) for field, one in inner.items()}
             elif key in _EXAMPLES and not isinstance(inner, Mapping):
-                result[key] = hidden(inner) if is_secret(name) else self.value(name, inner)
+                result[key] = hidden(inner) if is_secret_name(name) else self.value(name, inner)
             else:
                 result[key] = self._schema(inner, name)
         return result

@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from klepaas_plugins.kubernetes.masking.names import is_reference, is_secret, words
+from klepaas.output.masking.field_names import is_reference
+from klepaas.output.masking.name_words import words
+from klepaas.output.masking.names import is_secret_name
 
 __all__ = ["is_identifier", "is_value_word", "names_a_secret", "secret_fields"]
 
@@ -61,8 +63,8 @@ def names_a_secret(pair: Mapping[str, Any], *, least_chars: int = 0) -> bool:
 
 def _names_a_secret(field: str, value: str) -> bool:
     if field in ("path", "from") and value.startswith("/"):
-        return is_secret(value)  # of a JSON patch: {op: replace, path: /spec/password, value: ...}
-    return is_identifier(field) and _WORD.fullmatch(value) is not None and is_secret(value)
+        return is_secret_name(value)  # of a JSON patch: {op: replace, path: /spec/password, value: ...}
+    return is_identifier(field) and _WORD.fullmatch(value) is not None and is_secret_name(value)
 
 
 def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from klepaas_plugins.kubernetes.masking.forms import is_place, masked
-from klepaas_plugins.kubernetes.masking.names import ends_secret, is_container, is_identity, is_reference
+from klepaas.output.masking.field_names import ends_secret, is_container, is_identity, is_reference
+from klepaas.output.masking.values import is_said_elsewhere
+from klepaas_plugins.kubernetes.masking.forms import masked
 
 __all__ = ["has_fields", "hidden", "is_labels", "is_texts", "secret_generator"]
 
@@ -29,7 +30,7 @@ def hidden(value: Any, key: str = "", *, credentials: bool = False) -> Any:
     if is_reference(key) or (credentials and is_identity(key)):
         return value
     text = str(value)
-    return value if is_place(text) else masked(text)
+    return value if is_said_elsewhere(text) else masked(text)
 
 
 def has_fields(key: str) -> bool:

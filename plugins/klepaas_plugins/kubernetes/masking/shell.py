@@ -6,8 +6,9 @@ Commands in texts are read by `klepaas.output.masking.commands`; of a list the e
 import re
 from collections.abc import Callable, Sequence
 
-from klepaas_plugins.kubernetes.masking.forms import is_pointer, masked
-from klepaas_plugins.kubernetes.masking.names import is_secret
+from klepaas.output.masking.names import is_secret_name
+from klepaas.output.masking.values import is_reference
+from klepaas_plugins.kubernetes.masking.forms import masked
 
 __all__ = ["mask_words"]
 
@@ -51,7 +52,7 @@ def mask_words(
             result.append(_other(word, short, mask_named, mask_text))
         expects = flag is not None and not flag["equals"]
         name = flag["flag"] if flag is not None else ""
-        before = name if expects and (is_secret(name.lstrip("-")) or name in short or name in _USER_FLAGS) else ""
+        before = name if expects and (is_secret_name(name.lstrip("-")) or name in short or name in _USER_FLAGS) else ""
     return result
 
 
@@ -60,7 +61,7 @@ def _after_flag(word: str, flag: str, mask_named: Callable[[str, str], str]) -> 
         name, colon, secret = word.partition(":")
         return f"{name}:{masked(secret)}" if colon and secret and not secret.startswith("$") else word
     name = flag.lstrip("-")
-    return mask_named(name if is_secret(name) else "password", word)
+    return mask_named(name if is_secret_name(name) else "password", word)
 
 
 def _other(word: str, short: set[str], mask_named: Callable[[str, str], str], mask_text: Callable[[str], str]) -> str:
@@ -69,7 +70,7 @@ def _other(word: str, short: set[str], mask_named: Callable[[str, str], str], ma
         glued is not None
         and word[2:3] not in "-="
         and re.match(_LONG_FLAGS, word[2:]) is None
-        and not is_pointer(word[2:])
+        and not is_reference(word[2:])
     ):
         return glued + masked(word[2:])
     assignment = _ASSIGNMENT.fullmatch(word) if "\n" not in word else None

@@ -6,20 +6,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from klepaas.output.masking.names import Secrecy, is_secret_name, secrecy
+from klepaas.output.masking.values import is_hidden_value, is_reference
 from klepaas.output.redaction import MARK, looks_secret, redact_text
 from klepaas_plugins.kubernetes.masking.documents import mask_documents
 from klepaas_plugins.kubernetes.masking.forms import (
     is_harmless,
     is_masked,
-    is_place,
-    is_pointer,
     looks_random,
     mask_address,
     mask_userinfo,
     masked,
 )
 from klepaas_plugins.kubernetes.masking.lines import mask_lines
-from klepaas_plugins.kubernetes.masking.names import is_secret
 from klepaas_plugins.kubernetes.masking.shapes import hidden
 from klepaas_plugins.kubernetes.masking.shell import mask_words
 
@@ -78,9 +77,10 @@ class ValueMasker:
         """A value of a variable, a flag, a key: masked whole under a secret's name, else what its form tells."""
         if not value or is_masked(value):
             return value
-        if is_secret(name):
-            return value if is_place(value) else masked(value)
-        if is_harmless(value) or is_pointer(value) or _SHORT_WORD.fullmatch(value):
+        judged = secrecy(name)
+        if is_hidden_value(judged, value, in_configuration=True):
+            return masked(value)
+        if judged >= Secrecy.SOFT or is_harmless(value) or is_reference(value) or _SHORT_WORD.fullmatch(value):
             return value
         inner = self._decoded(value)
         if inner is not None:
@@ -113,8 +113,8 @@ class ValueMasker:
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, int | float):
-            return masked(str(value)) if is_secret(name) else value
-        if isinstance(value, Mapping) and is_secret(name):
+            return masked(str(value)) if is_secret_name(name) else value
+        if isinstance(value, Mapping) and is_secret_name(name):
             return {
                 key: self._data(inner) if str(key) == "valueFrom" else hidden(inner, key)
                 for key, inner in value.items()

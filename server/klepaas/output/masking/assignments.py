@@ -166,7 +166,7 @@ def _tells_nothing(name: Name, value: str) -> bool:
         return True
     if name.text == "secretKey" and _LOWER_WORD.fullmatch(bare):
         return True  # an external secret's key
-    return name.secrecy is Secrecy.SOFT and is_harmless_value(bare)
+    return name.secrecy is not Secrecy.SECRET and is_harmless_value(bare)
 
 
 def _flag(text: str, name: Name) -> list[_Span]:

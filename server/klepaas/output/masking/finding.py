@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from klepaas.output.masking.name_words import DIGESTS, KOREAN
 from klepaas.output.masking.names import STEMS, Secrecy, secrecy
 
 __all__ = ["Name", "secret_names"]
@@ -13,14 +14,14 @@ _NAME_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-
 _REST = re.compile(r"[A-Za-z0-9_.가-힣-]{0,100}+")
 _LONGEST_CHARS = 100
 _KOREAN = re.compile(
-    r".{0,60}?(?:비밀번호|인증키|패스워드|시크릿키|시크릿|개인키|보안키|비밀키|액세스키|접근키|암호|비번|토큰)(?:는|은|가|이|를|을)?"
+    rf".{{0,60}}?(?:{'|'.join(sorted(KOREAN, key=len, reverse=True))})값?(?:는|은|가|이|를|을)?", re.IGNORECASE
 )
 _PARTICLES = "는은가이를을"
 # "API key: x": the word before a bare "key" belongs to the name.
 _WORD_BEFORE = re.compile(r"[A-Za-z]{2,20} \Z")
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
 # checksum/secret: the annotation of a digest.
-_DIGEST_OF = ("checksum/", "hash/", "digest/", "sha256/")
+_DIGEST_OF = tuple(f"{word}/" for word in DIGESTS)
 
 
 class Name(NamedTuple):

@@ -1,208 +1,45 @@
 """Names of fields, variables and flags that hold secrets: DB_PASSWORD, apiKey, client.secret, 비밀번호.
 
-A name is judged by its words. Some words name a secret wherever they stand, some only together with another one
-("access key"), and the last word may say that the value only tells something about the secret: where it is, how long
-it is valid, how many there are. Soft names are used for secrets and for other things: their values decide.
+This is the one judge of names: of texts, of objects, of arguments and of details. A name is judged by its words. Some
+words name a secret wherever they stand, some only together with another one ("access key"), and the last word may say
+that the value only tells something about the secret: where it is, how long it is valid, how many there are. Of names
+that are used for secrets and for other things the value decides, in `klepaas.output.masking.values`.
+
+No expression is compiled here: every start imports this.
 """
 
 import enum
 import functools
-import re
 
-__all__ = ["STEMS", "Secrecy", "is_secret_name", "secrecy"]
+from klepaas.output.masking import name_words as lists
+
+__all__ = ["STEMS", "Secrecy", "is_secret_name", "secrecy", "split_words"]
 
 
 class Secrecy(enum.IntEnum):
-    """How surely a name holds a secret."""
+    """How surely a name holds a secret.
+
+    Attributes:
+        PLAIN: It does not, whatever the value looks like.
+        UNCERTAIN: It names an object, an identifier or a switch as often as a secret: the form of the value decides.
+        SOFT: It is used for secrets and for other things: in prose the form of the value decides, in configuration a
+            wrong guess costs only a masked value.
+        SECRET: It does, unless the value says that it is elsewhere, or that there is none.
+    """
 
     PLAIN = 0
-    SOFT = 1
-    SECRET = 2
+    UNCERTAIN = 1
+    SOFT = 2
+    SECRET = 3
 
 
 # Every secret name contains one of these, in lower case.
 STEMS = (
     r"pass|pwd|pswd|secret|token|key|cred|auth|bearer|cookie|session|sid\b|dsn|sig\b|signature|hmac|salt|jwt|psk|otp"
-    r"|mnemonic|webhook|conn\w{0,7}[-_. ]?str|docker\w{0,6}cfg|docker_?config|pin\b|seed|pat\b|pw\b|identified|jaas"
-    r"|비밀|암호|인증|비번|패스워드|토큰|시크릿|개인키|보안키|접근키|액세스키|api키"
+    r"|mnemonic|webhook|conn\w{0,7}[-_. ]?str|docker\w{0,6}cfg|docker_?config|pins?\b|seed|pats?\b|pws?\b"
+    r"|identified|jaas|backup[-_. ]?codes?"
+    r"|비밀|암호|인증|비번|패스워드|토큰|시크릿|개인키|보안키|접근키|액세스키|서명키|api키"
 )
-_SECRET_WORDS = frozenset(
-    {
-        "password",
-        "passwords",
-        "passwd",
-        "passphrase",
-        "passphrases",
-        "passcode",
-        "passwort",
-        "pass",
-        "pwd",
-        "pswd",
-        "pw",
-    }
-    | {"secret", "token", "apikey", "apikeys", "accesskey", "secretkey", "privatekey", "authkey", "psk", "htpasswd"}
-    | {"credential", "credentials", "creds", "authtoken", "dockerconfigjson", "dockerconfig", "dockercfg", "mnemonic"}
-    | {"authtok"}
-    | {"masterauth", "keypass", "storepass", "sshpass", "passwds", "presharedkey", "accountkey", "signingkey", "totp"}
-    | {
-        "비밀번호",
-        "암호",
-        "인증키",
-        "비번",
-        "패스워드",
-        "토큰",
-        "시크릿",
-        "비밀키",
-        "개인키",
-        "보안키",
-        "액세스키",
-        "접근키",
-    }
-    | {"identified", "rpcpassword", "bindpw", "rootpw"}
-    | {"인증토큰", "api키", "시크릿키", "비밀값", "인증비밀번호"}
-)
-# Written together with what stands before: PGPASSWORD, requirepass, userToken in lower case.
-_SECRET_ENDS = (
-    *(
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "dbpass",
-        "credential",
-        "credentials",
-    ),
-    *(
-        "userpass",
-        "rootpass",
-        "requirepass",
-        "adminpass",
-        "mysqlpass",
-        "비밀번호",
-        "비밀키",
-        "인증키",
-        "토큰",
-        "패스워드",
-    ),
-)
-# Each of these with "key" behind it.
-_KEYS = frozenset(
-    {
-        "api",
-        "access",
-        "secret",
-        "private",
-        "client",
-        "signing",
-        "encryption",
-        "master",
-        "account",
-        "shared",
-        "preshared",
-    }
-    | {
-        "auth",
-        "jwt",
-        "hmac",
-        "fernet",
-        "webhook",
-        "consumer",
-        "crypto",
-        "cipher",
-        "aes",
-        "unseal",
-        "recovery",
-        "session",
-    }
-    | {"subscription", "instrumentation", "write", "ingest", "admin", "decryption", "sign", "cookie", "authorization"}
-)
-_SOFT_KEYS = frozenset(
-    {"tls", "ssl", "ssh", "app", "license", "licence", "service", "storage", "deploy", "rsa", "root"}
-)
-_SOFT_WORDS = frozenset(
-    {"auth", "authorization", "bearer", "cookie", "cookies", "dsn", "sig", "signature", "hmac", "salt", "jwt", "otp"}
-    | {"pin", "seed", "pat", "sid", "jsessionid", "phpsessid"}
-)
-# Many tokens may be a number of them: these are the plurals of what one logs in with.
-_SOFT_TOKENS = re.compile(r"(?:api|auth|access|refresh|bearer|user|admin|bot)tokens$")
-# mailpass, but not bypass.
-_SOFT_PASS = re.compile(r"(?<!by)(?<!com)(?<!sur)(?<!tres)(?<!over)(?<!under)pass$")
-_HARD_PAIRS = frozenset(
-    {("connection", "string"), ("conn", "string"), ("webhook", "url"), ("session", "id"), ("conn", "str")}
-    | {("webhook", "secret"), ("recovery", "code"), ("recovery", "codes"), ("backup", "codes"), ("key", "data")}
-    | {("jaas", "config")}
-)
-# As the last word: where the secret is, or something about it.
-_ABOUT = frozenset(
-    {"file", "files", "filename", "path", "paths", "dir", "directory", "folder", "location", "mount", "volume", "store"}
-    | {"name", "names", "ref", "refs", "reference", "keyref", "selector", "template", "ttl", "policy", "type", "kind"}
-    | {"length", "len", "size", "lifetime", "expiry", "expires", "expiration", "expire", "exp", "age", "timeout", "in"}
-    | {"interval", "period", "rotation", "rotate", "renewal", "enabled", "disabled", "enable", "disable", "required"}
-    | {
-        "optional",
-        "allowed",
-        "url",
-        "uri",
-        "urls",
-        "endpoint",
-        "host",
-        "hostname",
-        "port",
-        "server",
-        "domain",
-        "issuer",
-    }
-    | {"audience", "audiences", "scope", "scopes", "method", "methods", "mode", "provider", "providers", "driver"}
-    | {
-        "backend",
-        "engine",
-        "manager",
-        "algorithm",
-        "alg",
-        "header",
-        "headers",
-        "prefix",
-        "suffix",
-        "format",
-        "encoding",
-    }
-    | {"encoder", "version", "count", "counts", "total", "limit", "limits", "max", "min", "rate", "budget", "usage"}
-    | {"bucket", "window", "index", "field", "fields", "column", "input", "label", "placeholder", "hint", "prompt"}
-    | {"message", "msg", "error", "errors", "reason", "status", "state", "check", "checks", "validator", "validation"}
-    | {"strength", "complexity", "requirements", "rules", "reset", "change", "changed", "updated", "created", "at"}
-    | {"time", "date", "timestamp", "seconds", "secs", "minutes", "hours", "days", "ms", "namespace", "group", "role"}
-    | {"roles", "username", "email", "realm", "config", "configuration", "settings", "options", "class", "handler"}
-    | {"factory", "filter", "middleware", "plugin", "module", "review", "request", "projection", "sources", "mapping"}
-    | {"attempts", "retries", "failures", "failed", "success", "duration", "latency", "controller", "operator", "csi"}
-    | {"algorithms", "generated", "generation", "samesite", "secure", "httponly", "client", "service", "uid", "flow"}
-    | {"created", "needed", "valid", "invalid", "missing", "only", "hash-algorithm", "rounds", "memory", "parallelism"}
-    | {
-        "exists",
-        "by",
-        "source",
-        "changes",
-        "separator",
-        "delimiter",
-        "verification",
-        "stdin",
-        "sync",
-        "syncer",
-        "hook",
-        "hooks",
-    }
-)
-# Names that are about secrets without a last word that says so.
-_ABOUT_NAME = re.compile(
-    r"(?:serviceaccounttoken|tokenreviews?|(?:image)?pullsecrets?|existing[a-z]{0,40}secret|(?:tls|ca|cert|image|external|sealed"
-    r"|kubernetes|k8s|ssl|certificate|issuer|ingress|backend|source|target)secret|secretkeyref|passwordkey|tokenkey"
-    r"|userpasswordkey|adminpasswordkey|credentialskey|publickey|nopass(?:word|wd)?|tokenset)$"
-)
-_SPLIT = re.compile(r"[^0-9A-Za-z가-힣]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[0-9])")
 _LONGEST_CHARS = 200
 
 
@@ -210,35 +47,104 @@ def is_secret_name(name: str) -> bool:
     """Whether a field, variable or flag of this name usually holds a secret.
 
     Args:
-        name: The name as written; words are told apart by case and by what is neither letter nor digit.
+        name: The name as written; words are told apart by case and by what is neither letter nor digit. Of a path or a
+            prefixed key (`example.com/token`) the last part counts.
     """
-    return secrecy(name) is not Secrecy.PLAIN
+    return secrecy(name) >= Secrecy.SOFT
 
 
 @functools.lru_cache(maxsize=4096)
 def secrecy(name: str) -> Secrecy:
     """How surely a field, variable or flag of this name holds a secret."""
-    if len(name) > _LONGEST_CHARS:
-        name = name[-_LONGEST_CHARS:]
-    words = [word.lower() for word in _SPLIT.split(name) if word]
-    if not words or _ABOUT_NAME.search("".join(words[-3:])):
+    before, _, last = name[-_LONGEST_CHARS:].strip("/").rpartition("/")
+    if before.endswith(lists.DIGESTS):
         return Secrecy.PLAIN
-    if words[-1] == "id" and words[-2:] != ["session", "id"] and words[-2:] != ["private", "id"]:
-        return Secrecy.SOFT if {"secret", "access", "private"} & set(words) else Secrecy.PLAIN
-    found = max(_judge(words, index) for index in range(len(words)))
-    if found is Secrecy.PLAIN or (words[-1] in _ABOUT and tuple(words[-2:]) not in _HARD_PAIRS):
+    found = split_words(last)
+    if not found:
         return Secrecy.PLAIN
-    return found
+    if not last.isascii() and (korean := _judge_korean(found)) is not None:
+        return korean
+    return _judge(found, first=next(iter(split_words(last.rpartition(".")[2])), ""))
 
 
-def _judge(words: list[str], index: int) -> Secrecy:
-    word = words[index]
-    pair = (words[index - 1], word) if index else ("", word)
-    if pair in _HARD_PAIRS or word in _SECRET_WORDS or word.endswith(_SECRET_ENDS):
+def split_words(name: str) -> list[str]:
+    """The words of a name, in lower case: `dbPassword2` has db, password, 2."""
+    pieces: list[str] = []
+    for before, char, after in zip(f" {name}", name, f"{name[1:]} ", strict=False):
+        is_start = char.isupper() and (before.islower() or before.isdigit() or (before.isupper() and after.islower()))
+        pieces.append(" " if is_start or (char.isdigit() and before.islower()) else "")
+        pieces.append(char.lower() if char.isalnum() else " ")
+    return "".join(pieces).split()
+
+
+def _judge(found: list[str], first: str) -> Secrecy:
+    """The judgement of a name's words; `first` is the first one behind the last dot."""
+    end = "".join(found[-3:])
+    rated = max(_rate(found, at) for at in range(len(found)))
+    if rated is Secrecy.PLAIN or end.endswith(lists.NO_SECRET_ENDS) or _names_existing(first, found[-1]):
+        return Secrecy.PLAIN
+    if tuple(found[-2:]) in lists.HARD_PAIRS:
+        return rated
+    if found[-1] in ("id", "ids"):
+        return Secrecy.PLAIN if {"secret", "access", "private"}.isdisjoint(found) else Secrecy.UNCERTAIN
+    if found[-1] in lists.ABOUT:
+        return Secrecy.PLAIN
+    doubtful = (
+        end.endswith(lists.OFTEN_NO_SECRET_ENDS)
+        or found[-1] in lists.WHOSE
+        or first in lists.ASKS
+        or (found[-1] not in ("key", "keys") and _is_only_about(found))
+    )
+    return Secrecy.UNCERTAIN if doubtful else rated
+
+
+def _names_existing(first: str, last: str) -> bool:
+    """Whether a name says that there is such an object, or that there is no secret: existingSecret, noPassword."""
+    return first in ("existing", "no") or (first.startswith("existing") and last.endswith(("secret", "secrets")))
+
+
+def _is_only_about(found: list[str]) -> bool:
+    """Whether the words of a secret stand in the middle of a name, and are of those that say what it is about."""
+    return not any(
+        _rate(found, at) is not Secrecy.PLAIN
+        for at, word in enumerate(found)
+        if word not in lists.IN_THE_MIDDLE or at == len(found) - 1
+    )
+
+
+def _rate(found: list[str], at: int) -> Secrecy:
+    """How surely one word of a name, with the one before it, means a secret."""
+    word = found[at]
+    before = found[at - 1] if at else ""
+    if (before, word) in lists.HARD_PAIRS or word in lists.SECRET_WORDS or word.endswith(lists.SECRET_ENDS):
         return Secrecy.SECRET
-    if word in ("key", "keys"):
-        if pair[0] in _KEYS:
-            return Secrecy.SECRET
-        return Secrecy.SOFT if pair[0] in _SOFT_KEYS else Secrecy.PLAIN
-    soft = word in _SOFT_WORDS or _SOFT_TOKENS.search("".join(pair)) or _SOFT_PASS.search(word)
-    return Secrecy.SOFT if soft else Secrecy.PLAIN
+    if word.endswith(("key", "keys")):
+        return _rate_key(word.removesuffix("s").removesuffix("key") or before)
+    if word.endswith("tokens"):
+        owner = word.removesuffix("tokens") or before
+        if not lists.COUNTS.isdisjoint(found):
+            return Secrecy.PLAIN
+        return Secrecy.SOFT if not owner or owner in lists.TOKEN_OWNERS else Secrecy.UNCERTAIN
+    is_soft = word in lists.SOFT_WORDS or word.endswith(lists.SOFT_ENDS)
+    return Secrecy.SOFT if is_soft and not word.endswith(lists.NO_SECRET_ENDS) else Secrecy.PLAIN
+
+
+def _rate_key(owner: str) -> Secrecy:
+    if owner in lists.KEYS:
+        return Secrecy.SECRET
+    return Secrecy.SOFT if owner in lists.SOFT_KEYS else Secrecy.PLAIN
+
+
+def _judge_korean(found: list[str]) -> Secrecy | None:
+    """The judgement of a name with Korean words in it; None where none of them means a secret."""
+    rated: Secrecy | None = None
+    for word in found:
+        stem = max(
+            (stem for stem in lists.KOREAN if stem in word), key=lambda stem: (word.rfind(stem), len(stem)), default=""
+        )
+        if stem:
+            behind = word[word.rfind(stem) + len(stem) :]
+            rated = max(
+                rated or Secrecy.PLAIN, Secrecy.PLAIN if behind.startswith(lists.KOREAN_ABOUT) else Secrecy.SECRET
+            )
+    return Secrecy.PLAIN if rated and found[-1].startswith(lists.KOREAN_ABOUT) else rated

@@ -2,9 +2,10 @@
 
 import re
 
+from klepaas.output.masking.names import Secrecy
 from klepaas.output.vault import MARK
 
-__all__ = ["is_harmless_value", "is_path", "is_reference", "is_said_elsewhere"]
+__all__ = ["is_harmless_value", "is_hidden_value", "is_path", "is_reference", "is_said_elsewhere"]
 
 _VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
 # A value that points to another one. A default inside (${X:-y}) would be a value.
@@ -35,7 +36,7 @@ _PATH = re.compile(
 _SAYS_NOTHING = re.compile(
     rf"(?:true|false|null|none|nil|~|yes|no|on|off|required|missing|invalid|expired|denied|failed|unknown|unset|empty|optional"
     rf"|not|is|was|must|the|a|an|error|redacted|str|string|text|int|integer|bool|boolean|bytes|object|array|secretstr|char"
-    rf"|enabled|disabled|default|undefined|n/a|basic|bearer|digest|negotiate|oauth2?|oidc|ldap|saml|kerberos|trust|md5"
+    rf"|enabled?|disabled?|default|undefined|n/a|basic|bearer|digest|negotiate|oauth2?|oidc|ldap|saml|kerberos|trust|md5"
     rf"|scram-sha-256|rbac|hidden|masked|revoked|rotated|changed|updated|created|accepted|rejected|ok|valid|found"
     rf"|include|omit|same-origin|\$|\d{{1,5}}|\d{{1,9}}\.\d{{1,6}}|\d{{1,6}}(?:ms|s|m|h|d|k|b|kb|mb|gb|ki|mi|gi|%)"
     rf"|#{{1,3}}|[|>][-+0-9]{{0,2}}|\*{{2,}}|x{{3,}}|\.{{2,}}|-{{1,4}}|_{{2,}}|&[\w-]{{1,60}}|\*[\w-]{{1,60}}"
@@ -53,6 +54,20 @@ _HARMLESS = re.compile(
     r"|v?\d{1,5}(?:\.\d{1,6}){1,4}(?:[-+][\w.]{1,40})?",
     re.IGNORECASE,
 )
+# An address inside of the cluster or the pod, with a path of words and nothing else.
+_LOCAL = re.compile(
+    r"(?:https?://)?(?:localhost|127\.0\.0\.1|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,3}\.svc(?:\.cluster\.local)?)"
+    r"(?::\d{1,5})?(?:/[a-z0-9_.-]{0,40}){0,6}",
+    re.IGNORECASE,
+)
+# password: must be at least 8 characters; password: 8자 이상, 영문과 숫자를 포함; password:  16 bytes
+_SENTENCE = re.compile(
+    r"(?:must|is|are|was|has|required|missing|invalid|unknown|not|cannot|should|expired|denied|same-site|may)[ ]"
+    r"[a-z][a-z ,'/.-]{0,100}|[^ ]{0,20}[가-힣] [^\n]{0,200}[가-힣]|\d{1,6} bytes$|<(?:set to the key|none)\b"
+)
+# token = get_token(); password: z.string().min(8)
+_CODE = re.compile(r"[A-Za-z_][\w.]{0,60}\([^\"'()]{0,60}\)(?:\.[\w.]{1,60}\([^\"'()]{0,60}\)){0,5};?")
+_LONGEST_CHARS = 600
 # secret: db-credentials names an object, as nobody's password does.
 _OBJECT_NAME = re.compile(
     r"[a-z]{2,20}(?:-[a-z0-9]{1,20}){0,5}-(?:secrets?|tls|credentials?|creds|tokens?|auth|keys?|certs?|config)"
@@ -73,13 +88,19 @@ def is_path(value: str) -> bool:
 
 
 def is_said_elsewhere(value: str) -> bool:
-    """Whether what stands after a secret's name is no secret: nothing, a type, a reference, a path."""
+    """Whether what stands after a secret's name is no secret: nothing, a type, a reference, a place, a sentence."""
     return (
         _SAYS_NOTHING.fullmatch(value) is not None
         or is_reference(value)
         or is_path(value)
         or _OBJECT_NAME.fullmatch(value) is not None
+        or (len(value) <= _LONGEST_CHARS and _says_where_or_how(value))
     )
+
+
+def _says_where_or_how(value: str) -> bool:
+    """Whether a value is an address inside of the cluster, a sentence about the secret, code that gets it, its size."""
+    return any(form is not None for form in (_LOCAL.fullmatch(value), _SENTENCE.match(value), _CODE.fullmatch(value)))
 
 
 def is_harmless_value(value: str) -> bool:
@@ -88,3 +109,18 @@ def is_harmless_value(value: str) -> bool:
     Words, numbers, durations, dates, addresses without credentials, versions and host names are harmless.
     """
     return is_said_elsewhere(value) or _WORDS.fullmatch(value) is not None or _HARMLESS.fullmatch(value) is not None
+
+
+def is_hidden_value(secrecy: Secrecy, value: str, *, in_configuration: bool = False) -> bool:
+    """Whether a value is a secret, by what its name says and by its own form.
+
+    Args:
+        secrecy: How surely its name holds a secret.
+        value: The value without its quotes.
+        in_configuration: Whether the name is known to be one of configuration, where names that are used for secrets
+            and for other things count as those of secrets.
+    """
+    if secrecy is Secrecy.PLAIN or is_said_elsewhere(value):
+        return False
+    is_sure = secrecy is Secrecy.SECRET or (in_configuration and secrecy is Secrecy.SOFT)
+    return is_sure or not is_harmless_value(value)

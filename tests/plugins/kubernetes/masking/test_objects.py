@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klepaas.output.redaction import MARK
-from klepaas_plugins.kubernetes.masking import is_harmless, is_secret, mask, mask_arguments, mask_text
+from klepaas.output.redaction import MARK, is_secret_name
+from klepaas_plugins.kubernetes.masking import is_harmless, mask, mask_arguments, mask_text
 
 Place = Callable[[str], dict[str, Any]]
 
@@ -237,12 +237,12 @@ def test_command_lines_keep_what_is_no_secret() -> None:
     "name", ["DB_PASSWORD", "dbpassword", "apiKey", "tokens", "requirepass", "a.io/token", "PGPASS"]
 )
 def test_names_of_secrets_are_known(name: str) -> None:
-    assert is_secret(name)
+    assert is_secret_name(name)
 
 
 @pytest.mark.parametrize("name", ["LOG_LEVEL", "replicas", "secretName", "passed", "tokenizer"])
 def test_other_names_are_left_alone(name: str) -> None:
-    assert not is_secret(name)
+    assert not is_secret_name(name)
 
 
 @pytest.mark.parametrize(
