@@ -158,7 +158,6 @@ def _server(catalogue: Catalogue, settings: Settings, middleware: Sequence[Middl
         # Our schemas hold no references; looking for them costs 50 ms at the first list.
         dereference_schemas=False,
     )
-    _spare_the_list_before_each_call(server)
     list_every_version(server)
     return server
 
@@ -203,16 +202,6 @@ def _lifespan(
             await host.aclose()
 
     return lifespan
-
-
-def _spare_the_list_before_each_call(server: FastMCP[Any]) -> None:
-    """Keep the SDK from listing every tool before each 2026-07-28 call, which made such a call ten times slower.
-
-    The SDK lists to check `Mcp-Param-*` headers, which none of our schemas asks for. FastMCP 4.2 does the same itself.
-    """
-    lowlevel = server._mcp_server
-    if getattr(lowlevel, "get_tool_input_schema", None) is None:
-        lowlevel.get_tool_input_schema = lambda _name: None
 
 
 def loopback_address(text: str) -> tuple[str, int]:

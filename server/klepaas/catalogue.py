@@ -88,6 +88,11 @@ class Entry:
         return self.plugin.state is PluginState.ACTIVE
 
     @property
+    def listed(self) -> bool:
+        """Whether it is listed; what is not can be found by a search, and called."""
+        return True
+
+    @property
     def closed(self) -> tuple[str, KlepaasError] | None:
         """Why it cannot be called for a reason of its own, in one word and as an error. None: there is none."""
         return None

@@ -99,6 +99,11 @@ class OfferEntry(Entry):
         return _Shown(self.offer, self.tool) if isinstance(self.tool, SchemaTool) else None
 
     @property
+    def listed(self) -> bool:
+        """Whether its rule lists it, and it is open."""
+        return self.offer.listed
+
+    @property
     def closed(self) -> tuple[str, KlepaasError] | None:
         """Why it cannot be called: a person has to trust it first. None: it can."""
         if self.offer.open:

@@ -29,7 +29,7 @@ class Shown(Provider):
         self._externals = externals
 
     async def _list_tools(self) -> Sequence[McpTool]:
-        return [entry.mcp for entry in self._externals if not isinstance(entry, OfferEntry) or entry.offer.listed]
+        return [entry.mcp for entry in self._externals if entry.listed]
 
     async def _get_tool(self, name: str, version: VersionSpec | None = None) -> McpTool | None:
         entry = self._externals.get(name)

@@ -87,11 +87,15 @@ class Gate(Middleware):
         context: MiddlewareContext[mt.ListToolsRequest],
         call_next: CallNext[mt.ListToolsRequest, Sequence[McpTool]],
     ) -> Sequence[McpTool]:
-        """List what the mode would let through, by name, so that the order never changes."""
+        """List what the mode would let through, by name, so that the order never changes.
+
+        The catalogue is the list. FastMCP's own way to it asks a store of session state first, whose import took 90 ms
+        of every start.
+        """
         listed = [
-            self._plans.listed(tool, entry.tool)
-            for tool in await call_next(context)
-            if (entry := self._catalogue.get(tool.name)) is not None and self._objection(entry) is None
+            self._plans.listed(entry.mcp, entry.tool)
+            for entry in self._catalogue
+            if entry.listed and self._objection(entry) is None
         ]
         return sorted(listed, key=lambda tool: tool.name)
 
