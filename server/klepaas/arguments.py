@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from klepaas.observability import one_line
-from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.output.redaction import MARK, is_secret_field, is_secret_name
 from klepaas.parameters import Places
 from klepaas.tools import Tool
 
@@ -57,8 +57,9 @@ def _shown(value: Any, places: Places, name: str) -> Any:
     if isinstance(value, str):
         if places.text is not None and places.text.is_assignment:
             return _assignment(value)
+        # Under the name of a secret even a text that looks like none is hidden: a record is for longer than an answer.
         hidden = is_secret_name(name) or (places.text is not None and not places.text.quotable)
-        return MARK if value and hidden else one_line(value, _TEXT_MAX_CHARS)
+        return MARK if (value and hidden) or is_secret_field(name, value) else one_line(value, _TEXT_MAX_CHARS)
     if isinstance(value, dict):
         fields, other = places.fields or {}, places.value or Places()
         return {

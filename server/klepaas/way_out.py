@@ -18,7 +18,7 @@ from klepaas.offload import size_of
 from klepaas.output import Answer
 from klepaas.output.budget import fit
 from klepaas.output.jsonable import valid_json
-from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.output.redaction import MARK, is_secret_field
 from klepaas.output.safe import ROOM_CHARS, redactable, safe_text
 
 __all__ = [
@@ -140,7 +140,7 @@ def _safe(value: Any) -> Any:
 def _safe_tree(value: Any, name: str = "") -> Any:
     """JSON data with every text safe, and nothing under a name that usually holds a secret."""
     if isinstance(value, str):
-        return MARK if value and is_secret_name(name) else safe_text(value)
+        return MARK if is_secret_field(name, value) else safe_text(value)
     if isinstance(value, dict):
         return {safe_text(str(key)): _safe_tree(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.output.redaction import MARK, is_secret_field
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, one_line
 
 __all__ = ["Change", "changes", "kept", "listed", "visible_changes"]
@@ -136,7 +136,7 @@ def _shown(path: str, value: Any, shown: Any, *, changed: bool = False, other: A
         return None
     if (".env[" in path and path.endswith("].value")) or shown is None or (changed and shown == other):
         return "another value" if changed else "a value"
-    if shown == MARK or is_secret_name(path.rsplit(".", 1)[-1]):
+    if shown == MARK or is_secret_field(path.rsplit(".", 1)[-1], str(shown)):
         return "(hidden)"
     return one_line(str(shown), 120)
 

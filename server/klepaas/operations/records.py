@@ -16,7 +16,7 @@ from klepaas.errors import BadRequest
 from klepaas.observability import one_line, safe_text
 from klepaas.operations.kinds import Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
-from klepaas.output.redaction import MARK, is_secret_name
+from klepaas.output.redaction import MARK, is_secret_field
 from klepaas.output.safe import shorten
 from klepaas.principals import Principal
 from klepaas.store.tables import OperationRow, StepRow
@@ -71,7 +71,7 @@ def digest(operation_id: str, request: Mapping[str, Any]) -> str:
 def redacted(value: Any, name: str = "") -> Any:
     """JSON data without secrets."""
     if isinstance(value, str):
-        return MARK if value and is_secret_name(name) else safe_text(value)
+        return MARK if is_secret_field(name, value) else safe_text(value)
     if isinstance(value, Mapping):
         return {one_line(str(key), 253): redacted(item, str(key)) for key, item in value.items()}
     if isinstance(value, Sequence):

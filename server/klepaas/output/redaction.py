@@ -8,10 +8,19 @@ for each kind: the names of secrets, the formats of tokens, private keys, addres
 Redaction is one-way: `MARK` never turns back into a value, and a document that contains it must not be applied.
 """
 
-from klepaas.output.masking.names import is_secret_name
+from klepaas.output.masking.names import Secrecy, is_secret_name, secrecy
 from klepaas.output.vault import MARK, Vault, vault
 
-__all__ = ["MARK", "Vault", "is_said_elsewhere", "is_secret_name", "looks_secret", "redact_text", "vault"]
+__all__ = [
+    "MARK",
+    "Vault",
+    "is_said_elsewhere",
+    "is_secret_field",
+    "is_secret_name",
+    "looks_secret",
+    "redact_text",
+    "vault",
+]
 
 # The rules are imported when the first text comes: their expressions take longer to compile than a start may.
 
@@ -25,6 +34,21 @@ def is_said_elsewhere(value: str) -> bool:
     from klepaas.output.masking import values
 
     return values.is_said_elsewhere(value)
+
+
+def is_secret_field(name: str, value: str) -> bool:
+    """Whether a field of data holds a secret, by its name and the form of its value.
+
+    Args:
+        name: The name of the field.
+        value: Its text; one that leads to a secret, as `${PASSWORD}` does, is none.
+    """
+    judged = secrecy(name)
+    if judged is Secrecy.PLAIN:
+        return False
+    from klepaas.output.masking import values
+
+    return values.is_hidden_value(judged, value, in_configuration=True)
 
 
 def looks_secret(value: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from klepaas.output.masking.field_names import is_reference
-from klepaas.output.masking.names import is_secret_name, secrecy
+from klepaas.output.masking.names import Secrecy, secrecy
 from klepaas.output.masking.values import is_hidden_value
 from klepaas_plugins.kubernetes.masking.forms import is_harmless, masked
 from klepaas_plugins.kubernetes.masking.objects import mask, mask_value
@@ -65,10 +65,10 @@ def _judged(heading: str, description: str, cell: str) -> str:
 
 def _name_of(path: str) -> str:
     """The name in a path that tells most of what it leads to."""
-    quoted = next((name for name in _QUOTED.findall(path) if is_secret_name(name)), None)
+    quoted = next((name for name in _QUOTED.findall(path) if secrecy(name) is not Secrecy.PLAIN), None)
     fields = _FIELD.findall(_QUOTED.sub("", path))
     last = fields[-1] if fields else ""
-    around = next((field for field in reversed(fields[:-1]) if is_secret_name(field)), None)
+    around = next((field for field in reversed(fields[:-1]) if secrecy(field) is not Secrecy.PLAIN), None)
     return quoted or (last if around is None or is_reference(last) else around)
 
 

@@ -44,7 +44,7 @@ class _Lines:
         below: The indentation of a secret's name whose value stands on the lines below it. None: there is none.
         whole: Whether these lines are one block of text, whatever they look like.
         until: What ends a value of several lines: quotes, or a bracket. None: no such value is open.
-        pair: Whether the line before named a secret, whose value stands on this line.
+        pair: How surely the line before named a secret, whose value stands on this line.
         section: Whether the section is one of secrets.
     """
 
@@ -52,7 +52,7 @@ class _Lines:
         self.below: int | None = None
         self.whole = False
         self.until: str | None = None
-        self.pair = False
+        self.pair = Secrecy.PLAIN
         self.section = False
 
     def mask(self, lines: Sequence[str]) -> Iterator[str]:
@@ -78,16 +78,15 @@ class _Lines:
             return line
         found = _LINE.fullmatch(line)
         if found is None:
-            self.pair = False
+            self.pair = Secrecy.PLAIN
             return line
         value = found["value"].strip()
         assigned = "=" in found["between"]
         if _HANGUL.search(found["name"]) and not re.search("[:=]", found["between"]):
             return line  # a sentence
-        judged = secrecy(found["name"])
-        named = judged >= Secrecy.SOFT or (self.pair and is_value_word(found["name"]))
-        if not named and not (self.section and assigned):
-            self.pair = is_identifier(found["name"]) and is_secret_name(value.strip("\"',"))
+        judged = max(secrecy(found["name"]), self.pair if is_value_word(found["name"]) else Secrecy.PLAIN)
+        if judged < Secrecy.SOFT and not (self.section and assigned):
+            self.pair = secrecy(value.strip("\"',")) if is_identifier(found["name"]) else Secrecy.PLAIN
             return _named(found, value, judged) if judged is Secrecy.UNCERTAIN and value else line
         return self._secret(line, found, value)
 

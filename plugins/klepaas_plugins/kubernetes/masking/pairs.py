@@ -6,9 +6,10 @@ from typing import Any
 
 from klepaas.output.masking.field_names import is_reference
 from klepaas.output.masking.name_words import words
-from klepaas.output.masking.names import is_secret_name
+from klepaas.output.masking.names import Secrecy, secrecy
+from klepaas.output.masking.values import is_hidden_value
 
-__all__ = ["is_identifier", "is_value_word", "names_a_secret", "secret_fields"]
+__all__ = ["is_identifier", "is_value_word", "secrecy_of_pair", "secret_fields"]
 
 _IDENTIFIERS = words("""
     name key id variable var env envname envvar header headername field fieldname param parameter
@@ -48,38 +49,43 @@ def _spelled(field: str) -> str:
     return _CAMEL.sub("_", field[:60]).replace("-", "_").replace(".", "_").lower()
 
 
-def names_a_secret(pair: Mapping[str, Any], *, least_chars: int = 0) -> bool:
-    """Whether one field of a mapping names a secret that another one holds.
+def secrecy_of_pair(pair: Mapping[str, Any], *, least_chars: int = 0) -> Secrecy:
+    """How surely one field of a mapping names a secret that another one holds.
 
     Args:
         pair: The mapping.
         least_chars: Shorter names do not count.
     """
-    return any(
-        isinstance(value, str) and len(value) >= least_chars and _names_a_secret(str(key), value)
+    named = [
+        _secrecy_named_by(str(key), value)
         for key, value in pair.items()
-    )
+        if isinstance(value, str) and len(value) >= least_chars
+    ]
+    return max(named, default=Secrecy.PLAIN)
 
 
-def _names_a_secret(field: str, value: str) -> bool:
+def _secrecy_named_by(field: str, value: str) -> Secrecy:
     if field in ("path", "from") and value.startswith("/"):
-        return is_secret_name(value)  # of a JSON patch: {op: replace, path: /spec/password, value: ...}
-    return is_identifier(field) and _WORD.fullmatch(value) is not None and is_secret_name(value)
+        return secrecy(value)  # of a JSON patch: {op: replace, path: /spec/password, value: ...}
+    return secrecy(value) if is_identifier(field) and _WORD.fullmatch(value) is not None else Secrecy.PLAIN
 
 
 def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:
     """The fields of a mapping whose value another of its fields names as a secret."""
-    if not 2 <= len(pair) <= 12 or not names_a_secret(pair):
+    judged = secrecy_of_pair(pair) if 2 <= len(pair) <= 12 else Secrecy.PLAIN
+    if judged is Secrecy.PLAIN:
         return frozenset()
     fields = {key for key in pair if not is_identifier(str(key))}
     found = {key for key in fields if is_value_word(str(key))}
     if (
         len(pair) <= _SMALL
-        and names_a_secret(pair, least_chars=_SHORTEST_CHARS)
+        and secrecy_of_pair(pair, least_chars=_SHORTEST_CHARS) is not Secrecy.PLAIN
         and not any(isinstance(pair[key], Mapping | list) for key in fields)
     ):
         # What stands beside a name in a small mapping is its value, under any word.
         found |= {key for key in fields if isinstance(pair[key], str) and not _describes(str(key))}
+    if judged is Secrecy.UNCERTAIN:
+        found = {key for key in found if isinstance(pair[key], str) and is_hidden_value(judged, pair[key])}
     return frozenset(found)
 
 

@@ -6,7 +6,7 @@ Commands in texts are read by `klepaas.output.masking.commands`; of a list the e
 import re
 from collections.abc import Callable, Sequence
 
-from klepaas.output.masking.names import is_secret_name
+from klepaas.output.masking.names import Secrecy, secrecy
 from klepaas.output.masking.values import is_reference
 from klepaas_plugins.kubernetes.masking.forms import masked
 
@@ -52,7 +52,11 @@ def mask_words(
             result.append(_other(word, short, mask_named, mask_text))
         expects = flag is not None and not flag["equals"]
         name = flag["flag"] if flag is not None else ""
-        before = name if expects and (is_secret_name(name.lstrip("-")) or name in short or name in _USER_FLAGS) else ""
+        before = (
+            name
+            if expects and (secrecy(name.lstrip("-")) is not Secrecy.PLAIN or name in short or name in _USER_FLAGS)
+            else ""
+        )
     return result
 
 
@@ -61,7 +65,7 @@ def _after_flag(word: str, flag: str, mask_named: Callable[[str, str], str]) -> 
         name, colon, secret = word.partition(":")
         return f"{name}:{masked(secret)}" if colon and secret and not secret.startswith("$") else word
     name = flag.lstrip("-")
-    return mask_named(name if is_secret_name(name) else "password", word)
+    return mask_named(name if secrecy(name) is not Secrecy.PLAIN else "password", word)
 
 
 def _other(word: str, short: set[str], mask_named: Callable[[str, str], str], mask_text: Callable[[str], str]) -> str:

@@ -93,7 +93,7 @@ def _quote_of(text: str, name: Name) -> str:
 def _values(text: str, name: Name, done: int) -> list[_Span]:
     """Where the values of a name stand: none, one, or the items of a list."""
     if not name.text.isascii():
-        return _korean(text, name)
+        return _korean(text, name) or _in_pair(text, name, done)
     in_tag = _TAG_START.search(text[max(0, name.start - 32) : name.start]) is not None
     if in_tag and (tag := _TAG.match(text, name.end)) is not None:
         return _tag_value(text, name, tag)
@@ -106,6 +106,11 @@ def _values(text: str, name: Name, done: int) -> list[_Span]:
     flag = _flag(text, name)
     spaced = None if flag else spaced_value(text, name)
     return [spaced] if spaced else flag
+
+
+def _in_pair(text: str, name: Name, done: int) -> list[_Span]:
+    pair = pair_value(text, name.start, name.end, done)
+    return [] if pair is None else _paired(text, name, pair)
 
 
 def _is_list_of_words(text: str, name: Name, between: re.Match[str]) -> bool:

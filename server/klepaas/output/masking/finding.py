@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from klepaas.output.masking.name_words import DIGESTS, KOREAN
+from klepaas.output.masking.name_words import DIGESTS, KOREAN, KOREAN_ABOUT
 from klepaas.output.masking.names import STEMS, Secrecy, secrecy
 
 __all__ = ["Name", "secret_names"]
@@ -58,7 +58,9 @@ def _name(text: str, start: int, end: int) -> Name | None:
         korean = _KOREAN.match(name)
         if korean is None:
             return None
-        name = korean.group().rstrip(_PARTICLES)
+        whole, name = name, korean.group().rstrip(_PARTICLES)
+        if whole[len(name) :].lstrip("_.-").startswith(KOREAN_ABOUT):
+            return None
     name = name.rstrip(".-")
     if text[max(0, start - 9) : start].endswith(_DIGEST_OF):
         return None

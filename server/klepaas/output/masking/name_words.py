@@ -54,7 +54,7 @@ KEYS: Final = words("""
 SOFT_KEYS: Final = words("tls ssl ssh app license licence service storage deploy rsa root p")
 # Used for secrets and for other things.
 SOFT_WORDS: Final = words("""
-    auth authorization bearer cookie cookies dsn dsns sig signature hmac salt salts jwt jwts otp otps pin pins seed pat
+    auth authorization bearer cookie cookies dsn dsns sig signature hmac salt salts jwt jwts otp otps pin seed pat
     pats sid jsessionid phpsessid secrets
 """)
 SOFT_ENDS: Final = ("pass", "pwd", "secrets")

@@ -7,7 +7,7 @@ from klepaas.output.masking import addresses, keys, tokens
 from klepaas.output.masking.assignments import redact_assignments
 from klepaas.output.masking.blocks import redact_sections
 from klepaas.output.masking.commands import redact_commands
-from klepaas.output.masking.quoted import redact_quoted
+from klepaas.output.masking.quoted import redact_escaped, redact_quoted
 from klepaas.output.vault import MARK
 
 __all__ = ["looks_secret", "redact"]
@@ -41,6 +41,10 @@ def redact(text: str, depth: int = _QUOTES_DEPTH) -> str:
         text: The text.
         depth: How many quoted texts in each other are read.
     """
+    return redact_escaped(text, lambda plain: _redact(plain, depth))
+
+
+def _redact(text: str, depth: int) -> str:
     if depth:
         text = redact_quoted(text, lambda inner: redact(inner, depth - 1))
     text = keys.redact_keys(text)
