@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from klepaas.errors import BadRequest
+from klepaas.foreign_json import parse_json
 from klepaas.names import ENVIRONMENT_VARIABLE
 from klepaas.parameters import Places
 
@@ -63,8 +64,8 @@ def read_json(text: str) -> Any:
     """
     text = text.strip()
     try:
-        return json.loads(_SPELLINGS.get(text, text), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return parse_json(_SPELLINGS.get(text, text), parse_constant=_refuse_constant)
+    except ValueError:
         return None
 
 

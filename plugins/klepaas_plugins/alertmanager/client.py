@@ -5,14 +5,14 @@ Reads are bounded and read row by row; what comes back is somebody else's and is
 Source: Alertmanager's api/v2/openapi.yaml.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
 from klepaas.host import Host
-from klepaas.output.safe import limit_length
+from klepaas.output.safe import limit_length, safe_label
 from klepaas.resilience import Upstreams, UpstreamState
 from klepaas_plugins.alertmanager.matchers import Matcher
 from klepaas_plugins.alertmanager.settings import AlertmanagerSettings
@@ -99,6 +99,11 @@ class Silence:
     created_by: str
     comment: str
 
+    @property
+    def named(self) -> list[Mapping[str, str]]:
+        """What its matchers say of labels."""
+        return [{one.name: one.value} for one in self.matchers]
+
 
 @dataclass
 class Rows:
@@ -107,10 +112,12 @@ class Rows:
     Attributes:
         items: They.
         more: Whether there are more than were read.
+        hidden: How many are left out, since a label that a matcher names has a hidden value.
     """
 
     items: list[Any] = field(default_factory=list)
     more: bool = False
+    hidden: int = 0
 
     def take(self, row: Any) -> bool:
         """Take one row; False: these are enough."""
@@ -121,6 +128,33 @@ class Rows:
             return False
         self.items.append(row)
         return True
+
+
+def hides(labels: Sequence[Mapping[str, str]], matchers: Sequence[Matcher]) -> bool:
+    """Whether a matcher compares a value that is hidden, so that its answer would tell whether a guess is right.
+
+    Args:
+        labels: The labels that are compared.
+        matchers: What is asked.
+    """
+    return any(
+        safe_label(one.name, known[one.name]) != known[one.name]
+        for known in labels
+        for one in matchers
+        if one.name in known
+    )
+
+
+def _without_hidden(found: Rows, all_rows: Rows, is_hidden: Callable[[Any], bool]) -> Rows:
+    """What was found without rows whose hidden values were compared, and how many such rows there are, fitting or not.
+
+    Args:
+        found: What fits the matchers.
+        all_rows: All rows, so that the count does not tell which fit.
+        is_hidden: Whether a matcher compares a hidden value of a row.
+    """
+    left = [one for one in found.items if not is_hidden(one)]
+    return Rows(left, found.more, sum(map(is_hidden, all_rows.items)))
 
 
 class AlertmanagerServer:
@@ -152,6 +186,12 @@ class AlertmanagerServer:
         Raises:
             KlepaasError: It failed.
         """
+        found = await self._alerts(matchers)
+        if not matchers:
+            return found
+        return _without_hidden(found, await self._alerts(), lambda one: hides([one.labels], matchers))
+
+    async def _alerts(self, matchers: Sequence[Matcher] = ()) -> Rows:
         rows = await self._rows("/api/v2/alerts", "list the alerts", matchers)
         return Rows([_alert(row) for row in rows.items], rows.more)
 
@@ -165,7 +205,16 @@ class AlertmanagerServer:
             KlepaasError: It failed.
         """
         rows = await self._rows("/api/v2/alerts/groups", "list the groups of alerts", matchers)
-        return Rows([_group(row) for row in rows.items], rows.more)
+        found = Rows([_group(row) for row in rows.items], rows.more)
+        if not matchers:
+            return found
+
+        def is_hidden(one: Alert) -> bool:
+            return hides([one.labels], matchers)
+
+        compared = [replace(one, alerts=[each for each in one.alerts if not is_hidden(each)]) for one in found.items]
+        hidden = sum(map(is_hidden, (await self._alerts()).items))
+        return Rows([one for one in compared if one.alerts], found.more, hidden)
 
     async def silences(self, matchers: Sequence[Matcher] = ()) -> Rows:
         """The silences, those that have expired lately too.
@@ -176,6 +225,12 @@ class AlertmanagerServer:
         Raises:
             KlepaasError: It failed.
         """
+        found = await self._silences(matchers)
+        if not matchers:
+            return found
+        return _without_hidden(found, await self._silences(), lambda one: hides(one.named, matchers))
+
+    async def _silences(self, matchers: Sequence[Matcher] = ()) -> Rows:
         rows = await self._rows("/api/v2/silences", "list the silences", matchers)
         return Rows([_silence(row) for row in rows.items], rows.more)
 

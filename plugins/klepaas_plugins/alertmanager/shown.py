@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from klepaas.firing import FiringAlert
 from klepaas.output import Answer, table
 from klepaas.output.budget import LIST_BYTES, fit
-from klepaas.output.safe import one_line
+from klepaas.output.safe import one_line, safe_label
 from klepaas_plugins.alertmanager.client import Alert, Group, Rows, Silence
 
 __all__ = ["age", "alerts_answer", "firing_of", "groups_answer", "labels_text", "silences_answer"]
@@ -26,9 +27,9 @@ def alerts_answer(server: str, rows: Rows) -> Answer:
         server: Its name.
         rows: Its alerts.
     """
-    alerts: list[Alert] = sorted(rows.items, key=_rank)
+    alerts: list[Alert] = sorted(map(_visible, rows.items), key=_rank)
     if not alerts:
-        return Answer(f"No alerts in {server}.")
+        return Answer("\n".join([f"No alerts in {server}.", *_hidden(rows, "alerts")]))
     hidden = sum(one.state == "suppressed" for one in alerts)
     common = _common(alerts)
     now = time.time()
@@ -39,7 +40,7 @@ def alerts_answer(server: str, rows: Rows) -> Answer:
         for one in alerts[:_MOST_ROWS]
     ]
     lines += [table(["ALERT", "SEVERITY", "STATE", "SINCE", "LABELS", "SAYS"], cells)]
-    lines += _left(len(alerts), rows.more)
+    lines += [*_left(len(alerts), rows.more), *_hidden(rows, "alerts")]
     return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER))
 
 
@@ -50,20 +51,21 @@ def groups_answer(server: str, rows: Rows) -> Answer:
         server: Its name.
         rows: Its groups.
     """
-    groups: list[Group] = rows.items
+    groups: list[Group] = sorted(rows.items, key=lambda one: (labels_text(one.labels), one.receiver))
     if not groups:
-        return Answer(f"No groups of alerts in {server}.")
+        return Answer("\n".join([f"No groups of alerts in {server}.", *_hidden(rows, "alerts")]))
     cells = [
         [
             labels_text(one.labels) or "(all)",
             one.receiver,
             str(len(one.alerts)),
             str(sum(alert.state == "suppressed" for alert in one.alerts)),
-            one_line(", ".join(dict.fromkeys(alert.name for alert in one.alerts)), _CELL_CHARS),
+            one_line(", ".join(sorted({_visible(alert).name for alert in one.alerts})), _CELL_CHARS),
         ]
         for one in groups[:_MOST_ROWS]
     ]
-    lines = [table(["GROUP", "RECEIVER", "ALERTS", "HIDDEN", "NAMES"], cells), *_left(len(groups), rows.more)]
+    lines = [table(["GROUP", "RECEIVER", "ALERTS", "HIDDEN", "NAMES"], cells)]
+    lines += [*_left(len(groups), rows.more), *_hidden(rows, "alerts")]
     return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER))
 
 
@@ -74,15 +76,16 @@ def silences_answer(server: str, rows: Rows) -> Answer:
         server: Its name.
         rows: Its silences.
     """
-    silences: list[Silence] = sorted(rows.items, key=lambda one: one.ends_at or 0.0, reverse=True)
+    silences: list[Silence] = sorted(rows.items, key=lambda one: (-(one.ends_at or 0.0), one.id))
     live = [one for one in silences if one.state != "expired"]
     gone = [one for one in silences if one.state == "expired"]
     shown = [*live[:_MOST_ROWS], *gone[:_MOST_EXPIRED]]
     if not shown:
-        return Answer(f"No silences in {server}.")
+        return Answer("\n".join([f"No silences in {server}.", *_hidden(rows, "silences")]))
     now = time.time()
     cells = [_silence_cells(one, now) for one in shown]
-    lines = [table(["ID", "STATE", "MATCHERS", "ENDS", "BY", "COMMENT"], cells), *_left(len(live), rows.more)]
+    lines = [table(["ID", "STATE", "MATCHERS", "ENDS", "BY", "COMMENT"], cells)]
+    lines += [*_left(len(live), rows.more), *_hidden(rows, "silences")]
     lines += [f"[{len(gone) - _MOST_EXPIRED} more have expired]"] if len(gone) > _MOST_EXPIRED else []
     return Answer(fit("\n".join(lines), LIST_BYTES, _NARROWER))
 
@@ -104,7 +107,7 @@ def firing_of(alerts: Iterable[Alert]) -> list[FiringAlert]:
 
 def labels_text(labels: Mapping[str, Any]) -> str:
     """Labels in few characters."""
-    return " ".join(f"{name}={value}" for name, value in labels.items())
+    return " ".join(f"{name}={safe_label(name, str(value))}" for name, value in labels.items())
 
 
 def age(moment: float | None, now: float) -> str:
@@ -118,9 +121,14 @@ def age(moment: float | None, now: float) -> str:
     return f"{seconds:.0f}s"
 
 
-def _rank(alert: Alert) -> tuple[bool, int, float]:
+def _visible(alert: Alert) -> Alert:
+    """An alert with labels as they may be shown, so that they are also compared and sorted as such."""
+    return replace(alert, labels={name: safe_label(name, value) for name, value in alert.labels.items()})
+
+
+def _rank(alert: Alert) -> tuple[bool, int, float, str]:
     grave = FiringAlert(alert.name, alert.labels.get("severity", "")).gravity
-    return alert.state == "suppressed", grave, -(alert.since or 0.0)
+    return alert.state == "suppressed", grave, -(alert.since or 0.0), f"{labels_text(alert.labels)} {_summary(alert)}"
 
 
 def _state(alert: Alert) -> str:
@@ -160,6 +168,13 @@ def _end(silence: Silence, now: float) -> str:
     if silence.state == "expired":
         return f"{age(silence.ends_at, now)} ago"
     return f"in {age(now, silence.ends_at)}"
+
+
+def _hidden(rows: Rows, noun: str) -> list[str]:
+    """What is said of rows that matchers do not compare."""
+    if not rows.hidden:
+        return []
+    return [f"[{rows.hidden} {noun} not compared: a label that the matchers name has a hidden value there]"]
 
 
 def _left(total: int, more: bool) -> list[str]:

@@ -103,12 +103,14 @@ def targets_of(server: str, arguments: Mapping[str, Any]) -> Sequence[Target]:
 async def _hidden(host: Host, server: AlertmanagerServer, matchers: Sequence[Matcher]) -> str:
     """The alerts of now that a silence hides, in one sentence."""
     rows = await server.alerts(matchers)
+    count = rows.hidden
+    hidden = f" {count} alerts were not compared: a label that it names has a hidden value there." if count else ""
     if not rows.items:
         note = await note_on_namespaces(host, matchers)
-        return f"No alert of now fits it.{f' {note}' if note else ''}"
+        return f"No alert of now fits it.{hidden}{f' {note}' if note else ''}"
     named = list(dict.fromkeys(one_line(one.name, 100) for one in rows.items))
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-    return f"It fits {len(rows.items)} of the alerts of now: {', '.join(sorted(named)[:_MOST_NAMED])}{more}."
+    return f"It fits {len(rows.items)} of the alerts of now: {', '.join(sorted(named)[:_MOST_NAMED])}{more}.{hidden}"
 
 
 def _words(matchers: Sequence[Matcher]) -> str:

@@ -6,11 +6,11 @@ read from the live object itself (metadata.managedFields), so it needs no memory
 Sources: Kubernetes, "Server-Side Apply", sections "Field management" and "Conflicts"; structured-merge-diff, FieldsV1.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
+from klepaas_plugins.kubernetes.field_keys import fields_of_key, is_value_key
 
 __all__ = ["MANAGER", "foreign", "intent", "is_ours"]
 
@@ -73,11 +73,10 @@ def _extract_items(items: list[Any], fields: Mapping[str, Any]) -> list[Any]:
 
 def _names(key: str, item: Any) -> bool:
     """Whether a FieldsV1 key (`k:{"name":"main"}` or `v:"text"`) names this item of a list."""
-    if key.startswith("v:"):
-        return bool(json.loads(key[2:]) == item)
-    if not key.startswith("k:") or not isinstance(item, dict):
-        return False
-    return all(item.get(name) == value for name, value in json.loads(key[2:]).items())
+    named = fields_of_key(key)
+    if named is None or not isinstance(item, dict):
+        return is_value_key(key, item)
+    return all(item.get(name) == value for name, value in named.items())
 
 
 def foreign(owners: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ those that the pipeline (`klepaas.resilience`) must not take for an ill API serv
 Source: Kubernetes API conventions, "Response Status Kind"; the answers of a 1.36 server.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from klepaas.errors import (
     Unauthorized,
     Unavailable,
 )
+from klepaas.foreign_json import parse_json
 from klepaas.resilience import OutcomeUnknown, parse_retry_after
 
 __all__ = [
@@ -147,7 +147,7 @@ def error_for(act: Act, code: int, body: bytes, retry_after: str | None = None) 
 
 def _read(code: int, body: bytes, retry_after: str | None) -> _Status:
     try:
-        document = json.loads(body)
+        document = parse_json(body)
     except ValueError:
         document = None
     found = document if isinstance(document, dict) and document.get("kind") == "Status" else {}

@@ -8,9 +8,10 @@ Sources: Kubernetes API reference, "Pod v1", "Deployment v1", "StatefulSet v1", 
 "Service v1", "PersistentVolumeClaim v1"; "Server-Side Apply", section "Field management".
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from klepaas_plugins.kubernetes.field_keys import fields_of_key
 
 __all__ = ["without_defaults"]
 
@@ -163,13 +164,14 @@ def _below_item(applied: list[Json], item: Any) -> list[Json]:
     found = [fields for fields in applied if not fields]
     for fields in applied:
         for key, inner in fields.items():
-            if key.startswith("k:") and isinstance(item, Mapping) and _is_key_of(key, item):
+            if isinstance(item, Mapping) and _is_key_of(key, item):
                 found.append(inner)
     return found
 
 
 def _is_key_of(key: str, item: Mapping[str, Any]) -> bool:
-    return all(item.get(name) == value for name, value in json.loads(key[2:]).items())
+    named = fields_of_key(key)
+    return named is not None and all(item.get(name) == value for name, value in named.items())
 
 
 def _drop(value: Any, path: _Path, default: Any, applied: list[Json]) -> Any:

@@ -6,7 +6,6 @@ own safe loader follow Kubernetes' reader: keys are not repeated, `1:30` and dat
 Source: YAML 1.1; Kubernetes, sigs.k8s.io/yaml.
 """
 
-import json
 import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from typing import Any
 import yaml
 
 from klepaas.errors import BadRequest
+from klepaas.foreign_json import parse_json
 from klepaas.output.verdict import NOT_SENT, nothing_changed
 
-__all__ = ["documents"]
+__all__ = ["check_nesting", "documents"]
 
 TEXT_MAX_CHARS = 500_000
 DEPTH_MAX = 60
@@ -80,10 +80,27 @@ def documents(text: str) -> list[Any]:
     return [_data(document, 0) for document in found if document is not None]
 
 
+def check_nesting(text: str | bytes) -> None:
+    """Check how deeply YAML is nested before it is built: each level takes stack of C, and can end the process.
+
+    Args:
+        text: YAML that need not be valid.
+
+    Raises:
+        ValueError: It is nested deeper than `DEPTH_MAX`.
+        yaml.YAMLError: It is not YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_BASE):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise ValueError
+
+
 def _json(text: str) -> list[Any] | None:
     """The one JSON document; None where it is not JSON, which may still be YAML."""
     try:
-        return [json.loads(text, object_pairs_hook=_once)]
+        return [parse_json(text, pairs_hook=_once)]
     except (ValueError, RecursionError):  # also a number of more digits than Python reads
         return None
 

@@ -8,7 +8,7 @@ from typing import Any
 from klepaas.errors import BadRequest, NotFound
 from klepaas.output import Answer, table
 from klepaas.output.budget import fit
-from klepaas.output.safe import one_line, shorten
+from klepaas.output.safe import SafeText, has_words, one_line, safe_label, safe_text, shorten
 from klepaas_plugins.prometheus.client import PrometheusServer
 from klepaas_plugins.prometheus.shown import about
 
@@ -58,9 +58,8 @@ async def _names(asked: Catalogue) -> Answer:
     known = await _metadata(asked)
     words = (asked.search or "").lower().split()
 
-    def fits(name: str) -> bool:
-        said = f"{name} {known.get(name, ('', ''))[1]}".lower()
-        return all(word in said for word in words)
+    def fits(name: SafeText) -> bool:
+        return has_words(safe_text(f"{name} {known.get(name, ('', ''))[1]}"), words)
 
     path = "/api/v1/label/__name__/values"
     names, remarks = await asked.server.rows("GET", path, (), lambda: _Least(asked.limit, fits), "list the metrics")
@@ -85,13 +84,16 @@ async def _labels(asked: Catalogue, metric: str) -> Answer:
 async def _values(asked: Catalogue, label: str) -> Answer:
     words = (asked.search or "").lower().split()
 
-    def fits(value: str) -> bool:
-        return all(word in value.lower() for word in words)
+    def fits(value: SafeText) -> bool:
+        return has_words(value, words)
+
+    def show(value: str) -> SafeText:
+        return safe_label(label, value)
 
     params = [("match[]", asked.metric)] if asked.metric else []
     path = f"/api/v1/label/{label}/values"
     what = f"list the values of {label}"
-    values, remarks = await asked.server.rows("GET", path, params, lambda: _Least(asked.limit, fits), what)
+    values, remarks = await asked.server.rows("GET", path, params, lambda: _Least(asked.limit, fits, show), what)
     if not values.count:
         return Answer(f"The label {label} has no such values.")
     lines = [*values.least, *_rest(values, "add words to search"), *about(remarks)]
@@ -99,16 +101,24 @@ async def _values(asked: Catalogue, label: str) -> Answer:
 
 
 class _Least:
-    """Keeps the first names in their order, and counts all that fit."""
+    """Keeps the first names in their order, and counts all that fit; both by what is shown of them.
 
-    def __init__(self, keep: int, fits: Callable[[str], bool]) -> None:
-        self._keep, self._fits = keep, fits
+    Args:
+        keep: How many.
+        fits: Which.
+        show: Makes of a name what may be shown.
+    """
+
+    def __init__(
+        self, keep: int, fits: Callable[[SafeText], bool], show: Callable[[str], SafeText] = safe_text
+    ) -> None:
+        self._keep, self._fits, self._show = keep, fits, show
         self._heap: list[_Reversed] = []
         self.count = 0
 
     def __call__(self, row: Any) -> bool:
         """Take one name."""
-        name = str(row)
+        name = self._show(str(row))
         if not self._fits(name):
             return True
         self.count += 1
@@ -159,7 +169,7 @@ class _Meanings:
         return len(self.found) < _MEANINGS_MAX
 
 
-def _is_label(name: str) -> bool:
+def _is_label(name: SafeText) -> bool:
     return name != "__name__"
 
 

@@ -1,6 +1,5 @@
 """The errors that a monitoring server's answers become, and how its pipeline judges them. It asks nobody."""
 
-import json
 from typing import Any
 
 from klepaas.errors import (
@@ -14,6 +13,7 @@ from klepaas.errors import (
     Unauthorized,
     Unavailable,
 )
+from klepaas.foreign_json import parse_json
 from klepaas.output.safe import one_line
 from klepaas.resilience import Kind, Observation, Verdict, classify
 
@@ -86,8 +86,8 @@ def error_for(what: str, server: str, status: int, body: bytes, retry_after_s: f
 def _said(body: bytes) -> tuple[str, str]:
     """The kind and the message in an error's body, on one line; nothing of a web page."""
     try:
-        found: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        found: Any = parse_json(body)
+    except ValueError:
         text = body.decode(errors="replace")
         return "", "" if "<" in text[:200] else _line(text)
     if isinstance(found, dict):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from klepaas.output import Answer, table
 from klepaas.output.budget import fit
-from klepaas.output.safe import one_line
+from klepaas.output.safe import SafeText, has_words, one_line, safe_label, safe_text
 from klepaas_plugins.prometheus.client import Objects, PrometheusServer, Remarks
 from klepaas_plugins.prometheus.figures import duration, number
 from klepaas_plugins.prometheus.shown import about, labels_text
@@ -92,10 +92,11 @@ async def _alerts(asked: Inspection) -> Answer:
 def _alert(row: Mapping[str, Any]) -> _Line:
     labels, notes = mapping(row, "labels"), mapping(row, "annotations")
     state, at = str(row.get("state", "")), moment(row.get("activeAt"))
+    name = safe_label("alertname", str(labels.get("alertname", "")))
     rest = {name: value for name, value in labels.items() if name != "alertname"}
     said = _short(notes.get("summary") or notes.get("description") or notes.get("message") or "")
-    cells = [str(labels.get("alertname", "")), state, _since(at), _value(row.get("value")), labels_text(rest), said]
-    return _Line((_STATES.get(state, 3), at or 0.0, cells[0]), cells)
+    cells = [name, state, _since(at), _value(row.get("value")), labels_text(rest), said]
+    return _Line((_STATES.get(state, 3), at or 0.0, cells[0], cells[4]), cells)
 
 
 async def _rules(asked: Inspection) -> Answer:
@@ -114,17 +115,18 @@ def _rule(rule: Mapping[str, Any]) -> _Line:
     alerts = [alert for alert in rule.get("alerts") or () if isinstance(alert, Mapping)]
     known = [at for at in (moment(alert.get("activeAt")) for alert in alerts) if at is not None]
     lasts = float(rule.get("duration") or 0)
-    severity = str(mapping(rule, "labels").get("severity", ""))
+    severity = safe_label("severity", str(mapping(rule, "labels").get("severity", "")))
     since = _since(min(known)) if known else ""
-    cells = [str(rule.get("name", "")), state, since, duration(lasts) if lasts else "", severity]
-    return _Line((not error, _STATES.get(state, 3), cells[0]), [*cells, _short(str(rule.get("query") or "")), error])
+    query = _short(str(rule.get("query") or ""))
+    cells = [_short(rule.get("name", "")), state, since, duration(lasts) if lasts else "", severity, query, error]
+    return _Line((not error, _STATES.get(state, 3), cells[0], query), cells)
 
 
 async def _targets(asked: Inspection) -> Answer:
     rows, remarks = await _rows(asked.server, "/api/v1/targets", [("state", "active")], "list the targets")
     health = Counter(str(row.get("health")) for row in rows)
     head = ", ".join(f"{count} {state}" for state, count in sorted(health.items())) or "no targets"
-    up = Counter(str(mapping(row, "labels").get("job")) for row in rows if row.get("health") == "up")
+    up = Counter(_label(row, "job") for row in rows if row.get("health") == "up")
     if asked.search is None:
         # What is well is told by its job alone.
         rows = [row for row in rows if row.get("health") != "up"]
@@ -135,16 +137,16 @@ async def _targets(asked: Inspection) -> Answer:
 
 
 def _target(row: Mapping[str, Any]) -> _Line:
-    labels, health = mapping(row, "labels"), str(row.get("health", ""))
-    took = row.get("lastScrapeDuration")
-    cells = [str(labels.get("job", "")), str(labels.get("instance", "")), health, _since(moment(row.get("lastScrape")))]
+    health, took = str(row.get("health", "")), row.get("lastScrapeDuration")
+    cells = [_label(row, "job"), _label(row, "instance"), health, _since(moment(row.get("lastScrape")))]
     cells += [f"{number(float(took))}s" if isinstance(took, int | float) else ""]
     return _Line((health != "down", *cells[:2]), [*cells, _short(str(row.get("lastError") or ""))])
 
 
 def _answered(asked: Inspection, head: str, columns: Sequence[str], lines: Sequence[_Line], remarks: Remarks) -> Answer:
     words = (asked.search or "").lower().split()
-    fitting = [line for line in lines if all(word in " ".join(line.cells).lower() for word in words)]
+    # Cells hold what may be shown, as far as one cell tells; a line may tell more.
+    fitting = [line for line in lines if has_words(safe_text(" ".join(line.cells)), words)] if words else [*lines]
     fitting.sort(key=lambda line: line.rank)
     shown = fitting[: asked.limit]
     parts = [head]
@@ -163,6 +165,10 @@ async def _rows(
 ) -> tuple[list[Mapping[str, Any]], Remarks]:
     objects, remarks = await server.rows("GET", path, params, lambda: Objects(ROWS_MAX), what)
     return list(objects.rows), remarks
+
+
+def _label(row: Mapping[str, Any], name: str) -> SafeText:
+    return safe_label(name, str(mapping(row, "labels").get(name, "")))
 
 
 def mapping(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:

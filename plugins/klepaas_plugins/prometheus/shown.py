@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from klepaas.output import table
+from klepaas.output.safe import safe_label, safe_text
 from klepaas_plugins.prometheus.client.models import Found, Remarks, Series, Window
 from klepaas_plugins.prometheus.figures import SKEW_MIN_S, clock, number, skew_text
 from klepaas_plugins.prometheus.summaries import Summary, summarise
@@ -69,8 +70,8 @@ def common_labels(series: Sequence[Series]) -> dict[str, str]:
 
 def labels_text(labels: Mapping[str, Any]) -> str:
     """Labels in few characters: the metric's name, then name=value."""
-    name = labels.get("__name__", "")
-    rest = " ".join(f"{key}={value}" for key, value in labels.items() if key != "__name__")
+    name = safe_text(str(labels.get("__name__", "")))
+    rest = " ".join(f"{key}={safe_label(key, str(value))}" for key, value in labels.items() if key != "__name__")
     return " ".join(part for part in (name, rest) if part)
 
 

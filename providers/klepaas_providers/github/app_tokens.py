@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from klepaas.errors import InternalError, NotFound, Unauthorized, Unavailable
+from klepaas.foreign_json import parse_json
 from klepaas.outbound import open_client
 from klepaas.output.redaction import vault
 from klepaas.resilience import Upstream
@@ -134,7 +135,7 @@ class AppTokens:
 
     def _read(self, answer: "httpx.Response") -> tuple[str, float]:
         try:
-            said = answer.json()
+            said = parse_json(answer.content)
             token, until = str(said["token"]), datetime.fromisoformat(said["expires_at"])
         except (ValueError, KeyError, TypeError) as exc:
             raise InternalError(f"Cannot {_WHAT}: GitHub's answer is not what its documentation says") from exc

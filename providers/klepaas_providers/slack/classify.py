@@ -8,7 +8,6 @@ Source: docs.slack.dev/apis/web-api ("Evaluating responses", "Rate limits"); @mo
 2025.4.25 and slack-mcp-server 1.3.0, both seen.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ import mcp_types as mt
 
 from klepaas.errors import Forbidden, KlepaasError, NotFound
 from klepaas.external.classify import classify_mcp, said_in
+from klepaas.foreign_json import parse_json
 from klepaas.resilience import Kind, Observation, Verdict, classify_status
 from klepaas_providers.words import duration_s, network_verdict
 
@@ -108,8 +108,8 @@ def _object_in(text: str) -> Mapping[str, Any] | None:
     if not text.lstrip().startswith("{") or len(text) > FAILURE_MAX_CHARS:
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse_json(text)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

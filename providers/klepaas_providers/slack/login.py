@@ -21,6 +21,7 @@ import anyio
 import anyio.to_thread
 
 from klepaas.errors import BadRequest, Unauthorized, Unavailable
+from klepaas.foreign_json import parse_json
 from klepaas.host import Host
 from klepaas.outbound import open_client
 from klepaas.output.redaction import vault
@@ -195,7 +196,7 @@ class Login:
             answer = await client.post(self._token_url, data=dict(form))
         answer.raise_for_status()
         try:
-            said = answer.json()
+            said = parse_json(answer.content)
         except ValueError as exc:
             raise Unavailable("Slack answered something that is not JSON") from exc
         return said if isinstance(said, dict) else {}

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from klepaas.errors import Unavailable
+from klepaas.foreign_json import parse_json
 from klepaas.host import Host
 from klepaas.output.redaction import vault
 from klepaas.portability import files, locks
@@ -63,7 +64,7 @@ class TokenFile:
         """The token. None: there is none, or the file cannot be read."""
         try:
             with self._path.open("rb") as file:
-                said = json.loads(file.read(_FILE_MAX_BYTES))
+                said = parse_json(file.read(_FILE_MAX_BYTES))
             token = Token(str(said["access_token"]), said.get("refresh_token"), said.get("good_until_s"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

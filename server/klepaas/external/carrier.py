@@ -17,8 +17,10 @@ from typing import Any
 import httpx2
 
 from klepaas.external.declaration import HttpServer
+from klepaas.external.event_stream import EventStream, EventTooLong
 from klepaas.external.failures import NotUp
 from klepaas.external.messages import MESSAGE_MAX_BYTES, TOO_LONG, error_answer, mended
+from klepaas.foreign_json import parse_json
 from klepaas.outbound import USER_AGENT, proxy_for
 from klepaas.output.redaction import vault
 
@@ -68,7 +70,7 @@ class Carrier(httpx2.AsyncBaseTransport):
             await self._sign(request)
             response = await self._inner.handle_async_request(request)
             if request_id is None:
-                return response
+                return _mended_stream(response, self._max_bytes)
             return await self._judged(request, response, request_id)
         except Exception as exc:  # noqa: BLE001 -- guarded boundary: whatever fails is told to whoever asked
             if request_id is not None:
@@ -98,14 +100,13 @@ class Carrier(httpx2.AsyncBaseTransport):
     async def _judged(
         self, request: httpx2.Request, response: httpx2.Response, request_id: int | str
     ) -> httpx2.Response:
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code >= 400:
             return await self._refused(request, response, request_id)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             return self._failed(request_id, httpx2.DecodingError("an encoding that nobody asked for", request=request))
-        if kind == "text/event-stream":
-            return _copy(response, stream=_Bounded(response, self._max_bytes))
+        if _is_event_stream(response):
+            return _copy(response, stream=_Events(response, self._max_bytes, most_bytes=self._max_bytes))
         body = await _read(response, self._max_bytes)
         if body is None:
             return _answer(error_answer(request_id, TOO_LONG, "an answer that is too long"), response)
@@ -134,20 +135,32 @@ class Carrier(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, headers={"content-type": "application/json"}, content=answer)
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    """A stream of events of which no more is read than is good for us."""
+class _Events(httpx2.AsyncByteStream):
+    """A stream of events with messages that the library can read, and no more of them than is good for us.
 
-    def __init__(self, response: httpx2.Response, max_bytes: int) -> None:
+    Args:
+        response: Where they come from.
+        event_max_bytes: The longest event, in bytes.
+        most_bytes: The most that is read of all. None: there is no end, as of a stream of news.
+    """
+
+    def __init__(self, response: httpx2.Response, event_max_bytes: int, most_bytes: int | None = None) -> None:
         self._response = response
-        self._max_bytes = max_bytes
+        self._events = EventStream(event_max_bytes)
+        self._most_bytes = most_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size_bytes = 0
         async for chunk in self._response.aiter_raw():
             size_bytes += len(chunk)
-            if size_bytes > self._max_bytes:
+            if self._most_bytes is not None and size_bytes > self._most_bytes:
                 raise httpx2.ReadError("a stream that is too long")
-            yield chunk
+            try:
+                events = self._events.feed(chunk)
+            except EventTooLong as exc:
+                raise httpx2.ReadError("an event that is too long") from exc
+            if events:
+                yield events
 
     async def aclose(self) -> None:
         await self._response.aclose()
@@ -188,10 +201,22 @@ def _request_id(request: httpx2.Request) -> int | str | None:
     return found if isinstance(found, int | str) else None
 
 
+def _is_event_stream(response: httpx2.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def _mended_stream(response: httpx2.Response, event_max_bytes: int) -> httpx2.Response:
+    """What answers no request of ours: news, where it is a stream of them."""
+    if response.status_code != 200 or not _is_event_stream(response):
+        return response
+    return _copy(response, stream=_Events(response, event_max_bytes))
+
+
 def _is_error(body: bytes) -> bool:
     try:
-        said: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        said: Any = parse_json(body)
+    except ValueError:
         return False
     return isinstance(said, dict) and isinstance(said.get("error"), dict) and "code" in said["error"]
 

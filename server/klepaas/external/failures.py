@@ -7,7 +7,7 @@ __all__ = ["AnswerTooLong", "NotUp"]
 
 
 class AnswerTooLong(BadRequest):
-    """The server answered, with more than klepaas reads; the server itself is well."""
+    """The server answered, with more than klepaas reads, or nested deeper; the server itself is well."""
 
 
 class NotUp(NotSent):

@@ -1,7 +1,7 @@
-"""JSON-RPC messages out of a stream of bytes, one a line, none longer than is good for us.
+"""JSON-RPC messages out of a stream of bytes, one a line, none longer or nested deeper than is good for us.
 
 A longer line is passed over without being kept: its request is answered with an error of ours, where its beginning or
-its end says which request it was.
+its end says which request it was. So is one that is nested too deeply.
 
 Source: MCP 2025-11-25 and 2026-07-28, basic/transports, "stdio"; JSON-RPC 2.0 section 5.
 """
@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from klepaas.foreign_json import LEVELS_MAX, TooDeep, parse_json
 from klepaas.output.jsonable import valid_json
 
-__all__ = ["MESSAGE_MAX_BYTES", "TOO_LONG", "Lines", "error_answer", "mended"]
+__all__ = ["MESSAGE_MAX_BYTES", "TOO_DEEP", "TOO_LONG", "Lines", "error_answer", "mended"]
 
 MESSAGE_MAX_BYTES = 4 * 1024 * 1024
-# In an error that we put in a server's place; the code is one that JSON-RPC leaves to implementations.
+# In an error that we put in a server's place; the codes are some that JSON-RPC leaves to implementations.
 TOO_LONG = -32099
+TOO_DEEP = -32097
 _EDGE_BYTES = 2048
 _ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*[,}]')
 # Half a pair, or a whole one, as an escape; what this does not find, every reader reads.
@@ -28,7 +30,8 @@ _PAYLOAD = re.compile(rb'"(?:result|error)"\s*:')
 def mended(message: bytes) -> bytes:
     """A message as the protocol's library can read it: it refuses half surrogate pairs, and bytes that are no UTF-8.
 
-    Its request would wait for an answer that has come. What is no JSON either stays as it is.
+    Its request would wait for an answer that has come. What is no JSON either stays as it is. In place of one that is
+    nested deeper than is read there is an error that answers its request.
 
     Args:
         message: What a server sent.
@@ -37,12 +40,17 @@ def mended(message: bytes) -> bytes:
         message.decode()
     except UnicodeDecodeError:
         message = message.decode("utf-8", "replace").encode()
-    if _SURROGATE.search(message) is None:
+    has_surrogate = _SURROGATE.search(message) is not None
+    if not has_surrogate and message.count(b"{") + message.count(b"[") <= LEVELS_MAX:
         return message
     try:
-        return json.dumps(valid_json(json.loads(message)), ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        value = parse_json(message)
+    except TooDeep as exc:
+        request_id = _id_in(message[:_EDGE_BYTES], message[-_EDGE_BYTES:])
+        return message if request_id is None else error_answer(request_id, TOO_DEEP, f"an answer cannot be read: {exc}")
+    except ValueError:
         return message
+    return json.dumps(valid_json(value), ensure_ascii=False).encode() if has_surrogate else message
 
 
 class Lines:

@@ -14,7 +14,8 @@ from klepaas.external.carrier import Carrier, http_client
 from klepaas.external.child import Child
 from klepaas.external.declaration import Credentials, ExternalProvider, HttpServer, StdioServer, Supplier
 from klepaas.external.failures import AnswerTooLong, NotUp
-from klepaas.external.messages import MESSAGE_MAX_BYTES, TOO_LONG
+from klepaas.external.messages import MESSAGE_MAX_BYTES, TOO_DEEP, TOO_LONG
+from klepaas.foreign_json import LEVELS_MAX
 from klepaas.output.redaction import vault
 
 __all__ = ["Opening", "opening_of"]
@@ -107,7 +108,7 @@ class _Process:
             yield streams
 
     def failure(self, error: MCPError) -> Exception:
-        return _too_long() if error.error.code == TOO_LONG else error
+        return _unread(error) or error
 
 
 class _Http:
@@ -139,8 +140,9 @@ class _Http:
             self.end.set()
 
     def failure(self, error: MCPError) -> Exception:
-        if error.error.code == TOO_LONG:
-            return _too_long()
+        unread = _unread(error)
+        if unread is not None:
+            return unread
         failure = self._carrier.failure(error.error.data)
         if self._carrier.session_lost:
             self.end.set()
@@ -159,8 +161,13 @@ async def _credentials(supplier: Supplier | None) -> Credentials:
         raise NotUp(f"cannot be started: no credentials came within {CREDENTIALS_LIMIT_S:g} s") from exc
 
 
-def _too_long() -> AnswerTooLong:
-    return AnswerTooLong(
-        f"The answer is longer than {MESSAGE_MAX_BYTES // (1024 * 1024)} MiB and was not read",
-        next_step="Ask for less, or narrower",
-    )
+def _unread(error: MCPError) -> AnswerTooLong | None:
+    """What an error means that stands in place of an answer which is not read. None: it is another error."""
+    limits = {
+        TOO_LONG: f"longer than {MESSAGE_MAX_BYTES // (1024 * 1024)} MiB",
+        TOO_DEEP: f"nested deeper than {LEVELS_MAX} levels",
+    }
+    limit = limits.get(error.error.code)
+    if limit is None:
+        return None
+    return AnswerTooLong(f"The answer is {limit} and was not read", next_step="Ask for less, or narrower")

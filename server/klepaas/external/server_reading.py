@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from klepaas.external.configured import ConfiguredServer
 from klepaas.external.declaration import PREFIX, PREFIX_MAX_CHARS, HttpServer, StdioServer
 from klepaas.external.server_options import ServerOptions
+from klepaas.foreign_json import TooDeep, parse_json
 from klepaas.observability import one_line
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import is_secret_name, looks_secret, redact_text, vault
@@ -52,10 +53,10 @@ def servers_in(path: Path) -> dict[str, Any]:
     if len(text) > FILE_MAX_BYTES:
         raise Trouble("it is longer than a MiB")
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        document = parse_json(text)
+    except ValueError as exc:
         where = f" at line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
-        raise Trouble(f"it is not JSON{where}") from exc
+        raise Trouble(str(exc) if isinstance(exc, TooDeep) else f"it is not JSON{where}") from exc
     named = document.get("mcpServers") if isinstance(document, dict) else None
     if not isinstance(named, dict):
         raise Trouble("it has no object under the key mcpServers")

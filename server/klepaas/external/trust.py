@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from klepaas.external.definitions import Definition
+from klepaas.foreign_json import RECORD_LEVELS_MAX, parse_json
 from klepaas.portability import files, locks
 
 __all__ = ["Listing", "Standing", "Trust", "TrustStore"]
@@ -196,8 +197,8 @@ class TrustStore:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
-            document = json.loads(file.read(FILE_MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
+            document = parse_json(file.read(FILE_MAX_BYTES), levels_max=RECORD_LEVELS_MAX)
+    except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) and document.get("version") == _VERSION else None
 

@@ -31,6 +31,7 @@ from klepaas.catalogue import Catalogue, Entry
 from klepaas.context_aliases import ContextAliases
 from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedOut
 from klepaas.failures import trail, translate, unexpected
+from klepaas.foreign_json import TooDeep, check_levels
 from klepaas.offload import offload
 from klepaas.output.quoting import quote
 from klepaas.output.verdict import NOT_RUN, nothing_changed
@@ -242,9 +243,13 @@ class Gate(Middleware):
     def _check(self, entry: Entry, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         """The tool's own arguments in one form, each text checked, and the id of the plan that is confirmed, if any."""
         try:
+            check_levels(arguments)
             own, plan_id = self._plans.taken_off(entry.tool, arguments)
             own = entry.normalize(own)
             entry.tool.verify(own)
+        except TooDeep as exc:
+            self._refused("bad_arguments")
+            raise BadRequest(f"{entry.tool.name} was called with wrong arguments: {exc}") from exc
         except BadRequest:
             self._refused("bad_arguments")
             raise

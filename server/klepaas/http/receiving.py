@@ -5,7 +5,6 @@ The token is compared in constant time, before anything of the message is read a
 """
 
 import hmac
-import json
 import logging
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from klepaas.errors import BadRequest, KlepaasError, RateLimited, TimedOut
+from klepaas.foreign_json import TooDeep, parse_json
 from klepaas.host import Host
 from klepaas.http.routes import HttpRoute
 from klepaas.limits import Rate
@@ -106,8 +106,10 @@ def _object_in(body: bytes) -> dict[str, Any]:
         BadRequest: There is none.
     """
     try:
-        found = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        found = parse_json(body, parse_constant=_no_constant)
+    except TooDeep as exc:
+        raise BadRequest(f"The message cannot be read: {exc}") from None
+    except ValueError:
         raise BadRequest("The message is not JSON") from None
     if not isinstance(found, dict):
         raise BadRequest("The message is not a JSON object")

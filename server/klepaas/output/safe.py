@@ -15,10 +15,12 @@ __all__ = [
     "ROOM_CHARS",
     "SafeText",
     "cut_with_count",
+    "has_words",
     "limit_length",
     "one_line",
     "redact_lines",
     "redactable",
+    "safe_label",
     "safe_text",
     "shorten",
     "without_blocks",
@@ -54,6 +56,29 @@ def safe_text(text: str) -> SafeText:
     if "\n" in text or "-----END" in text:
         text = "\n".join(mask_blocks(text.split("\n")))
     return SafeText(redact_text(text))
+
+
+def safe_label(name: str, value: str) -> SafeText:
+    """The value of a label as it may be shown, compared and sorted: judged by the label's name too.
+
+    Args:
+        name: The label.
+        value: Its value.
+    """
+    pair = f"{clean(name)}="
+    text = safe_text(pair + value)
+    return SafeText(text.removeprefix(pair) if text.startswith(pair) else MARK)
+
+
+def has_words(text: SafeText, words: Sequence[str]) -> bool:
+    """Whether all words stand in a text, in any case; what is hidden in it holds no word.
+
+    Args:
+        text: The text as it is shown.
+        words: In lower case.
+    """
+    seen = text.replace(MARK, "\0").lower()
+    return all(word in seen for word in words)
 
 
 def redact_lines(lines: Sequence[str], last: int | None = None) -> list[SafeText]:

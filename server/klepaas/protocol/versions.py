@@ -16,6 +16,8 @@ from mcp.shared._context_streams import ContextReceiveStream, ContextSendStream,
 from mcp.shared.message import SessionMessage
 from mcp_types import PROTOCOL_VERSION_META_KEY, JSONRPCNotification, JSONRPCRequest
 
+from klepaas.protocol.unreadable import answer_unreadable
+
 __all__ = ["serve_each_version"]
 
 Frame: TypeAlias = SessionMessage | Exception
@@ -35,7 +37,10 @@ async def serve_each_version(
         modern, handshake = _Loop(server, outgoing, group), _Loop(server, outgoing, group)
         try:
             async for frame in incoming:
-                await _route(frame, modern, handshake)
+                if isinstance(frame, SessionMessage):
+                    await _route(frame, modern, handshake)
+                elif (answer := answer_unreadable(frame)) is not None:
+                    await outgoing.send(SessionMessage(answer))
         except anyio.ClosedResourceError:
             pass  # closed by the transport: the same as the end of input
         finally:
@@ -73,13 +78,13 @@ class _Loop:
             self._frames.close()
 
 
-async def _route(frame: Frame, modern: _Loop, handshake: _Loop) -> None:
+async def _route(frame: SessionMessage, modern: _Loop, handshake: _Loop) -> None:
     """Hand a frame to the loop of its version.
 
     A notification carries no version. A cancellation is for whichever loop runs the request, and the other one ignores
     it; any other notification exists in the versions of `initialize` only, as answers to requests of the server do.
     """
-    message = frame.message if isinstance(frame, SessionMessage) else None
+    message = frame.message
     if isinstance(message, JSONRPCRequest):
         loop = modern if _is_modern(message.method, message.params) else handshake
         await loop.take(frame)
@@ -87,9 +92,8 @@ async def _route(frame: Frame, modern: _Loop, handshake: _Loop) -> None:
         for loop in (modern, handshake):
             if loop.is_running:
                 await loop.take(frame)
-    elif message is not None:
+    else:
         await handshake.take(frame)
-    # What is no message at all can be answered in no version; the SDK's loops drop it too.
 
 
 def _is_modern(method: str, params: Mapping[str, Any] | None) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from tests.server.external.fake_server import Server
+from tests.server.external.fake_server import Server, dumps
 
 from klepaas.testing.loopback import Listening, answer_bytes, header_of, read_request
 
@@ -58,10 +58,13 @@ class HttpFake(Listening):
         if answer is None:
             writer.write(answer_bytes(202, {}, b""))
         elif control.get("events") and message.get("method") == "tools/call":
-            data = f"event: message\ndata: {json.dumps(answer)}\n\n".encode()
-            writer.write(answer_bytes(200, {"Content-Type": "text/event-stream"}, data))
+            params = {"level": "info", "data": "x"}
+            news = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
+            data = f": ping\n\nevent: message\ndata: {news}\n\nevent: message\ndata: {dumps(answer)}\n\n"
+            data = data.replace("\n", control.get("line_end", "\n"))
+            writer.write(answer_bytes(200, {"Content-Type": "text/event-stream"}, data.encode()))
         else:
-            writer.write(answer_bytes(200, headers, json.dumps(answer).encode()))
+            writer.write(answer_bytes(200, headers, dumps(answer).encode()))
         await writer.drain()
 
     async def _fail(self, writer: asyncio.StreamWriter, fault: Any, message: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 from typing import Any
@@ -117,6 +118,8 @@ class Server:
                 "content": [{"type": "text", "text": "half \ud83d of a pair \ud83d\ude00"}],
                 "structuredContent": odd,
             }
+        if how.startswith("deep:"):
+            return {"content": [{"type": "text", "text": "deep"}], "structuredContent": {"deep": f"@{how}@"}}
         return {"content": CONTENTS.get(how) or [{"type": "text", "text": f"{params['name']} is done: {how}"}]}
 
 
@@ -132,6 +135,14 @@ CONTENTS = {
     ],
     "lying-image": [{"type": "image", "data": base64.b64encode(b"<script>").decode(), "mimeType": "image/png"}],
 }
+
+
+def dumps(answer: object) -> str:
+    """JSON, also of what Python itself cannot write: `@deep:900@` stands for that many levels."""
+    text = json.dumps(answer)
+    return re.sub(
+        r'"@deep:(\d+)@"', lambda found: '{"a":' * int(found[1]) + '{"password":"Zq7deep"}' + "}" * int(found[1]), text
+    )
 
 
 class _Refused(Exception):
@@ -188,7 +199,7 @@ def main() -> None:
         answer = server.answer(message)
         if answer is not None:
             is_call = message.get("method") == "tools/call"
-            _write(sys.stdout.buffer, json.dumps(answer), server.control.get("call") if is_call else None)
+            _write(sys.stdout.buffer, dumps(answer), server.control.get("call") if is_call else None)
         if server.control.get("announce") and message.get("method") == "tools/call":
             note = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
             _write(sys.stdout.buffer, json.dumps(note), None)

@@ -274,3 +274,12 @@ async def test_an_answer_that_is_none_of_the_protocol_is_a_failure_of_the_server
         assert (said.code, "cannot be understood" in said.text) == ("unavailable", True)
         said = await session.call("wiki_save_item", id="1")
         assert (said.code, "It is not known" in said.text) == ("timeout", True)
+
+
+@pytest.mark.parametrize("levels", [150, 900, 20_000])
+async def test_an_answer_over_stdio_that_is_nested_too_deeply_is_refused(fake: Fake, serve: Serve, levels: int) -> None:
+    async with serve(fake.provider()) as app, client(app) as session:
+        await up(app)
+        fake.does(call=f"deep:{levels}")
+        said = await session.call("wiki_get_item", id="1")
+        assert (said.code, "nested deeper than 100 levels" in said.text) == ("bad_request", True)

@@ -132,15 +132,43 @@ async def test_an_answer_of_100_mb_is_not_read(fake: Fake, http: HttpFake, serve
         assert time.monotonic() - started < time_budget(3, "all of it would be read before it is refused")
 
 
+each_form = pytest.mark.parametrize(
+    "form", [{}, {"events": True}, {"events": True, "line_end": "\r\n"}], ids=["json", "events", "events, CRLF"]
+)
+
+
+@each_upstream
+@each_form
 async def test_an_answer_that_json_cannot_carry_on_arrives_with_what_can_be_read(
-    fake: Fake, http: HttpFake, serve: Serve
+    fake: Fake, http: HttpFake, serve: Serve, upstream: str, form: dict[str, Any]
 ) -> None:
+    fake.does(era=upstream)
     async with serve(provider(fake, http)) as app, client(app) as session:
         await up(app)
-        fake.does(call="odd")
+        fake.does(era=upstream, call="odd", **form)
         said: Any = await session.raw.call_tool("wiki_get_item", {"id": "1"}, raise_on_error=False)
         assert said.content[0].text == "half \ufffd of a pair \U0001f600"
         assert said.structured_content["nan"] == "NaN"
+
+
+@each_upstream
+@each_form
+async def test_an_answer_that_is_nested_too_deeply_is_refused_and_a_change_called_unknown(
+    fake: Fake, http: HttpFake, serve: Serve, upstream: str, form: dict[str, Any]
+) -> None:
+    fake.does(era=upstream)
+    async with serve(provider(fake, http)) as app, client(app) as session:
+        await up(app)
+        for levels in (150, 900, 20_000):
+            fake.does(era=upstream, call=f"deep:{levels}", **form)
+            said = await session.call("wiki_get_item", id="1")
+            assert (said.code, "nested deeper than 100 levels" in said.text) == ("bad_request", True)
+        said = await session.call("wiki_save_item", id="1")
+        assert "It is not known whether this was done: the answer is nested" in said.text
+        fake.does(era=upstream, call="deep:50", **form)
+        said = await session.call("wiki_get_item", id="1")
+        assert not said.is_error
+        assert "Zq7" not in str(said.structured)
 
 
 async def test_a_redirect_elsewhere_is_not_followed(fake: Fake, http: HttpFake, serve: Serve) -> None:

@@ -90,7 +90,7 @@ def test_a_mistake_is_named_and_harms_one_server(read: Read, said: Any, problem:
         ("{", "it is not JSON at line 1, column 2"),
         ("[]", "it has no object under the key mcpServers"),
         ('{"servers": {}}', "it has no object under the key mcpServers"),
-        ("[" * 100_000, "it is not JSON"),
+        ("[" * 100_000, "it is nested deeper than 100 levels"),
         ('"' + "x" * 1_100_000 + '"', "it is longer than a MiB"),
     ],
     ids=["broken", "a list", "another key", "deep", "long"],

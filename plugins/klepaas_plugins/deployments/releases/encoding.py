@@ -8,13 +8,13 @@ Source: Kubernetes, "Secrets", section "Restriction on Secret size" (1 MiB).
 import base64
 import gzip
 import hashlib
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from klepaas import names
 from klepaas.errors import BadRequest
+from klepaas.foreign_json import RECORD_LEVELS_MAX, parse_json
 from klepaas_plugins.deployments.releases.model import SecretReference, Shared, Snapshot
 from klepaas_plugins.deployments.releases.normal import canonical
 
@@ -131,8 +131,8 @@ def decode(packed: bytes, digest: str, *, app_name: str, namespace: str) -> Snap
     if hashlib.sha256(text).hexdigest() != digest:
         raise Damaged("its record is damaged: the digest differs")
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        document = parse_json(text, levels_max=RECORD_LEVELS_MAX)
+    except ValueError as exc:
         raise Damaged("its record is not JSON") from exc
     if not isinstance(document, dict) or not isinstance(document.get("format"), int):
         raise Damaged("its record is not a release")

@@ -27,6 +27,7 @@ import anyio.to_thread
 from anyio.abc import ByteReceiveStream, Process
 
 from klepaas.errors import Forbidden, Unauthorized
+from klepaas.foreign_json import parse_json
 from klepaas.outbound import MissingProgram, UnsafeProgram, UnusableProgram, find_program, search_folders
 from klepaas.output.safe import limit_length, one_line, redact_lines
 from klepaas.portability import processes
@@ -314,7 +315,7 @@ def _told(cluster: Mapping[str, Any]) -> dict[str, Any]:
 
 def _credential(stdout: bytes, name: str, context: str) -> ExecCredential:
     try:
-        status = json.loads(stdout)["status"]
+        status = parse_json(stdout)["status"]
         expires = status.get("expirationTimestamp")
         expires_at = datetime.fromisoformat(expires).timestamp() if expires else None
         token, certificate, key = (status.get(part) for part in ("token", "clientCertificateData", "clientKeyData"))

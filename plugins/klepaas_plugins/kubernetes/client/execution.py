@@ -6,7 +6,6 @@ it ended. The limits hold against a command that prints or runs without end; it 
 Source: Kubernetes, "WebSockets replace SPDY" (KEP-4006), subprotocols v5.channel.k8s.io and v4.channel.k8s.io.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 import anyio
 
 from klepaas.errors import KlepaasError, TimedOut, Unavailable
+from klepaas.foreign_json import parse_json
 from klepaas.outbound import USER_AGENT, certificate_problem
 from klepaas_plugins.kubernetes.errors import Act, NotTheApi, error_for
 from klepaas_plugins.kubernetes.masking.messages import message_line
@@ -174,7 +174,7 @@ async def _collect(socket: "ClientConnection", result: Execution, max_bytes: int
 
 def _read_status(payload: bytes, result: Execution) -> None:
     try:
-        status = json.loads(payload)
+        status = parse_json(payload)
     except ValueError:
         return
     if not isinstance(status, dict):

@@ -23,6 +23,7 @@ import yaml
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas_plugins.kubernetes.client.models import ContextInfo
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
+from klepaas_plugins.kubernetes.yaml_text import check_nesting
 
 __all__ = ["IN_CLUSTER", "Entry", "Kubeconfig", "Merged"]
 
@@ -198,7 +199,9 @@ def _is_filled(path: Path) -> bool:
     try:
         if path.stat().st_size > FILE_MAX_BYTES:
             raise _unreadable(path, "it is too large")
-        content = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe loader, of C where there is one
+        text = path.read_bytes()
+        check_nesting(text)
+        content = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, of C where there is one
     except OSError as exc:
         raise _unreadable(path, exc.strerror or "it cannot be opened") from exc
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -6,7 +6,6 @@ loaded before that, so that their trouble says nothing about the cluster and lea
 cluster no longer accepts them, they are loaded once more.
 """
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
@@ -17,6 +16,7 @@ import anyio
 import httpx
 
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, Unauthorized, Unavailable
+from klepaas.foreign_json import TooDeep, parse_json
 from klepaas.outbound import CertificateProblem, Proxy, certificate_problem
 from klepaas.resilience import Kind, Observation, OutcomeUnknown, Overloaded, Upstream, UpstreamState, Verdict, classify
 from klepaas_plugins.kubernetes.client.bodies import encode_body
@@ -186,8 +186,10 @@ class Transport:
     async def _json(self, request: Request, max_bytes: int, live: Live) -> dict[str, Any]:
         body = await self._read(request, max_bytes, live)
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
+            document = parse_json(body)
+        except TooDeep as exc:
+            raise _too_much(request.act, f"the answer cannot be read: {exc}", _OTHER_TOOLS) from exc
+        except ValueError:
             document = None
         if not isinstance(document, dict):
             raise NotTheApi(
@@ -208,10 +210,7 @@ class Transport:
                         parts.append(chunk)
                         size_bytes += len(chunk)
                         if size_bytes > max_bytes:
-                            raise BadRequest(
-                                request.act.cannot(f"the answer is larger than {max_bytes // 1024} KiB"),
-                                next_step="Narrow it: one namespace, a selector, or a limit",
-                            )
+                            raise _too_much(request.act, f"the answer is larger than {max_bytes // 1024} KiB", _NARROW)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await response.aclose()
@@ -285,7 +284,16 @@ class Transport:
 
 
 _RETRY = "Retry in a moment, or check the cluster"
+_NARROW = "Narrow it: one namespace, a selector, or a limit"
+_OTHER_TOOLS = "Ask for other objects, or look at it with other tools"
 _REACH = "Check that the cluster is up and reachable from the klepaas server"
+
+
+def _too_much(act: Act, reason: str, next_step: str) -> KlepaasError:
+    """What an answer is that came, but is not read; the cluster itself is well."""
+    if act.changes:
+        return OutcomeUnknown(act.cannot(f"{reason}; the change may have been made"), next_step=act.verify)
+    return BadRequest(act.cannot(reason), next_step=next_step)
 
 
 def _no_connection(act: Act, exc: Exception, proxy: Proxy | None) -> KlepaasError:

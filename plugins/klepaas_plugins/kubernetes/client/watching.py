@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from klepaas.errors import CircuitOpen, KlepaasError, RateLimited, TimedOut, Unavailable
+from klepaas.foreign_json import parse_json
 from klepaas_plugins.kubernetes.client.models import WatchEvent
 from klepaas_plugins.kubernetes.client.requests import Request
 from klepaas_plugins.kubernetes.errors import error_for
@@ -112,7 +113,7 @@ async def _lines(chunks: AsyncIterator[bytes], request: Request) -> AsyncGenerat
 
 def _event(line: bytes, request: Request) -> tuple[str, Mapping[str, Any]]:
     try:
-        document = json.loads(line)
+        document = parse_json(line)
         found = document["object"]
         return str(document["type"]), found if isinstance(found, dict) else {}
     except (ValueError, KeyError, TypeError) as exc:

@@ -8,11 +8,11 @@ Source: Kubernetes, "Server-Side Apply", section "Conflicts"; structured-merge-d
 """
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from klepaas.output.redaction import MARK
+from klepaas_plugins.kubernetes.field_keys import fields_of_key, is_value_key
 from klepaas_plugins.kubernetes.masking.objects import mask
 
 __all__ = [
@@ -155,12 +155,10 @@ class _Item:
 
     def is_named_by(self, key: str) -> bool:
         """Whether a key of FieldsV1 names the item; what the item leaves out may be a default."""
-        if key.startswith("k:") and isinstance(self.item, Mapping):
-            named = json.loads(key[2:])
+        named = fields_of_key(key)
+        if named is not None and isinstance(self.item, Mapping):
             return all(self.item.get(field, value) == value for field, value in named.items())
-        if key.startswith("v:"):
-            return bool(json.loads(key[2:]) == self.item)
-        return key == f"i:{self.at}"
+        return is_value_key(key, self.item) or key == f"i:{self.at}"
 
 
 def _owns(fields: Mapping[str, Any], path: tuple[Any, ...]) -> bool:

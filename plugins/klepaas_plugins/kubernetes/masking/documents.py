@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from klepaas.foreign_json import parse_json
 from klepaas.output.redaction import MARK
 
 __all__ = ["mask_documents"]
@@ -62,7 +63,7 @@ def mask_documents(text: str, mask_data: Callable[[Any], Any]) -> str | None:
 
 def _json(text: str, mask_data: Callable[[Any], Any]) -> str | None:
     try:
-        document = json.loads(text, object_pairs_hook=_once)
+        document = parse_json(text, pairs_hook=_once)
         clean = mask_data(document)
     except (ValueError, RecursionError):
         return None

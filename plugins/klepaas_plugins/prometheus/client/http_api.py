@@ -139,9 +139,8 @@ class HttpApi:
             skew_s = _skew_of(response.headers.get("Date"), took_s)
             return await read(ApiAnswer(response.status_code, response.aiter_bytes(), skew_s, took_s))
         except Malformed as exc:
-            reason = "the answer broke off in the middle" if exc.broke_off else "the answer is not this API's"
             raise NotTheApi(
-                f"Cannot {request.what}: {self.name}: {reason}",
+                f"Cannot {request.what}: {self.name}: {exc}",
                 next_step="Retry in a moment" if exc.broke_off else "Check the server's address and credentials",
             ) from exc
         finally:

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from klepaas.foreign_json import LEVELS_MAX, TooDeep, check_levels
+
 __all__ = ["Document", "Malformed", "Take", "read_document", "read_list"]
 
 ROW_MAX_CHARS = 16 * 1024 * 1024
@@ -29,10 +31,13 @@ class Malformed(Exception):
 
     Args:
         broke_off: Whether it ended too early.
+        too_deep: Whether it is nested deeper than is read.
     """
 
-    def __init__(self, broke_off: bool = False) -> None:
-        super().__init__("it broke off" if broke_off else "it is not the API's")
+    def __init__(self, broke_off: bool = False, *, too_deep: bool = False) -> None:
+        nested = f"the answer is nested deeper than {LEVELS_MAX} levels"
+        foreign = nested if too_deep else "the answer is not this API's"
+        super().__init__("the answer broke off in the middle" if broke_off else foreign)
         self.broke_off = broke_off
 
 
@@ -100,8 +105,9 @@ class _Reader:
         while True:
             try:
                 value, end = self._json.raw_decode(self._text, self._at)
-            except RecursionError:
-                raise Malformed from None
+                check_levels(value)
+            except (RecursionError, TooDeep):
+                raise Malformed(too_deep=True) from None
             except ValueError:
                 await self._more(len(self._text) - self._at)
                 continue

@@ -7,9 +7,10 @@ Source: prometheus.io/docs/prometheus/latest/querying/api.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from klepaas.output.safe import safe_label
 from klepaas.resilience import UpstreamState
 from klepaas_plugins.prometheus.client.choosing import Largest, Objects, Stretch
 from klepaas_plugins.prometheus.client.http_api import ApiAnswer, ApiRequest, HttpApi
@@ -148,7 +149,7 @@ class PrometheusServer:
 
         rows, asked = await self._read(ApiRequest("POST", path, _WHAT, [*params, *limits]), taking)
         series, text = _bare(rows)
-        found = series or rows.series
+        found = [_shown(one) for one in series or rows.series]
         more = asked.left or asked.remarks.cut or rows.total >= SERIES_MAX
         return Found(found, rows.total or len(found), more, asked.remarks, text)
 
@@ -161,6 +162,12 @@ class PrometheusServer:
             return taken, _Asked(Remarks.of(document, answer.skew_s), document.left, answer.took_s)
 
         return await self.api.ask(request, read)
+
+
+def _shown(series: Series) -> Series:
+    """A series with labels that may be shown, so that they are also compared and sorted as such."""
+    labels = {name: safe_label(name, value) for name, value in series.labels.items()}
+    return replace(series, labels=labels)
 
 
 def _anything(_row: Any) -> bool:
