@@ -9,7 +9,7 @@ from klepaas.output.masking.names import Secrecy
 __all__ = ["TABLE"]
 
 _SECRET = """
-    password passwords PASSWORD Password DB_PASSWORD dbPassword db-password dbpassword DBPASSWORD PGPASSWORD
+    password passwords PASSWORD Password PASSWORD1 TOKEN2 apiKey3 DB_PASSWORD dbPassword db-password dbpassword DBPASSWORD PGPASSWORD
     spring.datasource.password passwd MYSQL_PWD pwd DB_PASS smtp_pass dbpass requirepass passphrase password_1
     password2 PASSWORD_OLD newPassword confirm_password password_prod hashed_password passwordHash password_b64
     passwordValue secret client_secret clientSecret client-secret clientsecret CLIENT_SECRET secretKey SECRET_KEY_BASE

@@ -10,6 +10,7 @@ No expression is compiled here: every start imports this.
 
 import enum
 import functools
+import string
 
 from klepaas.output.masking import name_words as lists
 
@@ -41,6 +42,7 @@ STEMS = (
     r"|비밀|암호|인증|비번|패스워드|토큰|시크릿|개인키|보안키|접근키|액세스키|서명키|api키"
 )
 _LONGEST_CHARS = 200
+_SIGNS = dict.fromkeys((code for code in range(128) if not chr(code).isalnum()), " ")
 
 
 def is_secret_name(name: str) -> bool:
@@ -64,24 +66,37 @@ def secrecy(name: str) -> Secrecy:
         return Secrecy.PLAIN
     if not last.isascii() and (korean := _judge_korean(found)) is not None:
         return korean
-    return _judge(found, first=next(iter(split_words(last.rpartition(".")[2])), ""))
+    rated = max([_rate(found, at) for at in range(len(found))])
+    return _judge(found, rated, last) if rated else rated
 
 
 def split_words(name: str) -> list[str]:
     """The words of a name, in lower case: `dbPassword2` has db, password, 2."""
+    bare = name.rstrip(string.digits)
+    number = name[len(bare) :].split()
+    if bare.islower() or bare.isupper():
+        found = bare.lower().translate(_SIGNS).split()
+        if "".join(found).isalpha():
+            return found + number
     pieces: list[str] = []
-    for before, char, after in zip(f" {name}", name, f"{name[1:]} ", strict=False):
+    for before, char, after in zip(f" {bare}", bare, f"{bare[1:]} ", strict=False):
         is_start = char.isupper() and (before.islower() or before.isdigit() or (before.isupper() and after.islower()))
         pieces.append(" " if is_start or (char.isdigit() and before.islower()) else "")
         pieces.append(char.lower() if char.isalnum() else " ")
-    return "".join(pieces).split()
+    return "".join(pieces).split() + number
 
 
-def _judge(found: list[str], first: str) -> Secrecy:
-    """The judgement of a name's words; `first` is the first one behind the last dot."""
+def _judge(found: list[str], rated: Secrecy, name: str) -> Secrecy:
+    """The judgement of a name with words of a secret: what the first and the last ones say of it.
+
+    Args:
+        found: The words of the name.
+        rated: How surely one of them means a secret.
+        name: The name; the first word of its last part, behind a dot, may ask for a secret.
+    """
+    first = next(iter(split_words(name.rpartition(".")[2])), "") if "." in name else found[0]
     end = "".join(found[-3:])
-    rated = max(_rate(found, at) for at in range(len(found)))
-    if rated is Secrecy.PLAIN or end.endswith(lists.NO_SECRET_ENDS) or _names_existing(first, found[-1]):
+    if end.endswith(lists.NO_SECRET_ENDS) or _names_existing(first, found[-1]):
         return Secrecy.PLAIN
     if tuple(found[-2:]) in lists.HARD_PAIRS:
         return rated

@@ -100,7 +100,7 @@ def is_said_elsewhere(value: str) -> bool:
 
 def _says_where_or_how(value: str) -> bool:
     """Whether a value is an address inside of the cluster, a sentence about the secret, code that gets it, its size."""
-    return any(form is not None for form in (_LOCAL.fullmatch(value), _SENTENCE.match(value), _CODE.fullmatch(value)))
+    return any(matches(value) is not None for matches in (_LOCAL.fullmatch, _SENTENCE.match, _CODE.fullmatch))
 
 
 def is_harmless_value(value: str) -> bool:
