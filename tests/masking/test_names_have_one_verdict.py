@@ -13,14 +13,15 @@ import pytest
 from fastmcp.tools.base import ToolResult
 
 from klepaas.operations.records import redacted
+from klepaas.output.masking import name_words, names
 from klepaas.output.masking.names import Secrecy, is_secret_name, secrecy
-from klepaas.output.redaction import redact_text
+from klepaas.output.redaction import MARK, redact_text
 from klepaas.output.safe import redact_lines
 from klepaas.way_out import let_out
 from klepaas_plugins.kubernetes.masking import mask, mask_arguments, mask_cells, mask_text
 from klepaas_plugins.kubernetes.masking.messages import message_text
 
-from .name_table import TABLE
+from .name_table import LEAD_ELSEWHERE, SECRETS, TABLE
 
 # No word, no reference, no form of a token, and too plain to be masked for its form alone.
 VALUE = "hunter42zebra"
@@ -120,9 +121,12 @@ def _names(way: str) -> list[str]:
     return [name for name in TABLE if form is None or form.fullmatch(name)]
 
 
+def _text(shown: Any) -> str:
+    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+
+
 def _is_masked(way: str, name: str, value: str) -> bool:
-    shown = WAYS[way](name, value)
-    return value not in (shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False))
+    return value not in _text(WAYS[way](name, value))
 
 
 def test_the_judge_agrees_with_the_table() -> None:
@@ -153,3 +157,17 @@ def test_a_message_of_the_api_server_quotes_values_of_plain_names_alone() -> Non
     names = [name for name in TABLE if _FLAG.fullmatch(name) and "." not in name]
     said = {name: str(message_text(f'spec.{name}: Invalid value: "{VALUE}": must be shorter')) for name in names}
     assert [name for name in names if (VALUE not in said[name]) != (TABLE[name] is not Secrecy.PLAIN)] == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_form_of_a_value_has_the_same_verdict_in(way: str) -> None:
+    shown = {value: _text(WAYS[way]("password", value)) for value in (*LEAD_ELSEWHERE, *SECRETS)}
+    assert [value for value in LEAD_ELSEWHERE if MARK in shown[value]] == []
+    assert [value for value in SECRETS if MARK not in shown[value] or value in shown[value]] == []
+
+
+def test_the_judge_of_names_compiles_no_expression_at_the_start() -> None:
+    found = [
+        name for module in (names, name_words) for name, value in vars(module).items() if isinstance(value, re.Pattern)
+    ]
+    assert found == []

@@ -162,7 +162,12 @@ def _tells_nothing(name: Name, value: str) -> bool:
     bare = value.strip("\"'`\\")
     if bare[:1] not in "$<{":
         bare = bare.rstrip(")]},.")
-    if bare in ("", "?") or is_said_elsewhere(bare) or (bare.isupper() and name.text.upper().endswith(bare)):
+    if (
+        bare in ("", "?")
+        or is_said_elsewhere(bare)
+        or is_said_elsewhere(value.strip("\"'`\\"))
+        or (bare.isupper() and name.text.upper().endswith(bare))
+    ):
         return True
     if bare.lower() == "password(":
         return True  # of SQL; what stands in the brackets is judged after this second name

@@ -8,9 +8,16 @@ from klepaas.output.vault import MARK
 __all__ = ["is_harmless_value", "is_hidden_value", "is_path", "is_reference", "is_said_elsewhere"]
 
 _VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
-# A value that points to another one. A default inside (${X:-y}) would be a value.
+# What goes before a colon in braces and says where a value comes from; behind any other name a default stands.
+_SOURCES = (
+    r"(?:env|ENV|oc\.env|file|directory|vault|ssm|secrets?|secretsmanager|secret[mM]anager|configmaps|config|self|opt|param"
+    r"|s3|cf|aws|sls|sm|kms|op|keyvault|k8s|sops|gcp|azure|sys|system|dotenv)"
+)
+# ${X}, ${env:X}, ${vault:path:key}; with an empty default, or with what is said where there is no value.
+_BRACED = rf"(?:{_SOURCES}(?:::?[\w./-]{{1,100}}){{1,3}}|[A-Za-z_][\w./-]{{0,100}}(?::?[-=+]?|:?\?[^{{}}\n]{{0,100}}))"
+# A value that points to another one. A default inside (${X:-y}, ${X:y}) would be a value.
 _REFERENCE = re.compile(
-    rf"\$(?:{_VARIABLE}|[({{]{_VARIABLE}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
+    rf"\$(?:{_VARIABLE}|[({{]{_BRACED}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
     r"|\$\((?!echo|printf)[a-z][^()\n]{1,200}\)"  # $(cat file)
     # {{ .Values.x }}, ${{ secrets.X }}; not one with a text in it, nor with one as its default.
     r"|\$?\{\{(?![ -]{0,3}[\"'])"
@@ -79,7 +86,7 @@ def is_reference(value: str) -> bool:
 
     A default that is masked already, as in ${NAME:‹redacted›}, leaves it what it is.
     """
-    return _REFERENCE.fullmatch(value.replace(MARK, "x")) is not None
+    return _REFERENCE.fullmatch(value.replace(MARK, "")) is not None
 
 
 def is_path(value: str) -> bool:
