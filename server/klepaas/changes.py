@@ -121,6 +121,7 @@ class ObjectChange:
         body: What is sent. None: nothing, as for a deletion.
         basis: What the change rests on, as JSON data: where it differs later, the plan does not hold any more. It may
             hold secrets: only a keyed digest of it is stored.
+        options: How it is sent, as JSON data for whoever writes such objects; it holds no secrets.
     """
 
     identity: ObjectIdentity
@@ -133,6 +134,7 @@ class ObjectChange:
     after: Mapping[str, Any] | None = field(default=None, repr=False)
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     basis: Any = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def removals(self) -> tuple[FieldChange, ...]:

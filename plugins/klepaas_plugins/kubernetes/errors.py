@@ -32,7 +32,9 @@ __all__ = [
     "BehindIt",
     "Expired",
     "FieldConflict",
+    "Invalid",
     "NotTheApi",
+    "ObjectModified",
     "OutcomeUnknown",
     "error_for",
 ]
@@ -47,12 +49,20 @@ _STORAGE = ("etcdserver", "etcd ", "leader changed")
 _BEFORE_STORAGE = ("failed calling webhook", "failed to call webhook", "admission webhook")
 
 
+# What the API server says of a version or a uid that a request was held to; a webhook's 409 says something else.
+_MODIFIED = ("the object has been modified", "Precondition failed", "uid mismatch")
+
+
 class AlreadyExists(Conflict):
     """An object of that name is there already."""
 
 
 class Expired(Conflict):
     """The version or cursor to go on from is no longer kept by the server; list again."""
+
+
+class ObjectModified(Conflict):
+    """The object has another version, or is another one, than the request was held to."""
 
 
 class FieldConflict(Conflict):
@@ -63,6 +73,16 @@ class FieldConflict(Conflict):
     """
 
     owners: tuple[tuple[str, str], ...] = ()
+
+
+class Invalid(BadRequest):
+    """The server finds fields of the object not valid.
+
+    Attributes:
+        causes: The fields and what is wrong with each, as pairs.
+    """
+
+    causes: tuple[tuple[str, str], ...] = ()
 
 
 class BehindIt(Unavailable):
@@ -175,6 +195,13 @@ def _bad_request(act: Act, status: _Status) -> KlepaasError:
     return BadRequest(act.cannot(reason), next_step="Correct that and call again")
 
 
+def _invalid(act: Act, status: _Status) -> KlepaasError:
+    reason = status.message or f"the server answered {status.code}"
+    error = Invalid(act.cannot(reason), next_step="Correct that and call again")
+    error.causes = tuple((_line(cause.get("field")), _line(cause.get("message"))) for cause in status.causes)
+    return error
+
+
 def _unauthorized(act: Act, _: _Status) -> KlepaasError:
     return Unauthorized(
         act.cannot("the cluster does not accept the credentials"),
@@ -210,7 +237,9 @@ def _conflict(act: Act, status: _Status) -> KlepaasError:
     owners = tuple(_owners(status))
     if owners:
         return _field_conflict(act, owners)
-    return Conflict(act.cannot(status.message or "it was changed meanwhile"), next_step="Read it again, then retry")
+    reason = status.message or "it was changed meanwhile"
+    kind = ObjectModified if any(text in reason for text in _MODIFIED) else Conflict
+    return kind(act.cannot(reason), next_step="Read it again, then retry")
 
 
 def _owners(status: _Status) -> list[tuple[str, str]]:
@@ -283,5 +312,6 @@ _BY_CODE: dict[int, Callable[[Act, _Status], KlepaasError]] = {
     404: _not_found,
     409: _conflict,
     410: _expired,
+    422: _invalid,
     429: _too_many,
 }

@@ -77,7 +77,7 @@ def digest_of(changes: ChangeSet) -> str:
     """
     objects: list[Any] = [
         [str(change.identity), change.action.value, [str(field) for field in change.fields], change.facts,
-         [risk.code for risk in change.risks], change.body, change.basis]
+         [risk.code for risk in change.risks], change.body, change.basis, dict(change.options)]
         for change in changes.objects
     ]  # fmt: skip
     return digest([changes.title, objects, [risk.code for risk in changes.risks], changes.basis])

@@ -30,6 +30,7 @@ LIST_MAX_BYTES = 8 * 1024 * 1024
 TABLE_MAX_BYTES = 4 * 1024 * 1024
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
 
 
@@ -228,6 +229,37 @@ class Cluster:
         path = paths.instance(resource, name, namespace, subresource)
         request = Request(act, path, change_query(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
         return await self._transport.json(request)
+
+    async def json_patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        operations: Sequence[Mapping[str, Any]],
+        *,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Change an object by a JSON patch.
+
+        Args:
+            resource: Its kind.
+            name: Its name.
+            namespace: Its namespace. None: only for a kind without namespaces.
+            operations: The operations of RFC 6902. One that replaces `/metadata/resourceVersion` by the version that
+                was seen holds the patch to that version.
+            dry_run: Only have the server compute the result.
+
+        Raises:
+            NotFound: There is none of that name.
+            BadRequest: The server refuses the change.
+            Conflict: The object was changed meanwhile.
+        """
+        body = [dict(one) for one in operations]
+        refuse_marks({"operations": body})
+        act = self._act("change", resource, name, namespace, changes=not dry_run)
+        path = paths.instance(resource, name, namespace)
+        query = change_query(FIELD_MANAGER, dry_run)
+        return await self._transport.json(Request(act, path, query, "PATCH", body, _JSON_PATCH))
 
     async def delete(
         self,

@@ -38,8 +38,9 @@ def apply_patch(
         paths, time = owners[owner]
         owners[owner] = paths - {path}, time
     others = set().union(*(paths for owner, (paths, _) in owners.items() if owner != mine))
-    merged = _remove(merged, before[0] - claimed, others, node)
-    merged = _remove_hollow(merged, before[0] - claimed, others | claimed, node)
+    gone = before[0] - _with_parents(claimed)
+    merged = _remove(merged, gone, others, node)
+    merged = _remove_hollow(merged, gone, others | claimed, node)
     unchanged = before[0] == claimed and not conflicts
     owners[mine] = claimed, before[1] if unchanged else timestamp(now_s)
     meta = {**merged["metadata"], "managedFields": live["metadata"].get("managedFields")}
@@ -149,6 +150,14 @@ def _remove_hollow(obj: Json, gone: Paths, owned: Paths, node: Node) -> Json:
         if len(path) > 1:
             obj = _without(obj, path, node)
     return obj
+
+
+def _with_parents(paths: Paths) -> Paths:
+    """The paths and every field above one of them.
+
+    Source: structured-merge-diff, Set.EnsureNamedFieldsAreMembers.
+    """
+    return {path[:length] for path in paths for length in range(1, len(path) + 1)}
 
 
 def _is_key(path: Path) -> bool:
