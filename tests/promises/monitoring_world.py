@@ -13,7 +13,7 @@ from typing import Any
 from klepaas.testing import FakeHttp, HttpRequest
 from klepaas.testing.fault_proxy import Answer
 
-__all__ = ["serve_deep", "serve_secrets", "serving_settings"]
+__all__ = ["serve_deep", "serve_large", "serve_secrets", "serving_settings"]
 
 Json = dict[str, Any]
 _PATHS = (
@@ -95,6 +95,25 @@ def serve_secrets(fake: FakeHttp, secret: str) -> None:
     fake.answer("GET", "/api/v2/silence/{id}", _silences(secret)[0])
     fake.answer("POST", "/api/v2/silences", {"silenceID": SILENCE_ID})
     fake.answer("DELETE", "/api/v2/silence/{id}", {})
+
+
+def serve_large(fake: FakeHttp, text: str, size_chars: int) -> None:
+    """Let the fake list alerts and label values of so much text.
+
+    Args:
+        fake: The fake.
+        text: What each of them says.
+        size_chars: How much text there is in all.
+    """
+    count = size_chars // (8 * len(text))
+    labels = {"alertname": "ShopDown", "severity": "warning", "path": text}
+    alerts = []
+    for at in range(count):
+        own = {**labels, "order": f"order {at} of {text}"}
+        alerts.append({"labels": own, "annotations": {"summary": text * 6}, "startsAt": "2026-11-01T10:00:00Z"})
+    fake.answer("GET", "/api/v2/alerts", alerts)
+    fake.answer("GET", "/api/v1/alerts", _success({"alerts": [_pending(one) for one in alerts]}))
+    fake.answer("GET", "/api/v1/label/{label}/values", _success([f"order {at} {text[:60]}" for at in range(30_000)]))
 
 
 def _success(data: Any) -> Json:

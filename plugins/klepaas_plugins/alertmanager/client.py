@@ -12,6 +12,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
 from klepaas.host import Host
+from klepaas.offload import offload, size_of
 from klepaas.output.safe import limit_length, safe_label
 from klepaas.resilience import Upstreams, UpstreamState
 from klepaas_plugins.alertmanager.matchers import Matcher
@@ -192,8 +193,7 @@ class AlertmanagerServer:
         return _without_hidden(found, await self._alerts(), lambda one: hides([one.labels], matchers))
 
     async def _alerts(self, matchers: Sequence[Matcher] = ()) -> Rows:
-        rows = await self._rows("/api/v2/alerts", "list the alerts", matchers)
-        return Rows([_alert(row) for row in rows.items], rows.more)
+        return await self._read("/api/v2/alerts", "list the alerts", matchers, _alert)
 
     async def groups(self, matchers: Sequence[Matcher] = ()) -> Rows:
         """The groups in which alerts are told.
@@ -204,8 +204,7 @@ class AlertmanagerServer:
         Raises:
             KlepaasError: It failed.
         """
-        rows = await self._rows("/api/v2/alerts/groups", "list the groups of alerts", matchers)
-        found = Rows([_group(row) for row in rows.items], rows.more)
+        found = await self._read("/api/v2/alerts/groups", "list the groups of alerts", matchers, _group)
         if not matchers:
             return found
 
@@ -231,8 +230,7 @@ class AlertmanagerServer:
         return _without_hidden(found, await self._silences(), lambda one: hides(one.named, matchers))
 
     async def _silences(self, matchers: Sequence[Matcher] = ()) -> Rows:
-        rows = await self._rows("/api/v2/silences", "list the silences", matchers)
-        return Rows([_silence(row) for row in rows.items], rows.more)
+        return await self._read("/api/v2/silences", "list the silences", matchers, _silence)
 
     async def silence(self, silence_id: str) -> Silence:
         """One silence.
@@ -297,6 +295,12 @@ class AlertmanagerServer:
         values, skew_s = await self.api.ask(ApiRequest("GET", "/api/v2/status", "ask Alertmanager"), read)
         version = values.get("versionInfo")
         return limit_length(str(version.get("version", "?")), 40) if isinstance(version, dict) else "?", skew_s
+
+    async def _read(self, path: str, what: str, matchers: Sequence[Matcher], make: Callable[[Any], Any]) -> Rows:
+        rows = await self._rows(path, what, matchers)
+        # Long texts are redacted here, before they are cut.
+        items = await offload(lambda: [make(row) for row in rows.items], size_chars=size_of(rows.items))
+        return Rows(items, rows.more)
 
     async def _rows(self, path: str, what: str, matchers: Sequence[Matcher]) -> Rows:
         async def read(answer: ApiAnswer) -> Rows:

@@ -27,7 +27,7 @@ def alerts_answer(server: str, rows: Rows) -> Answer:
         server: Its name.
         rows: Its alerts.
     """
-    alerts: list[Alert] = sorted(map(_visible, rows.items), key=_rank)
+    alerts = sorted(map(_visible, rows.items), key=_rank)
     if not alerts:
         return Answer("\n".join([f"No alerts in {server}.", *_hidden(rows, "alerts")]))
     hidden = sum(one.state == "suppressed" for one in alerts)
@@ -128,7 +128,7 @@ def _visible(alert: Alert) -> Alert:
 
 def _rank(alert: Alert) -> tuple[bool, int, float, str]:
     grave = FiringAlert(alert.name, alert.labels.get("severity", "")).gravity
-    return alert.state == "suppressed", grave, -(alert.since or 0.0), f"{labels_text(alert.labels)} {_summary(alert)}"
+    return alert.state == "suppressed", grave, -(alert.since or 0.0), str(sorted(alert.labels.items()))
 
 
 def _state(alert: Alert) -> str:

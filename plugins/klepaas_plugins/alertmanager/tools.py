@@ -6,12 +6,14 @@ when they are called.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from klepaas import names
 from klepaas.host import Host
+from klepaas.offload import offload
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.alertmanager.matchers import MATCHER
@@ -33,6 +35,8 @@ Examples = Annotated[list[Annotated[str, MATCHER]], Field(description='["severit
 NotificationId = Annotated[int, Field(ge=1, le=10**9)]
 Comment = Annotated[str, names.TEXT]
 # A week, as `klepaas_plugins.alertmanager.silencing` says.
+# What an alert or a silence costs to show, in characters that are redacted.
+_ALERT_CHARS = 1000
 DurationMin = Annotated[int, Field(ge=1, le=10_080)]
 
 
@@ -79,7 +83,8 @@ class AlertTools:
         read = {"alerts": asked.alerts, "groups": asked.groups, "silences": asked.silences}[what]
         answer = {"alerts": shown.alerts_answer, "groups": shown.groups_answer, "silences": shown.silences_answer}[what]
         rows = await read(wanted)
-        found: Answer = answer(asked.name, rows)
+        work = partial(answer, asked.name, rows)
+        found: Answer = await offload(work, size_chars=len(rows.items) * _ALERT_CHARS)
         note = "" if rows.items else await note_on_namespaces(self._host, wanted)
         return Answer(f"{found.text}\n{note}") if note else found
 

@@ -1,11 +1,12 @@
 """What `list_metrics` does: metrics by name and help, the labels of one, the values of a label."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from klepaas.errors import BadRequest, NotFound
+from klepaas.offload import offload, size_of
 from klepaas.output import Answer, table
 from klepaas.output.budget import fit
 from klepaas.output.safe import SafeText, has_words, one_line, safe_label, safe_text, shorten
@@ -62,7 +63,8 @@ async def _names(asked: Catalogue) -> Answer:
         return has_words(safe_text(f"{name} {known.get(name, ('', ''))[1]}"), words)
 
     path = "/api/v1/label/__name__/values"
-    names, remarks = await asked.server.rows("GET", path, (), lambda: _Least(asked.limit, fits), "list the metrics")
+    texts, remarks = await asked.server.rows("GET", path, (), _Texts, "list the metrics")
+    names = await _select(texts.found, asked.limit, fits)
     if not names.count:
         return Answer(f"No metric has {asked.search!r} in its name or help." if words else "There are no metrics.")
     rows = [[name, *_shown(known.get(_family(name, known)))] for name in names.least]
@@ -72,7 +74,8 @@ async def _names(asked: Catalogue) -> Answer:
 
 async def _labels(asked: Catalogue, metric: str) -> Answer:
     what, params = f"list the labels of {metric}", [("match[]", metric)]
-    names, _ = await asked.server.rows("POST", "/api/v1/labels", params, lambda: _Least(1000, _is_label), what)
+    texts, _ = await asked.server.rows("POST", "/api/v1/labels", params, _Texts, what)
+    names = await _select(texts.found, 1000, _is_label)
     if not names.count:
         raise NotFound(f"There is no metric {metric}", next_step="Look for it with search")
     known = await _metadata(asked, metric)
@@ -93,55 +96,51 @@ async def _values(asked: Catalogue, label: str) -> Answer:
     params = [("match[]", asked.metric)] if asked.metric else []
     path = f"/api/v1/label/{label}/values"
     what = f"list the values of {label}"
-    values, remarks = await asked.server.rows("GET", path, params, lambda: _Least(asked.limit, fits, show), what)
+    texts, remarks = await asked.server.rows("GET", path, params, _Texts, what)
+    values = await _select(texts.found, asked.limit, fits, show)
     if not values.count:
         return Answer(f"The label {label} has no such values.")
     lines = [*values.least, *_rest(values, "add words to search"), *about(remarks)]
     return Answer(fit("\n".join(lines), ANSWER_BYTES, "Add words to search"))
 
 
+@dataclass(frozen=True)
 class _Least:
-    """Keeps the first names in their order, and counts all that fit; both by what is shown of them.
+    """The first names in their order, and how many fit."""
+
+    least: list[str]
+    count: int
+
+
+async def _select(
+    texts: Sequence[str], keep: int, fits: Callable[[SafeText], bool], show: Callable[[str], SafeText] = safe_text
+) -> _Least:
+    """Select names by what is shown of them; many are redacted beside the event loop.
 
     Args:
-        keep: How many.
+        texts: The names.
+        keep: How many are wanted.
         fits: Which.
         show: Makes of a name what may be shown.
     """
 
-    def __init__(
-        self, keep: int, fits: Callable[[SafeText], bool], show: Callable[[str], SafeText] = safe_text
-    ) -> None:
-        self._keep, self._fits, self._show = keep, fits, show
-        self._heap: list[_Reversed] = []
-        self.count = 0
+    def select() -> _Least:
+        fitting = [shown for shown in map(show, texts) if fits(shown)]
+        return _Least(sorted(set(heapq.nsmallest(keep, fitting))), len(fitting))
+
+    return await offload(select, size_chars=size_of(texts))
+
+
+class _Texts:
+    """Keeps the names in an answer."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
 
     def __call__(self, row: Any) -> bool:
         """Take one name."""
-        name = self._show(str(row))
-        if not self._fits(name):
-            return True
-        self.count += 1
-        if len(self._heap) < self._keep:
-            heapq.heappush(self._heap, _Reversed(name))
-        elif name < self._heap[0].name:
-            heapq.heapreplace(self._heap, _Reversed(name))
+        self.found.append(str(row))
         return True
-
-    @property
-    def least(self) -> list[str]:
-        """The first of them."""
-        return sorted({one.name for one in self._heap})
-
-
-@dataclass(frozen=True)
-class _Reversed:
-    """A name that sorts the other way round, so that the heap's top is the last one."""
-
-    name: str
-
-    def __lt__(self, other: "_Reversed") -> bool:
-        return self.name > other.name
 
 
 async def _metadata(asked: Catalogue, metric: str | None = None) -> dict[str, tuple[str, str]]:

@@ -7,11 +7,13 @@ Source: prometheus.io/docs/prometheus/latest/querying/api ("Alerts", "Rules", "T
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
+from klepaas.offload import offload, size_of
 from klepaas.output import Answer, table
 from klepaas.output.budget import fit
 from klepaas.output.safe import SafeText, has_words, one_line, safe_label, safe_text
@@ -55,6 +57,16 @@ class _Line:
     cells: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What an answer is made of: what stands above, the table's columns, the rows, and what makes a line of one."""
+
+    head: str
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    line_of: Callable[[Mapping[str, Any]], _Line]
+
+
 async def answer_inspection(asked: Inspection) -> Answer:
     """The alerts, rules or targets, the worst first.
 
@@ -83,10 +95,10 @@ async def alert_rows(server: PrometheusServer) -> list[Mapping[str, Any]]:
 
 async def _alerts(asked: Inspection) -> Answer:
     rows, remarks = await _rows(asked.server, *_ALERTS)
-    lines = [_alert(row) for row in rows]
     states = Counter(str(row.get("state")) for row in rows)
     head = f"{states['firing']} firing, {states['pending']} pending"
-    return _answered(asked, head, ["ALERT", "STATE", "SINCE", "VALUE", "LABELS", "SUMMARY"], lines, remarks)
+    columns = ["ALERT", "STATE", "SINCE", "VALUE", "LABELS", "SUMMARY"]
+    return await _answered(asked, _Part(head=head, columns=columns, rows=rows, line_of=_alert), remarks)
 
 
 def _alert(row: Mapping[str, Any]) -> _Line:
@@ -107,7 +119,7 @@ async def _rules(asked: Inspection) -> Answer:
     states = Counter(str(rule.get("state")) for rule in wanted if rule.get("type") == "alerting")
     head = f"alerting rules: {states['firing']} firing, {states['pending']} pending, {states['inactive']} inactive"
     columns = ["RULE", "STATE", "SINCE", "FOR", "SEVERITY", "QUERY", "ERROR"]
-    return _answered(asked, head, columns, [_rule(rule) for rule in wanted], remarks)
+    return await _answered(asked, _Part(head=head, columns=columns, rows=wanted, line_of=_rule), remarks)
 
 
 def _rule(rule: Mapping[str, Any]) -> _Line:
@@ -126,14 +138,17 @@ async def _targets(asked: Inspection) -> Answer:
     rows, remarks = await _rows(asked.server, "/api/v1/targets", [("state", "active")], "list the targets")
     health = Counter(str(row.get("health")) for row in rows)
     head = ", ".join(f"{count} {state}" for state, count in sorted(health.items())) or "no targets"
-    up = Counter(_label(row, "job") for row in rows if row.get("health") == "up")
+    jobs = Counter(str(mapping(row, "labels").get("job", "")) for row in rows if row.get("health") == "up")
+    up: Counter[str] = Counter()
+    for job, count in jobs.items():
+        up[safe_label("job", job)] += count
     if asked.search is None:
         # What is well is told by its job alone.
         rows = [row for row in rows if row.get("health") != "up"]
         well = ", ".join(f"{job} ({count})" for job, count in sorted(up.items())[:50])
         head += f"\nup, by job: {well}" if up else ""
     columns = ["JOB", "INSTANCE", "HEALTH", "LAST SCRAPE", "TOOK", "ERROR"]
-    return _answered(asked, head, columns, [_target(row) for row in rows], remarks)
+    return await _answered(asked, _Part(head=head, columns=columns, rows=rows, line_of=_target), remarks)
 
 
 def _target(row: Mapping[str, Any]) -> _Line:
@@ -143,15 +158,21 @@ def _target(row: Mapping[str, Any]) -> _Line:
     return _Line((health != "down", *cells[:2]), [*cells, _short(str(row.get("lastError") or ""))])
 
 
-def _answered(asked: Inspection, head: str, columns: Sequence[str], lines: Sequence[_Line], remarks: Remarks) -> Answer:
+async def _answered(asked: Inspection, part: _Part, remarks: Remarks) -> Answer:
+    """The answer; many rows are redacted beside the event loop."""
+    return await offload(partial(_answer, asked, part, remarks), size_chars=size_of(part.rows))
+
+
+def _answer(asked: Inspection, part: _Part, remarks: Remarks) -> Answer:
+    lines = [part.line_of(row) for row in part.rows]
     words = (asked.search or "").lower().split()
     # Cells hold what may be shown, as far as one cell tells; a line may tell more.
     fitting = [line for line in lines if has_words(safe_text(" ".join(line.cells)), words)] if words else [*lines]
     fitting.sort(key=lambda line: line.rank)
     shown = fitting[: asked.limit]
-    parts = [head]
+    parts = [part.head]
     if shown:
-        parts.append(table(columns, [line.cells for line in shown]))
+        parts.append(table(part.columns, [line.cells for line in shown]))
     elif words:
         parts.append("None has these words.")
     left = len(fitting) - len(shown)

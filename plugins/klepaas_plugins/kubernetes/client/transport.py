@@ -17,6 +17,7 @@ import httpx
 
 from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, Unauthorized, Unavailable
 from klepaas.foreign_json import TooDeep, parse_json
+from klepaas.offload import offload
 from klepaas.outbound import CertificateProblem, Proxy, certificate_problem
 from klepaas.resilience import Kind, Observation, OutcomeUnknown, Overloaded, Upstream, UpstreamState, Verdict, classify
 from klepaas_plugins.kubernetes.client.bodies import encode_body
@@ -186,7 +187,7 @@ class Transport:
     async def _json(self, request: Request, max_bytes: int, live: Live) -> dict[str, Any]:
         body = await self._read(request, max_bytes, live)
         try:
-            document = parse_json(body)
+            document = await offload(partial(parse_json, body), size_chars=len(body))
         except TooDeep as exc:
             raise _too_much(request.act, f"the answer cannot be read: {exc}", _OTHER_TOOLS) from exc
         except ValueError:
