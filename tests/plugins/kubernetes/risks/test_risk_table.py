@@ -1,0 +1,50 @@
+"""The table of risks: a change for each row of it, and that what is harmless stays so."""
+
+import pytest
+
+from klepaas.changes import Action, ObjectChange, ObjectIdentity
+from klepaas_plugins.kubernetes.risks import RULES, Known, Ref, judge
+
+from .rows import ROWS, Row
+
+
+def change_of(row: Row) -> ObjectChange:
+    """The change of a row."""
+    obj = row.after or row.before or {}
+    metadata = obj["metadata"]
+    action = Action.CREATE if row.before is None else Action.DELETE if row.after is None else Action.UPDATE
+    identity = ObjectIdentity(
+        kind=obj["kind"], name=metadata["name"], namespace=metadata.get("namespace"), api_version=obj["apiVersion"]
+    )
+    return ObjectChange(identity=identity, action=action, before=row.before, after=row.after, body=row.after)
+
+
+class Told(Known):
+    """What a row says is known, whatever version it is asked in."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        self.row = row
+
+    def _look(self, ref: Ref) -> object:
+        key = (ref.kind, ref.namespace, ref.name)
+        self.objects = {ref: self.row.live[key]} if key in self.row.live else {}
+        return super()._look(ref)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{at}-{row.rule}" for at, row in enumerate(ROWS)])
+def test_each_row_of_the_table_names_what_happens(row: Row) -> None:
+    (judged,) = judge([change_of(row)], Told(row))
+    code = next(rule.code for rule in RULES if rule.name == row.rule)
+    found = [risk for risk in judged.risks if risk.code == code and row.text in risk.text]
+    assert found, [(risk.code, risk.text) for risk in judged.risks]
+    assert found[0].severity is row.severity
+    assert all(len(risk.text.splitlines()) == 1 for risk in judged.risks)
+
+
+def test_every_rule_has_a_row() -> None:
+    assert {rule.name for rule in RULES} == {row.rule for row in ROWS}
+
+
+def test_no_two_rules_have_one_name() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
