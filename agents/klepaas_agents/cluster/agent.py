@@ -16,7 +16,7 @@ __all__ = ["ClusterAgent"]
 
 
 class ClusterAgent(DeploymentAgent):
-    """Takes every request that has an image.
+    """Takes every request that has an image, manifests, or settings of what runs already.
 
     Args:
         deployments: Carries them out.
@@ -28,8 +28,9 @@ class ClusterAgent(DeploymentAgent):
         self._deployments = deployments
 
     def accepts(self, request: DeploymentRequest) -> bool:
-        """Whether there is an image, or manifests: this agent builds nothing."""
-        return request.image is not None or request.manifests is not None
+        """Whether there is an image, manifests, or a setting of what runs: this agent builds nothing."""
+        given = (request.image, request.manifests, request.replicas, request.port, request.health_path)
+        return any(value is not None for value in given) or bool(request.env_vars or request.resources)
 
     async def targets(self, request: DeploymentRequest) -> Sequence[Target]:
         """The application, with the context and namespace that defaults stand for."""

@@ -8,7 +8,7 @@ from klepaas.errors import NotFound
 from klepaas.evidence import AlertSubject
 from klepaas.host import Host
 from klepaas_plugins.deployments.applications import application_of
-from klepaas_plugins.deployments.place import place_of
+from klepaas_plugins.deployments.place import locate
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.status import status_of
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
@@ -40,7 +40,7 @@ async def rollout_of(host: Host, alert: AlertSubject) -> str | None:
     app = _application(alert) or await _of_pod(await clusters.cluster(alert.context), namespace, alert)
     if app is None:
         return None
-    place = await place_of(clusters, app, namespace, alert.context)
+    place = await locate(clusters, app, namespace, alert.context)
     return (await status_of(place, RolloutSettings.of(host), host)).text
 
 

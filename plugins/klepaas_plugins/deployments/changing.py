@@ -14,7 +14,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest, Conflict
 from klepaas.output import Answer
-from klepaas_plugins.deployments.applications import Workload, find_one
+from klepaas_plugins.deployments.applications import Workload
 from klepaas_plugins.deployments.changes import changes, listed
 from klepaas_plugins.deployments.objects import (
     CHANGE_CAUSE,
@@ -30,6 +30,7 @@ from klepaas_plugins.deployments.objects import (
 from klepaas_plugins.deployments.ownership import MANAGER
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Effect, Planned, WorkloadName
+from klepaas_plugins.deployments.planning.resolve import resolve_one
 from klepaas_plugins.deployments.revisions import RESTARTED_AT, Revision, choose, history, merge_patch
 from klepaas_plugins.deployments.together import if_allowed
 from klepaas_plugins.deployments.watching import Target, look
@@ -101,7 +102,7 @@ class Scaling:
         return ["With 0 pods nothing answers any more."] if self.replicas == 0 else []
 
     async def _looked_at(self) -> tuple[Workload, int]:
-        workload = await find_one(self.place)
+        workload = await resolve_one(self.place)
         if workload.kind == "DaemonSet":
             raise BadRequest(f"{workload.title} runs one pod on each node, so it cannot be scaled")
         await self._refuse_for_an_autoscaler(workload)
@@ -146,7 +147,7 @@ class Restart:
 
     async def preview(self) -> Answer:
         """What it would change; the same for the same workload, unlike the moment, which is all that differs."""
-        workload = await find_one(self.place)
+        workload = await resolve_one(self.place)
         await self._patch(workload, dry_run=True)
         lines = [
             "Dry run, nothing was stored. A restart would replace every pod of "
@@ -158,7 +159,7 @@ class Restart:
 
     async def planned(self) -> Planned:
         """The change."""
-        workload = await find_one(self.place)
+        workload = await resolve_one(self.place)
         await self._patch(workload, dry_run=True)
 
         async def do() -> None:
@@ -236,7 +237,7 @@ class ToRevision:
         return Planned(change, (_named(workload),), _before(workload, before), (effect,), pins=pins)
 
     async def _workload(self) -> Workload:
-        workload = await find_one(self.place)
+        workload = await resolve_one(self.place)
         if workload.kind != "Deployment":
             raise BadRequest(f"{workload.title} keeps no revisions that klepaas can restore; only Deployments do")
         return workload

@@ -13,7 +13,7 @@ from klepaas.operations import Interrupted, Outcome
 from klepaas.output import Answer
 from klepaas.tools import Target
 from klepaas_plugins.deployments.kinds import observed_target, place_again
-from klepaas_plugins.deployments.place import Place, place_of
+from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -55,8 +55,17 @@ class Deployments:
 
         Args:
             request: What is wanted.
+
+        Raises:
+            Conflict: The request names no namespace, and another one than the context's own has the application.
         """
-        return await observed_target(self._clusters, await self._place(request))
+        place = await self._place(request)
+        if not place.is_namespace_given:
+            from klepaas_plugins.deployments.planning.resolve import find_workloads, refuse_elsewhere
+
+            if not await find_workloads(place):
+                await refuse_elsewhere(place)
+        return await observed_target(self._clusters, place)
 
     async def reaches(self, place: str) -> bool:
         """Whether a context leads to a place that another process has named.
@@ -108,7 +117,7 @@ class Deployments:
         return outcome
 
     async def _place(self, request: DeploymentRequest) -> Place:
-        return await place_of(self._clusters, request.app_name, request.namespace, request.context)
+        return await locate(self._clusters, request.app_name, request.namespace, request.context)
 
     async def _carrier(self, request: DeploymentRequest, run: "Run") -> "Carrier":
         from klepaas_plugins.deployments.carrying import Carrier
@@ -131,8 +140,6 @@ class Deployments:
         from klepaas_plugins.deployments.deploying import Deploy
         from klepaas_plugins.deployments.manifests import Wanted
 
-        if request.image is None:
-            raise BadRequest(f"Nothing says what {request.app_name} runs", next_step="Give an image, or manifests")
         wanted = Wanted(
             request.app_name,
             place.namespace,

@@ -22,6 +22,7 @@ from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import REVISION, annotation
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.planning.resolve import refuse_elsewhere
 from klepaas_plugins.deployments.releases.kinds import KINDS, order_of
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import Manifest, read_manifests
@@ -85,6 +86,8 @@ class DeployDocuments:
                 next_step=f"Give one of {', '.join(WORKLOADS)}; app_name is its name",
             )
         found = await together(*(partial(self._live, body) for body in bodies))
+        if found[bodies.index(workloads[0])] is None:
+            await refuse_elsewhere(self.place)
         plans: list[Plan] = await together(*(partial(self._plan, *pair) for pair in zip(bodies, found, strict=True)))
         return plans, workloads[0]
 

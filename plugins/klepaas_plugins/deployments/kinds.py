@@ -13,7 +13,7 @@ from klepaas.errors import KlepaasError, NotFound, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notifications
 from klepaas.operations import Interrupted, Kind, OperationCancelled, Outcome, State
-from klepaas_plugins.deployments.place import Place, place_of
+from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.telling import tell
 from klepaas_plugins.kubernetes.client import Clusters
@@ -61,7 +61,7 @@ async def place_again(clusters: Clusters, target: str, context: str | None) -> P
     for name in dict.fromkeys([context, *(info.name for info in await clusters.known())]):
         try:
             if identity in await clusters.identities(name):
-                return await place_of(clusters, app_name, namespace, name)
+                return await locate(clusters, app_name, namespace, name)
         except KlepaasError as exc:
             # A context that is broken for good leads nowhere; another may only be out of reach for a moment.
             not_known = exc if exc.retryable else not_known

@@ -18,7 +18,7 @@ from klepaas_plugins.deployments.naming import application_label, container_of
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, labels
 from klepaas_plugins.deployments.ownership import intent
 
-__all__ = ["Wanted", "change_cause", "container_name", "deployment", "removed_variables", "selects", "service"]
+__all__ = ["Wanted", "change_cause", "deployment", "removed_variables", "selects", "service"]
 
 NAME, INSTANCE, MANAGED_BY = "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
 _HANDLERS = ("httpGet", "tcpSocket", "exec", "grpc")
@@ -39,7 +39,7 @@ class Wanted:
     Attributes:
         app_name: The application, and the name of its objects.
         namespace: Where it runs.
-        image: What it runs.
+        image: What it runs. None: what it runs now.
         replicas: How many pods.
         port: The port that its container listens on.
         env_vars: Variables to set; a value of None removes one.
@@ -49,7 +49,7 @@ class Wanted:
 
     app_name: str
     namespace: str
-    image: str
+    image: str | None = None
     replicas: int | None = None
     port: int | None = None
     env_vars: Mapping[str, str | None] = field(default_factory=dict)
@@ -74,19 +74,13 @@ def change_cause(wanted: Wanted) -> str:
     return f"deploy {wanted.image}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
-def container_name(app_name: str, live: Object | None) -> str:
-    """The container that carries the application: of its name, else the first, as kubectl chooses."""
-    found = [str(item["name"]) for item in at(live, "spec", "template", "spec", "containers") or ()]
-    own = container_of(app_name)
-    return next((name for name in (app_name, own) if name in found), found[0] if found else own)
-
-
-def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
+def deployment(wanted: Wanted, live: Object | None, container: str | None = None) -> dict[str, Any]:
     """The Deployment to apply.
 
     Args:
-        wanted: What the caller wants.
+        wanted: What the caller wants, its image included.
         live: The Deployment of this name as it is, with its managedFields. None: there is none.
+        container: The container that it is for. None: the one of a new application.
 
     Raises:
         BadRequest: A health path without a port, or a name that a new application cannot have.
@@ -99,9 +93,9 @@ def deployment(wanted: Wanted, live: Object | None) -> dict[str, Any]:
     spec = body.setdefault("spec", {})
     if wanted.replicas is not None:
         spec["replicas"] = wanted.replicas
-    name = container_name(wanted.app_name, live)
-    container = _container(spec.setdefault("template", {}).setdefault("spec", {}), name)
-    _fill(container, wanted, _live_container(live, name))
+    name = container or container_of(wanted.app_name)
+    filled = _container(spec.setdefault("template", {}).setdefault("spec", {}), name)
+    _fill(filled, wanted, _live_container(live, name))
     return body
 
 

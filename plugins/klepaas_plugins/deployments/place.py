@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from klepaas.tools import Target
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 
-__all__ = ["Place", "place_of"]
+__all__ = ["Place", "locate"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Place:
         namespace: The namespace.
         app_name: The application.
         context: The context as the caller named it. None: the default one.
+        is_namespace_given: Whether the caller named the namespace; else it is the context's own.
     """
 
     cluster: Cluster
     namespace: str
     app_name: str
     context: str | None
+    is_namespace_given: bool = True
 
     @property
     def text(self) -> str:
@@ -49,8 +51,8 @@ class Place:
         return f"{tool}({', '.join(words)})"
 
 
-async def place_of(clusters: Clusters, app_name: str, namespace: str | None, context: str | None) -> Place:
-    """The place that a call's parameters mean.
+async def locate(clusters: Clusters, app_name: str, namespace: str | None, context: str | None) -> Place:
+    """Where a call's parameters lead, without a request.
 
     Args:
         clusters: The clusters there are.
@@ -59,4 +61,5 @@ async def place_of(clusters: Clusters, app_name: str, namespace: str | None, con
         context: The context. None: the default one.
     """
     cluster = await clusters.cluster(context)
-    return Place(cluster, namespace or cluster.default_namespace, app_name, context)
+    where = namespace or cluster.default_namespace
+    return Place(cluster, where, app_name, context, is_namespace_given=namespace is not None)

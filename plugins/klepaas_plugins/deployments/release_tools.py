@@ -101,10 +101,10 @@ class ReleaseTools:
 
 
 async def _place(host: "Host", app_name: str, namespace: str | None, context: str | None) -> "Place":
-    from klepaas_plugins.deployments.place import place_of
+    from klepaas_plugins.deployments.place import locate
     from klepaas_plugins.kubernetes.client import Clusters
 
-    return await place_of(Clusters.of(host), app_name, namespace, context)
+    return await locate(Clusters.of(host), app_name, namespace, context)
 
 
 async def _releases(

@@ -98,22 +98,22 @@ class _Reader:
         self, context: Context, namespace: Namespace, app_name: Annotated[str, names.APPLICATION]
     ) -> Answer:
         """How an application is: state, cause of trouble with log lines and events, endpoint, release, drift."""
-        from klepaas_plugins.deployments.place import place_of
+        from klepaas_plugins.deployments.place import locate
         from klepaas_plugins.deployments.settings import RolloutSettings
         from klepaas_plugins.deployments.status import status_of
 
-        place = await place_of(Clusters.of(self._host), app_name, namespace, context)
+        place = await locate(Clusters.of(self._host), app_name, namespace, context)
         return await status_of(place, RolloutSettings.of(self._host), self._host)
 
     async def releases(
         self, context: Context, namespace: Namespace, app_name: Annotated[str, names.APPLICATION]
     ) -> Answer:
         """The newest releases of an application: who, when, what, how each went, which runs now."""
-        from klepaas_plugins.deployments.place import place_of
+        from klepaas_plugins.deployments.place import locate
         from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
         from klepaas_plugins.deployments.releases.listing import list_releases
 
-        place = await place_of(Clusters.of(self._host), app_name, namespace, context)
+        place = await locate(Clusters.of(self._host), app_name, namespace, context)
         return await list_releases(place, Releases(place, ReleaseSettings.of(self._host)), None)
 
     async def history(
@@ -121,7 +121,7 @@ class _Reader:
     ) -> Answer:
         """The last changes of an application through this server, and how the last month's went."""
         from klepaas_plugins.deployments.past import Question, history_of
-        from klepaas_plugins.deployments.place import place_of
+        from klepaas_plugins.deployments.place import locate
 
-        place = await place_of(Clusters.of(self._host), app_name, namespace, context)
+        place = await locate(Clusters.of(self._host), app_name, namespace, context)
         return await history_of(self._host, Question(place, None, None, DAYS, None))

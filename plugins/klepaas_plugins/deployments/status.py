@@ -15,7 +15,7 @@ from klepaas.output import Answer, Output, json_answer, table
 from klepaas.output.verdict import Claim
 from klepaas.output.verdict import Verdict as Seen
 from klepaas_plugins.deployments.ailing import ILL, diagnose, seen_verdict
-from klepaas_plugins.deployments.applications import Workload, find_workloads
+from klepaas_plugins.deployments.applications import Workload
 from klepaas_plugins.deployments.causes import Cause, advice, pod_cause
 from klepaas_plugins.deployments.evidence import Evidence, collect
 from klepaas_plugins.deployments.last_change import last_change
@@ -33,6 +33,7 @@ from klepaas_plugins.deployments.objects import (
     name_of,
 )
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planning.resolve import resolve
 from klepaas_plugins.deployments.revisions import history
 from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts, decide, phase, with_waits
 from klepaas_plugins.deployments.settings import RolloutSettings
@@ -90,13 +91,13 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host, output:
 async def _found(place: Place) -> tuple[Place, list[Workload]]:
     """The workloads that the name means, which may be that of a pod."""
     try:
-        return place, await find_workloads(place)
+        return place, await resolve(place)
     except NotFound as exc:
         owner = await if_allowed(partial(_owner_of_pod, place), None)
         if owner is None:
             raise exc
     named = replace(place, app_name=owner)
-    return named, await find_workloads(named)
+    return named, await resolve(named)
 
 
 async def _owner_of_pod(place: Place) -> str | None:

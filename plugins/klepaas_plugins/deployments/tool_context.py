@@ -14,7 +14,7 @@ from klepaas.output import Answer
 from klepaas.tools import Target
 from klepaas_plugins.deployments import kinds
 from klepaas_plugins.deployments.declaring import Resources, Variables
-from klepaas_plugins.deployments.place import Place, place_of
+from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -39,7 +39,7 @@ class ToolContext:
 
     async def place(self, app_name: str, namespace: str | None, context: str | None) -> Place:
         """The application that a call is about."""
-        return await place_of(self.clusters, app_name, namespace, context)
+        return await locate(self.clusters, app_name, namespace, context)
 
     async def targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
         """What a change of an application changes."""

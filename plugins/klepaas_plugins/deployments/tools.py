@@ -88,7 +88,8 @@ def _deploy(tools: ToolContext) -> Tool:
             return await agent.preview(request)
         place = await agent.place(request)
         kept = {"agent": agent.name, "place": place, "wanted": request.as_json()}
-        title = f"Deploying {image or 'manifests'} as {app_name}"
+        what = image or ("manifests" if manifests is not None else "other settings")
+        title = f"Deploying {what} as {app_name}"
         where = next(iter(await agent.targets(request)), Target())
         return await tools.execute(kinds.DEPLOY, place, title, kept, (ctx, wait_s, idempotency_key), where)
 

@@ -8,7 +8,7 @@ import pytest
 from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
 from klepaas_plugins.deployments.changes import changes, listed
-from klepaas_plugins.deployments.manifests import Wanted, container_name, deployment, service
+from klepaas_plugins.deployments.manifests import Wanted, deployment, service
 from klepaas_plugins.deployments.ownership import extract, foreign, intent, is_ours
 
 Recorded = Callable[[str, str], Any]
@@ -63,7 +63,7 @@ def test_own_patches_and_the_change_cause_are_no_obstacle() -> None:
 
 def test_a_redeploy_on_an_existing_deployment_names_only_what_was_ours_and_what_is_asked(recorded: Recorded) -> None:
     live = recorded("apply-and-patch", "apply changes image")
-    body = deployment(Wanted("ssa", "rec", "nginx:2", env_vars={"A": "1"}), live)
+    body = deployment(Wanted("ssa", "rec", "nginx:2", env_vars={"A": "1"}), live, "main")
     container = body["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "nginx:2"
     assert container["ports"] == [{"containerPort": 8080}]
@@ -75,8 +75,7 @@ def test_a_redeploy_on_an_existing_deployment_names_only_what_was_ours_and_what_
 
 def test_a_deployment_of_somebody_else_is_touched_only_where_asked(recorded: Recorded) -> None:
     live = recorded("deployment-lifecycle", "get")
-    body = deployment(Wanted("web", "rec", "nginx:2"), live)
-    assert container_name("web", live) == "main"
+    body = deployment(Wanted("web", "rec", "nginx:2"), live, "main")
     assert body["spec"] == {"template": {"spec": {"containers": [{"name": "main", "image": "nginx:2"}]}}}
 
 

@@ -9,7 +9,7 @@ from klepaas.errors import BadRequest, KlepaasError, Unavailable
 from klepaas.operations import Operations
 from klepaas.operations.failpoints import Failpoint, armed
 from klepaas_plugins.deployments.kinds import place_again, target_text
-from klepaas_plugins.deployments.place import place_of
+from klepaas_plugins.deployments.place import locate
 from klepaas_plugins.kubernetes.client import Clusters
 
 pytestmark = pytest.mark.anyio
@@ -139,7 +139,7 @@ async def test_a_cluster_that_cannot_be_looked_up_for_a_moment_is_not_one_that_i
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clusters = Clusters.of(bench.host)
-    target = await target_text(clusters, await place_of(clusters, "web", None, None))
+    target = await target_text(clusters, await locate(clusters, "web", None, None))
     trouble: KlepaasError = Unavailable("the kubeconfig is being written")
 
     async def fail(_context: str | None) -> Any:

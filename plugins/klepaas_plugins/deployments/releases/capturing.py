@@ -10,9 +10,9 @@ from typing import Any
 
 from klepaas.errors import Forbidden, NotFound
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
-from klepaas_plugins.deployments.applications import application_of
 from klepaas_plugins.deployments.objects import Object, at, items, name_of, uid
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planning.resolve import find_workloads
 from klepaas_plugins.deployments.releases.kinds import KINDS, HeldKind, order_of
 from klepaas_plugins.deployments.releases.membership import (
     Scope,
@@ -94,18 +94,18 @@ async def read_object(place: Place, key: Key) -> dict[str, Any] | None:
         item = await place.cluster.get(resource, key[1], place.namespace)
     except NotFound:
         return None
-    return {**item, "kind": held.kind, "apiVersion": held.api_version}
+    return _as_held(key[0], item)
 
 
 async def _roots(place: Place) -> list[dict[str, Any]]:
-    """The workloads that the application's name means; see `applications.find_workloads`."""
-    named = await read_object(place, ("Deployment", place.app_name))
-    if named is not None:
-        return [named]
-    there = await together(*(partial(_list, place, _BY_KIND[kind], None) for kind in WORKLOADS))
-    found = [item for some in there for item in some]
-    exact = [item for item in found if name_of(item) == place.app_name]
-    return exact[:1] or [item for item in found if application_of(item) == place.app_name]
+    """The workloads that the application's name means."""
+    return [_as_held(item.kind, item.item) for item in await find_workloads(place)]
+
+
+def _as_held(kind: str, item: Object) -> dict[str, Any]:
+    """An object with its kind, which items of lists do not say."""
+    held = _BY_KIND[kind]
+    return {**item, "kind": held.kind, "apiVersion": held.api_version}
 
 
 async def _list(place: Place, held: HeldKind, selector: str | None) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ async def _list(place: Place, held: HeldKind, selector: str | None) -> list[dict
     cursor: str | None = None
     while True:
         page = await place.cluster.list(resource, place.namespace, label_selector=selector, limit=_PAGE, cursor=cursor)
-        found += [{**item, "kind": held.kind, "apiVersion": held.api_version} for item in items(page)]
+        found += [_as_held(held.kind, item) for item in items(page)]
         cursor = at(page, "metadata", "continue") or None
         if cursor is None:
             return found

@@ -14,6 +14,7 @@ from klepaas.output.budget import LIST_BYTES, fit, within_bytes
 from klepaas.output.verdict import Verdict
 from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planning.resolve import not_found
 from klepaas_plugins.deployments.releases.book import Drift, Releases
 from klepaas_plugins.deployments.releases.choosing import candidates
 from klepaas_plugins.deployments.releases.differing import Difference
@@ -44,7 +45,8 @@ async def list_releases(place: Place, releases: Releases, cursor: str | None, ou
     found, drift, live = await _read(place, releases)
     if not found:
         if not live:
-            raise NotFound(f"There is no application {place.text}, and no release of it")
+            error = await not_found(place)
+            raise NotFound(f"{error.what}, and no release of it", next_step=error.next_step)
         if output == "text":
             return Answer(f"{place.text} has no release yet: klepaas records one with each change.")
     known = _Known(found, [item.number for item in candidates(found, live)], drift)

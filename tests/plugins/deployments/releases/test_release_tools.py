@@ -11,7 +11,7 @@ from klepaas.operations import Operations
 from klepaas.principals import Principal
 from klepaas.store.history import Deployment, History, Stage
 from klepaas_plugins.deployments.kinds import target_text
-from klepaas_plugins.deployments.place import place_of
+from klepaas_plugins.deployments.place import locate
 from klepaas_plugins.kubernetes.client import Clusters
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,9 @@ async def test_a_long_list_goes_on_with_its_cursor(bench: Any, yard_of: Any) -> 
 
 async def test_of_an_application_that_is_nowhere_it_says_so(bench: Any) -> None:
     said = await bench.call("list_releases", app_name="nothing")
-    assert (said.code, said.text) == ("not_found", "There is no application nothing in default, and no release of it.")
+    assert said.code == "not_found"
+    assert said.text.startswith("There is no application nothing in default (context sandbox), and no release of it. ")
+    assert "list_applications(all_namespaces=true) shows the rest" in said.text
 
 
 async def test_an_application_without_releases_and_a_deleted_one_with_some(bench: Any, shapes: Any) -> None:
@@ -139,7 +141,7 @@ async def test_a_change_that_nobody_attends_to_is_told_with_the_state(
 ) -> None:
     await bench.deploy()
     clusters = Clusters.of(bench.host)
-    target = await target_text(clusters, await place_of(clusters, "web", None, None))
+    target = await target_text(clusters, await locate(clusters, "web", None, None))
     begun = await _left_alone(bench, target)
 
     async def running_on(_: Operations, asked: str) -> Any:
