@@ -4,6 +4,7 @@ The table of names is walked over every way. What differs is stated: under a nam
 other things (`auth`, `pin`), a harmless word stays in prose and is masked in configuration.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -27,6 +28,11 @@ from .name_table import LEAD_ELSEWHERE, SECRETS, TABLE
 VALUE = "hunter42zebra"
 WORD = "internal"
 REFERENCE = "${SOMETHING}"
+
+# The words of pairs: what names a value, what holds it, and what only stands beside them.
+IDENTIFIERS = ("name", "key", "id", "variable", "envName", "header_name", "param", "property", "setting", "flag", "k")
+VALUE_FIELDS = ("value", "v", "val", "default", "defaultValue", "string_value", "content", "data", "raw", "initial")
+OTHER_FIELDS = ("help_text", "description", "kind", "protocol", "interval")
 
 Way = Callable[[str, str], Any]
 
@@ -164,6 +170,21 @@ def test_the_form_of_a_value_has_the_same_verdict_in(way: str) -> None:
     shown = {value: _text(WAYS[way]("password", value)) for value in (*LEAD_ELSEWHERE, *SECRETS)}
     assert [value for value in LEAD_ELSEWHERE if MARK in shown[value]] == []
     assert [value for value in SECRETS if MARK not in shown[value] or value in shown[value]] == []
+
+
+def test_a_pair_of_a_name_and_a_value_has_the_same_verdict_in_texts_and_in_objects_under_all_words() -> None:
+    found = {}
+    for identifier, field in itertools.product(IDENTIFIERS, (*VALUE_FIELDS, *OTHER_FIELDS)):
+        pair = {identifier: "DB_PASSWORD", field: VALUE}
+        ways = (
+            redact_text(json.dumps(pair)),
+            redact_text(f"- {identifier}: DB_PASSWORD\n  {field}: {VALUE}\n"),
+            redact_text(f"- {field}: {VALUE}\n  {identifier}: DB_PASSWORD\n"),
+            json.dumps(_custom(a=[{**pair, "enabled": True, "order": 1, "since": 2}])),
+            mask_text(f"a.0.{identifier}=DB_PASSWORD\na.0.{field}={VALUE}\n"),
+        )
+        found[identifier, field] = {VALUE not in way for way in ways}
+    assert {pair for pair, verdicts in found.items() if verdicts != {pair[1] in VALUE_FIELDS}} == set()
 
 
 def test_the_judge_of_names_compiles_no_expression_at_the_start() -> None:

@@ -10,10 +10,10 @@ and logs: what stands after a secret's name is masked to the end of its line and
 import re
 from collections.abc import Iterator, Sequence
 
+from klepaas.output.masking.field_names import is_identifier, is_value_word
 from klepaas.output.masking.names import Secrecy, is_secret_name, secrecy
 from klepaas.output.masking.values import is_hidden_value, is_reference
 from klepaas_plugins.kubernetes.masking.forms import is_masked, masked
-from klepaas_plugins.kubernetes.masking.pairs import is_identifier, is_value_word
 
 __all__ = ["mask_lines"]
 

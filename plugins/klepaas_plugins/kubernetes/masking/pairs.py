@@ -4,24 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from klepaas.output.masking.field_names import is_reference
+from klepaas.output.masking.field_names import is_identifier, is_reference, is_value_word
 from klepaas.output.masking.name_words import words
 from klepaas.output.masking.names import Secrecy, secrecy
 from klepaas.output.masking.values import is_hidden_value
 
-__all__ = ["is_identifier", "is_value_word", "secrecy_of_pair", "secret_fields"]
+__all__ = ["secrecy_of_pair", "secret_fields"]
 
-_IDENTIFIERS = words("""
-    name key id variable var env envname envvar header headername field fieldname param parameter
-    parametername property option attribute attr k label title item entry code secretname configkey
-    variablename keyname argument arg flag input slug identifier
-""")
-_ENDS_IDENTIFIER = frozenset({"name", "key", "id", "variable", "var", "param", "parameter", "property", "header"})
-_VALUE_WORD = re.compile(
-    r"^v$|(?:values?|vals?|defaults?)\d{0,2}$"
-    r"|(?:^|_)(?:contents?|data|literal|text|string|raw|plain(?:text)?|expected|current|initial|body|payload|setting)\d{0,2}$"
-)
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Beside a name and nothing else these still hold no value.
 _DESCRIPTIONS = words("""
     description help type kind usage mountpath subpath namespace apiversion label title image tag protocol
@@ -32,21 +21,6 @@ _SMALL = 4
 # A shorter name of a secret, as sid or pin, may be anything else.
 _SHORTEST_CHARS = 6
 _WORD = re.compile(r"[\w./ -]{1,120}")
-
-
-def is_identifier(field: str) -> bool:
-    """Whether a field of this name says what the field beside it holds."""
-    spelled = _spelled(field)
-    return spelled.rsplit("_", 1)[-1] in _ENDS_IDENTIFIER or spelled.replace("_", "") in _IDENTIFIERS
-
-
-def is_value_word(field: str) -> bool:
-    """Whether a field of this name holds the value of a pair."""
-    return _VALUE_WORD.search(_spelled(field)) is not None
-
-
-def _spelled(field: str) -> str:
-    return _CAMEL.sub("_", field[:60]).replace("-", "_").replace(".", "_").lower()
 
 
 def secrecy_of_pair(pair: Mapping[str, Any], *, least_chars: int = 0) -> Secrecy:

@@ -1,7 +1,9 @@
 """Pairs of a name and a value, under any two words: {name: DB_PASSWORD, value: x}, <entry key="password">x</entry>."""
 
 import re
+from collections.abc import Iterator
 
+from klepaas.output.masking.field_names import is_identifier, is_value_word
 from klepaas.output.masking.lexing import VALUE
 
 __all__ = ["pair_value"]
@@ -12,15 +14,7 @@ _NAME_KEY = re.compile(
     r"|\b(?P<block>variable|secret|parameter|output)[ \t]{1,4}[\"'])\Z",
     re.IGNORECASE,
 )
-_NAME_WORDS = re.compile(
-    r"(?:name|key|id|variable|var|env|header|field|property|param|parameter|option|setting|attribute|label|title|flag|arg"
-    r"|k|n|envvar|secret|code|parametername|item|entry|path)$",
-    re.IGNORECASE,
-)
-_VALUE_KEY = re.compile(
-    r"(?<![\w.-])(?:[A-Za-z]{0,20}[vV]alue|VALUE|string_value|[vV]al|[dD]efault|v|[cC]ontent|[dD]ata|[tT]ext|current|[sS]tring|secret|literal)"
-    r"\\{0,8}[\"']?[ \t]{0,8}[:=][ \t]{0,8}"
-)
+_VALUE_KEY = re.compile(r"(?<![\w.-])(?P<key>[A-Za-z][\w-]{0,40}+)\\{0,8}[\"']?[ \t]{0,8}[:=][ \t]{0,8}")
 _RAW = r"(?:[ \t\n]{0,40}<!\[CDATA\[)?"
 _TAG_VALUE = re.compile(
     rf"[\"']?[^<>\n]{{0,200}}>(?:[ \t\n]{{0,40}}</?[\w:-]{{1,40}}>){{0,2}}{_RAW}(?P<value>[^<>]{{1,2000}})(?=</|\]\]>)"
@@ -41,7 +35,7 @@ def pair_value(text: str, start: int, end: int, done: int) -> re.Match[str] | tu
         done: Up to where the text has been handled; a value before that is none.
     """
     before = _NAME_KEY.search(text[max(0, start - 60) : start])
-    if before is None or (before["key"] and _NAME_WORDS.search(before["key"]) is None):
+    if before is None or (before["key"] and not is_identifier(before["key"])):
         return None
     tag = _TAG_VALUE.match(text, end)
     if tag is not None and tag.group().strip():
@@ -56,7 +50,7 @@ def _after(text: str, end: int, *, block: bool) -> re.Match[str] | None:
     closing = window.find("}")
     opening = window.find("{", window.find("{") + 1 if block else 0)
     cut = min((at for at in (item.start() if item else -1, closing, opening) if at >= 0), default=len(window))
-    key = _VALUE_KEY.search(text, end, end + cut)
+    key = next(_value_keys(text, end, end + cut), None)
     return None if key is None else VALUE.match(text, key.end())
 
 
@@ -64,5 +58,10 @@ def _before(text: str, start: int, done: int) -> re.Match[str] | None:
     begin = max(done, start - _WINDOW_CHARS)
     window = text[begin:start]
     cut = max(window.rfind("{"), window.rfind("}"), window.rfind("\n- "), window.rfind(" - "), 0)
-    keys = list(_VALUE_KEY.finditer(text, begin + cut, start))
+    keys = list(_value_keys(text, begin + cut, start))
     return VALUE.match(text, keys[-1].end()) if keys else None
+
+
+def _value_keys(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """Yield the keys of values in a part of the text."""
+    return (key for key in _VALUE_KEY.finditer(text, start, end) if is_value_word(key["key"]))

@@ -34,6 +34,7 @@ _REFERENCE = re.compile(
     r"|@Microsoft\.KeyVault\([^)\n]{1,200}\)"
     r"|!(?:Ref|GetAtt|Sub|vault)\s[\w.${}:/-]{1,120}"
 )
+_JOINED = re.compile(r"(?<=[})]):(?=[${])")
 _PATH = re.compile(
     r"(?:file:/{0,3}|~/|\.{1,2}/|/(?:etc|var|run|opt|usr|home|tmp|mnt|secrets?|app|root|data|srv|vault|certs?|config|tls|ssl"
     r"|keys|dev|proc|bin|private)\b/?|[A-Z]:\\{1,2})[\w./\\@+ -]{0,200}"
@@ -84,9 +85,10 @@ _OBJECT_NAME = re.compile(
 def is_reference(value: str) -> bool:
     """Whether a value only points to another one: a variable, a template, an entry of a secret store.
 
-    A default that is masked already, as in ${NAME:‹redacted›}, leaves it what it is.
+    A default that is masked already, as in ${NAME:‹redacted›}, leaves it what it is. Two may be joined: ${A}:${B}.
     """
-    return _REFERENCE.fullmatch(value.replace(MARK, "")) is not None
+    parts = _JOINED.split(value.replace(MARK, ""))
+    return all(_REFERENCE.fullmatch(part) is not None for part in parts)
 
 
 def is_path(value: str) -> bool:
