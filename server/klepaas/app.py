@@ -36,6 +36,7 @@ from klepaas.offers import Offers
 from klepaas.operations import Operations
 from klepaas.output.quoting import quote
 from klepaas.plugins import Plugins
+from klepaas.preloading import Preloading
 from klepaas.progress import Progress
 from klepaas.protocol.discovery import list_every_version
 from klepaas.protocol.suggesting import answer_suggestions
@@ -113,7 +114,8 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     notifications = _notifications(plugins, host)
     metrics = Metrics.of(host)
     host.service(Plugins, lambda _: plugins)  # for whoever asks plugins later: `klepaas.health`
-    calls, announcements = Calls(catalogue, settings, metrics), Announcements()
+    preloading = Preloading.of(host)
+    calls, announcements = Calls(catalogue, settings, metrics, preloading=preloading), Announcements()
     plugins.listeners.append(announcements.changed)
     externals.listeners.append(announcements.changed)
     offers = Offers(plugins, host, [upstream_states(host)])
@@ -194,7 +196,8 @@ def _lifespan(
             externals.start()
             # Where changes are refused nothing is changed, what an earlier server left included.
             carried_out = operations.running() if host.settings.mode is Mode.WRITES else nullcontext()
-            async with announcements.running(), notifications.running(), carried_out:
+            background = Preloading.of(host).running()
+            async with background, announcements.running(), notifications.running(), carried_out:
                 yield {}
         finally:
             await externals.aclose()

@@ -1,6 +1,7 @@
 """What every call passes on its way to the gate, on every transport: it is named, counted, limited, and can be ended.
 
-    correlation id -> is the server stopping? -> the caller's rate -> a slot -> the gate -> counted by its outcome
+    modules loaded -> correlation id -> is the server stopping? -> the caller's rate -> a slot -> the gate
+        -> counted by its outcome
 
 It stands outside the gate, so that what the gate refuses is counted too; it decides nothing about a tool.
 """
@@ -8,7 +9,7 @@ It stands outside the gate, so that what the gate refuses is counted too; it dec
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -20,18 +21,20 @@ from fastmcp.prompts import PromptResult
 from fastmcp.resources import ResourceResult
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools import ToolResult
+from fastmcp.tools import Tool, ToolResult
 from fastmcp.tools.base import InputRequiredToolResult
 from mcp import MCPError
 from opentelemetry import trace
 
-from klepaas.catalogue import Catalogue
+from klepaas.catalogue import Catalogue, Entry
 from klepaas.correlation import Correlation, correlated
 from klepaas.errors import KlepaasError, RateLimited, Unavailable
 from klepaas.limits import Rate, Slots
 from klepaas.metrics import NO_TOOL, Metrics
 from klepaas.output.quoting import quote
+from klepaas.preloading import CHANGES, EVERY_CALL, Preloading
 from klepaas.settings import Settings
+from klepaas.tools import Effect
 from klepaas.way_out import refuse, to_protocol_error
 
 __all__ = ["CORRELATION", "Calls"]
@@ -52,9 +55,11 @@ class Calls(Middleware):
         catalogue: The tools there are: no other name becomes a label.
         settings: The limits.
         metrics: Where to count.
+        preloading: Loads what calls need.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, catalogue: Catalogue, settings: Settings, metrics: Metrics, *, preloading: Preloading) -> None:
+        self._preloading = preloading
         self._catalogue = catalogue
         self._settings = settings
         self._numbers = metrics.calls
@@ -66,6 +71,16 @@ class Calls(Middleware):
         self._idle: anyio.Event | None = None
         self.stopping = False
 
+    async def on_list_tools(
+        self,
+        context: MiddlewareContext[mt.ListToolsRequest],
+        call_next: CallNext[mt.ListToolsRequest, Sequence[Tool]],
+    ) -> Sequence[Tool]:
+        """Load what calls need when the list is made: it is the last that the start of a client needs."""
+        listed = await call_next(context)
+        self._preloading.begin()
+        return listed
+
     async def on_call_tool(
         self,
         context: MiddlewareContext[mt.CallToolRequestParams],
@@ -73,6 +88,7 @@ class Calls(Middleware):
     ) -> ToolResult:
         """Take a call through, and count how it ended."""
         entry = self._catalogue.get(context.message.name)
+        await self._load(entry)
         tool, effect = (entry.tool.name, entry.tool.effect) if entry else (NO_TOOL, None)
         started_at, outcome = time.monotonic(), "cancelled"
         self._numbers.began()
@@ -114,6 +130,7 @@ class Calls(Middleware):
 
     async def _read(self, kind: str, run: Callable[[], Awaitable[R]], context: Context | None) -> R:
         outcome = "cancelled"
+        await self._preloading.load()
         with correlated(_correlation(context, None)):
             try:
                 result = await self._limited_reading(run)
@@ -130,6 +147,12 @@ class Calls(Middleware):
                 raise
             finally:
                 self._reads.read(kind, outcome)
+
+    async def _load(self, entry: Entry | None) -> None:
+        groups = [EVERY_CALL]
+        if entry is not None:
+            groups += [entry.plugin.name, *([CHANGES] if entry.tool.effect is not Effect.READ else [])]
+        await self._preloading.load(*groups)
 
     async def _limited_reading(self, run: Callable[[], Awaitable[R]]) -> R:
         self._admit()

@@ -45,6 +45,8 @@ SAMPLES: dict[str, Any] = {
     "comment": "known, see 42",
     "notification_id": 1,
     "server": "default",
+    "what": "targets",
+    "status": "degraded",
     "upstream": "kubernetes/prod",
     "message": "it does not answer",
     "manifests": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: default}\ndata: {host: db}\n",
@@ -55,6 +57,7 @@ _OF_TOOL: dict[str, dict[str, Any]] = {
     "k8s_create": {"manifests": _NEW},
     "deploy_application": {"image": SAMPLES["image"]},
     "k8s_logs": {"name": "web"},
+    "query_metrics": {"query": "up"},
     "k8s_delete": {"kind": "configmap"},
 }
 _ALWAYS = ("wait_s", "take_ownership")

@@ -45,7 +45,7 @@ class Platform:
                 yield client
         else:
             app = create_app(Settings(mode=mode))
-            async with Client(app.server, mode=era, elicitation_handler=_confirm) as client:
+            async with Client(app.server, mode=era, elicitation_handler=confirm) as client:
                 yield client
 
     @contextlib.asynccontextmanager
@@ -54,7 +54,7 @@ class Platform:
         transport = StdioTransport(
             sys.executable, command, env=dict(os.environ), keep_alive=False, log_file=self.stderr
         )
-        async with Client(transport, mode=era, elicitation_handler=_confirm) as client:
+        async with Client(transport, mode=era, elicitation_handler=confirm) as client:
             yield client
 
     @contextlib.asynccontextmanager
@@ -66,7 +66,7 @@ class Platform:
                 said = TextReceiveStream(process.stderr)
                 with anyio.fail_after(scale_timeout(20)):
                     url = await _announced_url(said)
-                    async with Client(url, mode=era, elicitation_handler=_confirm) as client:
+                    async with Client(url, mode=era, elicitation_handler=confirm) as client:
                         yield client
             finally:
                 process.terminate()
@@ -75,7 +75,7 @@ class Platform:
                         self.stderr.write_text(self.stderr.read_text() + text)
 
 
-async def _confirm(*_: Any) -> dict[str, bool]:
+async def confirm(*_: Any) -> dict[str, bool]:
     """A person who confirms everything."""
     return {"confirm": True}
 

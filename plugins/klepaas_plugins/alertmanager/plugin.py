@@ -8,6 +8,7 @@ from klepaas.configuration import toml_file
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, Level, hookimpl
 from klepaas.host import Host
 from klepaas.http.routes import HttpRoute
+from klepaas.preloading import EVERY_CALL, HTTP_CLIENT, Preloading
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
@@ -30,6 +31,12 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     settings = AlertmanagerSettings()
     for name in settings.by_name:
         _contribute(host, name)
+    # The overview asks for its health and its alerts.
+    preloading = Preloading.of(host)
+    preloading.add(EVERY_CALL, [f"klepaas_plugins.alertmanager.{name}" for name in ("checks", "notices")])
+    preloading.add(
+        "alertmanager", [*HTTP_CLIENT, "klepaas_plugins.alertmanager.silencing", "klepaas.store.alert_queries"]
+    )
     asking = AlertTools(host).tools() if settings.by_name else []
     return [*asking, *(NotificationTools(host).tools() if settings.webhook_token else [])]
 

@@ -9,9 +9,10 @@ from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import Prompt, Resource, hookimpl
 from klepaas.host import Host
 from klepaas.operations import Kind
+from klepaas.preloading import Preloading
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
-from klepaas_plugins.kubernetes.client import Clusters, explain_missing_namespaces
+from klepaas_plugins.kubernetes.client import LATE_MODULES, Clusters, explain_missing_namespaces
 
 __all__ = [
     "klepaas_alert_evidence",
@@ -22,6 +23,21 @@ __all__ = [
     "klepaas_tools",
 ]
 
+# What calls import, beside what those import themselves.
+_LATE_MODULES = (
+    *LATE_MODULES,
+    "statistics",
+    "klepaas.health",
+    *(
+        f"klepaas_plugins.deployments.{name}"
+        for name in ("overview", "status", "releases.book", "releases.listing", "past", "carrying", "deploying")
+    ),
+    *(
+        f"klepaas_plugins.deployments.{name}"
+        for name in ("asking", "changing", "going_back", "keeping", "tutorial_steps")
+    ),
+)
+
 
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
@@ -29,6 +45,7 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.deployments.release_tools import ReleaseTools
     from klepaas_plugins.deployments.tools import application_tools
 
+    Preloading.of(host).add("deployments", _LATE_MODULES)
     clusters = Clusters.of(host)
     yield from explain_missing_namespaces(clusters, application_tools(host))
     yield from explain_missing_namespaces(clusters, ReleaseTools(host).tools())

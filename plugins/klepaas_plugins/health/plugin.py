@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from klepaas.hookspecs import HealthCheck, hookimpl
 from klepaas.host import Host
+from klepaas.preloading import EVERY_CALL, Preloading
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
@@ -15,6 +16,9 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     """The tools that ask after components."""
     from klepaas_plugins.health.tools import HealthTools
 
+    preloading = Preloading.of(host)
+    preloading.add(EVERY_CALL, ["klepaas_plugins.health.checks"])
+    preloading.add("health", [f"klepaas_plugins.health.{name}" for name in ("figures", "telling")])
     return HealthTools(host).tools()
 
 

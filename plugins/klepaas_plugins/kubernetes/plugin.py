@@ -7,9 +7,10 @@ from klepaas.context_aliases import ContextAliases
 from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import Command, DoctorCheck, HealthCheck, Resource, hookimpl
 from klepaas.host import Host
+from klepaas.preloading import EVERY_CALL, Preloading
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
-from klepaas_plugins.kubernetes.client import Clusters, explain_missing_namespaces
+from klepaas_plugins.kubernetes.client import LATE_MODULES, Clusters, explain_missing_namespaces
 
 __all__: list[str] = []
 
@@ -19,6 +20,9 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     """The tools that look into a cluster."""
     from klepaas_plugins.kubernetes.tools import KubernetesTools
 
+    preloading = Preloading.of(host)
+    preloading.add(EVERY_CALL, ["klepaas_plugins.kubernetes.checks"])
+    preloading.add("kubernetes", [*LATE_MODULES, "klepaas_plugins.kubernetes.contexts_shown"])
     clusters = Clusters.of(host)
     ContextAliases.of(host).answer_by(clusters.guarded_aliases)
     return explain_missing_namespaces(clusters, KubernetesTools(clusters).tools())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from klepaas.hookspecs import Command, DoctorCheck, Finding, HealthCheck, HealthReport, Level, hookimpl
 from klepaas.host import Host
 from klepaas.notifications import NotificationSink
+from klepaas.preloading import EVERY_CALL, HTTP_CLIENT, Preloading
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 from klepaas_plugins.notifications.sinks import is_given, sinks
@@ -26,6 +27,9 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
         return ()
     from klepaas_plugins.notifications.tools import alert_tools
 
+    preloading = Preloading.of(host)
+    preloading.add(EVERY_CALL, ["klepaas_plugins.notifications.checks"])
+    preloading.add("notifications", [*HTTP_CLIENT, "concurrent.futures.thread"])
     return alert_tools(host)
 
 

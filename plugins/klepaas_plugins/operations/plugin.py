@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from klepaas.hookspecs import DoctorCheck, HealthCheck, hookimpl
 from klepaas.host import Host
+from klepaas.preloading import EVERY_CALL, Preloading
 from klepaas.tools import Tool
 
 __all__: list[str] = []
@@ -17,6 +18,9 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     """The tools that ask after operations."""
     from klepaas_plugins.operations.tools import operation_tools
 
+    preloading = Preloading.of(host)
+    preloading.add(EVERY_CALL, ["klepaas_plugins.operations.checks"])
+    preloading.add("operations", [f"klepaas_plugins.operations.{name}" for name in ("facts", "telling")])
     return operation_tools(host)
 
 

@@ -7,6 +7,7 @@ from klepaas.configuration import toml_file
 from klepaas.evidence import AlertSubject, EvidenceSource
 from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, Level, hookimpl
 from klepaas.host import Host
+from klepaas.preloading import EVERY_CALL, HTTP_CLIENT, Preloading
 from klepaas.settings import SettingsBase
 from klepaas.tools import Tool
 
@@ -29,6 +30,11 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
     from klepaas_plugins.prometheus.firing import contribute
 
     contribute(host, names)
+    preloading = Preloading.of(host)
+    # The overview asks for its health and its alerts.
+    preloading.add(EVERY_CALL, [f"klepaas_plugins.prometheus.{name}" for name in ("checks", "inspecting")])
+    own = [f"klepaas_plugins.prometheus.{name}" for name in ("asking", "catalogue", "points")]
+    preloading.add("prometheus", [*HTTP_CLIENT, *own])
     return PrometheusTools(host).tools()
 
 

@@ -11,6 +11,7 @@ goes through the pipeline of `klepaas.resilience`, one upstream a context.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from klepaas.preloading import HTTP_CLIENT
 from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
 from klepaas_plugins.kubernetes.client.clusters import Clusters
 from klepaas_plugins.kubernetes.client.completing import Completions
@@ -62,6 +63,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "FIELD_MANAGER",
+    "LATE_MODULES",
     "MANIFESTS",
     "AlreadyExists",
     "ApplyRequest",
@@ -100,3 +102,11 @@ __all__ = [
     "require_namespace",
     "write",
 ]
+
+# What the first request imports. A plugin whose calls use this client adds them to its own (`klepaas.preloading`).
+LATE_MODULES = (
+    *HTTP_CLIENT,
+    "klepaas_plugins.kubernetes.client.masking",
+    "klepaas_plugins.kubernetes.client.session",
+    "klepaas_plugins.kubernetes.client.transport",
+)
