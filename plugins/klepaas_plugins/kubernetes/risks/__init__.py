@@ -6,7 +6,7 @@
 
 from klepaas_plugins.kubernetes.risks.facts import facts_of
 from klepaas_plugins.kubernetes.risks.judging import RULES, judge
-from klepaas_plugins.kubernetes.risks.lookups import find_risks
+from klepaas_plugins.kubernetes.risks.lookups import find_risks, judge_again
 from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Known, Ref
 
-__all__ = ["ABSENT", "RULES", "UNKNOWN", "Known", "Ref", "facts_of", "find_risks", "judge"]
+__all__ = ["ABSENT", "RULES", "UNKNOWN", "Known", "Ref", "facts_of", "find_risks", "judge", "judge_again"]

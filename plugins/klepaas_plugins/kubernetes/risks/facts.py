@@ -21,8 +21,8 @@ __all__ = ["facts_of"]
 Facts = Iterator[tuple[str, str]]
 _NOT_CONTENT = frozenset({"apiVersion", "kind", "metadata", "status"})
 _ACCESS = (
-    "serviceAccountName", "automountServiceAccountToken", "hostNetwork", "hostPID", "hostIPC", "hostUsers",
-    "shareProcessNamespace", "nodeName", "runtimeClassName", "priorityClassName",
+    "serviceAccountName", "automountServiceAccountToken", "imagePullSecrets", "hostNetwork", "hostPID", "hostIPC",
+    "hostUsers", "shareProcessNamespace", "nodeName", "runtimeClassName", "priorityClassName",
 )  # fmt: skip
 # Fields of built-in kinds that hold pods: what is decisive besides the template.
 _WORKLOADS = (
@@ -47,7 +47,7 @@ def facts_of(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         facts = _workload(shown, found)
     else:
         facts = _content(shown)
-    return (*facts, *_owners(shown))
+    return (*facts, *_metadata(shown))
 
 
 def _workload(obj: Object, found: list[Template]) -> Facts:
@@ -151,15 +151,7 @@ def _definition(obj: Object) -> Facts:
         yield "conversion", _text(spec["conversion"])
 
 
-def _ingress(obj: Object) -> Facts:
-    notes = child(obj, "metadata", "annotations")
-    yield from ((f"annotation {key}", _text(value)) for key, value in notes.items())
-    yield from _content(obj)
-
-
 def _account(obj: Object) -> Facts:
-    notes = child(obj, "metadata", "annotations")
-    yield from ((f"annotation {key}", _text(value)) for key, value in notes.items())
     for key in ("secrets", "imagePullSecrets"):
         if obj.get(key):
             yield key, ", ".join(str(one.get("name")) for one in children(obj, key))
@@ -167,10 +159,8 @@ def _account(obj: Object) -> Facts:
         yield "automountServiceAccountToken", _text(obj["automountServiceAccountToken"])
 
 
-def _namespace(obj: Object) -> Facts:
-    metadata = child(obj, "metadata")
-    for part in ("labels", "annotations"):
-        yield from ((f"{part.removesuffix('s')} {key}", _text(value)) for key, value in child(metadata, part).items())
+def _labels(obj: Object) -> Facts:
+    yield from ((f"label {key}", _text(value)) for key, value in child(obj, "metadata", "labels").items())
 
 
 def _content(obj: Object) -> Facts:
@@ -190,8 +180,9 @@ def _leaves(value: Any, path: str) -> Facts:
         yield path, _text(value)
 
 
-def _owners(obj: Object) -> Facts:
+def _metadata(obj: Object) -> Facts:
     metadata = child(obj, "metadata")
+    yield from ((f"annotation {key}", _text(value)) for key, value in child(metadata, "annotations").items())
     owners = [f"{one.get('kind')} {one.get('name')}" for one in children(metadata, "ownerReferences")]
     if owners:
         yield "owners", ", ".join(owners)
@@ -219,7 +210,6 @@ _BY_KIND: dict[tuple[str, str], Callable[[Object], Facts]] = {
     ("", "ConfigMap"): _data,
     ("", "Secret"): _data,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
-    ("networking.k8s.io", "Ingress"): _ingress,
     ("", "ServiceAccount"): _account,
-    ("", "Namespace"): _namespace,
+    ("", "Namespace"): _labels,
 }

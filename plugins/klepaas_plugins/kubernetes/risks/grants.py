@@ -3,6 +3,7 @@
 Source: Kubernetes, rbac/v1 PolicyRule; the cover of one rule by another is that of the API server's escalation check.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +14,6 @@ __all__ = ["granted", "new_grants"]
 
 # More combinations than anybody grants by hand; what is beyond counts as new.
 _COMBINATIONS_MAX = 4000
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def new_grants(before: Sequence[Object], after: Sequence[Object]) -> list[str]:
         before: The rules as they are.
         after: The rules as they would be.
     """
-    had = [right for rule in before for right in _rights(rule)]
+    # What is too much to be spelled out counts as new, never as what was there.
+    had = [right for rule in before if _count(rule) <= _COMBINATIONS_MAX for right in _rights(rule)]
     lines = []
     for rule in after:
         rights = list(_rights(rule))
@@ -65,15 +66,19 @@ def granted(rules: Sequence[Object]) -> str:
     Args:
         rules: The rules.
     """
-    shown = [_words(rule) for rule in rules]
-    more = len(shown) - _SHOWN
-    return "; ".join([*shown[:_SHOWN], *([f"and {more} further rules"] if more > 0 else [])]) or "nothing"
+    return "; ".join(dict.fromkeys(_words(rule) for rule in rules)) or "nothing"
+
+
+def _count(rule: Object) -> int:
+    """How many single rights a rule is."""
+    parts = [texts(rule.get(key)) for key in ("verbs", "apiGroups", "resources", "resourceNames")]
+    return math.prod(max(1, len(part)) for part in parts)
 
 
 def _rights(rule: Object) -> Iterator[_Right]:
     verbs, names = texts(rule.get("verbs")), texts(rule.get("resourceNames")) or ("",)
     groups, resources = texts(rule.get("apiGroups")) or ("",), texts(rule.get("resources"))
-    if len(verbs) * len(groups) * len(resources) * len(names) > _COMBINATIONS_MAX:
+    if _count(rule) > _COMBINATIONS_MAX:
         yield _Right("*", "*", "*", "")
         return
     for verb, group, resource, name in product(verbs, groups, resources, names):
@@ -122,5 +127,4 @@ def _every(words: tuple[str, ...], noun: str) -> str:
 
 
 def _listed(words: tuple[str, ...]) -> str:
-    more = len(words) - _SHOWN
-    return ", ".join([*words[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
+    return ", ".join(words)

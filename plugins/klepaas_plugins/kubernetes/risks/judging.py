@@ -23,7 +23,6 @@ from klepaas_plugins.kubernetes.risks.rights import RIGHTS_RULES
 __all__ = ["RULES", "judge", "overlay_of"]
 
 _NESTED_MAX = 4
-_RISKS_MAX = 60
 
 
 def _find_unread(pair: Pair) -> Iterator[str]:
@@ -71,12 +70,7 @@ def _judge_change(change: ObjectChange, known: Known) -> ObjectChange:
     found = list(_risks(pair, "", 0))
     if change.action is Action.UPDATE and change.before is None:
         found.append(Risk(code="not-known", text="not known what is there now, so all of it counts as new"))
-    risks = tuple(dict.fromkeys([*change.risks, *found]))
-    left_out = len(risks) - _RISKS_MAX
-    if left_out > 0:
-        ranked = sorted(risks, key=lambda risk: -risk.severity.rank)[:_RISKS_MAX]
-        risks = (*ranked, Risk(code="not-known", text=f"and {left_out} further risks of these kinds"))
-    return replace(change, risks=risks)
+    return replace(change, risks=tuple(dict.fromkeys([*change.risks, *found])))
 
 
 def _typed(change: ObjectChange, obj: Object | None) -> Object | None:

@@ -5,20 +5,22 @@ where one answer leads to another, once more. Lookups are few, side by side, and
 looked up stays unknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
 
-from klepaas.changes import ObjectChange
+from klepaas.changes import ObjectChange, Risk
 from klepaas.errors import KlepaasError, NotFound
 from klepaas.offload import offload, size_of
 from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.risks.contents import content_of
 from klepaas_plugins.kubernetes.risks.judging import judge
 from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Known, Ref
 
-__all__ = ["find_risks"]
+__all__ = ["find_risks", "judge_again"]
 
 LOOKUPS_MAX = 40
 LOOKUP_TIMEOUT_S = 5.0
@@ -46,6 +48,31 @@ async def find_risks(cluster: Cluster, changes: Sequence[ObjectChange]) -> tuple
             left -= len(wanted)
             await _look_up(cluster, known, wanted)
     return await offload(partial(judge, changes, known), size_chars=size)
+
+
+def judge_again(
+    cluster: Cluster, planned: Sequence[ObjectChange]
+) -> Callable[[ObjectChange], Awaitable[Sequence[Risk]]]:
+    """What judges an object as the server answered it, beside the rest of the plan.
+
+    Args:
+        cluster: Where the changes are made.
+        planned: All changes of the plan, with their risks.
+    """
+
+    async def judge_answer(made: ObjectChange) -> Sequence[Risk]:
+        plan = next((one for one in planned if _title(one) == _title(made)), None)
+        if plan is not None and plan.after is not None and content_of(plan.after) == content_of(made.after):
+            return plan.risks
+        others = [one for one in planned if _title(one) != _title(made)]
+        return (await find_risks(cluster, [replace(made, risks=()), *others]))[0].risks
+
+    return judge_answer
+
+
+def _title(change: ObjectChange) -> tuple[str, ...]:
+    one = change.identity
+    return one.api_version, one.kind, one.namespace or "", one.name
 
 
 async def _look_up(cluster: Cluster, known: Known, wanted: Sequence[Ref]) -> None:

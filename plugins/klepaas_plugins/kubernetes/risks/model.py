@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from klepaas.effects import Effect
+from klepaas.output.safe import cut_with_count
 from klepaas_plugins.kubernetes.risks.index import Index, index_of
 
 __all__ = [
@@ -19,11 +20,13 @@ __all__ = [
     "Rule",
     "child",
     "children",
+    "cut_value",
     "group_of",
     "texts",
 ]
 
 Object = Mapping[str, Any]
+_VALUE_MAX_CHARS = 300
 
 
 class _Mark:
@@ -242,6 +245,15 @@ def texts(value: Any) -> tuple[str, ...]:
         value: The list.
     """
     return tuple(str(item) for item in value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
+def cut_value(value: str) -> str:
+    """A value as a risk quotes it; the whole of it stands among the fields of the change.
+
+    Args:
+        value: The value.
+    """
+    return cut_with_count(value, _VALUE_MAX_CHARS)
 
 
 def group_of(api_version: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.contents import content_of
-from klepaas_plugins.kubernetes.risks.model import Found, Object, Pair, Rule, child, children, texts
+from klepaas_plugins.kubernetes.risks.model import Found, Object, Pair, Rule, child, children, cut_value, texts
 
 __all__ = ["NETWORK_RULES"]
 
@@ -60,7 +60,7 @@ def _find_ingress_path(pair: Pair) -> Iterator[str]:
     for one in pair.new.named("path", "host", "match"):
         text = str(one.value) if isinstance(one.value, str) else ""
         if _LEAVES_ITS_PLACE.search(text) and text not in before and pair.kind != "IngressRoute":
-            yield f"a value that may leave its place in the configuration of a proxy ({one.path}: {text})"
+            yield f"a value that may leave its place in the configuration of a proxy ({one.path}: {cut_value(text)})"
 
 
 def _find_snippet_field(pair: Pair) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _find_snippet_field(pair: Pair) -> Iterator[str]:
         is_mark = one.path.removesuffix(f".{one.name}").endswith(("annotations", "labels"))
         key = (one.path, str(one.value))
         if isinstance(one.value, str) and one.value and not is_mark and key not in before and _is_of_proxy(pair):
-            yield f"text that becomes configuration of a proxy ({one.path}: {one.value})"
+            yield f"text that becomes configuration of a proxy ({one.path}: {cut_value(one.value)})"
 
 
 def _is_of_proxy(pair: Pair) -> bool:

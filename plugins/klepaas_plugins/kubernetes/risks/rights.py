@@ -23,7 +23,6 @@ _EVERYBODY = {
     "system:serviceaccounts": "every service account",
     "system:nodes": "every node",
 }
-_SHOWN = 20
 
 
 def _find_role(pair: Pair) -> Iterator[Found | str]:
@@ -176,9 +175,8 @@ def _rbac_rules(value: object) -> list[Object]:
 
 
 def _listed(words: Iterable[str]) -> str:
-    every = list(words)
-    more = len(every) - _SHOWN
-    return ", ".join([*every[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
+    # All of them: a subject that is not named is one that nobody confirmed.
+    return ", ".join(dict.fromkeys(words))
 
 
 RIGHTS_RULES = (

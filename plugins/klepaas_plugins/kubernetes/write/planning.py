@@ -24,10 +24,10 @@ from klepaas_plugins.kubernetes.masking.comparing import (
     with_encoded_data,
     with_live_secrets,
 )
+from klepaas_plugins.kubernetes.risks.facts import facts_of
 from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscaled, may_set_replicas
 from klepaas_plugins.kubernetes.write.basis import fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
-from klepaas_plugins.kubernetes.write.facts import decisive_facts
 from klepaas_plugins.kubernetes.write.immutable import immutable_fields, with_live_fields
 from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
 from klepaas_plugins.kubernetes.write.merging import (
@@ -238,7 +238,7 @@ async def _plan_new(draft: _Draft) -> ObjectChange:
     return ObjectChange(
         identity=_identity(draft),
         action=Action.CREATE,
-        facts=decisive_facts(draft.named),
+        facts=facts_of(draft.named),
         after=after,
         body=draft.named,
         basis=fields_basis(None, ()),
@@ -267,7 +267,7 @@ def _unchecked(draft: _Draft) -> ObjectChange:
     return ObjectChange(
         identity=_identity(draft),
         action=Action.CREATE if draft.is_seen else Action.UPDATE,
-        facts=decisive_facts(draft.named),
+        facts=facts_of(draft.named),
         risks=risks,
         not_checked=draft.not_checked,
         after=draft.named,
