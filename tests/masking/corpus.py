@@ -12,9 +12,27 @@ from dataclasses import dataclass
 
 from klepaas.output.masking.token_table import DISTINCT
 
-from . import innocent, planted_addresses, planted_commands, planted_files, planted_kubernetes, planted_prose
+from . import (
+    innocent,
+    planted_addresses,
+    planted_code,
+    planted_commands,
+    planted_devices,
+    planted_files,
+    planted_kubernetes,
+    planted_prose,
+)
 from .samples import Samples
 
+_PLANTED = (
+    planted_addresses,
+    planted_code,
+    planted_commands,
+    planted_devices,
+    planted_files,
+    planted_kubernetes,
+    planted_prose,
+)
 _FIELD = re.compile(r"«(\w+)»")
 _USERS = ("app", "orders", "svc-web", "reporting", "jane", "ci_bot", "root", "admin")
 _HOSTS = ("db.internal", "mysql-0.db.svc", "10.0.3.17", "queue.example.com", "cache", "registry.example")
@@ -35,7 +53,7 @@ class Text:
 def planted_texts(seed: int = 14) -> list[Text]:
     """Every text with secrets in it."""
     families: dict[str, Sequence[str]] = {}
-    for module in (planted_addresses, planted_commands, planted_files, planted_kubernetes, planted_prose):
+    for module in _PLANTED:
         families.update(module.FAMILIES)
     samples = Samples(seed)
     return [
@@ -92,6 +110,7 @@ _SECRETS: dict[str, Callable[[Samples], str]] = {
     "k": Samples.key,
     "b": Samples.base64,
     "h": lambda samples: samples.chars("hex", 32),
+    "X": lambda samples: samples.chars("HEX", 40),
     "t": lambda samples: samples.token(samples.random.choice(DISTINCT)),
     "a": lambda samples: samples.chars("b64", 40),
     "l": lambda samples: samples.chars("b64", 64),

@@ -80,8 +80,10 @@ class ValueMasker:
         judged = secrecy(name)
         if is_hidden_value(judged, value, in_configuration=True):
             return masked(value)
-        if judged >= Secrecy.SOFT or is_harmless(value) or is_reference(value) or _SHORT_WORD.fullmatch(value):
+        if judged >= Secrecy.SOFT or is_harmless(value) or _SHORT_WORD.fullmatch(value):
             return value
+        if is_reference(value):
+            return redact_text(value)  # a template may hold a text: {{ .Values.password | default "x" }}
         inner = self._decoded(value)
         if inner is not None:
             return value if self._inner().named("", inner) == inner else masked(value)

@@ -12,6 +12,11 @@ _USERINFO = re.compile(
     r"(?P<before>(?://|%2[fF]%2[fF]|\\/\\/)(?:(?!%3[aA])[^\s/@:'\"<>]){0,128}+(?::|%3[aA]))"
     r"(?P<secret>[^\s/'\"<>\\]{1,256}(?=@(?!sha256:))|(?!\d{1,5}[/?,\s])[^\s'\"<>\\]{1,256}(?=@(?!sha256:)|%40))"
 )
+# A line end stands in the password, or before or behind it: a terminal or a text of YAML wrapped the address.
+_WRAPPED = re.compile(
+    r"(?P<before>[a-z][a-z0-9+.-]{1,30}://[^\s/@:'\"<>]{0,64}:)(?!\d{1,5}\s)"
+    r"(?P<secret>[^\s/@'\"<>]{0,128}\\?\r?\n[ \t]{0,40}[^\s/@'\"<>]{0,128})(?=@[\w\[.-])"
+)
 # https://TOKEN@host
 _USER_ONLY = re.compile(r"(?P<before>://)(?P<secret>[A-Za-z0-9_.~-]{16,256})(?=@)")
 _GO = re.compile(
@@ -38,6 +43,8 @@ def redact_addresses(text: str) -> str:
     """The text with the secret part of each address masked."""
     if "//" in text or "%2" in text or "\\/" in text:
         text = _USERINFO.sub(_mask, text)
+        if "\n" in text:
+            text = _WRAPPED.sub(_mask, text)
         text = _USER_ONLY.sub(_mask_random, text)
     if "(" in text and "@" in text:
         text = _GO.sub(_mask, text)

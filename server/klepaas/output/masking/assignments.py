@@ -8,11 +8,13 @@ value.
 import re
 
 from klepaas.output.masking.blocks import block_after, items_after
+from klepaas.output.masking.calls import call_value, is_argument_of_call, wrapped_value
+from klepaas.output.masking.elements import element_values
 from klepaas.output.masking.finding import Name, secret_names
 from klepaas.output.masking.lexing import VALUE, mask_value
 from klepaas.output.masking.names import Secrecy
 from klepaas.output.masking.pairs import pair_value
-from klepaas.output.masking.spaced import spaced_value
+from klepaas.output.masking.spaced import spaced_value, value_below
 from klepaas.output.masking.values import is_harmless_value, is_said_elsewhere
 from klepaas.output.vault import MARK
 
@@ -27,7 +29,8 @@ _LONGEST_ADDRESS_CHARS = 2000
 _HANGUL = re.compile(r"[가-힣]")
 # Particles that follow a Korean name; what stands in brackets only explains it.
 _KOREAN_AFTER = re.compile(
-    r"[\"']?(?:\([^()\n]{1,40}\))?(?:는|은|가|이|를|을)?(?P<colon> {0,4}(?:[:=：]|->|→) {0,4}| {1,4})"
+    r"[\"']?(?:\([^()\n]{1,40}\))?(?:는|은|가|이|를|을)?"
+    r"(?P<colon> {0,4}(?:[:=：]|->|→) {0,4}(?:\n[ \t]{0,16}){0,2}| {1,4})"
 )
 _KOREAN_VALUE = re.compile(r"(?P<quote>[\"'`]?)(?P<value>[!-&(-+./0-~-]{4,128})")
 _KOREAN_TERM = re.compile(
@@ -44,10 +47,6 @@ _BETWEEN = re.compile(
     rf"[ \t]{{0,16}}+(?:[!&][\w!.-]{{1,40}}[ \t])?+(?:%22)?+{_SCHEME}"
 )
 _JSON_QUOTE = re.compile(r"\\{0,8}\"(?=[ \t]{0,8}[:,])")
-_TAG_START = re.compile(r"<(?:[\w.-]{1,30}:)?\Z")
-_TAG = re.compile(r"(?:[ \t\n][^<>]{0,400})?>(?P<raw>[ \t\n]{0,40}<!\[CDATA\[)?")
-_TAG_VALUE = re.compile(r"[^<>]++(?=</)")
-_RAW_VALUE = re.compile(r"(?:[^\]<]|\](?!\]>)|<(?!!\[CDATA\[)){1,2000}+(?=\]\]>)")
 _FLAG_BETWEEN = re.compile(
     r"(?:[\"']?[ \t]{0,4},[ \t\n]{0,16}[\"']?|[ \t]{1,16}|[\"']?[ \t]{0,4}\n[ \t]{0,40}(?:- )?[\"']?)(?!-)"
 )
@@ -64,9 +63,13 @@ _ABOUT_ADDRESSES = re.compile(r"(?:dsn|str|string|creds|credentials)$", re.IGNOR
 _BARE_KEY = re.compile(r"[^\"']: \Z")
 _BLOCK_SIGN = re.compile(r"[|>][-+0-9]{0,2}")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+)?[\"']?\Z")
-_WORD_BEFORE = re.compile(r"[A-Za-z]{2}[ \t]\Z")
+_WORD_BEFORE = re.compile(r"(?:[A-Za-z]{2}|\ba)[ \t]\Z")
 _REASON = re.compile(r"(?:[A-Z][a-z]+){3,}")
-_PROSE_AFTER = re.compile(r"[A-Za-z]{2,40} [a-z]{2,40}\b")
+_PROSE_AFTER = re.compile(r"[A-Za-z]{2,40} (?:[a-z][a-z0-9]{1,40}|EOF)\b")
+# vault.auth.svc:8200
+_PORT = re.compile(r":\d{2,5}(?![\w.-])")
+# Of a call: the next argument is one for something else.
+_KEYWORD = re.compile(r"[A-Za-z_]{1,30}=")
 _LOWER_WORD = re.compile(r"[a-z]{2,40}")
 
 
@@ -94,9 +97,13 @@ def _values(text: str, name: Name, done: int) -> list[_Span]:
     """Where the values of a name stand: none, one, or the items of a list."""
     if not name.text.isascii():
         return _korean(text, name) or _in_pair(text, name, done)
-    in_tag = _TAG_START.search(text[max(0, name.start - 32) : name.start]) is not None
-    if in_tag and (tag := _TAG.match(text, name.end)) is not None:
-        return _tag_value(text, name, tag)
+    if text[name.start - 1 : name.start] in ("<", ":") and (spans := element_values(text, name)) is not None:
+        return [span for span in spans if not _tells_nothing(name, text[slice(*span)].strip())]
+    called = call_value(text, name)
+    if called is not None:
+        return [span for span in called if not _tells_nothing(name, text[slice(*span)])]
+    if _PORT.match(text, name.end) is not None and _is_host(text, name):
+        return []
     between = _BETWEEN.match(text, name.end)
     if between is not None and not _is_list_of_words(text, name, between):
         return _assigned(text, name, between)
@@ -113,12 +120,21 @@ def _in_pair(text: str, name: Name, done: int) -> list[_Span]:
     return [] if pair is None else _paired(text, name, pair)
 
 
+def _is_host(text: str, name: Name) -> bool:
+    return "." in name.text or text[max(0, name.start - 2) : name.start] == "//"
+
+
 def _is_list_of_words(text: str, name: Name, between: re.Match[str]) -> bool:
     """Whether a comma parts words: only in a call is "name", "value" a name with its value."""
-    return between.group().strip().endswith(",") and text[max(0, name.start - 2) : name.start - 1] != "("
+    if not between.group().strip().endswith(","):
+        return False
+    return not is_argument_of_call(text, name) or _KEYWORD.match(text, between.end()) is not None
 
 
 def _assigned(text: str, name: Name, between: re.Match[str]) -> list[_Span]:
+    wrapped = wrapped_value(text, between.end())
+    if wrapped is not None:
+        return [span for span in wrapped if not _tells_nothing(name, text[slice(*span)])]
     if text[between.end() : between.end() + 1] == "[" and name.secrecy is Secrecy.SECRET:
         return _items(text, between.end())
     found = VALUE.match(text, between.end())
@@ -133,7 +149,10 @@ def _assigned(text: str, name: Name, between: re.Match[str]) -> list[_Span]:
 
 
 def _below(text: str, name: Name, end: int) -> list[_Span]:
-    """The items of a list under a name in the plural."""
+    """What stands on the lines below a name: a value alone on its line, the items of a list under the plural."""
+    alone = value_below(text, name, end)
+    if alone is not None:
+        return [] if _tells_nothing(name, text[slice(*alone)]) else [alone]
     if name.secrecy is not Secrecy.SECRET or not name.text.endswith("s") or text[end : end + 1] not in ("\n", ""):
         return []
     line_start = _line_start(text, name.start)
@@ -187,14 +206,7 @@ def _flag(text: str, name: Name) -> list[_Span]:
         return []
     between = _FLAG_BETWEEN.match(text, name.end)
     found = None if between is None else VALUE.match(text, between.end())
-    if found is None or _tells_nothing(name, found.group()):
-        return []
-    return [found.span()]
-
-
-def _tag_value(text: str, name: Name, tag: re.Match[str]) -> list[_Span]:
-    found = _RAW_VALUE.match(text, tag.end()) if tag["raw"] else _TAG_VALUE.match(text, tag.end())
-    if found is None or not found.group().strip() or _tells_nothing(name, found.group().strip()):
+    if found is None or _KEYWORD.fullmatch(found.group()) or _tells_nothing(name, found.group()):
         return []
     return [found.span()]
 

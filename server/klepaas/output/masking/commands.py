@@ -6,7 +6,7 @@ A command may be a line, a JSON list of words or a YAML list.
 
 import re
 
-from klepaas.output.masking.values import is_reference
+from klepaas.output.masking.sign_rules import WORD, SignRule, apply_rules, behind, mask_secret
 from klepaas.output.vault import MARK
 
 __all__ = ["redact_commands"]
@@ -15,47 +15,42 @@ _TOOL = re.compile(
     r"(?<![\w-])(?P<tool>curl|sshpass|mysql(?:dump|admin|import|check|show|pump|sh)?|mariadb(?:-\w{1,12})?|xtrabackup"
     r"|mongo(?:sh|dump|restore|import|export)?|redis-cli|valkey-cli|ldap(?:search|add|modify|delete|whoami|passwd)"
     r"|docker|podman|nerdctl|buildah|skopeo|crane|oc|helm|argocd|az|7za?|rar|unrar|zip|unzip|htpasswd|mosquitto_\w{3,6}"
-    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp|mc)(?![\w.-])"
+    r"|smbclient|sqlcmd|bcp|ipmitool|etcdctl|rabbitmqctl|vault|cqlsh|influx|lftp|mc|kadmin(?:\.local)?|rpcclient|smbmap"
+    r"|snmp(?:walk|get|getnext|set|table|trap|inform|bulkwalk|bulkget|status|test|df)|rdesktop|couchbase-cli)(?![\w.-])"
 )
 # To the end of the command: a backslash continues the line, an item of a YAML list continues the list.
 _REST = re.compile(r"(?:(?!;[ \n]|&&)[^\n\\]|\\.|\\\n|\n(?=[ \t]{0,40}-[ \t])){0,1000}")
 _BETWEEN = (
-    r"(?:[ \t]{1,8}|=|\\?[\"'][ \t]{0,8},?[ \t\n]{0,8}\\?[\"']|[\"']?,[ \t]{0,8}[\"']?"
+    r"(?:[ \t]{1,8}(?:\\\n[ \t]{0,16})?|=|\\?[\"'][ \t]{0,8},?[ \t\n]{0,8}\\?[\"']|[\"']?,[ \t]{0,8}[\"']?"
     r"|[\"']?[ \t]{0,8}\n[ \t]{0,40}-[ \t][\"']?)"
 )
-_WORD = r"(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|[^\s\"',;|&<>()\]\[]{1,200})"
-
-
 _AT = r"(?<![\w-])"
-_PASSWORD_APART = re.compile(rf"(?P<before>{_AT}-p{_BETWEEN})(?P<secret>{_WORD})")
-_PASSWORD_BOTH = re.compile(rf"(?P<before>{_AT}-p{_BETWEEN}?)(?P<secret>{_WORD})")
-_CAPITAL_BOTH = re.compile(rf"(?P<before>{_AT}-P{_BETWEEN}?)(?P<secret>{_WORD})")
-_LOWER_W = re.compile(rf"(?P<before>{_AT}-w{_BETWEEN}?)(?P<secret>{_WORD})")
-_LOWER_A = re.compile(rf"(?P<before>{_AT}-a{_BETWEEN})(?P<secret>{_WORD})")
+_PASSWORD_APART = behind(rf"{_AT}-p{_BETWEEN}")
+_PASSWORD_BOTH = behind(rf"{_AT}-p{_BETWEEN}?")
 # After a blank it would be the name of a database.
-_PASSWORD_ATTACHED = re.compile(rf"(?P<before>{_AT}-p)(?P<secret>(?!-){_WORD})")
-_USER_AND_SECRET = re.compile(
-    rf"(?P<before>(?<![\w-])(?:-[uU]|--(?:proxy-)?user|--(?:src-|dest-)?creds){_BETWEEN}?[\"']?[^\s:\"'$]{{1,64}}[:%])"
-    r"(?P<secret>[^\s\"',\]]{1,200})"
+_PASSWORD_ATTACHED = behind(rf"{_AT}-p", rf"(?!-){WORD}")
+_CAPITAL_BOTH = behind(rf"{_AT}-P{_BETWEEN}?")
+_LOWER_W = behind(rf"{_AT}-w{_BETWEEN}?")
+_LOWER_A = behind(rf"{_AT}-a{_BETWEEN}?", rf"(?!-){WORD}")
+_SNMP = behind(rf"{_AT}-[cAX]{_BETWEEN}?")
+_USER_AND_SECRET = behind(
+    rf"{_AT}(?:-[uU]|--(?:proxy-)?user|--(?:src-|dest-)?creds){_BETWEEN}?[\"']?[^\s:\"'$]{{1,64}}[:%]",
+    r"[^\s\"',\]]{1,200}",
 )
+_USER_COMMA_SECRET = behind(rf"{_AT}-u{_BETWEEN}?[\"']?[^\s,\"'$]{{1,64}},", r"[^\s\"',\]]{1,200}")
 # Behind -b: a file, where there is one, a user, the password.
-_AFTER_USER = re.compile(
-    r"(?P<before>(?<![\w-])-\w{0,6}b\w{0,6}[ \t]{1,8}(?:-\w{1,8}[ \t]{1,8}(?:\d{1,3}[ \t]{1,8})?){0,4}"
-    rf"(?:[^\s|&;<>-]\S{{0,200}}[ \t]{{1,8}})?[^\s|&;<>-]\S{{0,64}}[ \t]{{1,8}})(?P<secret>{_WORD})"
+_AFTER_USER = behind(
+    rf"{_AT}-\w{{0,6}}b\w{{0,6}}[ \t]{{1,8}}(?:-\w{{1,8}}[ \t]{{1,8}}(?:\d{{1,3}}[ \t]{{1,8}})?){{0,4}}"
+    r"(?:[^\s|&;<>-]\S{0,200}[ \t]{1,8})?[^\s|&;<>-]\S{0,64}[ \t]{1,8}"
 )
-_REDIS = re.compile(rf"(?P<before>(?<![\w-])(?i:auth|requirepass|masterauth)[ \t]{{1,8}})(?P<secret>(?!-){_WORD})")
-_REDIS_USER = re.compile(
-    rf"(?P<before>(?<![\w-])(?i:auth)[ \t]{{1,8}}[\w.-]{{1,64}}[ \t]{{1,8}})(?P<secret>(?!-){_WORD})"
-)
-_MINIO = re.compile(
-    r"(?P<before>(?:alias set|config host add)[ \t]{1,8}\S{1,100}[ \t]{1,8}\S{1,200}[ \t]{1,8}\S{1,200}[ \t]{1,8})"
-    rf"(?P<secret>{_WORD})"
-)
-_NEW_USER = re.compile(r"(?P<before>(?:add_user|change_password)[ \t]{1,8}\S{1,64}[ \t]{1,8})(?P<secret>\S{1,200})")
+_REDIS = behind(rf"{_AT}(?i:auth|requirepass|masterauth)[ \t]{{1,8}}", rf"(?!-){WORD}")
+_REDIS_USER = behind(rf"{_AT}(?i:auth)[ \t]{{1,8}}[\w.-]{{1,64}}[ \t]{{1,8}}", rf"(?!-){WORD}")
+_MINIO = behind(r"(?:alias set|config host add)[ \t]{1,8}\S{1,100}[ \t]{1,8}\S{1,200}[ \t]{1,8}\S{1,200}[ \t]{1,8}")
+_NEW_USER = behind(r"(?:add_user|change_password)[ \t]{1,8}\S{1,64}[ \t]{1,8}", r"\S{1,200}")
 # A word of letters alone may go on a sentence: vault login failed.
-_VAULT = re.compile(
-    r"(?P<before>(?:login|unseal)[ \t]{1,8}(?:-no-\w{1,8}[ \t]{1,8}|-method=token[ \t]{1,8}){0,2})"
-    rf"(?P<secret>[A-Za-z0-9+/=._]{{16,200}}|(?!-|[\w-]{{1,40}}=)(?=[^\s0-9]{{0,200}}[0-9]){_WORD})"
+_VAULT = behind(
+    r"(?:login|unseal)[ \t]{1,8}(?:-no-\w{1,8}[ \t]{1,8}|-method=token[ \t]{1,8}){0,2}",
+    rf"(?:[A-Za-z0-9+/=._]{{16,200}}|(?!-|[\w-]{{1,40}}=)(?=[^\s0-9]{{0,200}}[0-9]){WORD})",
 )
 _BY_TOOL = (
     (("mysql", "mariadb", "xtrabackup", "7z", "rar", "unrar"), _PASSWORD_ATTACHED),
@@ -64,42 +59,44 @@ _BY_TOOL = (
     (("redis-cli", "valkey-cli"), _REDIS_USER),
     (("redis-cli", "valkey-cli"), _REDIS),
     (("mc",), _MINIO),
-    (("ldap",), _LOWER_W),
+    (("ldap", "kadmin"), _LOWER_W),
+    (("snmp",), _SNMP),
+    (("rdesktop", "couchbase-cli", "smbmap"), _PASSWORD_APART),
+    (("lftp",), _USER_COMMA_SECRET),
     (("zip", "unzip", "mosquitto_", "sqlcmd", "bcp", "ipmitool"), _CAPITAL_BOTH),
-    (("curl", "etcdctl", "skopeo", "smbclient", "lftp"), _USER_AND_SECRET),
+    (("curl", "etcdctl", "skopeo", "smbclient", "rpcclient", "lftp"), _USER_AND_SECRET),
     (("htpasswd", "mosquitto_"), _AFTER_USER),
     (("rabbitmqctl",), _NEW_USER),
     (("vault",), _VAULT),
 )
-# Without one of these no command has a secret.
+# Without one of these no command has a secret. The expression begins with its dash, so that it is found fast.
+_OPTION = re.compile(r"-(?<![\w-]-)(?:[pPuUawcAX]|-\w{0,8}-?(?:user|creds))")
 _SIGNS = (
-    *("-p", "-P", "-u", "-U", "-a", "-w", "--user", "-creds", "unseal", "vault", "rabbitmqctl", "htpasswd"),
-    *("mosquitto_", "redis-cli", "valkey-cli", "alias set", "config host add"),
+    *("unseal", "vault", "rabbitmqctl", "htpasswd", "mosquitto_", "redis-cli", "valkey-cli", "alias set"),
+    "config host add",
 )
 _LOGINS = ("docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "oc", "helm", "argocd", "az")
 _LOGIN = re.compile(r"[\s\"',]login\b")
-_ANY_LOGIN = re.compile(
-    rf"(?P<before>(?<![\w-])login(?=[ \t])[^\n;|&]{{0,200}}?(?<=[ \t])-p[ \t]{{1,8}})(?P<secret>(?!-){_WORD})"
+_ANY_RULES = (
+    SignRule(("--from-literal",), behind(rf"--from-literal{_BETWEEN}[\"']?[\w.-]{{1,100}}=", r"[^\s\"',\]]{1,400}")),
+    SignRule(("-pass",), behind(rf"-pass(?:in|out)?{_BETWEEN}[\"']?pass:", r"[^\s\"',\]]{1,200}")),
+    SignRule(
+        ("login",),
+        behind(rf"{_AT}login(?=[ \t])[^\n;|&]{{0,200}}?(?<=[ \t])-p[ \t]{{1,8}}", rf"(?!-){WORD}"),
+    ),
 )
 _PIPED = re.compile(
-    rf"(?P<before>\b(?:echo|printf)[ \t](?:-\w{{1,3}}[ \t])?)(?P<secret>{_WORD})(?=[ \t]{{0,4}}\|[ \t]{{0,4}}"
-    r"(?:sudo[ \t]-S|[^\n|]{0,200}(?:--password-stdin|--passphrase-fd|--stdin|chpasswd|cryptsetup)))"
+    rf"(?P<before>\b(?:echo|printf)[ \t](?:-\w{{1,3}}[ \t])?)(?P<secret>{WORD})(?=[ \t]{{0,4}}\|[ \t]{{0,4}}"
+    r"(?:sudo[ \t]-S|[^\n|]{0,200}(?:--password-stdin|--passphrase-fd|--stdin|chpasswd|cryptsetup|kinit)))"
 )
-_LITERAL = re.compile(rf"(?P<before>--from-literal{_BETWEEN}[\"']?[\w.-]{{1,100}}=)(?P<secret>[^\s\"',\]]{{1,400}})")
-_OPENSSL = re.compile(rf"(?P<before>-pass(?:in|out)?{_BETWEEN}[\"']?pass:)(?P<secret>[^\s\"',\]]{{1,200}})")
 
 
 def redact_commands(text: str) -> str:
     """The text with the secrets in its commands masked."""
     if "|" in text and ("echo" in text or "printf" in text):
         text = _PIPED.sub(_mask_piped, text)
-    if "--from-literal" in text:
-        text = _LITERAL.sub(_mask, text)
-    if "-pass" in text:
-        text = _OPENSSL.sub(_mask, text)
-    if "login" in text and "-p" in text:
-        text = _ANY_LOGIN.sub(_mask, text)
-    if not any(sign in text for sign in _SIGNS):
+    text = apply_rules(text, _ANY_RULES)
+    if _OPTION.search(text) is None and not any(sign in text for sign in _SIGNS):
         return text
     pieces: list[str] = []
     done = 0
@@ -116,25 +113,16 @@ def _redact_words(tool: str, words: str) -> str:
     tools = {tool, *(inner["tool"] for inner in _TOOL.finditer(words))}
     for names, option in _BY_TOOL:
         if any(name.startswith(names) for name in tools):
-            words = option.sub(_mask, words)
+            words = option.sub(mask_secret, words)
     if not tools.isdisjoint(_LOGINS) and _LOGIN.search(words) is not None:
-        words = _PASSWORD_APART.sub(_mask, words)
+        words = _PASSWORD_APART.sub(mask_secret, words)
     return words
-
-
-def _mask(match: re.Match[str]) -> str:
-    secret = match["secret"]
-    bare = secret.strip("\"'")
-    if is_reference(bare) or bare.startswith(("$", MARK)) or (bare.isdigit() and len(bare) < 6):
-        return match.group()
-    quote = secret[0] if secret[0] in "\"'" else ""
-    return f"{match['before']}{quote}{MARK}{quote}"
 
 
 def _mask_piped(match: re.Match[str]) -> str:
     """Of user:password, as chpasswd reads it, only the password is masked."""
     user, colon, _ = match["secret"].partition(":")
     if not colon or "$" in match["secret"] or user.strip("\"'") == "":
-        return _mask(match)
+        return mask_secret(match)
     quote = user[0] if user[0] in "\"'" else ""
     return f"{match['before']}{user}:{MARK}{quote}"

@@ -14,7 +14,7 @@ _BLOCK_END = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4
 _PUTTY = re.compile(
     r"(?P<before>Private-Lines: {0,4}\d{1,4})(?P<secret>(?:(?:\r?\n|\\n)(?!Private-)[A-Za-z0-9+/=]{8,80}(?![\w-]))++)"
 )
-_PUTTY_MAC = re.compile(r"(?P<before>Private-(?:MAC|Hash): {0,4})(?P<secret>[0-9a-f]{16,})")
+_PUTTY_MAC = re.compile(r"(?P<before>Private-(?:MAC|Hash):(?:[ \t]|\r?\n|\\n){0,4})(?P<secret>[0-9A-Fa-f]{16,}+)")
 # base64 of "-----BEGIN "; what it begins decides, certificates are public.
 _ENCODED = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{10,}+={0,2}")
 _JWK_PART = re.compile(

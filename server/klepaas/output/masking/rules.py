@@ -7,7 +7,9 @@ from klepaas.output.masking import addresses, keys, tokens
 from klepaas.output.masking.assignments import redact_assignments
 from klepaas.output.masking.blocks import redact_sections
 from klepaas.output.masking.commands import redact_commands
+from klepaas.output.masking.directives import redact_directives
 from klepaas.output.masking.quoted import redact_escaped, redact_quoted
+from klepaas.output.masking.templates import redact_templates
 from klepaas.output.vault import MARK
 
 __all__ = ["looks_secret", "redact"]
@@ -55,7 +57,8 @@ def _redact(text: str, depth: int) -> str:
         text = _BEARER.sub(lambda match: match["before"] + MARK, text)
     if "FlyV1" in text:
         text = _FLY.sub(lambda match: match["before"] + MARK, text)
-    return redact_sections(redact_assignments(redact_commands(text)))
+    text = redact_templates(redact_directives(redact_commands(text)))
+    return redact_sections(redact_assignments(text))
 
 
 def _redact_spans(text: str, spans: Iterator[tuple[int, int]]) -> str:

@@ -8,7 +8,7 @@ from klepaas.output.masking.names import Secrecy
 from klepaas.output.masking.values import is_harmless_value, is_said_elsewhere
 from klepaas.output.vault import MARK
 
-__all__ = ["spaced_value"]
+__all__ = ["spaced_value", "value_below"]
 
 # What stands on the line before a name whose value follows after a blank.
 _LEAD = re.compile(
@@ -26,6 +26,7 @@ _COMMAND_BEFORE = re.compile(
 )
 _TO_LINE_END = re.compile(r"[ \t]{1,40}(?P<value>\S{4,200})[ \t\r]*+(?=\n|\\n|$)")
 _AFTER_BLANK = re.compile(r"[ \t]{1,16}")
+_LINE_END = re.compile(r"[ \t\r;]{0,16}(?:\n|\\n|#|\Z)")
 _SQL = re.compile(
     r"(?:[ \t]{1,8}(?:FOR|for)[ \t]{1,8}\S{1,80})?(?:[ \t]{1,8}(?:WITH|with)[ \t]{1,8}\w{1,40})?"
     r"(?:[ \t]{1,8}(?:BY|AS|by|as))?[ \t]{0,8}=?[ \t]{0,8}(?=[\"'])"
@@ -43,6 +44,27 @@ _ONLY_CONFIGURATION = frozenset(
     {"requirepass", "masterauth", "bindpw", "rpcpassword", "rootpw", "storepass", "keypass", "psk"}
 )
 _SHORTEST_CHARS = 6
+# The password is: or a key for x is, at the end of a line; alone on the next line stands the value.
+_SENTENCE_ABOVE = re.compile(r"[ \t](?:(?:for|of|to)[ \t][^\s:]{1,60}[ \t])?(?:is|was):?(?=[ \t]{0,8}\r?\n)")
+_BELOW = re.compile(
+    r"[ \t]{0,8}(?:\r?\n[ \t]{0,16}){1,3}(?P<value>[`\"']?(?![-#<{\[/*|>(])[^\s`\"']{6,200}+[`\"']?)"
+    r"[ \t\r]{0,8}(?=\n|\Z)"
+)
+_SETTING = re.compile(r"[\w.-]{1,100}(?:=(?!=?$)|:(?!$)|:$)")
+
+
+def value_below(text: str, name: Name, end: int) -> tuple[int, int] | None:
+    """Where a value stands that is alone on the line below its name.
+
+    Args:
+        text: The whole text.
+        name: The name.
+        end: Where the line of the name ends, but for blanks.
+    """
+    below = _BELOW.match(text, end) if name.secrecy is Secrecy.SECRET else None
+    if below is None or _SETTING.match(below["value"]) is not None or not _is_random(below["value"].strip("`")):
+        return None
+    return below.span("value")
 
 
 def spaced_value(text: str, name: Name) -> tuple[int, int] | None:
@@ -52,11 +74,16 @@ def spaced_value(text: str, name: Name) -> tuple[int, int] | None:
         value = None if quoted is None or quoted.end() == name.end else VALUE.match(text, quoted.end())
         if value is not None:
             return None if is_said_elsewhere(value.group().strip("\"'")) else value.span()
+    if (above := _SENTENCE_ABOVE.match(text, name.end)) is not None:
+        return value_below(text, name, above.end())
     if name.secrecy is Secrecy.SECRET and (said := _SENTENCE.match(text, name.end)) is not None:
         return said.span("value") if _is_random(said["value"]) else None
     before = text[max(0, name.start - 240) : name.start]
     lead = _LEAD.search(before)
-    found = None if lead is None else _of_line(text, name, is_command=lead["command"] is not None)
+    if lead is None:
+        found = None
+    else:
+        found = _of_line(text, name) if lead["command"] is None else _of_setting(text, name, lead["command"].strip())
     return _of_command(text, name) if found is None and _COMMAND_BEFORE.search(before) is not None else found
 
 
@@ -66,16 +93,18 @@ def _of_command(text: str, name: Name) -> tuple[int, int] | None:
     return None if value is None or is_harmless_value(value.group().strip("\"'")) else value.span()
 
 
-def _of_line(text: str, name: Name, *, is_command: bool) -> tuple[int, int] | None:
+def _of_setting(text: str, name: Name, command: str) -> tuple[int, int] | None:
     blank = _AFTER_BLANK.match(text, name.end)
-    if blank is None:
+    value = None if blank is None else VALUE.match(text, blank.end())
+    if value is None or is_said_elsewhere(value.group().strip("\"'")) or value.group().endswith(":"):
         return None
-    if is_command:
-        value = VALUE.match(text, blank.end())
-        plain = value is None or is_said_elsewhere(value.group().strip("\"'"))
-        return None if plain or value is None else value.span()
+    # Of a message, set secret version 3, more words follow.
+    return None if command == "set" and _LINE_END.match(text, value.end()) is None else value.span()
+
+
+def _of_line(text: str, name: Name) -> tuple[int, int] | None:
     line = _TO_LINE_END.match(text, name.end)
-    if line is None or MARK in line["value"] or is_said_elsewhere(line["value"].strip("\"'")):
+    if line is None or MARK in line["value"] or "://" in line["value"] or is_said_elsewhere(line["value"].strip("\"'")):
         return None
     certain = name.text.lower() in _ONLY_CONFIGURATION or "login" in text[max(0, name.start - 100) : name.start]
     spelled = "." in name.text or "_" in name.text or not is_harmless_value(line["value"])

@@ -7,7 +7,10 @@ from klepaas.output.vault import MARK
 
 __all__ = ["is_harmless_value", "is_hidden_value", "is_path", "is_reference", "is_said_elsewhere"]
 
-_VARIABLE = r"[A-Za-z_][\w.:/-]{0,100}"
+# Without braces: a digit in small letters is that of a password, $ecret123, rather than of a variable.
+_BARE_VARIABLE = (
+    r"(?:[A-Z_][A-Z0-9_]{0,100}|[A-Za-z_]{1,100}(?:-[A-Za-z_-]{1,60})?)(?:(?:::?|->|[./])[\w.:/>-]{0,100})?"
+)
 # What goes before a colon in braces and says where a value comes from; behind any other name a default stands.
 _SOURCES = (
     r"(?:env|ENV|oc\.env|file|directory|vault|ssm|secrets?|secretsmanager|secret[mM]anager|configmaps|config|self|opt|param"
@@ -17,7 +20,7 @@ _SOURCES = (
 _BRACED = rf"(?:{_SOURCES}(?:::?[\w./-]{{1,100}}){{1,3}}|[A-Za-z_][\w./-]{{0,100}}(?::?[-=+]?|:?\?[^{{}}\n]{{0,100}}))"
 # A value that points to another one. A default inside (${X:-y}, ${X:y}) would be a value.
 _REFERENCE = re.compile(
-    rf"\$(?:{_VARIABLE}|[({{]{_BRACED}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
+    rf"\$(?:{_BARE_VARIABLE}|[({{]{_BRACED}(?:\[[^\]\s]{{1,60}}\])?[)}}])"  # $X, ${X}, $(X)
     r"|\$\((?!echo|printf)[a-z][^()\n]{1,200}\)"  # $(cat file)
     # {{ .Values.x }}, ${{ secrets.X }}; not one with a text in it, nor with one as its default.
     r"|\$?\{\{(?![ -]{0,3}[\"'])"
