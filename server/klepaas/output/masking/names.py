@@ -35,10 +35,11 @@ class Secrecy(enum.IntEnum):
 
 
 # Every secret name contains one of these, in lower case.
+# Each alternative begins with a letter of its own: a group at the beginning would make the search two times slower.
 STEMS = (
     r"pass|pwd|pswd|secret|token|key|cred|auth|bearer|cookie|session|sid\b|dsn|sig\b|signature|hmac|salt|jwt|psk|otp"
     r"|mnemonic|webhook|conn\w{0,7}[-_. ]?str|docker\w{0,6}cfg|docker_?config|pins?\b|seed|pats?\b|pws?\b"
-    r"|identified|jaas|(?:backup|recovery)[-_. ]?codes?"
+    r"|identified|jaas|backup[-_. ]?codes?|recovery[-_. ]?codes?"
     r"|비밀|암호|인증|비번|패스워드|토큰|시크릿|개인키|보안키|접근키|액세스키|서명키|api키"
 )
 _LONGEST_CHARS = 200
