@@ -49,7 +49,7 @@ def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:
     judged = secrecy_of_pair(pair) if 2 <= len(pair) <= 12 else Secrecy.PLAIN
     if judged is Secrecy.PLAIN:
         return frozenset()
-    fields = {key for key in pair if not is_identifier(str(key))}
+    fields = {key for key, value in pair.items() if not is_identifier(str(key)) or _is_value(str(key), value)}
     found = {key for key in fields if is_value_word(str(key))}
     if (
         len(pair) <= _SMALL
@@ -61,6 +61,11 @@ def secret_fields(pair: Mapping[str, Any]) -> frozenset[str]:
     if judged is Secrecy.UNCERTAIN:
         found = {key for key in found if isinstance(pair[key], str) and is_hidden_value(judged, pair[key])}
     return frozenset(found)
+
+
+def _is_value(field: str, value: Any) -> bool:
+    """Whether a field of a name that is used for both, as `setting`, holds the value of a pair."""
+    return is_value_word(field) and not (isinstance(value, str) and _secrecy_named_by(field, value))
 
 
 def _describes(field: str) -> bool:

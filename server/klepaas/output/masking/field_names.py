@@ -32,7 +32,7 @@ _IDENTIFIERS = words("""
 _IDENTIFIER_ENDS = words("name key id variable var param parameter property header")
 _VALUES = words("""
     v val vals strval stringval content contents data literal text string raw plain plaintext expected current initial
-    body payload
+    body payload setting
 """)
 # These fields hold a text for people.
 _TEXTS = words("help hint title label alt description error link")

@@ -85,7 +85,7 @@ def _before(text: str, start: int, done: int) -> re.Match[str] | None:
     begin = max(done, start - _WINDOW_CHARS)
     window = text[begin:start]
     cut = max(window.rfind("{"), window.rfind("}"), window.rfind("\n- "), window.rfind(" - "), 0)
-    keys = list(_value_keys(text, begin + cut, start))
+    keys = [key for key in _value_keys(text, begin + cut, start) if text[key.end() : start].strip("\"'\\")]
     return VALUE.match(text, keys[-1].end()) if keys else None
 
 
