@@ -228,9 +228,13 @@ def _keep_secrets(provider: "ExternalProvider") -> None:
     values = dict(transport.env if isinstance(transport, StdioServer) else transport.headers)
     kept = provider.secrets
     if kept is None:
-        from klepaas.output.redaction import is_secret_name, looks_secret
+        from klepaas.output.redaction import is_secret_field, is_secret_name, looks_secret
 
-        kept = tuple(value for name, value in values.items() if is_secret_name(name) or looks_secret(value))
+        kept = tuple(
+            value
+            for name, value in values.items()
+            if is_secret_name(name) or is_secret_field(name, value) or looks_secret(value)
+        )
     for value in kept:
         vault.keep(value)
         vault.keep(value.partition(" ")[2])
