@@ -130,8 +130,8 @@ class Preloading:
         for module in self._groups.get(group, ()):
             while gives_way and self._calls:
                 await self._no_calls.wait()
-            if module not in sys.modules:
-                async with self._turn:
+            async with self._turn:  # before the look: a module is known from the moment that its import begins
+                if module not in sys.modules:
                     await run_sync(_import, module, abandon_on_cancel=True)
         self._groups.pop(group, None)
 

@@ -140,6 +140,26 @@ async def test_what_calls_need_is_loaded_after_the_list_without_a_call(slow_modu
             slow_module.may_end.set()
 
 
+@each_era
+async def test_a_call_waits_beside_the_event_loop_for_what_the_background_is_loading(
+    slow_module: SlowModule, era: Era
+) -> None:
+    """The module is known to the interpreter by then, and an import in the event loop would wait for its end."""
+    heard = Heard()
+    async with app_with(klepaas_tools) as app:
+        quicken(app)
+        async with client(app, era) as session, anyio.create_task_group() as group:
+            await session.call("answer")  # what every call needs is loaded
+            entry = app.catalogue.get("answer")
+            assert entry is not None
+            Preloading.of(app.host).add(entry.plugin.name, ["slow_module"])
+            await session.raw.list_tools()
+            assert await anyio.to_thread.run_sync(slow_module.began.wait, LIMIT_S)
+            group.start_soon(lambda: session.raw.call_tool("answer", {}, progress_handler=heard))
+            await heard.at_least(3)
+            slow_module.may_end.set()
+
+
 async def test_a_module_that_cannot_be_loaded_harms_no_call() -> None:
     async with app_with(klepaas_tools) as app, client(app) as session:
         Preloading.of(app.host).add(EVERY_CALL, ["klepaas.nothing_of_the_kind"])
