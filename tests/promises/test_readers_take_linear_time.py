@@ -8,15 +8,21 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
+import mcp_types as mt
 import pytest
 
 from klepaas import names
 from klepaas.errors import BadRequest
-from klepaas.external.messages import Lines
-from klepaas.external.wording import said_by
+from klepaas.external.definitions import definitions_of
+from klepaas.external.event_stream import EventStream
+from klepaas.external.messages import Lines, mended
+from klepaas.external.server_reading import Trouble, server_of
+from klepaas.external.wording import said_by, schema_of
+from klepaas.foreign_json import parse_json
+from klepaas.notifications import Notification
 from klepaas.output import table
 from klepaas.output.budget import fit
 from klepaas.output.foreign_text import clean
@@ -24,9 +30,12 @@ from klepaas.output.line_diff import changed_lines
 from klepaas.output.masking.names import is_secret_name
 from klepaas.output.quoting import quote
 from klepaas.output.redaction import looks_secret, redact_text
-from klepaas.output.safe import one_line, redact_lines, safe_text
+from klepaas.output.safe import has_words, one_line, redact_lines, safe_label, safe_text
+from klepaas.protocol.unreadable import request_id_in
 from klepaas.testing import time_budget
-from klepaas_plugins.alertmanager.matchers import MATCHER
+from klepaas_plugins.alertmanager.client import Alert, Rows, Silence, hides
+from klepaas_plugins.alertmanager.matchers import MATCHER, Matcher
+from klepaas_plugins.alertmanager.shown import alerts_answer, silences_answer
 from klepaas_plugins.kubernetes import yaml_text
 from klepaas_plugins.kubernetes.differences import differences
 from klepaas_plugins.kubernetes.documents_shown import document
@@ -42,6 +51,14 @@ from klepaas_plugins.kubernetes.sandbox.resources import PODS
 from klepaas_plugins.kubernetes.sandbox.selectors import field_match, label_match
 from klepaas_plugins.kubernetes.sorting import in_order, number_of
 from klepaas_plugins.kubernetes.wording import age, near
+from klepaas_plugins.notifications.wording import Dialect, _rendered
+from klepaas_plugins.prometheus import parameters
+from klepaas_plugins.prometheus.asking import _NAMESPACES
+from klepaas_plugins.prometheus.client.choosing import Largest
+from klepaas_plugins.prometheus.client.json_stream import read_document
+from klepaas_plugins.prometheus.client.models import Found
+from klepaas_plugins.prometheus.errors import error_for as prometheus_error
+from klepaas_plugins.prometheus.shown import now_table
 from klepaas_providers.words import duration_s, network_verdict
 
 from .pumping import Pump
@@ -78,7 +95,89 @@ def _message_lines(text: str) -> object:
     return [list(lines.feed(data[at : at + 1024])) for at in range(0, len(data), 1024)]
 
 
+def _notification_words(text: str) -> object:
+    # All values that a template can show, in the dialect with the most rules.
+    source = "{{ title }}\n{{ text }}\n{{ facts.url }}\n{{ text | evidence }}"
+    said = Notification("alert_firing", "Title", text, {"url": text})
+    return _rendered(source, said, Dialect.SLACK_WITHOUT_LINKS)
+
+
+def _promql_parameters(text: str) -> object:
+    checks = [check for check in vars(parameters).values() if isinstance(check, names.Check)]
+    return [check.accepts(text) for check in checks], [found[2] for found in _NAMESPACES.finditer(text)]
+
+
+def _prometheus_answer(text: str) -> object:
+    row = {"metric": {"__name__": "up", "job": text}, "value": [1, "1"]}
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": [row, row]}, "warnings": [text]})
+    taken = Largest(40)
+    _run(read_document(_pieces(body.encode()), taken, 1 << 30))
+    return [now_table(Found([one], 1)) for one in taken.series], prometheus_error("x", "y", 400, body.encode(), None)
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), 1024):
+        yield data[at : at + 1024]
+
+
+def _run(reading: Coroutine[Any, Any, object]) -> None:
+    """Run to its end what never waits."""
+    with contextlib.suppress(StopIteration):
+        reading.send(None)
+        raise AssertionError("it waits for something")
+
+
+def _alerts(text: str) -> object:
+    alert = Alert({"alertname": "A", "job": text}, {"summary": "x"}, 1.0, "active")
+    return alerts_answer("x", Rows([alert])), hides([alert.labels], [Matcher("job", "=", text)])
+
+
+def _silences(text: str) -> object:
+    silence = Silence("a", "active", [Matcher("job", "=", text)], None, None, "kim", text)
+    return silences_answer("x", Rows([silence]))
+
+
+def _server_definition(text: str) -> object:
+    found = []
+    for said in (
+        {"command": text, "args": [text], "env": {"A": text}, "cwd": text},
+        {"url": f"https://{text}", "headers": {"A": text}},
+        {"type": text, "klepaas": {text: text}},
+    ):
+        with contextlib.suppress(Trouble):
+            found.append(server_of(text, said, {}))
+    return found
+
+
+def _tool_definition(text: str) -> object:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "description": text, "enum": [text]}, text: {}}}
+    said = {"name": "x", "title": text, "description": text, "inputSchema": schema, "annotations": {"title": text}}
+    found = definitions_of([mt.Tool.model_validate(said)])
+    return found, schema_of(schema), [one.pretty for one in found[0].values()]
+
+
+def _events(text: str) -> object:
+    data, stream = f"data: {text}\n\ndata: {json.dumps(text)}\n\n".encode(), EventStream(1 << 30)
+    return [stream.feed(data[at : at + 1024]) for at in range(0, len(data), 1024)], mended(text.encode())
+
+
+def _unread_json(text: str) -> object:
+    with contextlib.suppress(ValueError):
+        parse_json(text)
+    return request_id_in('{"id": 1, "method": "x", "params": ' + text)
+
+
 READERS: Mapping[str, Callable[[str], object]] = {
+    "wording of notifications, for Slack too": _notification_words,
+    "parameters of PromQL": _promql_parameters,
+    "answers of Prometheus": _prometheus_answer,
+    "alerts": _alerts,
+    "silences": _silences,
+    "definition files of other servers": _server_definition,
+    "definitions of other servers' tools": _tool_definition,
+    "events of other servers": _events,
+    "JSON that cannot be read": _unread_json,
+    "safe_label": lambda text: (safe_label("job", text), has_words(safe_text(text), [text[:20]])),
     "redact_text": redact_text,
     "safe_text": safe_text,
     "redact_lines": lambda text: redact_lines(text.split("\n")),
@@ -231,3 +330,12 @@ def test_the_template_that_stopped_the_server_is_masked_in_a_moment() -> None:
     for blanks in (2_500, 250_000):
         mask_text("password: {{" + " " * blanks + "!")
     assert time.thread_time() - begun_s < FOUND_WITHIN_S
+
+
+@pytest.mark.parametrize("reader", ["wording of notifications, for Slack too", "parameters of PromQL",
+    "answers of Prometheus", "alerts", "silences", "definition files of other servers",
+    "definitions of other servers' tools", "events of other servers", "safe_label"])  # fmt: skip
+def test_a_reader_that_stands_for_several_calls_comes_to_its_end(reader: str) -> None:
+    # The walk above passes over errors, so that a mistake in such a row would make it measure nothing.
+    for text in ("plain words, token=x", "a" * 5_000, '"{}\n'):
+        READERS[reader](text)

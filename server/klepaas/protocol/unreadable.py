@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 __all__ = ["answer_unreadable", "request_id_in"]
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]|[^"\[\]{}]++')
+# A string without an end reaches to the end of the text, so that nothing is looked at twice.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]|[^"\[\]{}]++', re.DOTALL)
 _NUMBER = re.compile(r"\s*:\s*(\d{1,15})\s*(?:,|\Z)")
 _ID_MAX_CHARS = 256
 
@@ -63,7 +64,7 @@ def request_id_in(text: str) -> int | str | None:
         elif depth == 1:
             number = _NUMBER.match(part) if key == '"id"' else None
             found = int(number[1]) if number else found
-            key += part.strip()
+            key = (key + part.strip())[:_ID_MAX_CHARS]
             is_request = is_request or key == '"method":'
     return found if is_request else None
 
