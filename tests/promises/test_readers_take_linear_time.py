@@ -142,7 +142,6 @@ def _server_definition(text: str) -> object:
     for said in (
         {"command": text, "args": [text], "env": {"A": text}, "cwd": text},
         {"url": f"https://{text}", "headers": {"A": text}},
-        {"type": text, "klepaas": {text: text}},
     ):
         with contextlib.suppress(Trouble):
             found.append(server_of(text, said, {}))

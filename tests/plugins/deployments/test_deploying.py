@@ -45,11 +45,21 @@ async def test_a_first_deployment_ends_when_its_pods_are_ready(bench: Any) -> No
 
 
 async def test_progress_tells_how_many_pods_are_ready(bench: Any) -> None:
-    said = await bench.deploy(image="example/slow:1", replicas=3)
-    assert not said.is_error
-    assert said.progress
-    assert "apply Deployment web" in said.progress
-    assert "0 of 3 pods ready" in said.progress
+    said: list[str] = []
+    heard = anyio.Event()
+
+    async def hear(_progress: float, _total: float | None, message: str | None) -> None:
+        said.append(message or "")
+        if "0 of 3 pods ready" in said:
+            heard.set()
+
+    arguments = {"app_name": "web", "image": "example/unready:1", "replicas": 3}
+    with anyio.fail_after(scale_timeout(20)):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: bench.client.call_tool("deploy_application", arguments, progress_handler=hear))
+            await heard.wait()
+            group.cancel_scope.cancel()
+    assert "apply Deployment web" in said
 
 
 async def test_an_application_without_a_port_has_neither_service_nor_probe(bench: Any) -> None:
@@ -308,8 +318,8 @@ async def test_a_second_change_of_the_same_application_is_refused_while_the_firs
 
 async def test_a_cancelled_wait_leaves_no_task(bench: Any) -> None:
     cluster = await Clusters().cluster()
-    await bench.deploy(name="slow", image="example/unready:1", wait_s=0)
-    target = Target.of("Deployment", bench.sandbox.get("Deployment", "slow"))
+    # Made by somebody else, so that nothing of klepaas follows it but this.
+    target = Target.of("Deployment", bench.sandbox.create(_deployment("slow", "example/unready:1")))
     before = _watches()
     heard = anyio.Event()
 
@@ -328,6 +338,13 @@ async def test_a_cancelled_wait_leaves_no_task(bench: Any) -> None:
             group.cancel_scope.cancel()
         assert _watches() == before
     await cluster.aclose()
+
+
+def _deployment(name: str, image: str) -> dict[str, Any]:
+    labels = {"app": name}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": name, "image": image}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
 
 def _watches() -> int:

@@ -10,6 +10,7 @@ from tests.server.external.fake_http import HttpFake
 
 from klepaas.external import Credentials, ExternalProvider, HttpServer
 from klepaas.external.connection import ConnectionState
+from klepaas.resilience import Policy
 from klepaas.testing import ERAS, Era, client, scale_timeout, time_budget
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,21 @@ async def http(fake: Fake) -> AsyncIterator[HttpFake]:
 
 def provider(fake: Fake, http: HttpFake, **said: Any) -> ExternalProvider:
     transport = HttpServer(f"{http.url}/mcp", {"Authorization": "Bearer own-token-123456"})
-    return fake.provider(**{"transport": transport, **said})
+    return fake.provider(**{"transport": transport, **_PATIENT, **said})
+
+
+# An answer may take long on a busy machine; who tests that one is awaited for so long only says so.
+_PATIENT: dict[str, Any] = {
+    "call_timeout_s": scale_timeout(5),
+    "boot_timeout_s": scale_timeout(5),
+    "policy": Policy(
+        attempt_timeout_s=scale_timeout(20),
+        total_timeout_s=scale_timeout(30),
+        wait_min_s=0.01,
+        wait_max_s=0.05,
+        open_s=0.5,
+    ),
+}
 
 
 @each_era
@@ -63,7 +78,8 @@ async def test_a_failure_keeps_its_meaning_and_no_change_is_sent_twice(
     fake: Fake, http: HttpFake, serve: Serve, fault: Any, reading: str, changing: str
 ) -> None:
     # A server of its own sort of sessions answers 404 to a session that is gone, so the newer era is asked here.
-    async with serve(provider(fake, http, call_timeout_s=0.5)) as app, client(app) as session:
+    limit_s = 0.5 if fault in ("hang", "slow body") else scale_timeout(5)
+    async with serve(provider(fake, http, call_timeout_s=limit_s)) as app, client(app) as session:
         fake.does(era="modern")
         await up(app)
         fake.does(era="modern", http=fault)
@@ -83,12 +99,11 @@ async def test_a_rate_limit_keeps_everybody_away_for_as_long_as_it_says(
     fake.does(era="modern")
     async with serve(provider(fake, http)) as app, client(app) as session:
         await up(app)
-        fake.does(era="modern", http=[429, {"Retry-After": "90"}])
+        fake.does(era="modern", http=[429, {"Retry-After": "7200"}])
         said = await session.call("wiki_get_item", id="1")
         assert (said.code, said.meta["retry_after_s"] > 80) == ("rate_limited", True)
-        started, count = time.monotonic(), len(fake.calls)
+        count = len(fake.calls)
         assert (await session.call("wiki_save_item", id="1")).code == "rate_limited"
-        assert time.monotonic() - started < time_budget(0.2, "it would be sent, or waited for")
         assert len(fake.calls) == count
 
 
@@ -111,9 +126,8 @@ async def test_a_server_that_is_gone_and_comes_back_needs_no_restart(fake: Fake,
         said = await session.call("wiki_save_item", id="1")
         assert (said.code, "nothing was sent" in said.text or "cannot be reached" in said.text) == ("unavailable", True)
         await until(lambda: guarded(app).connection.state is ConnectionState.DOWN)
-        started = time.monotonic()
+        # From memory: there is nobody to be asked.
         assert len(await listed(session)) == 2
-        assert time.monotonic() - started < time_budget(0.05, "a list would ask the server")
         http.sessions.clear()
         await http.start()
         await until(lambda: guarded(app).connection.state is ConnectionState.CONNECTED)
