@@ -161,15 +161,16 @@ class Audit:
                     next_step="Ask the person who runs klepaas to look at its log and to run `klepaas doctor`",
                 )
 
-    async def conclude(self, change: Change, outcome: str, code: str | None = None) -> None:
+    async def conclude(self, change: Change, outcome: str, code: str | None = None, note: str | None = None) -> None:
         """Note how a change ended, also where the call is being cancelled; that it cannot be noted is logged.
 
         Args:
             change: The change.
             outcome: "ok", "error" or "cancelled".
             code: The error's code. None: there was none.
+            note: What an upstream made of it besides, one sentence. None: nothing.
         """
-        await self._note(replace(_record(AuditEvent.OUTCOME, change), outcome=outcome, code=code))
+        await self._note(replace(_record(AuditEvent.OUTCOME, change), outcome=outcome, code=code, note=note))
 
     async def refused(self, change: Change, reason: str, note: str | None = None) -> None:
         """Note that a change was asked for and not made.

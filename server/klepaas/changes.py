@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from klepaas.effects import Effect
+from klepaas.errors import Conflict
 
 __all__ = [
     "Action",
@@ -20,9 +21,11 @@ __all__ = [
     "FieldChange",
     "ObjectChange",
     "ObjectIdentity",
+    "RaisedEffect",
     "Risk",
     "current_change_set",
     "executing",
+    "raised_risks",
 ]
 
 
@@ -182,6 +185,30 @@ class ChangeSet:
         removes = any(change.action is Action.DELETE or change.removals for change in self.objects)
         found = [floor, *([Effect.DESTRUCTIVE] if removes else []), *(risk.severity for _, risk in self.all_risks)]
         return max(found, key=lambda effect: effect.rank)
+
+
+class RaisedEffect(Conflict):
+    """What an upstream made of a change does more than was planned and confirmed.
+
+    Attributes:
+        risks: What it does besides.
+    """
+
+    risks: tuple[Risk, ...] = ()
+
+
+def raised_risks(error: BaseException) -> tuple[Risk, ...]:
+    """What an upstream made of a change besides, as an error or one of its causes says; none where it was not that.
+
+    Args:
+        error: The error that ended the change.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RaisedEffect):
+            return cause.risks
+        cause = cause.__cause__
+    return ()
 
 
 _executing: ContextVar[ChangeSet | None] = ContextVar("change_set", default=None)

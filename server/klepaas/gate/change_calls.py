@@ -23,7 +23,7 @@ from fastmcp.tools import ToolResult
 from klepaas.arguments import digest, shown
 from klepaas.audit import Audit, Change
 from klepaas.catalogue import Entry, PlanResult
-from klepaas.changes import ChangeSet, executing
+from klepaas.changes import ChangeSet, executing, raised_risks
 from klepaas.context_aliases import ContextAliases
 from klepaas.errors import Conflict, KlepaasError, TimedOut
 from klepaas.failures import translate
@@ -32,7 +32,7 @@ from klepaas.gate.questions import NotConfirmed, Request
 from klepaas.observability import one_line, safe_text
 from klepaas.offload import offload
 from klepaas.output.verdict import NOT_RUN, nothing_changed
-from klepaas.plans.describe import record
+from klepaas.plans.describe import escape, record
 from klepaas.plans.rendering import Preview, answer_dry_run, preview_of
 from klepaas.policy import Decision, Policy
 from klepaas.principals import current_principal
@@ -151,21 +151,27 @@ class Changes:
         return await self._confirmations.confirm(request)
 
     async def _make(self, call: Call, change: Change, how: How, changes: ChangeSet | None) -> ToolResult:
-        outcome, code = "cancelled", None
+        outcome, code, note = "cancelled", None, None
         await self._audit.announce(change, how)
         try:
             with executing(changes) if changes is not None else nullcontext():
                 result = await call.run(call.arguments)
             outcome = "error" if result.is_error else "ok"
         except KlepaasError as exc:
-            outcome, code = "error", exc.code
+            outcome, code, note = "error", exc.code, _raised(exc)
             raise
         except Exception:
             outcome, code = "error", "internal"
             raise
         finally:
-            await self._audit.conclude(change, outcome, code)
+            await self._audit.conclude(change, outcome, code, note)
         return result
+
+
+def _raised(error: KlepaasError) -> str | None:
+    """What an upstream made of the change besides, for the record."""
+    risks = "; ".join(escape(risk.text) for risk in raised_risks(error))
+    return f"it did more than was planned: {risks}" if risks else None
 
 
 def _change(call: Call, targets: tuple[Target, ...], changes: ChangeSet | None) -> Change:

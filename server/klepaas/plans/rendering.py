@@ -77,10 +77,10 @@ def digest_of(changes: ChangeSet) -> str:
     """
     objects: list[Any] = [
         [str(change.identity), change.action.value, [str(field) for field in change.fields], change.facts,
-         [risk.code for risk in change.risks], change.body, change.basis, dict(change.options)]
+         [str(risk) for risk in change.risks], change.body, change.basis, dict(change.options)]
         for change in changes.objects
     ]  # fmt: skip
-    return digest([changes.title, objects, [risk.code for risk in changes.risks], changes.basis])
+    return digest([changes.title, objects, [str(risk) for risk in changes.risks], changes.basis])
 
 
 def indented(text: str) -> str:

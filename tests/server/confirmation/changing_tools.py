@@ -6,7 +6,16 @@ from typing import Annotated, Any
 import anyio
 
 from klepaas import names
-from klepaas.changes import Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity, Risk, current_change_set
+from klepaas.changes import (
+    Action,
+    ChangeSet,
+    FieldChange,
+    ObjectChange,
+    ObjectIdentity,
+    RaisedEffect,
+    Risk,
+    current_change_set,
+)
 from klepaas.errors import Conflict
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
@@ -21,6 +30,8 @@ done: list[str] = []
 drift: list[str] = []
 # The path of the field that `set_field` changes.
 key_of_field = ["spec.value"]
+# What the risk of a change says besides, look by look.
+grants: list[str] = []
 
 
 async def delete(
@@ -78,12 +89,17 @@ async def set_field(
 ) -> str:
     """Set a field of one thing."""
     done.append(f"sent {current_change_set().objects[0].body}")
+    if value == "raised":
+        error = RaisedEffect("A webhook made more of it")
+        error.risks = (Risk(code="stops", text="stops all\nof it"),)
+        raise Conflict("1 of 2 objects was changed") from error
     return "Set."
 
 
 async def plan_field(name: Annotated[str, names.OBJECT], value: Annotated[str, names.TEXT]) -> ChangeSet:
     before = f"{world.get(name, 1)}{drift.pop(0) if drift else ''}"
-    risks = (Risk(code="stops", text=f"stops {name}"),) if value == "0" else ()
+    granted = f", which grants {grants.pop(0)}" if grants else ""
+    risks = (Risk(code="stops", text=f"stops {name}{granted}"),) if value == "0" else ()
     field = FieldChange(path=key_of_field[0], before=before, after=None if value == "none" else value)
     identity = ObjectIdentity(kind="Thing", name=name, namespace="shop")
     action = Action.NONE if value == before else Action.UPDATE

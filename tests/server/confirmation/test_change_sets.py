@@ -74,6 +74,29 @@ async def test_what_changed_between_question_and_answer_is_asked_anew_and_only_t
     assert world.done == ["sent {'name': 'web', 'value': '0', 'was': '1 of 7'}"]
 
 
+async def test_a_risk_that_says_something_else_meanwhile_is_asked_about_anew(meet: Meet, world: ModuleType) -> None:
+    world.grants[:] = ["a look", *["everything"] * 4]
+    person = Person(True, False)
+    async with meet(person) as client:
+        result = await _set(client, "0")
+    assert result.is_error
+    assert "which grants everything" in person.read[-1]
+    assert "which grants everything" not in person.read[0]
+    assert world.done == []
+
+
+async def test_what_an_upstream_makes_of_a_change_besides_is_on_record(
+    meet: Meet, world: ModuleType, audited: Audited
+) -> None:
+    async with meet(Person()) as client:
+        result = await _set(client, "raised")
+    assert result.is_error
+    outcome = audited()[-1]
+    assert (outcome["event"], outcome["outcome"]) == ("outcome", "error")
+    assert outcome["note"].startswith("it did more than was planned: ")
+    assert len(outcome["note"].splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

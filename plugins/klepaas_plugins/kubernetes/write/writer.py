@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 
 import anyio
 
-from klepaas.changes import Action, ObjectChange, Risk
+from klepaas.changes import Action, ObjectChange, RaisedEffect, Risk
 from klepaas.effects import Effect
 from klepaas.errors import Conflict, KlepaasError, NotFound
 from klepaas.output.verdict import NOT_SENT, nothing_changed
@@ -37,16 +37,6 @@ Judge = Callable[[ObjectChange], Awaitable[Sequence[Risk]]]
 
 class ChangedSincePlan(Conflict):
     """What the change was planned on is not so any more; nothing was sent."""
-
-
-class RaisedEffect(Conflict):
-    """What the server made of the change does more than was planned.
-
-    Attributes:
-        risks: What it does besides.
-    """
-
-    risks: tuple[Risk, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
