@@ -28,8 +28,8 @@ _SECRET = """
 _SOFT = """
     auth basicAuth authorization Authorization Proxy-Authorization bearer cookie Set-Cookie cookies signature hmac
     salt SALT jwt otp pin cardPin githubPat dsn SENTRY_DSN database_dsn seed tokens apiTokens access_tokens secrets
-    clientSecrets client_secrets mailpass dbpwd sshKey ssh_key tlsKey app_key DD_APP_KEY deployKey licenseKey
-    storage_key RABBITMQ_ERLANG_COOKIE
+    clientSecrets client_secrets mailpass dbpwd certificateKey certificate-key sshKey ssh_key tlsKey app_key
+    DD_APP_KEY deployKey licenseKey storage_key RABBITMQ_ERLANG_COOKIE
 """
 _UNCERTAIN = """
     accessKeyId AWS_ACCESS_KEY_ID private_key_id registrySecret backendSecret externalSecret secretKeys passwordKey

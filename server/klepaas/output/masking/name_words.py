@@ -51,7 +51,9 @@ KEYS: Final = words("""
     webhook consumer crypto cipher aes unseal recovery session subscription instrumentation write ingest admin
     decryption sign cookie authorization
 """)
-SOFT_KEYS: Final = words("tls ssl ssh app license licence service storage deploy rsa root p")
+SOFT_KEYS: Final = words(
+    "tls ssl ssh app license licence service storage deploy rsa root p certificate security encrypted"
+)
 # Used for secrets and for other things.
 SOFT_WORDS: Final = words("""
     auth authorization bearer cookie cookies dsn dsns sig signature hmac salt salts jwt jwts otp otps pin seed pat
