@@ -14,7 +14,8 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 DOCUMENT = tomllib.loads((Path(__file__).parent / "advisories.toml").read_text(encoding="utf-8"))
 CLOSED = {item["name"]: max(Version(fixed) for _, fixed in item["fixed"]) for item in DOCUMENT["package"]}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, GROUP = PYPROJECT["project"], PYPROJECT["dependency-groups"]["dev"]
 NEEDED = {canonicalize_name(one.name): one for one in map(Requirement, PROJECT["dependencies"])}
 
 
@@ -43,14 +44,22 @@ def test_no_pin_has_a_hole(name: str) -> None:
     found = pins(name)
     assert found
     assert {package: pin for package, pin in found.items() if package in CLOSED and pin < CLOSED[package]} == {}
-    assert CLOSED.keys() - found.keys() == {"pip"}
+    # What installs klepaas for its users is theirs; for its developers it is pinned too.
+    assert CLOSED.keys() - found.keys() == ({"pip"} if name == "constraints.txt" else set())
 
 
-def test_nothing_that_is_installed_here_has_a_hole_except_the_pip_that_python_brings() -> None:
+def test_the_group_of_developers_asks_for_a_pip_without_a_hole() -> None:
+    (wanted,) = [one for one in map(Requirement, GROUP) if one.name == "pip"]
+    assert [one.operator for one in wanted.specifier] == [">="]
+    assert not wanted.specifier.contains("26.1.1")
+    assert wanted.specifier.contains(str(CLOSED["pip"]))
+
+
+def test_nothing_that_make_install_installed_here_has_a_hole_pip_included() -> None:
     old: dict[str, str] = {}
     for package, closed in CLOSED.items():
         try:
-            old |= {package: version(package)} if Version(version(package)) < closed and package != "pip" else {}
+            old |= {package: version(package)} if Version(version(package)) < closed else {}
         except PackageNotFoundError:
             continue
     assert old == {}
