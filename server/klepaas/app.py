@@ -9,7 +9,8 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fastmcp import FastMCP
 from fastmcp.server.middleware import Middleware
@@ -43,6 +44,9 @@ from klepaas.protocol.suggesting import answer_suggestions
 from klepaas.reading import Reading
 from klepaas.settings import Mode, Settings
 from klepaas.upstream_states import upstream_states
+
+if TYPE_CHECKING:
+    from klepaas.plans.plan_store import PlanStore
 
 __all__ = ["App", "create_app", "loopback_address"]
 
@@ -126,6 +130,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         _audit(plugins, host),
         metrics.calls.refused,
         reading=reading,
+        plans=partial(_plans, host),
         aliases=ContextAliases.of(host),
     )
     lifespan = _lifespan(plugins, host, announcements, notifications, operations, externals)
@@ -162,6 +167,12 @@ def _server(catalogue: Catalogue, settings: Settings, middleware: Sequence[Middl
     )
     list_every_version(server)
     return server
+
+
+def _plans(host: Host) -> "PlanStore":
+    from klepaas.plans.plan_store import PlanStore  # a server that only reads never needs it
+
+    return PlanStore.of(host)
 
 
 def _audit(plugins: Plugins, host: Host) -> Audit:

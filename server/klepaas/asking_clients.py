@@ -41,44 +41,47 @@ _KNOWN: Mapping[str, _Known] = {
 }
 
 
-def where_to_confirm(client: str | None, tool: str) -> str:
+def where_to_confirm(client: str | None, tool: str, plan_id: str) -> str:
     """What to do next where the client cannot ask a person.
 
     Args:
         client: What the client calls itself. None: it did not say.
         tool: The tool that was not run.
+        plan_id: The plan that a person may confirm at a terminal.
     """
-    known = _find(client)
+    known, terminal = _find(client), _at_the_terminal(tool, plan_id)
+    terminal = terminal[:1].upper() + terminal[1:]
     if known is None:
-        return f"Use a client that can ask a person (MCP elicitation), {_at_the_terminal(tool)}, {_POLICY}"
+        return f"{terminal}; or use a client that can ask a person (MCP elicitation), {_POLICY}"
     if known.asks:
-        return f"In {known.title}, {known.asks}; or {_at_the_terminal(tool)}, {_POLICY}"
-    return (
-        f"{known.title} shows no such questions: use a client that can ask a person (MCP elicitation), "
-        f"{_at_the_terminal(tool)}, {_POLICY}"
-    )
+        return f"{terminal}; or in {known.title}, {known.asks}, {_POLICY}"
+    return f"{terminal}; {known.title} shows no questions, so use a client that can ask (MCP elicitation), {_POLICY}"
 
 
-def after_a_no(client: str | None, tool: str, reason: str) -> str:
+def after_a_no(client: str | None, tool: str, reason: str, plan_id: str | None = None) -> str:
     """What to do next where the answer was no yes.
 
     Args:
         client: What the client calls itself. None: it did not say.
         tool: The tool that was not run.
         reason: Why it was not run, in one word.
+        plan_id: The plan that a person may still confirm at a terminal. None: there is none.
     """
     asked = "Ask the person what they want before you call it again"
-    if reason not in ("decline", "cancel", "failed"):
+    if reason not in ("decline", "cancel", "failed") or plan_id is None:
         return asked
     known = _find(client)
     if known is None or known.quiet is None:
-        return f"{asked}; if nobody saw a question, {_at_the_terminal(tool)}"
+        return f"{asked}; if nobody saw a question, {_at_the_terminal(tool, plan_id)}"
     quiet = f"if nobody saw a question ({known.quiet} answers by itself)"
-    return f"{asked}; {quiet}, {known.asks}, or {_at_the_terminal(tool)}"
+    return f"{asked}; {quiet}, {known.asks}, or {_at_the_terminal(tool, plan_id)}"
 
 
-def _at_the_terminal(tool: str) -> str:
-    return f"let the person run `klepaas call --writes {tool}` at a terminal, where klepaas asks"
+def _at_the_terminal(tool: str, plan_id: str) -> str:
+    return (
+        f"let the person run `klepaas confirm {plan_id}` in a terminal of their own, within 10 minutes, "
+        f"then call {tool} again with the same arguments"
+    )
 
 
 def _find(client: str | None) -> _Known | None:

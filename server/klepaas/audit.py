@@ -71,10 +71,10 @@ class AuditRecord:
         time: When, in UTC.
         change: What it is about.
         correlation_id: What the log lines and upstream requests of the call carry. None: it was made outside of one.
-        confirmed: How the change was let through: "auto", "person" or "without_human". None: it was not.
+        confirmed: How the change was let through: "auto", "person", "terminal" or "without_human". None: it was not.
         outcome: "ok", "error", "cancelled", or why it was refused, in one word. None: not known yet.
         code: The error's code. None: there was none.
-        note: What the outcome's word does not say, one sentence. None: nothing.
+        note: What the words do not say, one sentence: who confirmed it at a terminal. None: nothing.
     """
 
     event: AuditEvent
@@ -141,17 +141,18 @@ class Audit:
         self._sinks = tuple(sinks)
         self._counted = counted
 
-    async def announce(self, change: Change, confirmed: str) -> None:
+    async def announce(self, change: Change, confirmed: str, note: str | None = None) -> None:
         """Put a change on record before it is made.
 
         Args:
             change: The change.
             confirmed: How it was let through.
+            note: By whom, where that word does not say it; one sentence. None: nothing.
 
         Raises:
             Unavailable: A sink did not take it, so it must not be made.
         """
-        record = replace(_record(AuditEvent.INTENT, change), confirmed=confirmed)
+        record = replace(_record(AuditEvent.INTENT, change), confirmed=confirmed, note=note)
         for sink in self._sinks:
             if not await self._write(sink, record):
                 await self.refused(change, "not_on_record")

@@ -68,6 +68,7 @@ class Change:
         code: The error's code. None: there was none, or it is not known.
         ended: When. None: it has not, or it is not known.
         confirmed: How it was let through. None: it was not.
+        confirmation: What that word does not say. None: nothing.
         note: What the outcome's word does not say. None: nothing.
     """
 
@@ -76,14 +77,15 @@ class Change:
     code: str | None = None
     ended: str | None = None
     confirmed: str | None = None
+    confirmation: str | None = None
     note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The change as JSON data."""
         kept = ("time", "change", "correlation_id", "principal", "tool", "effect", "targets", "arguments")
         fields = {name: self.first[name] for name in kept if name in self.first}
-        words = {"confirmed": self.confirmed, "outcome": self.outcome, "note": self.note}
-        ending = {**words, "code": self.code, "ended": self.ended}
+        words = {"confirmed": self.confirmed, "confirmation": self.confirmation, "outcome": self.outcome}
+        ending = {**words, "note": self.note, "code": self.code, "ended": self.ended}
         return fields | {name: value for name, value in ending.items() if value is not None}
 
 
@@ -203,7 +205,9 @@ def changes_of(lines: Iterable[Line]) -> list[Change]:
             record = line.record
             change = changes.setdefault(str(record["change"]), Change(record))
             change.confirmed = change.confirmed or record.get("confirmed")
-            if record["event"] != AuditEvent.INTENT:
+            if record["event"] == AuditEvent.INTENT:
+                change.confirmation = record.get("note")
+            else:
                 refused = record["event"] == AuditEvent.REFUSED
                 change.outcome = f"refused: {record.get('outcome')}" if refused else str(record.get("outcome"))
                 change.code, change.ended, change.note = record.get("code"), record["time"], record.get("note")

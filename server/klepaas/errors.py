@@ -47,6 +47,8 @@ class KlepaasError(Exception):
     retryable: ClassVar[bool] = False
     # The operation that failed; it stands in the text too.
     operation_id: str | None = None
+    # The plan that a person may confirm; it stands in the text too.
+    plan_id: str | None = None
 
     def __init__(
         self,

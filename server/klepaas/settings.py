@@ -141,6 +141,17 @@ def _default_state_dir() -> Path:
     return user_state_path("klepaas", appauthor=False)
 
 
+def _check_keys(keys: SecretStr | None) -> SecretStr | None:
+    if keys is not None:
+        from klepaas.output.redaction import vault
+        from klepaas.store.keys import parse_keys
+
+        parse_keys(keys.get_secret_value())
+        for word in keys.get_secret_value().replace(",", " ").split():
+            vault.keep(word)
+    return keys
+
+
 class Settings(SettingsBase):
     """The server's settings; every field is `KLEPAAS_` and its name in upper case, and a key at the top of the file."""
 
@@ -208,6 +219,14 @@ class Settings(SettingsBase):
     database_url: Annotated[
         SecretStr | None,
         Field(description="PostgreSQL database for operations and history; without it a file in the state folder"),
+    ] = None
+    store_keys: Annotated[
+        SecretStr | None,
+        AfterValidator(_check_keys),
+        Field(
+            description="Keys of what the store encrypts, separated by commas, the first encrypts: for several servers "
+            "that share a database; without it a key in the state folder"
+        ),
     ] = None
 
     def concerns(self) -> Iterable[str]:

@@ -116,7 +116,7 @@ def refuse(error: KlepaasError, max_bytes: int) -> ToolResult:
         error: The error.
         max_bytes: The most that the text may take, in bytes.
     """
-    found = {**error.structured(), "operation_id": error.operation_id}
+    found = {**error.structured(), "operation_id": error.operation_id, "plan_id": error.plan_id}
     meta = {name: value for name, value in found.items() if value is not None}
     return ToolResult(content=safe_beginning(error.text, max_bytes), meta=ids_of(meta), is_error=True)
 

@@ -106,6 +106,6 @@ def check_refusal(row: Row, seen: str, left: str) -> None:
         assert "the client declined, perhaps without asking anybody" in seen, seen
     else:
         assert "needs a person's confirmation, and this client cannot ask for one" in seen, seen
-    assert "klepaas call --writes k8s_delete" in seen, seen
+    assert "run `klepaas confirm plan-" in seen, seen
     assert "shop" in left
     assert "not_found" not in left

@@ -147,9 +147,13 @@ def _in_words(change: Change) -> str:
     targets = ", ".join(_target(target) for target in first.get("targets", ())) or "-"
     why = change.note or change.code
     ending = change.outcome + (f" ({why})" if why else "")
-    let = f", confirmed by {change.confirmed.replace('_', ' ')}" if change.confirmed not in (None, "auto") else ""
+    let = f", {_confirmation(change)}" if change.confirmed not in (None, "auto") else ""
     who = first["principal"].get("name", "-")
     return "  ".join(one_line(str(part)) for part in (_utc(first["time"]), who, first["tool"], targets, ending + let))
+
+
+def _confirmation(change: Change) -> str:
+    return change.confirmation or f"confirmed by {str(change.confirmed).replace('_', ' ')}"
 
 
 def _utc(time: str) -> str:

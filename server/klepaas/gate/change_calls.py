@@ -25,21 +25,26 @@ from klepaas.audit import Audit, Change
 from klepaas.catalogue import Entry, PlanResult
 from klepaas.changes import ChangeSet, executing, raised_risks
 from klepaas.context_aliases import ContextAliases
-from klepaas.errors import Conflict, KlepaasError, TimedOut
+from klepaas.errors import BadRequest, Conflict, KlepaasError, RateLimited, TimedOut, Unavailable
 from klepaas.failures import translate
-from klepaas.gate.confirmation import Confirmations, How
-from klepaas.gate.questions import NotConfirmed, Request
+from klepaas.gate.confirmation import Confirmation, Confirmations, How
+from klepaas.gate.questions import NotConfirmed, Request, draft_of
 from klepaas.observability import one_line, safe_text
 from klepaas.offload import offload
+from klepaas.output import Answer
 from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.plans.describe import escape, record
-from klepaas.plans.rendering import Preview, answer_dry_run, preview_of
+from klepaas.plans.model import Plan
+from klepaas.plans.plan_store import PlanStore
+from klepaas.plans.rendering import Preview, answer_dry_run, is_typeable, preview_of, preview_of_text
 from klepaas.policy import Decision, Policy
 from klepaas.principals import current_principal
 from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.settings import Settings
+from klepaas.store.errors import StoreUnavailable
+from klepaas.store.keys import KeysUnavailable
 from klepaas.tools import DRY_RUN, Effect, Target, Tool
-from klepaas.way_out import BASIS
+from klepaas.way_out import BASIS, meta_of
 
 __all__ = ["Call", "Changes", "NotConfirmed"]
 
@@ -70,6 +75,11 @@ class Call:
         """What the tool declares."""
         return self.entry.tool
 
+    @property
+    def own_arguments(self) -> dict[str, Any]:
+        """The arguments that say what is to be done: without `dry_run`."""
+        return {name: value for name, value in self.arguments.items() if name != DRY_RUN}
+
 
 class Changes:
     """Makes changes, for one server.
@@ -80,6 +90,7 @@ class Changes:
         audit: Where they are put on record.
         clock: The time that confirmations go by. None: the machine's.
         aliases: Knows the contexts that lead to the same cluster. None: nobody knows.
+        plans: The plans of the server's store.
     """
 
     def __init__(
@@ -89,13 +100,16 @@ class Changes:
         audit: Audit,
         clock: Clock | None = None,
         aliases: ContextAliases | None = None,
+        *,
+        plans: PlanStore,
     ) -> None:
         self._aliases = aliases or ContextAliases()
+        self._plans = plans
         self._policy = policy
         self._audit = audit
         # Who waits for a person keeps its slot: others must still get one.
         most_waiting = max(1, settings.max_concurrent_calls // 2)
-        self._confirmations = Confirmations(settings.confirm_timeout_s, most_waiting, clock or SystemClock())
+        self._confirmations = Confirmations(settings.confirm_timeout_s, most_waiting, clock or SystemClock(), plans)
 
     async def execute(self, call: Call) -> ToolResult:
         """Make a change, or answer with what has to happen first.
@@ -111,11 +125,14 @@ class Changes:
         look = _Look(call, await _plan(call))
         change = _change(call, targets, look.changes)
         try:
-            how = await self._let_through(call, change, targets, look)
+            found = await self._let_through(call, change, targets, look)
         except NotConfirmed as exc:
             await self._audit.refused(change, exc.reason, exc.note)
             raise
-        return how if isinstance(how, ToolResult) else await self._make(call, change, how, look.changes)
+        except (StoreUnavailable, KeysUnavailable) as exc:
+            await self._audit.refused(change, "no_plan")
+            raise _without_store(call, exc) from exc
+        return found if isinstance(found, ToolResult) else await self._make(call, change, found, look.changes)
 
     async def preview(self, call: Call) -> ToolResult:
         """Answer a dry run of a tool that has a plan.
@@ -129,7 +146,17 @@ class Changes:
         changes = await _plan(call)
         if changes is None:
             raise TypeError(f"{call.tool.name} has no plan")
-        return ToolResult(content=answer_dry_run(changes))
+        if changes.is_empty:
+            return ToolResult(content=answer_dry_run(changes, ""))
+        targets = await self._targets(call)
+        change = _change(call, targets, changes)
+        decision = self._policy.decide(call.tool.name, Effect(change.effect), targets).decision
+        try:
+            plan = await self._plans.make(draft_of(change, call.own_arguments, preview_of(changes)))
+        except (BadRequest, RateLimited, StoreUnavailable, KeysUnavailable) as exc:
+            return ToolResult(content=answer_dry_run(changes, f"No plan of it was stored: {exc.line}"))
+        answer = Answer(answer_dry_run(changes, _where_it_is(plan, decision)), plan_id=plan.id)
+        return ToolResult(content=answer.text, meta=meta_of(answer))
 
     async def _targets(self, call: Call) -> tuple[Target, ...]:
         """What the call changes, with the other names of its clusters that rules are about."""
@@ -143,16 +170,25 @@ class Changes:
 
     async def _let_through(
         self, call: Call, change: Change, targets: tuple[Target, ...], look: "_Look"
-    ) -> How | ToolResult:
+    ) -> Confirmation | ToolResult:
         ruling = self._policy.decide(call.tool.name, Effect(change.effect), targets)
         if ruling.decision is Decision.AUTO:
-            return How.AUTO
-        request = Request(call.context, change, lambda: look.preview(change), ruling.without_human, call.plan_id)
+            return Confirmation(How.AUTO)
+        request = Request(
+            context=call.context,
+            change=change,
+            arguments=call.own_arguments,
+            look=lambda: look.preview(change),
+            without_human=ruling.without_human,
+            plan_id=call.plan_id,
+        )
         return await self._confirmations.confirm(request)
 
-    async def _make(self, call: Call, change: Change, how: How, changes: ChangeSet | None) -> ToolResult:
+    async def _make(
+        self, call: Call, change: Change, confirmation: Confirmation, changes: ChangeSet | None
+    ) -> ToolResult:
         outcome, code, note = "cancelled", None, None
-        await self._audit.announce(change, how)
+        await self._audit.announce(change, confirmation.how, confirmation.note)
         try:
             with executing(changes) if changes is not None else nullcontext():
                 result = await call.run(call.arguments)
@@ -172,6 +208,21 @@ def _raised(error: KlepaasError) -> str | None:
     """What an upstream made of the change besides, for the record."""
     risks = "; ".join(escape(risk.text) for risk in raised_risks(error))
     return f"it did more than was planned: {risks}" if risks else None
+
+
+def _where_it_is(plan: Plan, decision: Decision) -> str:
+    """The sentence about a dry run's plan."""
+    if decision is Decision.AUTO:
+        return f"Plan {plan.id}: for 10 minutes, `klepaas plans show {plan.id}` prints it whole."
+    return (
+        f"Plan {plan.id}: this change needs a person's confirmation, and a person may give it now: "
+        f"`klepaas confirm {plan.id}` in a terminal, within 10 minutes. Then call {plan.tool} with the same arguments."
+    )
+
+
+def _without_store(call: Call, exc: Unavailable) -> Unavailable:
+    what = f"{call.tool.name} was not run and {nothing_changed(NOT_RUN)}: its plan cannot be stored or looked up"
+    return Unavailable(f"{what}. {exc.what}", next_step=exc.next_step)
 
 
 def _change(call: Call, targets: tuple[Target, ...], changes: ChangeSet | None) -> Change:
@@ -231,7 +282,7 @@ class _Look:
         if self.seen:
             self.changes = await _plan(self.call) or self.changes
         self.seen = True
-        return preview_of(self.changes, self.call.tool.effect or Effect.DESTRUCTIVE)
+        return preview_of(self.changes)
 
 
 async def _plan(call: Call) -> ChangeSet | None:
@@ -256,12 +307,18 @@ async def _preview(call: Call, change: Change) -> Preview:
         result = await _run_limited(tool.name, lambda: call.run({**call.arguments, DRY_RUN: True}))
     else:
         lines = [f"{name}: {value}" for name, value in change.arguments.items()] or ["no arguments"]
-        return Preview("\n".join([f"{tool.title} ({tool.name}) with", *lines]), change.arguments_digest)
+        return _text_preview(call, change, "\n".join(lines), None)
     text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
     if result.is_error:
         raise Conflict(f"What {tool.name} would change cannot be shown, so it was not run", details=safe_text(text))
     shown = await offload(partial(safe_text, text), size_chars=len(text))
-    return Preview(shown, digest([text, (result.meta or {}).get(BASIS)]))
+    return _text_preview(call, change, shown, [text, (result.meta or {}).get(BASIS)])
+
+
+def _text_preview(call: Call, change: Change, text: str, content: Any) -> Preview:
+    title = f"{one_line(call.tool.title, 80)} ({call.tool.name})"
+    names = [target.name for target in change.targets if target.name and is_typeable(target.name)]
+    return preview_of_text(text, title=title, name=names[0] if names else call.tool.name, content=content)
 
 
 async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any:

@@ -45,6 +45,7 @@ from klepaas.way_out import let_out, refuse, size_of_result
 
 if TYPE_CHECKING:
     from klepaas.gate.change_calls import Changes
+    from klepaas.plans.plan_store import PlanStore
 
 __all__ = ["Gate"]
 
@@ -61,6 +62,7 @@ class Gate(Middleware):
         refused: Told why, in one word of a fixed set, each time the gate itself refuses a call. None: nobody counts.
         reading: What can be read besides.
         aliases: Knows the contexts that lead to the same cluster. None: nobody knows.
+        plans: Gives the plans of the server's store; called with the first change.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class Gate(Middleware):
         refused: Callable[[str], None] | None = None,
         *,
         reading: Reading,
+        plans: "Callable[[], PlanStore]",
         aliases: ContextAliases | None = None,
     ) -> None:
         self._aliases = aliases
+        self._store_of_plans = plans
         self._reading = reading
         self._catalogue = catalogue
         self._settings = settings
@@ -218,7 +222,9 @@ class Gate(Middleware):
         async def run(chosen: dict[str, Any]) -> ToolResult:
             return await self._run(entry, chosen, context, call_next)
 
-        self._changes = self._changes or Changes(self._settings, self._policy, self._audit, aliases=self._aliases)
+        if self._changes is None:
+            plans = self._store_of_plans()
+            self._changes = Changes(self._settings, self._policy, self._audit, aliases=self._aliases, plans=plans)
         call = Call(entry, arguments, plan_id, asking, run)
         if is_dry_run:
             return await self._changes.preview(call)

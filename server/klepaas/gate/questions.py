@@ -4,8 +4,8 @@ The preview is indented, so that no text in it can pass for a line of klepaas' o
 `klepaas.gate.confirmation`'s affair.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import mcp_types as mt
@@ -16,9 +16,10 @@ from klepaas.asking_clients import after_a_no
 from klepaas.audit import Change
 from klepaas.errors import Forbidden
 from klepaas.output.verdict import NOT_RUN, nothing_changed
+from klepaas.plans.model import Draft, Plan
 from klepaas.plans.rendering import Preview, indented
 
-__all__ = ["FIELD", "SCHEMA", "NotConfirmed", "Request", "action_of", "can_ask", "message"]
+__all__ = ["FIELD", "SCHEMA", "NotConfirmed", "Request", "action_of", "can_ask", "draft_of", "message"]
 
 FIELD = "confirm"
 SCHEMA: dict[str, Any] = {
@@ -57,13 +58,14 @@ class NotConfirmed(Forbidden):
         self.note = _REFUSALS.get(reason)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """A change that needs a confirmation.
 
     Attributes:
         context: Of the call.
         change: The change.
+        arguments: The call's arguments, without `dry_run`.
         look: Looks at what would change.
         without_human: Whether a client that cannot ask may confirm by itself.
         plan_id: The plan that the caller confirms. None: none.
@@ -71,6 +73,7 @@ class Request:
 
     context: Context
     change: Change
+    arguments: Mapping[str, Any] = field(repr=False)
     look: Callable[[], Awaitable[Preview]]
     without_human: bool
     plan_id: str | None
@@ -82,13 +85,56 @@ class Request:
         more = f" and {len(self.change.targets) - 5} more" if len(self.change.targets) > 5 else ""
         return f"{self.change.tool} on {targets or 'a target that is not known'}{more}"
 
-    def refusal(self, reason: str) -> NotConfirmed:
-        """The error for an answer that is no yes."""
-        return NotConfirmed(
+    def refusal(self, reason: str, plan: Plan | None = None) -> NotConfirmed:
+        """The error for an answer that is no yes.
+
+        Args:
+            reason: Why it is none, in one word.
+            plan: What was asked about, while a person may still confirm it at a terminal. None: they may not.
+        """
+        plan_id = None if plan is None else plan.id
+        error = NotConfirmed(
             reason,
             f"{self.change.tool} was not run and {nothing_changed(NOT_RUN)}: {_REFUSALS[reason]}",
-            after_a_no(self.change.principal.client, self.change.tool, reason),
+            after_a_no(self.change.principal.client, self.change.tool, reason, plan_id),
         )
+        error.plan_id = plan_id
+        return error
+
+    def draft(self, preview: Preview, *, rounds: int = 1, awaits_answer: bool = False) -> Draft:
+        """What becomes a stored plan.
+
+        Args:
+            preview: What would change.
+            rounds: How often it was shown in a row.
+            awaits_answer: Whether the client is asked to answer for it.
+        """
+        return draft_of(self.change, self.arguments, preview, rounds=rounds, awaits_answer=awaits_answer)
+
+
+def draft_of(
+    change: Change, arguments: Mapping[str, Any], preview: Preview, *, rounds: int = 1, awaits_answer: bool = False
+) -> Draft:
+    """What becomes a stored plan.
+
+    Args:
+        change: The change.
+        arguments: The call's arguments, without `dry_run`.
+        preview: What would change.
+        rounds: How often it was shown in a row.
+        awaits_answer: Whether the client is asked to answer for it.
+    """
+    return Draft(
+        requested_by=change.principal.key,
+        requester=change.principal.text,
+        tool=change.tool,
+        effect=change.effect,
+        arguments=arguments,
+        targets=tuple(target.text for target in change.targets),
+        preview=preview,
+        rounds=rounds,
+        awaits_answer=awaits_answer,
+    )
 
 
 def can_ask(context: Context) -> bool:
@@ -110,24 +156,32 @@ def action_of(answer: Any) -> str:
     return answer.action
 
 
-def message(request: Request, preview: Preview, *, anew: bool) -> str:
+def message(request: Request, preview: Preview, plan: Plan) -> str:
     """What the person reads.
 
     Args:
         request: The change.
         preview: What would change.
-        anew: Whether the person confirmed something else before.
+        plan: The same as it is stored.
     """
     change = request.change
-    again = "Something else would change now than what you confirmed before. " if anew else ""
+    again = "Something else would change now than what you confirmed before. " if plan.rounds > 1 else ""
     lines = [
         f"{again}klepaas asks you to confirm a change (변경 확인).",
         f"Tool: {change.tool} ({change.effect})",
         *(f"Target: {target.text}" for target in change.targets[:10]),
         *([f"... and {len(change.targets) - 10} more targets"] if len(change.targets) > 10 else []),
         f"Asked by: {change.principal.text}",
+        *([] if preview.short is None else [_where_the_whole_is(plan)]),
         "What would change:",
         indented(preview.text),
         "It is made only if you confirm it.",
     ]
     return "\n".join(lines)
+
+
+def _where_the_whole_is(plan: Plan) -> str:
+    return (
+        f"The change is long: `klepaas plans show {plan.id}` in a terminal prints it whole "
+        f"(digest {plan.content_digest[:16]}). What follows are its facts."
+    )

@@ -32,6 +32,9 @@ drift: list[str] = []
 key_of_field = ["spec.value"]
 # What the risk of a change says besides, look by look.
 grants: list[str] = []
+# What the plan of `set_field` says it rests on, and what it gives instead of its own.
+basis: list[Any] = [None]
+planned: list[ChangeSet | None] = [None]
 
 
 async def delete(
@@ -97,6 +100,8 @@ async def set_field(
 
 
 async def plan_field(name: Annotated[str, names.OBJECT], value: Annotated[str, names.TEXT]) -> ChangeSet:
+    if planned[0] is not None:
+        return planned[0]
     before = f"{world.get(name, 1)}{drift.pop(0) if drift else ''}"
     granted = f", which grants {grants.pop(0)}" if grants else ""
     risks = (Risk(code="stops", text=f"stops {name}{granted}"),) if value == "0" else ()
@@ -109,6 +114,7 @@ async def plan_field(name: Annotated[str, names.OBJECT], value: Annotated[str, n
         fields=() if action is Action.NONE else (field,),
         risks=risks,
         body={"name": name, "value": value, "was": before},
+        basis=basis[0],
     )
     return ChangeSet(title=f"Setting {name}", objects=(change,))
 

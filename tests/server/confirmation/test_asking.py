@@ -137,7 +137,7 @@ async def test_a_tool_without_a_preview_shows_its_name_and_its_arguments_without
     async with meet(person) as client:
         await _call(client, "wipe", note="line 1\nthe person said yes", api_key="abcdefgh")
     (read,) = person.read
-    assert "Wipe (wipe) with" in read
+    assert "Wipe (wipe):" in read
     assert "Target: " not in read
     assert "the person said yes" not in read
     assert "abcdefgh" not in read

@@ -1,23 +1,16 @@
 """Clients that cannot ask a person are refused, or, where the policy says so, shown a plan that they may confirm."""
 
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import anyio
 import pytest
 from fastmcp import Client
 
-from klepaas.audit import Change
-from klepaas.errors import RateLimited
-from klepaas.gate.confirmation import PLAN_TTL_S, Confirmations, How
-from klepaas.gate.handles import Handles, Shown, new_handle
-from klepaas.gate.questions import NotConfirmed, Request
 from klepaas.output.safe import safe_text
-from klepaas.plans.rendering import Preview
-from klepaas.principals import Principal
+from klepaas.plans.handles import is_handle, new_handle
 from klepaas.testing import scale_timeout
-from klepaas.testing.clock import FakeClock
 
 from .conftest import Person
 
@@ -50,10 +43,11 @@ async def test_a_client_that_cannot_ask_is_refused_with_the_plan_and_what_to_do(
     text = result.content[0].text
     assert (result.meta or {})["code"] == "forbidden"
     assert "thing web in namespace shop of context prod-1 needs a person's confirmation" in text
-    assert "Use a client that can ask a person" in text
+    assert "use a client that can ask a person" in text
+    assert f"klepaas confirm {(result.meta or {})['plan_id']}" in text
     assert "  Would delete web" in text
     assert "hunter2" not in text
-    assert "plan_id" not in text
+    assert "plan_id" not in text, "no parameter of the catalogue is named"
     assert "plan_id" not in str(listed["delete"].input_schema)
     assert world.done == []
     assert [(row["event"], row["outcome"]) for row in audited()] == [("refused", "cannot_ask")]
@@ -95,7 +89,7 @@ async def test_a_plan_belongs_to_its_tool_and_arguments(meet: Meet, world: Modul
             plan_id = await _plan(client, name="web")
             result = await _call(client, tool, **other, plan_id=plan_id)
             assert (result.meta or {})["code"] == "forbidden", (tool, other)
-        for wrong in ("x", "\x00", plan_id[:-1], plan_id + "x"):
+        for wrong in ("x", "\x00", plan_id[:-1], plan_id + "x", plan_id.upper(), "plan-" * 12):
             assert (await _call(client, "delete", name="web", plan_id=wrong)).is_error
         assert (await _call(client, "delete", name="web", plan_id=["a"])).is_error
     assert world.done == []
@@ -130,6 +124,7 @@ def test_no_handle_looks_like_a_secret_to_redaction() -> None:
     for _ in range(2000):
         text = f'call delete again with plan_id="{(handle := new_handle())}", or run klepaas confirm {handle}'
         assert safe_text(text) == text
+        assert is_handle(handle)
 
 
 async def test_the_leave_counts_only_for_the_targets_of_its_rule(meet: Meet, world: ModuleType) -> None:
@@ -157,46 +152,3 @@ async def test_a_dry_run_may_carry_a_plan_id_and_uses_none_up(meet: Meet, world:
         assert not (await _call(client, "delete", name="web", dry_run=True, plan_id=plan_id)).is_error
         assert not (await _call(client, "delete", name="web", plan_id=plan_id)).is_error
     assert world.done == ["deleted web"]
-
-
-async def test_a_handle_is_its_principals_alone_and_expires() -> None:
-    clock = FakeClock()
-    handles = Handles(PLAN_TTL_S, clock)
-    shown = Shown("arguments", "preview")
-    handle = handles.issue("alice", shown)
-    assert handles.take("mallory", handle) is None
-    assert handles.take("alice", handle) == shown
-    assert handles.take("alice", handle) is None
-    late = handles.issue("alice", shown)
-    clock.advance(PLAN_TTL_S + 1)
-    assert handles.take("alice", late) is None
-
-
-async def test_a_caller_that_never_answers_does_not_fill_the_memory() -> None:
-    handles = Handles(PLAN_TTL_S, FakeClock())
-    for _ in range(100):
-        handles.issue("alice", Shown("arguments", "preview"))
-    with pytest.raises(RateLimited):
-        handles.issue("alice", Shown("arguments", "preview"))
-    assert handles.issue("bob", Shown("arguments", "preview"))
-
-
-async def test_another_principals_plan_is_no_plan() -> None:
-    """In one process over stdio there is but one principal, so the plans are asked for by two of them directly."""
-    confirmations = Confirmations(60, 4, FakeClock())
-
-    silent = SimpleNamespace(session=SimpleNamespace(client_capabilities=None))
-
-    async def look() -> Preview:
-        return Preview("would change", "same")
-
-    def request(name: str, plan_id: str | None) -> Request:
-        change = Change(Principal(name, "http"), "delete", "destructive", (), {}, "arguments")
-        return Request(silent, change, look, without_human=True, plan_id=plan_id)  # type: ignore[arg-type]
-
-    plan = await confirmations.confirm(request("alice", None))
-    assert not isinstance(plan, How)
-    plan_id = (plan.meta or {})["plan_id"]
-    with pytest.raises(NotConfirmed):
-        await confirmations.confirm(request("mallory", plan_id))
-    assert await confirmations.confirm(request("alice", plan_id)) is How.WITHOUT_HUMAN

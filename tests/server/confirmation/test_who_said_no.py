@@ -84,7 +84,7 @@ async def test_the_user_of_a_client_that_answers_by_itself_learns_how_to_be_aske
     text = await _refusal(klepaas(), era, name, Person("decline"))
 
     assert f"run `{ASKING[name]}` without" in text
-    assert "klepaas call --writes delete" in text
+    assert "run `klepaas confirm plan-" in text
 
 
 @pytest.mark.parametrize("name", NEVER_ASKING)
@@ -93,12 +93,12 @@ async def test_the_user_of_a_client_that_cannot_ask_learns_where_to_confirm(
 ) -> None:
     text = await _refusal(klepaas(), era, name, None)
 
-    assert f"{NEVER_ASKING[name]} shows no such questions" in text
-    assert "klepaas call --writes delete" in text
+    assert f"{NEVER_ASKING[name]} shows no questions" in text
+    assert "run `klepaas confirm plan-" in text
     assert "KLEPAAS_POLICY" in text
 
 
 def test_a_client_that_is_not_known_gets_the_general_words() -> None:
     for name in (None, "", "somebody", "x" * 10_000, "clau", "<script>"):
-        assert where_to_confirm(name, "delete").startswith("Use a client that can ask a person (MCP elicitation)")
-        assert after_a_no(name, "delete", "decline").endswith("where klepaas asks")
+        assert "use a client that can ask a person (MCP elicitation)" in where_to_confirm(name, "delete", "plan-x")
+        assert after_a_no(name, "delete", "decline", "plan-x").endswith("call delete again with the same arguments")

@@ -10,6 +10,7 @@ from klepaas.store.tables.history import DeploymentRow
 from klepaas.store.tables.identities import IdentityRow
 from klepaas.store.tables.operations import OperationRow, StepRow
 from klepaas.store.tables.outbox import ParcelRow
+from klepaas.store.tables.plans import PlanRow
 
 __all__ = [
     "ApplicationSettingsRow",
@@ -20,6 +21,7 @@ __all__ = [
     "NotificationRow",
     "OperationRow",
     "ParcelRow",
+    "PlanRow",
     "ReportRow",
     "StepRow",
 ]
