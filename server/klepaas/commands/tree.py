@@ -49,6 +49,7 @@ class Own:
 
 
 _ACTIONS, _CONFIGURATION, _AUDIT = "klepaas.actions", "klepaas.commands.configuration", "klepaas.commands.audit"
+_PLANS = "klepaas.commands.plans"
 OWN = (
     Own(
         "serve",
@@ -74,6 +75,27 @@ OWN = (
             'klepaas call k8s_get \'{"kind": "pods"}\' --json',
             'klepaas call restart_application \'{"app_name": "web", "dry_run": true}\' --writes',
         ),
+    ),
+    Own(
+        "confirm",
+        "confirm a change at this terminal, for a client that cannot ask",
+        f"{_PLANS}:confirm",
+        f"{_PLANS}:fill_one",
+        ("klepaas confirm plan-7kzqm-3vxtd-9w2hr-fb8pn",),
+    ),
+    Own(
+        "plans list",
+        "what calls would change, and whether somebody confirmed it",
+        f"{_PLANS}:list_all",
+        "klepaas.commands.tree:fill_json",
+        ("klepaas plans list", "klepaas plans list --json"),
+    ),
+    Own(
+        "plans show",
+        "the whole of what a call would change",
+        f"{_PLANS}:show",
+        f"{_PLANS}:fill_show",
+        ("klepaas plans show plan-7kzqm-3vxtd-9w2hr-fb8pn",),
     ),
     Own(
         "config check",
@@ -154,6 +176,7 @@ OWN = (
 GROUPS = {
     "config": "the settings, and the configuration of clients",
     "audit": "the record of changes",
+    "plans": "what calls would change, for a person to look at",
     "plugins": "the plugins and what became of them",
     "plugin": "write a plugin of your own",
     "tools": "the tools, with toolset and effect",
