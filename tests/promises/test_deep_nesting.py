@@ -29,7 +29,7 @@ from klepaas_plugins.alertmanager import plugin as alertmanager
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 from klepaas_plugins.prometheus import plugin as prometheus
 
-from .calls import plausible
+from .calls import SAMPLES, plausible
 from .conftest import Platform
 from .monitoring_world import SILENCE_ID, serve_deep, serving_settings
 
@@ -119,7 +119,7 @@ def _reading() -> Iterator[tuple[str, dict[str, Any]]]:
 def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
     for entry in create_app(Settings(mode=Mode.WRITES)).catalogue:
         arguments = plausible(entry.tool)
-        yield entry.tool.name, {**arguments, **({"wait_s": 5} if "wait_s" in arguments else {})}
+        yield entry.tool.name, {**arguments, **({"wait_s": SAMPLES["wait_s"]} if "wait_s" in arguments else {})}
     yield from _reading()
 
 

@@ -78,8 +78,9 @@ async def test_a_failure_keeps_its_meaning_and_no_change_is_sent_twice(
     fake: Fake, http: HttpFake, serve: Serve, fault: Any, reading: str, changing: str
 ) -> None:
     # A server of its own sort of sessions answers 404 to a session that is gone, so the newer era is asked here.
-    limit_s = 0.5 if fault in ("hang", "slow body") else scale_timeout(5)
-    async with serve(provider(fake, http, call_timeout_s=limit_s)) as app, client(app) as session:
+    hangs = fault in ("hang", "slow body")
+    asked = provider(fake, http, call_timeout_s=0.5) if hangs else provider(fake, http)
+    async with serve(asked) as app, client(app) as session:
         fake.does(era="modern")
         await up(app)
         fake.does(era="modern", http=fault)
