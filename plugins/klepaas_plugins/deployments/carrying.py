@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from klepaas.errors import Forbidden, KlepaasError
+from klepaas.errors import Conflict, Forbidden, KlepaasError
 from klepaas.host import Host
-from klepaas.operations import DeadlinePassed, Interrupted, OperationCancelled, Outcome
+from klepaas.operations import PLANNED, DeadlinePassed, Interrupted, OperationCancelled, Outcome
 from klepaas.output.verdict import Claim, nothing_changed, term
 from klepaas_plugins.deployments.outcome import ANSWERS, Words, nothing_done
 from klepaas_plugins.deployments.place import Place
@@ -40,6 +40,7 @@ __all__ = ["Carrier"]
 _BACK = "roll back: "
 # How it is known that a change stored nothing.
 _COMPARED = "what is there is as the call wants it"
+_PLANNED_ANEW = "the change was planned again before its first step"
 # What shows that a change was cancelled.
 _STEPS = ("the steps of the operation",)
 
@@ -189,6 +190,7 @@ class Carrier:
         planned = await self.plan(noted.get("pins") or {})
         if "change" in noted:
             return planned
+        self._refuse_another(planned)
         effects = [effect.name for effect in planned.needed]
         baseline = back = None
         if effects or planned.restores is not None:
@@ -206,6 +208,23 @@ class Carrier:
             began_at=time.time(),
         )
         return planned
+
+    def _refuse_another(self, planned: Planned) -> None:
+        """Refuse to make another change than the one that was planned, and confirmed where it had to be.
+
+        Raises:
+            Conflict: What would be sent now, or what it rests on, differs.
+        """
+        from klepaas_plugins.deployments.planning.apply import is_planned
+
+        token = (self.run.operation.request.get(PLANNED) or {}).get("token")
+        if token is None or planned.changes is None or is_planned(planned.changes, str(token)):
+            return
+        raise Conflict(
+            f"{self.run.operation.title} would change something else than was planned, since somebody changed what it "
+            f"rests on; {nothing_changed(_PLANNED_ANEW)}",
+            next_step="Call again, to plan it on what is there now",
+        )
 
     async def _before(self) -> tuple[Release | None, Release | None]:
         """What is there now, put on record, and what a failure goes back to."""

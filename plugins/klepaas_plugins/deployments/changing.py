@@ -9,7 +9,6 @@ restart.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from klepaas.errors import BadRequest, Conflict
@@ -20,170 +19,21 @@ from klepaas_plugins.deployments.objects import (
     CHANGE_CAUSE,
     Object,
     at,
-    counted,
-    desired_replicas,
-    images,
-    items,
-    name_of,
     one_line,
 )
 from klepaas_plugins.deployments.ownership import MANAGER
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Effect, Planned, WorkloadName
 from klepaas_plugins.deployments.planning.resolve import resolve_one
-from klepaas_plugins.deployments.revisions import RESTARTED_AT, Revision, choose, history, merge_patch
-from klepaas_plugins.deployments.together import if_allowed
+from klepaas_plugins.deployments.revisions import Revision, choose, history, merge_patch
 from klepaas_plugins.deployments.watching import Target, look
 
-__all__ = ["Restart", "Scaling", "ToRevision"]
+__all__ = ["ToRevision"]
 
 _ATTEMPTS = 4
 _NOT_RESTORED = "Not restored by this: ConfigMaps, Secrets, Services and the number of pods stay as they are."
 
 Found = Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Another number of pods.
-
-    Attributes:
-        place: Where the application is.
-        replicas: How many pods.
-    """
-
-    place: Place
-    replicas: int
-
-    async def preview(self) -> Answer:
-        """What it would change.
-
-        Raises:
-            BadRequest: A DaemonSet has as many pods as nodes.
-            Conflict: An autoscaler decides the number.
-        """
-        workload, before = await self._looked_at()
-        if before == self.replicas:
-            text = f"Dry run: {workload.title} already wants {counted(before, 'pod')}; scaling would change nothing."
-            return Answer(text)
-        await self._scale(workload, dry_run=True)
-        text = f"Dry run, nothing was stored. Scaling would change {workload.title}: {self._words(before)}"
-        return Answer("\n".join([text, *self._notes()]))
-
-    async def planned(self) -> Planned:
-        """The change.
-
-        Raises:
-            BadRequest: A DaemonSet has as many pods as nodes.
-            Conflict: An autoscaler decides the number.
-        """
-        workload, before = await self._looked_at()
-        needed = before != self.replicas
-        if needed:
-            await self._scale(workload, dry_run=True)
-
-        async def do() -> None:
-            await self._scale(workload, dry_run=False)
-
-        async def done() -> Found:
-            return {} if desired_replicas(await _read(self.place, workload)) == self.replicas else None
-
-        change = Change("Scaling", f"already wants {counted(before, 'pod')}", stored=False)
-        if needed:
-            words, facts = f"is scaled ({self._words(before)})", {"previous_replicas": before}
-            change = Change("Scaling", words, notes=self._notes(), facts=facts)
-        effect = Effect(f"scale {workload.title}", do, done, needed)
-        return Planned(change, (_named(workload),), _before(workload, workload.item), (effect,))
-
-    def _words(self, before: int) -> str:
-        return f"{before} -> {self.replicas} pods"
-
-    def _notes(self) -> list[str]:
-        return ["With 0 pods nothing answers any more."] if self.replicas == 0 else []
-
-    async def _looked_at(self) -> tuple[Workload, int]:
-        workload = await resolve_one(self.place)
-        if workload.kind == "DaemonSet":
-            raise BadRequest(f"{workload.title} runs one pod on each node, so it cannot be scaled")
-        await self._refuse_for_an_autoscaler(workload)
-        return workload, desired_replicas(workload.item)
-
-    async def _scale(self, workload: Workload, *, dry_run: bool) -> None:
-        resource = await self.place.cluster.resource(_plural(workload))
-        place = self.place
-        await place.cluster.scale(resource, workload.name, place.namespace, self.replicas, dry_run=dry_run)
-
-    async def _refuse_for_an_autoscaler(self, workload: Workload) -> None:
-        """An autoscaler would undo the change at once; at 0 pods it rests."""
-        if self.replicas == 0:
-            return
-        nothing: dict[str, Any] = {}
-
-        async def listed_autoscalers() -> dict[str, Any]:
-            resource = await self.place.cluster.resource("horizontalpodautoscalers.autoscaling")
-            return await self.place.cluster.list(resource, self.place.namespace)
-
-        for item in items(await if_allowed(listed_autoscalers, nothing)):
-            aim = at(item, "spec", "scaleTargetRef") or {}
-            if (aim.get("kind"), aim.get("name")) == (workload.kind, workload.name):
-                low, high = at(item, "spec", "minReplicas") or 1, at(item, "spec", "maxReplicas")
-                raise Conflict(
-                    f"The autoscaler {name_of(item)} decides how many pods {self.place.text} has ({low} to {high})",
-                    next_step="Change its minReplicas and maxReplicas instead, or delete it first",
-                )
-
-
-@dataclass(frozen=True)
-class Restart:
-    """Every pod replaced by a new one of the same template.
-
-    Attributes:
-        place: Where the application is.
-        at_s: The moment that the restart is known by, Unix time: the same in every attempt.
-    """
-
-    place: Place
-    at_s: float
-
-    async def preview(self) -> Answer:
-        """What it would change; the same for the same workload, unlike the moment, which is all that differs."""
-        workload = await resolve_one(self.place)
-        await self._patch(workload, dry_run=True)
-        lines = [
-            "Dry run, nothing was stored. A restart would replace every pod of "
-            f"{workload.title}, one after another, by a new one of {', '.join(images(workload.item))}."
-        ]
-        if workload.kind != "DaemonSet":
-            lines.append(f"It wants {counted(desired_replicas(workload.item), 'pod')}.")
-        return Answer("\n".join(lines))
-
-    async def planned(self) -> Planned:
-        """The change."""
-        workload = await resolve_one(self.place)
-        await self._patch(workload, dry_run=True)
-
-        async def do() -> None:
-            await self._patch(workload, dry_run=False)
-
-        async def done() -> Found:
-            template = at(await _read(self.place, workload), "spec", "template", "metadata", "annotations") or {}
-            return {} if template.get(RESTARTED_AT) == self._moment else None
-
-        stopped = workload.kind != "DaemonSet" and desired_replicas(workload.item) == 0
-        change = Change("Restart", "is restarted", notes=["It is scaled to 0: no pod runs."] if stopped else [])
-        effect = Effect(f"restart {workload.title}", do, done)
-        return Planned(change, (_named(workload),), _before(workload, workload.item), (effect,))
-
-    @property
-    def _moment(self) -> str:
-        moment = datetime.fromtimestamp(self.at_s, UTC)
-        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-    async def _patch(self, workload: Workload, *, dry_run: bool) -> None:
-        template = {"metadata": {"annotations": {RESTARTED_AT: self._moment}}}
-        patch = {"metadata": {"annotations": {CHANGE_CAUSE: "restart"}}, "spec": {"template": template}}
-        resource = await self.place.cluster.resource(_plural(workload))
-        await self.place.cluster.merge_patch(resource, workload.name, self.place.namespace, patch, dry_run=dry_run)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ __all__ = [
     "Key",
     "Namespace",
     "Resources",
+    "TakeOwnership",
     "Variables",
     "WaitS",
     "changing_tool",
@@ -55,6 +56,7 @@ WaitS = Annotated[
     int | None, Field(ge=0, le=WAIT_MAX_S, description=f"Seconds to wait for the end; default {DEFAULT_WAIT_S:g}")
 ]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
+TakeOwnership = Annotated[bool, Field(description="Take over fields other managers own")]
 Key = Annotated[str | None, _KEY]
 
 
@@ -72,6 +74,7 @@ def changing_tool(
     title: str,
     targets: Any,
     *,
+    plan: Any = None,
     idempotent: bool = False,
     words: tuple[str, ...] = (),
     worst: Effect = Effect.DESTRUCTIVE,
@@ -84,6 +87,7 @@ def changing_tool(
         function: What it does.
         title: Its title, for people.
         targets: What a call changes.
+        plan: Gives the change of a call. None: it has none.
         idempotent: Whether the same call again changes nothing more.
         words: The words in which people wish for it, for the server's instructions.
         worst: Its effect at its worst.
@@ -99,6 +103,7 @@ def changing_tool(
         idempotent=idempotent,
         timeout_s=CHANGE_TIMEOUT_S,
         targets=targets,
+        plan=plan,
         words=words,
         search_hint=hint,
         always_load=always_load,

@@ -12,7 +12,7 @@ from klepaas.agents import Agents, DeploymentAgent, DeploymentRequest
 from klepaas.errors import KlepaasError, NotFound, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notifications
-from klepaas.operations import Interrupted, Kind, OperationCancelled, Outcome, State
+from klepaas.operations import PLANNED, Interrupted, Kind, OperationCancelled, Outcome, State
 from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.telling import tell
@@ -161,16 +161,18 @@ class _OfCluster:
 
 
 def _scaling(host: Host, place: Place, run: "Run") -> "Carrier":
-    from klepaas_plugins.deployments.changing import Scaling
+    from klepaas_plugins.deployments.planning.scale import Scaling
 
-    change = Scaling(place, int(run.operation.request["replicas"]))
+    request = run.operation.request
+    change = Scaling(place, int(request["replicas"]), bool(request.get("take_ownership")))
     return _carrier(host, place, run, "scale", lambda _pins: change.planned())
 
 
 def _restart(host: Host, place: Place, run: "Run") -> "Carrier":
-    from klepaas_plugins.deployments.changing import Restart
+    from klepaas_plugins.deployments.planning.restart import Restart, restart_moment
 
-    change = Restart(place, run.operation.created_at)
+    drawn = (run.operation.request.get(PLANNED) or {}).get("moment")
+    change = Restart(place, str(drawn or restart_moment(run.operation.created_at)))
     return _carrier(host, place, run, "restart", lambda _pins: change.planned())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from klepaas.changes import ChangeSet
 from klepaas_plugins.deployments.objects import Object
 from klepaas_plugins.deployments.releases.model import Release
 
@@ -76,6 +77,7 @@ class Planned:
         effects: What it sends, in order.
         restores: The release that it goes back to, in place of effects. None: it is no such rollback.
         pins: What was chosen, as JSON data: a later attempt at the same change must not choose again.
+        changes: It as the gate judges, shows and records it. None: it has no such form yet.
     """
 
     change: Change
@@ -84,6 +86,18 @@ class Planned:
     effects: tuple[Effect, ...] = ()
     restores: Release | None = None
     pins: Mapping[str, Any] = field(default_factory=dict)
+    changes: ChangeSet | None = None
+
+    @property
+    def change_set(self) -> ChangeSet:
+        """It as the gate judges, shows and records it.
+
+        Raises:
+            TypeError: It has no such form.
+        """
+        if self.changes is None:
+            raise TypeError(f"{self.change.noun} has no change set")
+        return self.changes
 
     @property
     def needed(self) -> list[Effect]:

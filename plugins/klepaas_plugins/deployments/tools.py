@@ -3,15 +3,15 @@
 Every text parameter carries its check; what a tool does stands in the modules that it calls.
 """
 
-import time
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastmcp import Context
 from pydantic import Field
 
 from klepaas import names
 from klepaas.agents import Agents
+from klepaas.changes import ChangeSet, current_change_set
 from klepaas.host import Host
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
@@ -25,6 +25,7 @@ from klepaas_plugins.deployments.declaring import (
     Key,
     Namespace,
     Resources,
+    TakeOwnership,
     Variables,
     WaitS,
     changing_tool,
@@ -68,7 +69,7 @@ def _deploy(tools: ToolContext) -> Tool:
         url: Annotated[str | None, URL, Field(description="Note for people: its address; routes nothing")] = None,
         wait_s: WaitS = None,
         dry_run: DryRun = False,
-        take_ownership: Annotated[bool, Field(description="Take over fields other managers own")] = False,
+        take_ownership: TakeOwnership = False,
         auto_rollback: Annotated[bool | None, Field(description="false leaves a failure in place")] = None,
         idempotency_key: Key = None,
         context: ContextName = None,
@@ -112,22 +113,33 @@ def _scale(tools: ToolContext) -> Tool:
         namespace: Namespace = None,
         wait_s: WaitS = None,
         dry_run: DryRun = False,
+        take_ownership: TakeOwnership = False,
         idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
         """Scale an application: change how many pods (replicas) it has, and wait for them."""
         place = await tools.place(app_name, namespace, context)
-        if dry_run:
-            from klepaas_plugins.deployments.changing import Scaling
+        how, title = (ctx, wait_s, idempotency_key), f"Scaling {app_name} to {replicas}"
+        wanted: dict[str, Any] = {"replicas": replicas, "take_ownership": take_ownership}
+        return await tools.change(kinds.SCALE, title, place, how, pins={}, **wanted)
 
-            return await Scaling(place, replicas).preview()
-        how = (ctx, wait_s, idempotency_key)
-        return await tools.change(kinds.SCALE, f"Scaling {app_name} to {replicas}", place, how, replicas=replicas)
+    async def plan_scaling(
+        app_name: AppName,
+        replicas: Annotated[int, Field(ge=0, le=1000)],
+        namespace: Namespace = None,
+        take_ownership: TakeOwnership = False,
+        context: ContextName = None,
+    ) -> ChangeSet:
+        from klepaas_plugins.deployments.planning.scale import Scaling
+
+        place = await tools.place(app_name, namespace, context)
+        return (await Scaling(place, replicas, take_ownership).planned()).change_set
 
     return changing_tool(
         scale_application,
         "Scale an application",
         tools.targets,
+        plan=plan_scaling,
         idempotent=True,
         words=_SCALE,
         hint="scale up down more fewer instances",
@@ -146,16 +158,22 @@ def _restart(tools: ToolContext) -> Tool:
     ) -> Answer:
         """Restart an application: replace its pods one after another, and wait for the new ones."""
         place = await tools.place(app_name, namespace, context)
-        if dry_run:
-            from klepaas_plugins.deployments.changing import Restart
+        how = (ctx, wait_s, idempotency_key)
+        tools.forget_moment(place)
+        pins = {"moment": current_change_set().basis["moment"]}
+        return await tools.change(kinds.RESTART, f"Restarting {app_name}", place, how, pins=pins)
 
-            return await Restart(place, time.time()).preview()
-        return await tools.change(kinds.RESTART, f"Restarting {app_name}", place, (ctx, wait_s, idempotency_key))
+    async def plan_restart(app_name: AppName, namespace: Namespace = None, context: ContextName = None) -> ChangeSet:
+        from klepaas_plugins.deployments.planning.restart import Restart
+
+        place = await tools.place(app_name, namespace, context)
+        return (await Restart(place, tools.moment_for(place)).planned()).change_set
 
     return changing_tool(
         restart_application,
         "Restart an application",
         tools.targets,
+        plan=plan_restart,
         words=_RESTART,
         worst=Effect.WRITE,
         hint="bounce recycle rollout restart",
@@ -178,7 +196,7 @@ def _rollback(tools: ToolContext) -> Tool:
     ) -> Answer:
         """Roll back (undo): restore an application to an earlier release, whole, and wait for its pods."""
         place = await tools.place(app_name, namespace, context)
-        wanted = {"release": release, "steps": steps, "commit": commit, "revision": revision}
+        wanted: dict[str, Any] = {"release": release, "steps": steps, "commit": commit, "revision": revision}
         if dry_run:
             from klepaas_plugins.deployments.going_back import GoingBack
 

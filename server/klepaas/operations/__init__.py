@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from klepaas.operations.kinds import (
+    PLANNED,
     DeadlinePassed,
     Fenced,
     GaveUp,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from klepaas.operations.run import Run
 
 __all__ = [
+    "PLANNED",
     "DeadlinePassed",
     "Fenced",
     "GaveUp",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from klepaas.operations.run import Run
 
 __all__ = [
+    "PLANNED",
     "DeadlinePassed",
     "Fenced",
     "GaveUp",
@@ -25,6 +26,10 @@ __all__ = [
     "StepUnknown",
     "Stopping",
 ]
+
+
+# Under this name a request keeps what was planned and confirmed; it is no part of what is asked for.
+PLANNED = "planned"
 
 
 class State(StrEnum):

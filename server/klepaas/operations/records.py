@@ -14,7 +14,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.observability import one_line, safe_text
-from klepaas.operations.kinds import Location, Outcome, State
+from klepaas.operations.kinds import PLANNED, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.output.redaction import MARK, is_secret_field
 from klepaas.output.safe import shorten
@@ -63,8 +63,12 @@ def as_json(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest(operation_id: str, request: Mapping[str, Any]) -> str:
-    """What is the same for the same request of the same operation. Salted, since a request may hold secrets."""
-    text = json.dumps(request, sort_keys=True, separators=(",", ":"))
+    """What is the same for the same request of the same operation. Salted, since a request may hold secrets.
+
+    What was planned is no part of it: the same call finds something else while its operation is under way.
+    """
+    asked = {name: value for name, value in request.items() if name != PLANNED}
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hmac.new(operation_id.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 

@@ -67,6 +67,7 @@ class Bench:
     sandbox: Sandbox
     client: Client[Any]
     host: Host
+    asked: list[str] = field(default_factory=list)
 
     async def call(self, tool: str, **arguments: Any) -> Said:
         said: list[str] = []
@@ -106,5 +107,11 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         monkeypatch.setenv("KLEPAAS_ROLLOUT_UNSCHEDULABLE_GRACE_S", "0.1")
         app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path))
-        async with Client(app.server) as client:
-            yield Bench(sandbox, client, app.host)
+        asked: list[str] = []
+
+        async def confirm(message: str, *_: Any) -> dict[str, bool]:
+            asked.append(message)
+            return {"confirm": True}
+
+        async with Client(app.server, elicitation_handler=confirm) as client:
+            yield Bench(sandbox, client, app.host, asked)

@@ -142,7 +142,7 @@ async def test_an_autoscaler_is_not_overruled(bench: Any) -> None:
 async def test_a_dry_run_of_scaling_stores_nothing(bench: Any) -> None:
     await bench.deploy()
     said = await bench.call("scale_application", app_name="web", replicas=3, dry_run=True)
-    assert "1 -> 3 pods" in said.text
+    assert "spec.replicas: 1 -> 3" in said.text
     assert bench.sandbox.get("Deployment", "web")["spec"]["replicas"] == 1
 
 
@@ -160,7 +160,7 @@ async def test_a_restart_replaces_every_pod(bench: Any) -> None:
 
 async def test_a_stateful_set_is_scaled_and_restarted(bench: Any) -> None:
     _plant_stateful_set(bench)
-    said = await bench.call("scale_application", app_name="db", replicas=2)
+    said = await bench.call("scale_application", app_name="db", replicas=2, take_ownership=True)
     assert not said.is_error, said.text
     assert "2 of 2 pods ready" in said.text
     said = await bench.call("restart_application", app_name="db")

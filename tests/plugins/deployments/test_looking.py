@@ -259,7 +259,7 @@ async def test_changing_and_release_tools_take_a_workload_with_dots_and_a_long_n
     })  # fmt: skip
     for tool, wanted in (
         ("deploy_application", {"image": "example/app:2", "take_ownership": True}),
-        ("scale_application", {"replicas": 2}),
+        ("scale_application", {"replicas": 2, "take_ownership": True}),
         ("restart_application", {}),
     ):
         said = await bench.call(tool, app_name=name, **wanted)

@@ -1,0 +1,212 @@
+"""Changes of an application's objects: planned against the cluster, put into words, and made as steps of an operation.
+
+Which fields change hands, what is refused and how a value is sent is the kubernetes plugin's affair (its `write`).
+"""
+
+import copy
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from klepaas.changes import Action, ChangeSet, ObjectChange
+from klepaas.plans.describe import describe_object
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
+from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planned import Effect
+from klepaas_plugins.kubernetes.client import ApplyRequest, ChangedSincePlan, extract_own, plan_apply, write
+from klepaas_plugins.kubernetes.risks import find_risks
+
+__all__ = [
+    "change_set",
+    "effect_of",
+    "is_needed",
+    "is_planned",
+    "lines_of",
+    "notes_of",
+    "own_body",
+    "plan_object",
+    "token_of",
+]
+
+MAX_LINES = 30
+_CAUSE = f"metadata.annotations.{CHANGE_CAUSE}"
+Path = tuple[str, ...]
+Replan = Callable[[], Awaitable[ObjectChange]]
+
+
+def own_body(item: Object, kind: str, api_version: str) -> dict[str, Any]:
+    """What klepaas wanted of an object so far, as a body to put a wish on.
+
+    Args:
+        item: The object as it is, with its managedFields.
+        kind: Its kind, which items of lists do not say.
+        api_version: Its version.
+    """
+    own = copy.deepcopy(extract_own({**item, "kind": kind, "apiVersion": api_version}))
+    names = {key: item["metadata"][key] for key in ("name", "namespace")}
+    metadata = {**(own.get("metadata") or {}), **names}
+    return {**own, "apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+async def plan_object(
+    place: Place,
+    body: Mapping[str, Any],
+    *,
+    take_ownership: bool = False,
+    removed: Iterable[Path] = (),
+    is_restoring: bool = False,
+) -> ObjectChange:
+    """What applying a whole body would do to its object: what klepaas set and the body lacks is removed.
+
+    Args:
+        place: Where the application is.
+        body: What klepaas is to own of the object then.
+        take_ownership: Whether fields of controllers are taken over too.
+        removed: Paths that are to go, whoever set them.
+        is_restoring: Whether an earlier state is restored: then a controller's fields are left alone and named.
+
+    Raises:
+        KlepaasError: It would be refused; the error says why.
+    """
+    resource = await place.cluster.resource(f"{body['apiVersion']}/{body['kind']}")
+    request = ApplyRequest(
+        cluster=place.cluster,
+        resource=resource,
+        body=body,
+        take_ownership=take_ownership,
+        remove_unnamed=True,
+        is_restoring=is_restoring,
+    )
+    return _without_cause(await plan_apply(request))
+
+
+def _without_cause(change: ObjectChange) -> ObjectChange:
+    """The change without the note of why it is made, which alone is no reason to make it."""
+    fields = tuple(one for one in change.fields if one.path != _CAUSE)
+    if change.action is not Action.UPDATE or len(fields) == len(change.fields):
+        return change
+    return replace(change, fields=fields, action=Action.UPDATE if fields else Action.NONE)
+
+
+async def change_set(
+    place: Place, title: str, objects: Iterable[ObjectChange], *, notes: Iterable[str] = (), basis: Any = None
+) -> ChangeSet:
+    """A whole change, each object with what its content does besides.
+
+    Args:
+        place: Where the application is.
+        title: What it does, in a few words.
+        objects: What becomes of each object, in the order in which they are changed.
+        notes: What a reader should know besides, one line each.
+        basis: What it rests on besides the objects'.
+    """
+    judged = await find_risks(place.cluster, list(objects))
+    return ChangeSet(title=title, objects=judged, notes=tuple(notes), basis=basis)
+
+
+def is_needed(change: ObjectChange) -> bool:
+    """Whether making a change would change anything.
+
+    Args:
+        change: The change.
+    """
+    return change.action is not Action.NONE
+
+
+def effect_of(place: Place, change: ObjectChange, replan: Replan, name: str | None = None) -> Effect:
+    """Making a planned change, as a step of an operation.
+
+    Args:
+        place: Where the application is.
+        change: The change.
+        replan: Plans the same change on what is there now: so it is seen whether it was made.
+        name: The step's name. None: "apply KIND NAME".
+    """
+
+    async def find() -> Mapping[str, Any] | None:
+        return None if is_needed(await replan()) else {}
+
+    async def do() -> Mapping[str, Any] | None:
+        try:
+            await write(place.cluster, change)
+        except ChangedSincePlan:
+            # A request of an earlier attempt may have come in late: then what is there is what was wanted.
+            if await find() is None:
+                raise
+        return None
+
+    identity = change.identity
+    return Effect(name or f"apply {identity.kind} {identity.name}", do, find, is_needed(change))
+
+
+def token_of(changes: ChangeSet, salt: str | None = None) -> str:
+    """What stands for a change that was planned: the same would be sent, and rests on the same.
+
+    Args:
+        changes: The change; by which context its cluster is reached does not count.
+        salt: Of the token that it is to be compared with. None: a new one.
+    """
+    salt = secrets.token_hex(16) if salt is None else salt
+    objects = [
+        [
+            [one.identity.api_version, one.identity.kind, one.identity.namespace, one.identity.name],
+            [one.action.value, one.body, one.basis, dict(one.options)],
+        ]
+        for one in changes.objects
+    ]
+    text = json.dumps(objects, sort_keys=True, separators=(",", ":"), default=str)
+    return f"{salt}:{hmac.new(salt.encode(), text.encode(), hashlib.sha256).hexdigest()}"
+
+
+def is_planned(changes: ChangeSet, token: str) -> bool:
+    """Whether a change is the one that a token stands for.
+
+    Args:
+        changes: The change.
+        token: As `token_of` gave it.
+    """
+    return hmac.compare_digest(token_of(changes, token.partition(":")[0]), token)
+
+
+def lines_of(changes: ChangeSet) -> list[str]:
+    """What a change changes, in lines of an answer: "Changed: ..." and "Created: ...".
+
+    Args:
+        changes: The change.
+    """
+    touched = [change for change in changes.objects if is_needed(change)]
+    updated = [change for change in touched if change.action is Action.UPDATE]
+    plain = [replace(change, facts=(), risks=()) for change in updated]
+    found = [f"{_prefix(change, updated)}{line.strip()}" for change in plain for line in _lines(change)]
+    more = [f"and {len(found) - MAX_LINES} more"] if len(found) > MAX_LINES else []
+    lines = [f"Changed: {'; '.join([*found[:MAX_LINES], *more])}"] if found else []
+    for action, word in ((Action.CREATE, "Created"), (Action.DELETE, "Removed")):
+        named = [f"{one.identity.kind} {one.identity.name}" for one in touched if one.action is action]
+        lines += [f"{word}: {', '.join(named)}"] if named else []
+    return lines
+
+
+def notes_of(changes: ChangeSet) -> list[str]:
+    """Whose fields a change takes over, and what it leaves to others, in lines of an answer.
+
+    Args:
+        changes: The change.
+    """
+    return [
+        line[0].upper() + line[1:]
+        for change in changes.objects
+        if change.action is Action.UPDATE
+        for line in _lines(replace(change, fields=(), risks=()))
+    ]
+
+
+def _lines(change: ObjectChange) -> list[str]:
+    return [line.strip() for line in describe_object(change).lines[1:]]
+
+
+def _prefix(change: ObjectChange, updated: list[ObjectChange]) -> str:
+    return f"{change.identity.kind} {change.identity.name}: " if len(updated) > 1 else ""

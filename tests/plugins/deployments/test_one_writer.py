@@ -1,0 +1,135 @@
+"""Every change of an application is sent in one way, under one name, with one rule about other owners."""
+
+from typing import Any
+
+import pytest
+
+from klepaas.operations import Operations
+from klepaas_plugins.deployments.revisions import RESTARTED_AT
+from klepaas_plugins.kubernetes.client import Clusters
+
+pytestmark = pytest.mark.anyio
+
+
+def entries_of(bench: Any, kind: str = "Deployment", name: str = "web") -> list[tuple[str, str, str]]:
+    """Manager, operation and subresource of each owner of an object's fields, a status's owners left out."""
+    found = bench.sandbox.get(kind, name)["metadata"]["managedFields"]
+    named = [(one["manager"], one["operation"], one.get("subresource", "")) for one in found]
+    return [one for one in named if one[2] != "status"]
+
+
+async def apply_as(bench: Any, manager: str, spec: dict[str, Any], kind: str = "Deployment") -> None:
+    """Another manager sets fields of the workload, whoever owned them."""
+    cluster = await Clusters.of(bench.host).cluster(None)
+    body = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+    await cluster.apply(body, force=True, field_manager=manager)
+
+
+async def replicas_of(bench: Any) -> int:
+    return int(bench.sandbox.get("Deployment", "web")["spec"]["replicas"])
+
+
+async def test_after_a_walk_over_the_verbs_klepaas_has_one_entry_of_operation_apply(bench: Any) -> None:
+    walk: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("scale_application", {"replicas": 3}),
+        ("restart_application", {}),
+        ("scale_application", {"replicas": 0}),
+        ("scale_application", {"replicas": 1}),
+        ("restart_application", {}),
+    )
+    await bench.deploy(env_vars=["A=1"])
+    for tool, arguments in walk:
+        said = await bench.call(tool, app_name="web", **arguments)
+        assert not said.is_error, (tool, said.text)
+        assert [one for one in entries_of(bench) if one[0] == "klepaas"] == [("klepaas", "Apply", "")], tool
+    assert await replicas_of(bench) == 1
+    assert bench.env() == {"A": "1"}
+
+
+async def test_scaling_to_zero_is_destructive_and_asked_about(bench: Any) -> None:
+    await bench.deploy()
+    await bench.call("scale_application", app_name="web", replicas=2)
+    assert bench.asked == []
+    said = await bench.call("scale_application", app_name="web", replicas=0)
+    assert not said.is_error, said.text
+    assert "scale_application (destructive)" in bench.asked[0]
+    assert "spec.replicas: 2 -> 0" in bench.asked[0]
+
+
+@pytest.mark.parametrize("manager", ["kubectl", "kubectl-edit", "k9s", "node-fetch"])
+async def test_a_number_that_a_person_s_command_set_is_taken_over_and_reported(bench: Any, manager: str) -> None:
+    await bench.deploy()
+    await apply_as(bench, manager, {"replicas": 4})
+    dry = await bench.call("scale_application", app_name="web", replicas=2, dry_run=True)
+    assert f"taken over from {manager}" in dry.text
+    said = await bench.call("scale_application", app_name="web", replicas=2)
+    assert not said.is_error, said.text
+    assert f"Taken over from {manager}" in said.text
+    assert await replicas_of(bench) == 2
+    assert [one[0] for one in entries_of(bench)] == ["klepaas"]
+
+
+@pytest.mark.parametrize("manager", ["argocd-controller", "helm", "some-operator"])
+async def test_a_number_that_a_controller_set_is_refused_naming_it_until_ownership_is_taken(
+    bench: Any, manager: str
+) -> None:
+    await bench.deploy()
+    await apply_as(bench, manager, {"replicas": 4})
+    operations = await _operations(bench)
+    for dry_run in (True, False):
+        said = await bench.call("scale_application", app_name="web", replicas=2, dry_run=dry_run)
+        assert said.code == "conflict"
+        assert manager in said.text
+        assert "take_ownership=true" in said.text
+    assert await replicas_of(bench) == 4
+    assert await _operations(bench) == operations, "what was refused is no operation that ended badly"
+    taken = await bench.call("scale_application", app_name="web", replicas=2, take_ownership=True)
+    assert not taken.is_error, taken.text
+    assert await replicas_of(bench) == 2
+
+
+async def test_entries_that_older_versions_left_are_folded(bench: Any) -> None:
+    await bench.deploy()
+    cluster = await Clusters.of(bench.host).cluster(None)
+    resource = await cluster.resource("deployments.apps")
+    await cluster.merge_patch(
+        resource, "web", "default", {"spec": {"template": {"metadata": {"annotations": {"n": "1"}}}}}
+    )
+    await cluster.scale(resource, "web", "default", 3)
+    assert ("klepaas", "Update", "") in entries_of(bench)
+    assert ("klepaas", "Update", "scale") in entries_of(bench)
+    said = await bench.call("restart_application", app_name="web")
+    assert not said.is_error, said.text
+    assert [one for one in entries_of(bench) if one[0] == "klepaas"] == [("klepaas", "Apply", "")]
+    assert await replicas_of(bench) == 3
+    annotations = bench.sandbox.get("Deployment", "web")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["n"] == "1"
+
+
+async def test_each_restart_is_a_new_one_and_a_person_s_restart_stays_until_then(bench: Any) -> None:
+    await bench.deploy()
+    seen = []
+    for _ in range(2):
+        said = await bench.call("restart_application", app_name="web")
+        assert not said.is_error, said.text
+        template = bench.sandbox.get("Deployment", "web")["spec"]["template"]
+        seen.append(template["metadata"]["annotations"][RESTARTED_AT])
+    assert seen[0] < seen[1]
+    template = {"metadata": {"annotations": {RESTARTED_AT: "2030-01-01T00:00:00Z"}}}
+    await apply_as(bench, "kubectl-rollout", {"template": template})
+    await bench.call("scale_application", app_name="web", replicas=2)
+    template = bench.sandbox.get("Deployment", "web")["spec"]["template"]
+    assert template["metadata"]["annotations"][RESTARTED_AT] == "2030-01-01T00:00:00Z"
+
+
+async def test_two_dry_runs_of_a_restart_show_the_same(bench: Any) -> None:
+    await bench.deploy()
+    said = [await bench.call("restart_application", app_name="web", dry_run=True) for _ in range(2)]
+    assert said[0].text == said[1].text
+    assert RESTARTED_AT in said[0].text
+
+
+async def _operations(bench: Any) -> int:
+    """How many operations there have been."""
+    found = await Operations.of(bench.host).find(None, limit=100)
+    return len(found)
