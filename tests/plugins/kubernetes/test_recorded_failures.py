@@ -17,7 +17,7 @@ from klepaas.errors import (
     Unavailable,
 )
 from klepaas_plugins.kubernetes.client import AlreadyExists, Expired, FieldConflict
-from klepaas_plugins.kubernetes.errors import Act, error_for
+from klepaas_plugins.kubernetes.errors import Act, Invalid, ObjectModified, error_for
 
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "k8s-recordings"
 EXPECTED: dict[int, type[KlepaasError]] = {
@@ -28,12 +28,14 @@ EXPECTED: dict[int, type[KlepaasError]] = {
     409: Conflict,
     410: Expired,
     415: BadRequest,
-    422: BadRequest,
+    422: Invalid,
     429: RateLimited,
     500: Unavailable,
 }
 SPECIAL: dict[str, type[KlepaasError]] = {
     "create again": AlreadyExists,
+    "update stale resourceVersion": ObjectModified,
+    "lease stale update": ObjectModified,
     "apply conflicts with another manager": FieldConflict,
     "apply unknown field strict": BadRequest,
     "apply unknown field warn": BadRequest,
