@@ -62,11 +62,11 @@ HOSTILE = (
 _PATH = re.compile(r"(/[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?)+")
 
 
-# What a changing tool may touch: an object, never a collection or a namespace. A creation names it in its body.
+# What a changing tool may touch: an object, never a collection or a namespace.
 _TOUCHED = {
     "k8s_apply": "PATCH /api/v1/namespaces/default/configmaps/web",
     "k8s_delete": "DELETE /api/v1/namespaces/default/(configmaps|pods)/web",
-    "k8s_create": "POST /api/v1/namespaces/default/configmaps",
+    "k8s_create": "PATCH /api/v1/namespaces/default/configmaps/new",
 }
 # The last two: the record of a release, whose name is made of the application's, and the note on a failed revision.
 _TOUCHED_BY_OTHERS = (

@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from klepaas import names
+from klepaas.changes import ChangeSet, current_change_set
 from klepaas.errors import BadRequest
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
-from klepaas_plugins.kubernetes.applying import Wish, answer_change
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Resource
-from klepaas_plugins.kubernetes.deleting import UID, VERSION, Propagation, Removal, answer_delete
 from klepaas_plugins.kubernetes.executing import WORD, Running, answer_exec
 from klepaas_plugins.kubernetes.explaining import FIELD, answer_explain
 from klepaas_plugins.kubernetes.fieldpaths import COLUMNS, columns_of
@@ -32,6 +31,7 @@ from klepaas_plugins.kubernetes.podchoice import POD_OR_WORKLOAD
 from klepaas_plugins.kubernetes.sorting import SORT_BY, order_of
 from klepaas_plugins.kubernetes.targets import manifest_targets, object_target, pod_target
 from klepaas_plugins.kubernetes.usage import Usage, UsageOf, answer_top
+from klepaas_plugins.kubernetes.write.checks import UID, VERSION
 
 __all__ = ["KubernetesTools"]
 
@@ -39,6 +39,9 @@ Context = Annotated[str | None, names.CONTEXT]
 Namespace = Annotated[str | None, names.NAMESPACE]
 Manifests = Annotated[str, MANIFESTS, Field(description="YAML (--- between documents) or JSON")]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
+TakeOwnership = Annotated[bool, Field(description="Take over fields of controllers")]
+RemoveUnnamed = Annotated[bool, Field(description="Also remove fields that klepaas set and these leave out")]
+Propagation = Literal["background", "foreground"]
 TOOLSET = "kubernetes"
 _OBJECTS = (
     *("pods", "deployments", "services", "ingresses", "namespaces", "YAML"),
@@ -90,15 +93,16 @@ class KubernetesTools:
     def _writing(self) -> list[Tool]:
         return [
             _changing(
-                self.k8s_apply, Effect.WRITE, "Apply manifests", self._manifest_targets, idempotent=True,
+                self.k8s_apply, Effect.WRITE, "Apply manifests", self._manifest_targets, self._plan_apply,
+                idempotent=True,
                 words=("manifests", "매니페스트"), hint="yaml edit object kubectl apply",
             ),
             _changing(
-                self.k8s_create, Effect.WRITE, "Create objects", self._manifest_targets,
+                self.k8s_create, Effect.WRITE, "Create objects", self._manifest_targets, self._plan_create,
                 hint="new object job kubectl create",
             ),
             _changing(
-                self.k8s_delete, Effect.DESTRUCTIVE, "Delete one object", self._object_target,
+                self.k8s_delete, Effect.DESTRUCTIVE, "Delete one object", self._object_target, self._plan_delete,
                 words=("delete", "삭제"), hint="remove destroy pod kubectl delete",
             ),
         ]  # fmt: skip
@@ -214,15 +218,38 @@ class KubernetesTools:
         manifests: Manifests,
         namespace: Namespace = None,
         dry_run: DryRun = False,
-        take_ownership: Annotated[bool, Field(description="Take over fields of other managers")] = False,
+        take_ownership: TakeOwnership = False,
+        remove_unnamed: RemoveUnnamed = False,
         context: Context = None,
     ) -> Answer:
         """Create or change Kubernetes objects from manifests, by server-side apply.
 
-        Use it for anything that no application tool does. Send only the fields to set; dry_run first shows the diff.
+        Use it for anything that no application tool does. Send only the fields to set; null removes one; dry_run first
+        shows the diff.
         """
-        cluster = await self._clusters.cluster(context)
-        return await answer_change(Wish(cluster, manifests, namespace, False, take_ownership, dry_run))
+        from klepaas_plugins.kubernetes.write.apply import answer_manifests
+
+        return await answer_manifests(await self._clusters.cluster(context), current_change_set())
+
+    async def _plan_apply(
+        self,
+        manifests: Manifests,
+        namespace: Namespace = None,
+        take_ownership: TakeOwnership = False,
+        remove_unnamed: RemoveUnnamed = False,
+        context: Context = None,
+    ) -> ChangeSet:
+        from klepaas_plugins.kubernetes.write.apply import ManifestRequest, plan_manifests
+
+        return await plan_manifests(
+            ManifestRequest(
+                cluster=await self._clusters.cluster(context),
+                text=manifests,
+                namespace=namespace,
+                take_ownership=take_ownership,
+                remove_unnamed=remove_unnamed,
+            )
+        )
 
     async def k8s_create(
         self,
@@ -232,8 +259,17 @@ class KubernetesTools:
         context: Context = None,
     ) -> Answer:
         """Create Kubernetes objects that must not exist yet; generateName works."""
+        from klepaas_plugins.kubernetes.write.apply import answer_manifests
+
+        return await answer_manifests(await self._clusters.cluster(context), current_change_set())
+
+    async def _plan_create(
+        self, manifests: Manifests, namespace: Namespace = None, context: Context = None
+    ) -> ChangeSet:
+        from klepaas_plugins.kubernetes.write.apply import ManifestRequest, plan_manifests
+
         cluster = await self._clusters.cluster(context)
-        return await answer_change(Wish(cluster, manifests, namespace, True, False, dry_run))
+        return await plan_manifests(ManifestRequest(cluster=cluster, text=manifests, namespace=namespace, create=True))
 
     async def k8s_delete(
         self,
@@ -250,12 +286,36 @@ class KubernetesTools:
         context: Context = None,
     ) -> Answer:
         """Delete one Kubernetes object by name, and what it owns; dry_run first shows what that is."""
+        from klepaas_plugins.kubernetes.write.delete import answer_delete
+
+        return await answer_delete(await self._clusters.cluster(context), current_change_set())
+
+    async def _plan_delete(
+        self,
+        kind: Annotated[str, names.KIND],
+        name: Annotated[str, names.OBJECT],
+        namespace: Namespace = None,
+        dry_run: bool = False,
+        uid: Annotated[str | None, UID] = None,
+        resource_version: Annotated[str | None, VERSION] = None,
+        propagation: Propagation = "background",
+        confirm_name: Annotated[str | None, names.OBJECT] = None,
+        context: Context = None,
+    ) -> ChangeSet:
+        from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_deletion
+
         cluster = await self._clusters.cluster(context)
         resource = await cluster.resource(kind)
-        place = (namespace or cluster.default_namespace) if resource.namespaced else None
-        return await answer_delete(
-            Removal(cluster, resource, name, place, uid, resource_version, propagation, confirm_name, dry_run)
+        request = DeleteRequest(
+            cluster=cluster,
+            resource=resource,
+            name=name,
+            namespace=(namespace or cluster.default_namespace) if resource.namespaced else None,
+            uid=uid,
+            resource_version=resource_version,
+            propagation="Foreground" if propagation == "foreground" else "Background",
         )
+        return await plan_deletion(request, confirm_name, dry_run=dry_run)
 
     async def k8s_top(
         self,
@@ -314,6 +374,7 @@ def _changing(
     effect: Effect,
     title: str,
     targets: Any,
+    plan: Any = None,
     *,
     hint: str,
     idempotent: bool = False,
@@ -321,7 +382,8 @@ def _changing(
 ) -> Tool:
     return Tool(
         function, effect, title, TOOLSET,
-        foreign_text=True, idempotent=idempotent, timeout_s=120.0, targets=targets, words=words, search_hint=hint,
+        foreign_text=True, idempotent=idempotent, timeout_s=120.0, targets=targets, plan=plan, words=words,
+        search_hint=hint,
         worst=Effect.DESTRUCTIVE,  # a manifest may take the owner, the rights or the pods from something
     )  # fmt: skip
 

@@ -71,7 +71,7 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(change: Ask, t
     assert shown.startswith("Dry run, nothing was changed (the server tried it out and stored nothing).")
     assert "  -b" in shown
     assert "  +B" in shown
-    assert "created\tconfigmap/other" in shown
+    assert "create configmap/other (namespace default)" in shown
     assert sandbox.get("configmaps", "settings") == before
     assert sandbox.get("configmaps", "other") is None
 
@@ -81,7 +81,12 @@ async def test_the_difference_of_a_secret_tells_sizes_and_no_values(change: Ask,
     await change("k8s_apply", manifests=_text(secret))
     secret["stringData"] = {"key": "other-value-2"}
     shown = text(await change("k8s_apply", manifests=_text(secret), dry_run=True))
-    assert shown.splitlines()[1:] == [
+    assert shown.splitlines()[1:3] == [
+        "change secret/s (namespace default)",
+        "  data.key: 13 bytes, hidden, not compared",
+    ]
+    done = text(await change("k8s_apply", manifests=_text(secret)))
+    assert done.splitlines() == [
         "applied, hidden values are not compared\tsecret/s (namespace default)",
         "  data.key: 13 bytes, hidden, not compared",
     ]
@@ -95,7 +100,7 @@ async def test_a_conflict_names_the_owners_and_changes_nothing(change: Ask, text
     assert refused.is_error
     assert (refused.meta or {})["code"] == "conflict"
     assert "Nothing was changed" in text(refused)
-    assert ".data.host (" in text(refused)
+    assert "sandbox owns data.host, and would write its values again" in text(refused)
     assert "take_ownership=true" in text(refused)
     assert sandbox.get("configmaps", "new") is None
     forced = await change("k8s_apply", manifests=_text(_config_map(host="cache")), take_ownership=True)
@@ -133,8 +138,10 @@ async def test_definitions_and_namespaces_come_before_what_needs_them(
         web, widget, {**_config_map(), "metadata": {"name": "c", "namespace": "fresh"}}, namespace, _crd()
     )
     dry = text(await change("k8s_apply", manifests=everything, dry_run=True))
-    assert "created after its definition\twidget/w" in dry
-    assert "created after its namespace\tdeployment/web (namespace fresh)" in dry
+    lines = dry.splitlines()
+    widget_at, web_at = (lines.index(f"create {one} (namespace fresh)") for one in ("widget/w", "deployment/web"))
+    assert lines[widget_at + 1] == "  not checked by the server: its definition does not exist yet"
+    assert lines[web_at + 1] == "  not checked by the server: its namespace does not exist yet"
     assert sandbox.get("namespaces", "fresh", "") is None
     done = await change("k8s_apply", manifests=everything)
     assert not done.is_error, text(done)
@@ -246,10 +253,14 @@ async def test_create_refuses_what_exists_and_makes_up_names(change: Ask, text: 
     assert "already exists" in text(refused)
     generated = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "run-"}}
     dry = await change("k8s_create", manifests=_text(generated), dry_run=True)
-    assert not dry.is_error
+    again = await change("k8s_create", manifests=_text(generated), dry_run=True)
+    assert text(dry).splitlines()[:2] == text(again).splitlines()[:2]
     done = text(await change("k8s_create", manifests=_text(generated)))
-    assert "name: run-" in done
-    assert len([one for one in sandbox.list("configmaps") if one["metadata"]["name"].startswith("run-")]) == 1
+    other = text(await change("k8s_create", manifests=_text(generated)))
+    assert done != other
+    made = {one["metadata"]["name"] for one in sandbox.list("configmaps")} - {"settings"}
+    assert {f"created\tconfigmap/{name} (namespace default)" for name in made} >= {done, other}
+    assert f"configmap/{done.split('/')[1].split(' ')[0]}" in text(dry)
 
 
 async def test_apply_needs_a_name(change: Ask, text: Any) -> None:

@@ -20,7 +20,7 @@ async def test_one_object_is_deleted_and_no_other(change: Ask, text: Any, sandbo
     sandbox.create(_config_map("two"))
     done = await change("k8s_delete", kind="cm", name="one")
     assert not done.is_error
-    assert "configmap one in namespace default is deleted" in text(done)
+    assert "configmap/one (namespace default) is deleted" in text(done)
     assert sandbox.get("configmaps", "one") is None
     assert sandbox.get("configmaps", "two") is not None
 
@@ -31,7 +31,7 @@ async def test_a_dry_run_counts_what_would_go_and_deletes_nothing(
     sandbox.create(deployment("web", replicas=2))
     await until(lambda: len(sandbox.list("pods")) == 2)
     shown = text(await change("k8s_delete", kind="deployment", name="web", dry_run=True))
-    assert "nothing was deleted" in shown
+    assert shown.startswith("Dry run, nothing was changed")
     assert "with it: 1 replicaset, 2 pods" in shown
     assert sandbox.get("deployments", "web") is not None
 
@@ -95,7 +95,7 @@ async def test_what_holds_a_deletion_up_and_who_may_undo_it_is_told(
     await until(lambda: sandbox.list("pods"))
     pod = sandbox.list("pods")[0]["metadata"]["name"]
     shown = text(await change("k8s_delete", kind="pod", name=pod, dry_run=True))
-    assert "belongs to ReplicaSet web-" in shown
+    assert "it belongs to: ReplicaSet web-" in shown
 
 
 async def test_what_may_not_be_looked_at_is_told(change: Ask, text: Any, sandbox: Sandbox, deployment: Any) -> None:

@@ -28,7 +28,7 @@ from klepaas_plugins.kubernetes.manifests import MANIFESTS, Manifest, in_safe_or
 
 if TYPE_CHECKING:
     from klepaas_plugins.kubernetes.write.compare import compare
-    from klepaas_plugins.kubernetes.write.deleting import DeleteRequest, plan_delete
+    from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
     from klepaas_plugins.kubernetes.write.managers import judge_manager, reconcilers_of
     from klepaas_plugins.kubernetes.write.own_fields import extract_own, is_ours, own_paths
     from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 # Loaded when a change is planned: a start, and a server that only reads, do without.
 _WRITE = {
     "compare": "compare",
-    "DeleteRequest": "deleting",
-    "plan_delete": "deleting",
+    "DeleteRequest": "delete",
+    "plan_delete": "delete",
     "judge_manager": "managers",
     "reconcilers_of": "managers",
     "extract_own": "own_fields",

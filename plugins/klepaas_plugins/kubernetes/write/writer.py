@@ -216,9 +216,15 @@ def _new_removals(planned: ObjectChange, made: ObjectChange) -> list[Risk]:
 async def _new_risks(place: _Place, made: ObjectChange) -> list[Risk]:
     if place.judge is None:
         return []
-    known = {(risk.code, risk.text) for risk in place.change.risks}
+    planned = place.change
+    known = {_key(risk, planned) for risk in planned.risks}
     found = await place.judge(made)
-    return [risk for risk in found if risk.severity is Effect.DESTRUCTIVE and (risk.code, risk.text) not in known]
+    return [risk for risk in found if risk.severity is Effect.DESTRUCTIVE and _key(risk, planned) not in known]
+
+
+def _key(risk: Risk, planned: ObjectChange) -> tuple[str, ...]:
+    """What makes two risks the same; where the server did not compute the plan, defaults may change the words."""
+    return (risk.code,) if planned.not_checked is not None else (risk.code, risk.text)
 
 
 async def _restore_and_raise(

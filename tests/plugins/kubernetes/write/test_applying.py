@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from klepaas.changes import Action
-from klepaas.errors import Conflict
+from klepaas.errors import BadRequest, Conflict
 from klepaas_plugins.kubernetes.client import AlreadyExists, FieldConflict
 from klepaas_plugins.kubernetes.write.own_fields import own_paths
 
-from .conftest import JSON_PATCH, World, config_map, container, deployment, lines, managers
+from .conftest import APPLY, JSON_PATCH, World, config_map, container, deployment, lines, managers
 
 pytestmark = pytest.mark.anyio
 KLEPAAS = ("klepaas", "Apply", "")
@@ -82,7 +82,7 @@ async def test_null_removes_what_a_person_set_and_says_whose_it_was(world: World
 async def test_null_removes_what_a_person_owns_as_well(world: World) -> None:
     await world.apply(config_map({"a": "1", "b": "2"}))
     shared = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"b": "2"}}
-    await world.patch("ConfigMap", "settings", shared, "kubectl", "application/apply-patch+yaml")
+    await world.patch("ConfigMap", "settings", shared, "kubectl", APPLY)
     made = await world.apply(config_map({"b": None}))
     assert lines(made.change) == {"data.b": ("2", None)}
     assert (await world.get("ConfigMap", "settings"))["data"] == {"a": "1"}
@@ -120,7 +120,7 @@ async def test_without_it_unchanged_names_the_fields_that_the_manifest_left_out(
     await world.apply(config_map({"a": "1", "b": "2"}, labels={"team": "x"}))
     plan = await world.plan(config_map({"a": "1"}))
     assert plan.action is Action.NONE
-    assert dict(plan.facts) == {"unchanged, set by klepaas before and not named": "data.b, metadata.labels"}
+    assert dict(plan.facts) == {"not named and kept as klepaas set it": "data.b, metadata.labels"}
 
 
 async def test_an_object_from_git_that_is_as_it_was_changes_nothing_and_sends_nothing(world: World) -> None:
@@ -161,7 +161,7 @@ async def test_texts_of_a_secret_become_data_so_that_klepaas_owns_its_keys(world
 async def test_a_key_of_a_secret_that_was_applied_as_text_before_is_still_klepaas_own(world: World) -> None:
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}}
     old = {**body, "stringData": {"a": "one", "b": "two"}}
-    await world.patch("Secret", "login", old, "klepaas", "application/apply-patch+yaml")
+    await world.patch("Secret", "login", old, "klepaas", APPLY)
     made = await world.apply({**body, "stringData": {"a": "one"}}, remove_unnamed=True)
     assert [one.path for one in made.change.removals] == ["data.b"]
     assert set((await world.get("Secret", "login"))["data"]) == {"a"}
@@ -310,3 +310,65 @@ def _autoscaler() -> dict[str, Any]:
         "metadata": {"name": "web"},
         "spec": spec,
     }
+
+
+async def test_a_restore_leaves_what_a_controller_has_taken_since_and_says_so(world: World) -> None:
+    await world.apply(config_map({"a": "1", "b": "1"}))
+    await world.patch("ConfigMap", "settings", {"data": {"a": "2"}}, "argocd-controller")
+    made = await world.apply(config_map({"a": "1", "b": "0"}), remove_unnamed=True, is_restoring=True)
+    assert ("data.a", "left as it is: argocd-controller (Argo CD) owns it now") in made.change.facts
+    found = await world.get("ConfigMap", "settings")
+    assert found["data"] == {"a": "2", "b": "0"}
+    assert ("f:data", "f:a") not in own_paths(found)
+
+
+async def test_a_restore_leaves_an_item_in_which_a_controller_owns_a_field(world: World) -> None:
+    main, helper = {"name": "main", "image": "example/app:1"}, {"name": "helper", "image": "example/helper:1"}
+    await world.apply(deployment(main, helper))
+    leaf = [{"op": "replace", "path": "/spec/template/spec/containers/1/imagePullPolicy", "value": "Always"}]
+    await world.patch("Deployment", "web", leaf, "some-operator", JSON_PATCH)
+    main["image"] = "example/app:0"
+    await world.apply(deployment(main), remove_unnamed=True, is_restoring=True)
+    containers = (await world.get("Deployment", "web"))["spec"]["template"]["spec"]["containers"]
+    assert [(one["name"], one["image"]) for one in containers] == [
+        ("main", "example/app:0"),
+        ("helper", "example/helper:1"),
+    ]
+
+
+async def test_a_field_that_a_person_set_beside_ours_stays_when_unnamed_ones_are_removed(world: World) -> None:
+    await world.apply(deployment({"name": "main", "image": "example/app:1", "env": [{"name": "A", "value": "1"}]}))
+    added = {"name": "B", "value": "2"}
+    path = "/spec/template/spec/containers/0/env/-"
+    await world.patch("Deployment", "web", [{"op": "add", "path": path, "value": added}], "kubectl-edit", JSON_PATCH)
+    await world.apply(deployment({"name": "main", "image": "example/app:1"}), remove_unnamed=True)
+    (found,) = (await world.get("Deployment", "web"))["spec"]["template"]["spec"]["containers"]
+    assert found["env"] == [added]
+
+
+async def test_restart_notes_of_a_person_are_kept_by_an_apply_that_does_not_name_them(world: World) -> None:
+    await world.apply(deployment())
+    note = {"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}}
+    await world.patch("Deployment", "web", note, "kubectl-rollout")
+    await world.apply(container(image="example/app:2"))
+    template = (await world.get("Deployment", "web"))["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"kubectl.kubernetes.io/restartedAt": "now"}
+
+
+async def test_duplicate_items_in_a_body_are_a_bad_request(world: World) -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    with pytest.raises(BadRequest, match="duplicate entries"):
+        await world.plan(deployment({"name": "main", "image": "example/app:1", "env": env}))
+
+
+async def test_a_hidden_value_is_never_compared_and_its_owner_is_asked_by_managed_fields(world: World) -> None:
+    body: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}}
+    await world.apply({**body, "stringData": {"a": "one-secret-value"}})
+    for guess in ("one-secret-value", "another-guess-xx"):
+        plan = await world.plan({**body, "stringData": {"a": guess}})
+        (change,) = plan.fields
+        assert (change.path, change.after, change.hidden) == ("data.a", f"{len(guess)} bytes", True)
+    value = b64encode(b"one-secret-value").decode()
+    await world.patch("Secret", "login", {**body, "data": {"a": value}}, "argocd-controller", APPLY)
+    with pytest.raises(FieldConflict, match=r"owns data\.a"):
+        await world.plan({**body, "stringData": {"a": "one-secret-value"}})

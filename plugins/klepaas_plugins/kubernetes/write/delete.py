@@ -7,15 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from klepaas.changes import Action, ObjectChange, ObjectIdentity
-from klepaas.errors import Conflict, Forbidden
+from klepaas.changes import Action, ChangeSet, ObjectChange, ObjectIdentity
+from klepaas.errors import BadRequest, Conflict, Forbidden
+from klepaas.output import Answer
+from klepaas.plans.describe import describe_object, escape
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.dependents import Found, contents_of, kept_kinds, owned_by
+from klepaas_plugins.kubernetes.risks import find_risks
 from klepaas_plugins.kubernetes.write.basis import deletion_basis
+from klepaas_plugins.kubernetes.write.writer import write
 
-__all__ = ["DeleteRequest", "plan_delete"]
+__all__ = ["DeleteRequest", "answer_delete", "plan_delete", "plan_deletion"]
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
+# A deletion that takes more with it than the object: what lives in it, or the data of a claim.
+_CONFIRMED = frozenset(
+    {"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim", "Node", "APIService"}
+)
 _NEVER = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 
@@ -46,6 +54,46 @@ class DeleteRequest:
         """The object in words."""
         place = f" in namespace {self.namespace}" if self.namespace else ""
         return f"{self.resource.title} {self.name}{place}"
+
+
+async def plan_deletion(request: DeleteRequest, confirm_name: str | None, *, dry_run: bool) -> ChangeSet:
+    """The change of a call that deletes one object.
+
+    Args:
+        request: What is asked for.
+        confirm_name: The name once more. None: not said.
+        dry_run: Whether it is only shown.
+
+    Raises:
+        BadRequest: The deletion takes more with it than the object, and its name was not repeated.
+        KlepaasError: The object is not deleted, as `plan_delete` says.
+    """
+    (change,) = await find_risks(request.cluster, [await plan_delete(request)])
+    needs_name = request.resource.kind in _CONFIRMED and confirm_name != request.name
+    if needs_name and not dry_run:
+        going = dict(change.facts).get("with it", "nothing else")
+        raise BadRequest(
+            f"Deleting {request.title} takes more with it than the object, with it: {going}; nothing was deleted",
+            next_step="If the person wants that, repeat the call with confirm_name set to the object's name",
+        )
+    notes = ("it needs confirm_name",) if needs_name else ()
+    return ChangeSet(title=f"Delete {change.identity.title}", objects=(change,), notes=notes)
+
+
+async def answer_delete(cluster: Cluster, changes: ChangeSet) -> Answer:
+    """Delete what was planned.
+
+    Args:
+        cluster: The cluster.
+        changes: The plan.
+
+    Raises:
+        KlepaasError: It was not deleted, or its outcome is unknown.
+    """
+    (change,) = changes.objects
+    written = await write(cluster, change)
+    state = "is deleted" if written.is_gone else "is being deleted"
+    return Answer("\n".join([f"{escape(change.identity.title)} {state}", *describe_object(change).lines[1:]]))
 
 
 async def plan_delete(request: DeleteRequest) -> ObjectChange:
@@ -111,9 +159,9 @@ async def _going(request: DeleteRequest, live: Mapping[str, Any]) -> Found:
 
 
 def _facts(request: DeleteRequest, metadata: Mapping[str, Any], found: Found) -> list[tuple[str, str]]:
-    facts = [("with it", found.counted if found.objects else "nothing else")]
+    facts = [("uid", str(metadata.get("uid"))), ("with it", found.counted if found.objects else "nothing else")]
     if request.propagation == "Orphan":
-        facts = [("left without it", found.counted if found.objects else "nothing")]
+        facts = [facts[0], ("left without it", found.counted if found.objects else "nothing")]
     facts += [("not looked at", ", ".join(found.blind))] if found.blind else []
     owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
     if owner is not None:

@@ -1,0 +1,79 @@
+"""Puts the body of an apply together: what klepaas owns in the live object with the manifest on top."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from klepaas_plugins.kubernetes.masking.comparing import with_live_secrets
+from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscaled, may_set_replicas
+from klepaas_plugins.kubernetes.write.drafts import Draft
+from klepaas_plugins.kubernetes.write.merging import Ambiguous, merge, without_paths
+from klepaas_plugins.kubernetes.write.own_fields import Paths, entries_of, extract_own, find, own_paths, to_fields
+
+__all__ = ["compose"]
+
+_VERSIONS = frozenset({"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"})
+
+
+async def compose(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> None:
+    """Put the body together: what klepaas owns with the manifest on top.
+
+    Args:
+        draft: The plan.
+        live: The object as it is.
+        encoded: The manifest, with its nulls.
+
+    Raises:
+        KlepaasError: The cluster cannot be asked.
+    """
+    request = draft.request
+    own = own_paths(live)
+    if request.remove_unnamed:
+        body = draft.named
+    else:
+        fields = to_fields(own)
+        try:
+            body = merge(extract_own(live), encoded, fields)
+        except Ambiguous:
+            learned = await _learn_keys(draft, live)
+            body = merge(extract_own(live), encoded, fields, learned)
+    metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key not in _VERSIONS}
+    draft.body = {**body, **_identity_of(draft), "metadata": {**metadata, **_name_of(draft)}}
+    if REPLICAS in own or find(draft.body, REPLICAS)[0]:
+        await _leave_replicas(draft, live, own)
+
+
+def _identity_of(draft: Draft) -> dict[str, Any]:
+    return {key: draft.request.body[key] for key in ("apiVersion", "kind")}
+
+
+def _name_of(draft: Draft) -> dict[str, Any]:
+    metadata = draft.request.body["metadata"]
+    return {key: metadata[key] for key in ("name", "namespace") if metadata.get(key) is not None}
+
+
+async def _learn_keys(draft: Draft, live: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest's own items are known by, as a dry run of the manifest alone says.
+
+    Raises:
+        BadRequest: The manifest leaves out a part of a key, and alone it is not valid.
+    """
+    sent = with_live_secrets(draft.named, live)
+    answer = await draft.request.cluster.apply(sent, force=True, dry_run=True)
+    main = next((entry for entry in entries_of(answer) if entry.is_main), None)
+    return dict(main.raw.get("fieldsV1") or {}) if main else {}
+
+
+async def _leave_replicas(draft: Draft, live: Mapping[str, Any], own: Paths) -> None:
+    """Take the number of replicas out of the body while an autoscaler sets it."""
+    is_there, wanted = find(draft.body, REPLICAS)
+    is_named = find(draft.named, REPLICAS)[0]
+    if is_named and may_set_replicas(live, wanted):
+        return
+    if not await is_autoscaled(draft.request.cluster, live):
+        return
+    draft.body = without_paths(draft.body, frozenset({REPLICAS}))
+    if is_named and is_there and wanted != find(live, REPLICAS)[1]:
+        draft.notes.append(("spec.replicas", "left to the autoscaler, which sets it"))
+    if REPLICAS in own:
+        draft.transfer = replace(draft.transfer, to_autoscaler=True)

@@ -1,0 +1,157 @@
+"""Settles whose fields a change takes: people's are moved, controllers' are refused, or left alone when restoring."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from klepaas.changes import Risk
+from klepaas.effects import Effect
+from klepaas_plugins.kubernetes.masking import mask
+from klepaas_plugins.kubernetes.masking.comparing import is_hidden
+from klepaas_plugins.kubernetes.write.drafts import Draft
+from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
+from klepaas_plugins.kubernetes.write.merging import merge, null_paths, without_paths
+from klepaas_plugins.kubernetes.write.own_fields import (
+    Path,
+    Paths,
+    entries_of,
+    extract,
+    find,
+    own_paths,
+    path_text,
+    to_fields,
+)
+from klepaas_plugins.kubernetes.write.ownership import Loss, judge_losses, losses_of
+from klepaas_plugins.kubernetes.write.trial import try_apply, try_removals
+
+__all__ = ["reverting_risks", "settle_owners", "takeover_facts"]
+
+LEAVE_ROUNDS_MAX = 3
+
+
+async def settle_owners(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> None:
+    """Find whose fields are lost, refuse or leave a controller's, and see what is moved first.
+
+    Args:
+        draft: The plan.
+        live: The object as it is.
+        encoded: The manifest, with its nulls.
+
+    Raises:
+        FieldConflict: A controller owns some of them.
+        KlepaasError: The cluster refuses what is left of the change.
+    """
+    for _ in range(LEAVE_ROUNDS_MAX):
+        nulls = _find_losses(draft, live, encoded)
+        refused = [loss for loss in draft.losses if not _is_person(loss, live)]
+        if not draft.request.is_restoring or not refused:
+            break
+        _leave(draft, live, refused)
+        await try_apply(draft, live)
+    judge_losses(draft.losses, live, draft.request.title, take_ownership=draft.request.take_ownership)
+    await _move(draft, live, nulls)
+
+
+def _find_losses(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> Paths:
+    """Note what other managers lose; the paths that are set to null."""
+    after = draft.after or live
+    everyone = to_fields(frozenset().union(*(entry.paths for entry in entries_of(live))))
+    nulls = frozenset(null_paths(encoded, live, everyone))
+    taken = frozenset(path for path in draft.claimed if _is_taken(draft, live, path))
+    draft.losses = losses_of(live, after, taken=taken, removed=nulls)
+    return nulls
+
+
+def _leave(draft: Draft, live: dict[str, Any], refused: Sequence[Loss]) -> None:
+    """Take out of the body what would take fields from controllers, and put back the items that hold such fields."""
+    for loss in refused:
+        text = judge_manager(loss.entry.manager, live).text
+        draft.notes.append((path_text(loss.path), f"left as it is: {text} owns it now"))
+    moved = frozenset(loss.path for loss in refused if loss.must_move)
+    draft.body = without_paths(draft.body, moved)
+    held = [loss.path for loss in refused if not loss.must_move]
+    own = own_paths(live)
+    kept = frozenset(path for path in own if any(_item_of(one) == path[: len(_item_of(one))] for one in held))
+    if kept:
+        draft.body = merge(draft.body, extract(live, to_fields(kept)), to_fields(own | draft.claimed))
+
+
+def _item_of(path: Path) -> Path:
+    """The outermost item of a list that a path goes through."""
+    at = next((at for at, step in enumerate(path) if step.startswith("k:")), len(path) - 1)
+    return path[: at + 1]
+
+
+async def _move(draft: Draft, live: dict[str, Any], nulls: Paths) -> None:
+    """See what changes hands first, and have the server check what goes only then."""
+    request, after = draft.request, draft.after or live
+    unnamed = own_paths(live) - draft.claimed if request.remove_unnamed else frozenset()
+    kept_by_others = frozenset(path for path in unnamed if _has_other_owner(live, path) and find(after, path)[0])
+    shared = losses_of(live, after, taken=(), removed=kept_by_others)
+    mine = [loss for loss in shared if request.take_ownership or _is_person(loss, live)]
+    staying = {path_text(loss.path): loss.entry.manager for loss in shared if loss not in mine}
+    draft.notes += [(path, f"stays: {judge_manager(who, live).text} owns it too") for path, who in staying.items()]
+    draft.losses += mine
+    draft.gone = nulls | unnamed
+    moved = frozenset(loss.path for loss in draft.losses if loss.must_move)
+    # What nobody owns goes only if it is claimed first.
+    orphans = frozenset(path for path in nulls if not _is_owned(live, path))
+    main = next((entry.paths for entry in entries_of(live) if entry.is_main), frozenset())
+    is_fold = any(entry.is_ours and not entry.is_main for entry in entries_of(live)) or not own_paths(live) <= main
+    draft.transfer = replace(draft.transfer, claims=moved | orphans, is_fold=is_fold)
+    await try_removals(draft, live, nulls | (unnamed - main) | frozenset(loss.path for loss in mine))
+
+
+def _has_other_owner(live: Mapping[str, Any], path: Path) -> bool:
+    return any(path in entry.paths and not entry.is_ours for entry in entries_of(live))
+
+
+def _is_owned(live: Mapping[str, Any], path: Path) -> bool:
+    return any(one[: len(path)] == path for entry in entries_of(live) for one in entry.paths)
+
+
+def _is_person(loss: Loss, live: Mapping[str, Any]) -> bool:
+    return judge_manager(loss.entry.manager, live).side is Side.PERSON
+
+
+def _is_taken(draft: Draft, live: Mapping[str, Any], path: Path) -> bool:
+    """Whether a path gets another value, or one that may not be compared."""
+    if path[-1].startswith("k:"):
+        return False
+    was, now = find(live, path), find(draft.after, path)
+    if was[0] and was[1] != now[1]:
+        return not _has_deeper(draft.claimed, path)
+    is_named, shown = find(mask(draft.named), path)
+    return was[0] and find(draft.named, path)[0] and (not is_named or is_hidden(shown))
+
+
+def _has_deeper(paths: Paths, path: Path) -> bool:
+    return any(len(one) > len(path) and one[: len(path)] == path for one in paths)
+
+
+def takeover_facts(draft: Draft, live: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Whose fields are taken over, as facts of the change.
+
+    Args:
+        draft: The plan.
+        live: The object as it is.
+    """
+    by_manager: dict[str, list[str]] = {}
+    for loss in draft.losses:
+        by_manager.setdefault(judge_manager(loss.entry.manager, live).text, []).append(path_text(loss.path))
+    return [(f"taken over from {name}", ", ".join(dict.fromkeys(paths))) for name, paths in by_manager.items()]
+
+
+def reverting_risks(draft: Draft, live: Mapping[str, Any]) -> list[Risk]:
+    """What a controller would undo although its fields are taken over.
+
+    Args:
+        draft: The plan.
+        live: The object as it is.
+    """
+    managers = [judge_manager(loss.entry.manager, live) for loss in draft.losses]
+    names = dict.fromkeys(one.text for one in managers if one.side is Side.CONTROLLER)
+    return [
+        Risk(code="reverted-by-controller", text=f"{name} may write its values again", severity=Effect.WRITE)
+        for name in names
+    ]
