@@ -1,4 +1,4 @@
-"""docs/settings.md and docs/commands.md say what the code says, and the code says something of everything."""
+"""docs/settings.md, commands.md and risks.md say what the code says, and the code says something of everything."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from klepaas.settings import Settings, SettingsBase, given_only, kinds_of
 from klepaas.testing import scale_timeout
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"settings": "settings_table.py", "commands": "commands_table.py"}
+PAGES = {"settings": "settings_table.py", "commands": "commands_table.py", "risks": "risks_table.py"}
 
 
 @pytest.fixture(scope="module")
