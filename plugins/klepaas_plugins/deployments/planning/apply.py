@@ -18,7 +18,7 @@ from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Effect
 from klepaas_plugins.kubernetes.client import ApplyRequest, ChangedSincePlan, extract_own, plan_apply, write
-from klepaas_plugins.kubernetes.risks import find_risks
+from klepaas_plugins.kubernetes.risks import find_risks, judge_again
 
 __all__ = [
     "change_set",
@@ -132,7 +132,7 @@ def effect_of(place: Place, change: ObjectChange, replan: Replan, name: str | No
 
     async def do() -> Mapping[str, Any] | None:
         try:
-            await write(place.cluster, change)
+            await write(place.cluster, change, judge=judge_again(place.cluster, [change]))
         except ChangedSincePlan:
             # A request of an earlier attempt may have come in late: then what is there is what was wanted.
             if await find() is None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import anyio
 
-from klepaas.changes import Action, ChangeSet, ObjectChange, Risk
+from klepaas.changes import Action, ChangeSet, ObjectChange
 from klepaas.errors import BadRequest, Conflict, KlepaasError, NotFound, TimedOut
 from klepaas.offload import offload
 from klepaas.output import Answer
@@ -20,7 +20,7 @@ from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
 from klepaas.plans.describe import describe_object, escape
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
-from klepaas_plugins.kubernetes.risks import find_risks
+from klepaas_plugins.kubernetes.risks import find_risks, judge_again
 from klepaas_plugins.kubernetes.write.generated_names import draw_name
 from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
 from klepaas_plugins.kubernetes.write.writer import Written, write
@@ -203,21 +203,15 @@ async def answer_manifests(cluster: Cluster, changes: ChangeSet) -> Answer:
         KlepaasError: One of the changes failed; the error says which objects were changed before it.
     """
     done: list[Written] = []
+    judge = judge_again(cluster, changes.objects)
     for change in changes.objects:
         try:
             await _await_kind(cluster, change)
-            done.append(await write(cluster, change, judge=partial(_judge, cluster, changes)))
+            done.append(await write(cluster, change, judge=judge))
         except KlepaasError as exc:
             _report_failure(changes.objects, done, change, exc)
     lines = [line for one in done for line in _lines(one)]
     return Answer(fit("\n".join(lines), LIST_BYTES, "The rest are further differences"))
-
-
-async def _judge(cluster: Cluster, changes: ChangeSet, made: ObjectChange) -> Sequence[Risk]:
-    """The risks of an object as the server answered it, among the others of the change."""
-    others = [one for one in changes.objects if one.identity.title != made.identity.title]
-    judged = await find_risks(cluster, [made, *others])
-    return judged[0].risks
 
 
 async def _await_kind(cluster: Cluster, change: ObjectChange) -> None:
