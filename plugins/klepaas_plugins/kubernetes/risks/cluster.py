@@ -171,6 +171,15 @@ def _find_disruption(pair: Pair) -> Iterator[str]:
         yield f"every pod that {pair.name} protects may be evicted at once"
 
 
+def _find_empty_quota(pair: Pair) -> Iterator[str]:
+    if pair.kind != "ResourceQuota" or pair.is_deleted:
+        return
+    old, new = (child(obj, "spec", "hard") for obj in (pair.before, pair.after))
+    none_left = [key for key, value in new.items() if str(value) == "0" and str(old.get(key)) != "0"]
+    if none_left:
+        yield f"nothing more of {', '.join(none_left)} can be made in the namespace"
+
+
 def _find_binding_of_volume(pair: Pair) -> Iterator[str]:
     if pair.kind != "PersistentVolume" or pair.is_deleted or pair.is_new:
         return
@@ -216,6 +225,8 @@ CLUSTER_RULES = (
          content="a lower `maxReplicas` than what runs"),
     Rule(code="stops", name="disruption-budget", find=_find_disruption, deleted=True,
          content="a PodDisruptionBudget that protects nothing any more"),
+    Rule(code="stops", name="empty-quota", find=_find_empty_quota,
+         content="a ResourceQuota of 0"),
     Rule(code="stops", name="daemon-nodes", find=_find_daemon_nodes,
          content="another `nodeSelector` of a DaemonSet"),
 )  # fmt: skip

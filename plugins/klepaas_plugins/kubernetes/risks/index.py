@@ -5,6 +5,7 @@ visited, fields are found by their names, and an object inside an object is hand
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ _DEPTH_MAX = 60
 _NOT_WANTED = frozenset({"status", "managedFields"})
 _COPY = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTENT = frozenset({"metadata", "spec", "data", "rules", "subjects", "webhooks", "template"})
+# What makes a text that cannot be read worth a word: prose and templates without it are common.
+_POWER = re.compile(
+    r"privileged[\"']?\s*[:=]\s*[\"']?true|hostPath|host(?:Network|PID|IPC)[\"']?\s*[:=]\s*[\"']?true"
+    r"|kind[\"']?\s*:\s*[\"']?(?:Cluster)?Role(?:Binding)?\b|WebhookConfiguration|SYS_ADMIN"
+)
 _NAMES = ("name", "key", "mountPath", "type", "ip", "kind")
 
 
@@ -50,11 +56,13 @@ class Index:
         fields: By name, in order.
         embedded: The objects inside it, each with its path.
         is_whole: Whether all of it was read.
+        unread: Texts by their paths that seem to hold objects of power and cannot be read.
     """
 
     fields: dict[str, list[Field]] = field(default_factory=lambda: defaultdict(list))
     embedded: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     is_whole: bool = True
+    unread: dict[str, str] = field(default_factory=dict)
 
     def named(self, *names: str) -> list[Field]:
         """The fields with one of the names.
@@ -113,20 +121,23 @@ class _Reader:
         if self._left_chars < 0:
             self._index.is_whole = False
             return
-        self._index.embedded += [(path, one) for one in _objects_in(text)]
+        found = _objects_in(text)
+        if found is not None:
+            self._index.embedded += [(path, one) for one in found]
+        elif _POWER.search(text):
+            self._index.unread[path] = text
 
 
-def _objects_in(text: str) -> Iterator[Mapping[str, Any]]:
-    """The objects in a text of YAML or JSON; none where it is neither."""
+def _objects_in(text: str) -> list[Mapping[str, Any]] | None:
+    """The objects in a text of YAML or JSON. None: it is neither."""
     from klepaas_plugins.kubernetes import yaml_text
 
     try:
         found = [json.loads(text)] if text.lstrip().startswith(("{", "[")) else yaml_text.documents(text)
     except (KlepaasError, ValueError, RecursionError):
-        return
-    for one in found:
-        items = one.get("items") if isinstance(one, Mapping) and one.get("kind") == "List" else [one]
-        yield from (item for item in items or () if isinstance(item, Mapping) and _is_object(item))
+        return None
+    lists = [one.get("items") if isinstance(one, Mapping) and one.get("kind") == "List" else [one] for one in found]
+    return [item for items in lists for item in items or () if isinstance(item, Mapping) and _is_object(item)]
 
 
 def _is_object(value: Mapping[str, Any]) -> bool:

@@ -28,11 +28,16 @@ _NESTED_MAX = 4
 def _find_unread(pair: Pair) -> Iterator[str]:
     if not pair.new.is_whole:
         yield "it is too large to be judged as a whole"
+    before = pair.old.unread
+    for path, text in pair.new.unread.items():
+        if before.get(path) != text:
+            yield f"not known what objects a text holds that cannot be read ({path})"
 
 
 RULES: tuple[Rule, ...] = (
     *LIFECYCLE_RULES, *RIGHTS_RULES, *FIELD_RULES, *POD_RULES, *NETWORK_RULES, *MARK_RULES, *KIND_RULES, *CLUSTER_RULES,
-    Rule(code="not-known", name="too-large", content="an object that is too large to be judged", find=_find_unread),
+    Rule(code="not-known", name="too-large", find=_find_unread,
+         content="an object that is too large to be judged, or a text of objects that cannot be read"),
 )  # fmt: skip
 
 
@@ -86,8 +91,11 @@ def _risks(pair: Pair, where: str, depth: int) -> Iterator[Risk]:
             continue
         for found in rule.find(pair):
             yield _risk(rule, pair, found if isinstance(found, Found) else Found(found), where)
-    if depth < _NESTED_MAX and not pair.is_deleted:
-        yield from _nested(pair, where, depth)
+    if not pair.is_deleted and pair.new.embedded:
+        if depth < _NESTED_MAX:
+            yield from _nested(pair, where, depth)
+        else:
+            yield Risk(code="not-known", text="not known what objects do that are nested more deeply")
 
 
 def _nested(pair: Pair, where: str, depth: int) -> Iterator[Risk]:

@@ -1,7 +1,7 @@
 """Rules about traffic: who may reach what, and where it goes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from klepaas.effects import Effect
@@ -10,6 +10,7 @@ from klepaas_plugins.kubernetes.risks.model import Found, Object, Pair, Rule, ch
 
 __all__ = ["NETWORK_RULES"]
 
+_ROUTES = ("Ingress", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "IngressRoute", "VirtualServer")
 _OPEN_TYPES = ("NodePort", "LoadBalancer")
 # What ends a directive of a proxy's configuration; regular expressions as paths hold other marks.
 _LEAVES_ITS_PLACE = re.compile(r"[\n\r;\"'`]|\{(?!\d)|_by_lua")
@@ -77,9 +78,30 @@ def _find_snippet_field(pair: Pair) -> Iterator[str]:
 
 
 def _is_of_proxy(pair: Pair) -> bool:
+    if (pair.group, pair.kind) == ("", "ConfigMap"):
+        return True
     return any(
         word in f"{pair.group}/{pair.kind}/{pair.name}".lower() for word in ("nginx", "ingress", "haproxy", "proxy")
     )
+
+
+def _find_backends(pair: Pair) -> Iterator[Found]:
+    """Backends that an existing route did not have, and backends of another namespace."""
+    if pair.is_deleted or pair.kind not in _ROUTES:
+        return
+    had = set(_backends(pair, pair.before))
+    for place, name in dict.fromkeys(_backends(pair, pair.after)):
+        if (place, name) not in had and (place != str(pair.place) or not pair.is_new):
+            yield Found(f"sends requests to {place}/{name}")
+
+
+def _backends(pair: Pair, obj: Object | None) -> Iterator[tuple[str, str]]:
+    index = pair.new if obj is pair.after else pair.old
+    for one in index.named("backendRefs", "services", "backend", "service", "defaultBackend"):
+        for ref in one.value if isinstance(one.value, list) else [one.value]:
+            name = ref.get("name") if isinstance(ref, Mapping) else ref
+            if isinstance(name, str):
+                yield str((ref.get("namespace") if isinstance(ref, Mapping) else None) or pair.place), name
 
 
 def _find_policy(pair: Pair) -> Iterator[Found]:
@@ -131,10 +153,12 @@ NETWORK_RULES = (
          content="a Service that becomes NodePort or LoadBalancer, wider `loadBalancerSourceRanges`, `externalName`"),
     Rule(code="redirects-traffic", name="selector", find=_find_service_selector,
          content="another `selector` of a Service"),
+    Rule(code="redirects-traffic", name="backend", find=_find_backends,
+         content="a backend that an existing Ingress or route had not, or one of another namespace"),
     Rule(code="configures-a-proxy", name="path", find=_find_ingress_path,
          content="a path or host of an Ingress or route that ends a directive of a proxy"),
     Rule(code="configures-a-proxy", name="snippet-field", find=_find_snippet_field,
-         content="fields `*-snippet` of objects of ingress controllers"),
+         content="fields `*-snippet` of ConfigMaps and of objects of ingress controllers"),
     Rule(code="opens-network", name="network-policy", find=_find_policy, deleted=True,
          content="a NetworkPolicy that is deleted, changed, or allows everything on one side"),
 )  # fmt: skip

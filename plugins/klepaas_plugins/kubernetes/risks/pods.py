@@ -90,7 +90,7 @@ def _find_account(pair: Pair) -> Iterator[Found | str]:
         account = new.service_account
         if old is not None and account != old.service_account:
             yield f"its pods get the rights of ServiceAccount {pair.place}/{account}, not of {old.service_account}"
-        elif old is None and account != "default":
+        elif account != "default" and (old is None or not new.images <= old.images):
             yield from _judge_account(pair, account)
 
 
@@ -150,14 +150,47 @@ def _mounted(template: Template) -> dict[str, None]:
 
 
 def _find_image(pair: Pair) -> Iterator[str]:
-    """Another image that takes over the privileges of the one before."""
+    """Another program that takes over the privileges of a container or of its pod."""
     for old, new in _matched(pair):
-        for name, container in new.containers.items():
-            before = old.containers.get(name) if old is not None else None
-            images = [repository(str(one.get("image") or "")) for one in (before, container) if one is not None]
-            powers = _powers(new, container)
-            if len(images) == 2 and images[0] != images[1] and powers:
-                yield f"another image, {container.get('image')}, gets what container {name} may: {', '.join(powers)}"
+        for name, container in new.containers.items() if old is not None else ():
+            powers = ", ".join(_powers(new, container))
+            before = (old.containers if old is not None else {}).get(name)
+            if powers and before is None:
+                yield f"a further container, {name} of image {container.get('image')}, gets what the pod may: {powers}"
+            elif powers and before is not None:
+                yield from _judge_program(name, before, container, powers)
+
+
+def _judge_program(name: str, before: Object, after: Object, powers: str) -> Iterator[str]:
+    images = [repository(str(one.get("image") or "")) for one in (before, after)]
+    if images[0] != images[1]:
+        yield f"another image, {after.get('image')}, gets what container {name} may: {powers}"
+    programs = [key for key in ("command", "args", "lifecycle") if before.get(key) != after.get(key)]
+    if programs:
+        yield f"container {name} does something else ({', '.join(programs)}) with what it may: {powers}"
+
+
+def _find_host_mounts(pair: Pair) -> Iterator[str]:
+    """Mounts of volumes that are paths of a node, and mounts that become writable."""
+    for old, new in _matched(pair):
+        had = _host_mounts(old) if old is not None else set()
+        for mount in sorted(_host_mounts(new) - had):
+            name, where, path, access = mount
+            yield f"container {name} mounts {path} of its node at {where} ({access})"
+
+
+def _host_mounts(template: Template) -> set[tuple[str, str, str, str]]:
+    paths = {str(one.get("name")): child(one, "hostPath").get("path") for one in children(template.spec, "volumes")}
+    return {
+        (name, str(one.get("mountPath")), str(paths[str(one.get("name"))]), _access(one))
+        for name, container in template.containers.items()
+        for one in children(container, "volumeMounts")
+        if paths.get(str(one.get("name")))
+    }
+
+
+def _access(mount: Object) -> str:
+    return "read only" if mount.get("readOnly") is True else "writable"
 
 
 def _powers(template: Template, container: Object) -> list[str]:
@@ -223,13 +256,16 @@ def _find_local_volume(pair: Pair) -> Iterator[str]:
 
 POD_RULES = (
     Rule(code="gives-identity", name="service-account", find=_find_account,
-         content="`serviceAccountName`: another one, or of a new pod template one that roles are bound to"),
+         content="`serviceAccountName`: another one, or one that roles are bound to, in a new template "
+         "or with an image from another repository"),
     Rule(code="mounts-credentials", name="secrets", find=_find_credentials,
          content="Secrets with tokens or registry credentials, as a volume or variable, for an image from a repository "
          "that did not get them before"),
     Rule(code="host-access", name="image", find=_find_image,
-         content="an image from another repository in a container that is privileged, has added capabilities or access "
-         "to its node"),
+         content="an image from another repository, another command, or a further container, where the container or "
+         "its pod is privileged, has added capabilities or access to its node"),
+    Rule(code="host-access", name="mount", find=_find_host_mounts,
+         content="mounts of paths of a node that a container had not, or had read only"),
     Rule(code="host-access", name="claim", find=_find_claims,
          content="a claim whose volume somebody made from a path of a node"),
     Rule(code="host-access", name="claim-volume", find=_find_claim_itself,

@@ -213,7 +213,19 @@ CLUSTER = [
 PRIVILEGED_POD = made(
     "v1", "Pod", spec={"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": True}}]}
 )
+DEEP = PRIVILEGED_POD
+for _ in range(6):
+    DEEP = made("example.dev/v1", "Thing", spec={"inner": DEEP})
+UNREADABLE = "apiVersion: v1\nkind: Pod\nspec: {containers: [{securityContext: {privileged: true}}]}\n{{ end }} }"
 NESTED = [
+    Row("too-large", None, DEEP, "nested more deeply"),
+    Row("too-large", None, made("v1", "ConfigMap", data={"a": UNREADABLE}), "cannot be read (data.a)"),
+    Row(
+        "empty-quota",
+        made("v1", "ResourceQuota", spec={"hard": {"pods": 9}}),
+        made("v1", "ResourceQuota", spec={"hard": {"pods": "0"}}),
+        "nothing more of pods",
+    ),
     Row(
         "privileged-hostProcess",
         None,

@@ -18,7 +18,11 @@ NGINX = "nginx.ingress.kubernetes.io"
 INGRESS = made(
     "networking.k8s.io/v1", "Ingress", spec={"rules": [{"host": "a.example", "http": {"paths": [{"path": "/"}]}}]}
 )
+ROUTE: Json = made("gateway.networking.k8s.io/v1", "HTTPRoute", spec={"rules": [{"backendRefs": [{"name": "web"}]}]})
 NETWORK = [
+    Row("backend", ROUTE, at(ROUTE, "spec rules 0 backendRefs 0 name", "evil"), "sends requests to shop/evil"),
+    Row("backend", None, at(ROUTE, "spec rules 0 backendRefs 0 namespace", "kube-system"), "to kube-system/web"),
+    Row("snippet-field", None, made("v1", "ConfigMap", data={"http-snippet": "x;"}), "http-snippet: x;"),
     Row("external-addresses", service(), service(externalIPs=["10.0.0.5"]), "sends to 10.0.0.5 (externalIPs)"),
     Row(
         "service-type",

@@ -120,7 +120,27 @@ BOUND = {
     ("ServiceAccount", "shop", "web"): made("v1", "ServiceAccount"),
 }
 PRIVILEGED = at(deployment(), f"{CTX} privileged", True)
+WITH_PATH = deployment(volumes=[{"name": "r", "hostPath": {"path": "/etc"}}])
+READ_ONLY = at(WITH_PATH, f"{CONTAINER} volumeMounts", [{"name": "r", "mountPath": "/etc", "readOnly": True}])
+EVIL = {"name": "evil", "image": "evil/x:1"}
 PODS = [
+    Row("image", WITH_PATH, at(WITH_PATH, f"{CONTAINER} command", ["sh"]), "does something else (command) with what"),
+    Row(
+        "image",
+        WITH_PATH,
+        at(WITH_PATH, f"{POD} containers", [*WITH_PATH["spec"]["template"]["spec"]["containers"], EVIL]),
+        "a further container, evil of image evil/x:1, gets what the pod may: hostPath /etc",
+    ),
+    Row("mount", WITH_PATH, READ_ONLY, "container web mounts /etc of its node at /etc (read only)"),
+    Row("mount", READ_ONLY, at(READ_ONLY, f"{CONTAINER} volumeMounts 0 readOnly", False), "at /etc (writable)"),
+    Row(
+        "service-account",
+        deployment(serviceAccountName="web"),
+        deployment("evil/x:1", serviceAccountName="web"),
+        "ServiceAccount shop/web: ClusterRole admin",
+        D,
+        BOUND,
+    ),
     changed("service-account", f"{POD} serviceAccountName", "deployer", "ServiceAccount shop/deployer, not of default"),
     Row(
         "service-account",
