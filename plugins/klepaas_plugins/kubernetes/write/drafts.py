@@ -9,7 +9,10 @@ from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.write.own_fields import Paths
 from klepaas_plugins.kubernetes.write.ownership import Loss, Transfer
 
-__all__ = ["ApplyRequest", "Draft", "identity_of"]
+__all__ = ["ApplyRequest", "Draft", "identity_of", "with_version_of_new"]
+
+# No object has this version: an apply that carries it makes a new one, or is a conflict.
+_NEVER_A_VERSION = "1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +109,12 @@ def identity_of(draft: Draft) -> ObjectIdentity:
         api_version=str(request.body.get("apiVersion")),
         uid=uid,
     )
+
+
+def with_version_of_new(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body whose apply makes a new object, or is refused with ObjectModified where there is one.
+
+    Args:
+        body: The object.
+    """
+    return {**body, "metadata": {**body["metadata"], "resourceVersion": _NEVER_A_VERSION}}

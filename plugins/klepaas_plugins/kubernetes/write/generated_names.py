@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from klepaas.errors import Conflict, NotFound
+from klepaas.errors import Conflict, Forbidden, NotFound
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 
 __all__ = ["draw_name"]
@@ -40,8 +40,8 @@ async def draw_name(cluster: Cluster, resource: Resource, body: Mapping[str, Any
         name = prefix + _suffix(f"{number} {seed}")
         try:
             await cluster.get(resource, name, namespace)
-        except NotFound:
-            return name
+        except (NotFound, Forbidden):
+            return name  # where it may not be read, the creation itself says whether it is free
     raise Conflict(f"No free name was found for {resource.title} {prefix}", next_step="Give it metadata.name")
 
 

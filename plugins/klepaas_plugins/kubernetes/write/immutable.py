@@ -13,13 +13,15 @@ __all__ = ["immutable_fields", "with_live_fields"]
 
 _SAYS = re.compile(
     r"immutable|may not (?:be )?changed?\b|cannot (?:be )?changed?\b|may not be updated|is not allowed to change"
-    r"|updates? to .{1,80} (?:is|are) forbidden|updates may not change|can only be set (?:up)?on creation",
+    r"|updates? to .{1,400} (?:is|are) forbidden|updates may not change|can only be set (?:up)?on creation",
     re.IGNORECASE,
 )
 # What a message excepts: "for fields other than 'replicas', 'template'", "`spec.containers[*].image`".
 _EXCEPTED = re.compile(r"['`]([A-Za-z][A-Za-z0-9.*\[\]]{0,120})['`]")
 _OTHER_THAN = re.compile(r"other than|except", re.IGNORECASE)
 _INDEX = re.compile(r"\[[^\]]*\]")
+# What a refusal names, and the field that people set.
+_SAME = {"spec.clusterIPs": "spec.clusterIP"}
 
 
 def immutable_fields(error: Invalid) -> list[tuple[str, frozenset[str]]] | None:
@@ -35,7 +37,7 @@ def immutable_fields(error: Invalid) -> list[tuple[str, frozenset[str]]] | None:
     for field, message in error.causes:
         if not field or not _SAYS.search(message):
             return None
-        path = _INDEX.sub("", field)
+        path = _SAME.get(_INDEX.sub("", field), _INDEX.sub("", field))
         excepted = _EXCEPTED.findall(message) if _OTHER_THAN.search(message) else []
         found.append((path, frozenset(_first_below(name, path) for name in excepted)))
     return found or None
@@ -67,8 +69,10 @@ def _replace(body: Any, live: Any, steps: Sequence[str], excepted: frozenset[str
     if not isinstance(body, Mapping) or not isinstance(live, Mapping):
         return live
     name, rest = steps[0], steps[1:]
+    if name not in body:
+        return body
     if rest:
-        return {**body, name: _replace(body.get(name), live.get(name), rest, excepted)} if name in body else body
+        return {**body, name: _replace(body[name], live.get(name), rest, excepted)}
     if excepted and isinstance(body.get(name), Mapping) and isinstance(live.get(name), Mapping):
         kept = {key: value for key, value in body[name].items() if key in excepted}
         held = {key: live[name][key] for key in body[name] if key not in excepted and key in live[name]}

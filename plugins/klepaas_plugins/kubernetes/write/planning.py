@@ -22,7 +22,7 @@ from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS
 from klepaas_plugins.kubernetes.write.basis import fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
 from klepaas_plugins.kubernetes.write.composing import compose
-from klepaas_plugins.kubernetes.write.drafts import ApplyRequest, Draft, identity_of
+from klepaas_plugins.kubernetes.write.drafts import ApplyRequest, Draft, identity_of, with_version_of_new
 from klepaas_plugins.kubernetes.write.losing import reverting_risks, settle_owners, takeover_facts
 from klepaas_plugins.kubernetes.write.merging import named_paths, without_nulls
 from klepaas_plugins.kubernetes.write.own_fields import Path, Paths, entries_of, own_paths, path_text, to_fields
@@ -104,6 +104,8 @@ def _refuse_unseen(draft: Draft) -> None:
     Raises:
         Forbidden: What is sent holds such values.
     """
+    if draft.request.create:
+        return
     is_secret = draft.request.body.get("kind") == "Secret"
     if is_secret or (holds_hidden(draft.named) and not draft.request.take_ownership):
         why = "an apply of some keys would remove the others" if is_secret else "who owns them may not be read"
@@ -116,8 +118,14 @@ def _refuse_unseen(draft: Draft) -> None:
 async def _plan_new(draft: Draft) -> ObjectChange:
     """The plan of an object that is not there, or may not be read."""
     request = draft.request
+    is_new = draft.is_seen or request.create
+    body = with_version_of_new(draft.named) if is_new else draft.named
     try:
-        after = await request.cluster.apply(draft.named, force=True, dry_run=True)
+        after = await request.cluster.apply(body, force=True, dry_run=True)
+    except ObjectModified as exc:
+        raise AlreadyExists(
+            f"Cannot create {request.title}: it already exists", next_step="Change it instead, or choose another name"
+        ) from exc
     except NotFound as exc:
         if not (request.absent_namespace and f'namespaces "{request.namespace}"' in exc.what):
             raise
@@ -126,7 +134,7 @@ async def _plan_new(draft: Draft) -> ObjectChange:
     except BadRequest as exc:
         draft.not_checked = why_no_dry_run(exc)
         return _unchecked(draft)
-    if not draft.is_seen:
+    if not is_new:
         draft.not_checked = UNSEEN
         return _unchecked(draft)
     return ObjectChange(
@@ -143,19 +151,20 @@ async def _plan_new(draft: Draft) -> ObjectChange:
 def _unchecked(draft: Draft) -> ObjectChange:
     """The plan of an object that the server did not try out: its manifest."""
     risks: tuple[Risk, ...] = ()
-    if not draft.is_seen:
+    is_new = draft.is_seen or draft.request.create
+    if not is_new:
         what = "may remove fields that klepaas set before and the manifest does not name"
         risks = (Risk(code="removes-unseen", text=what, severity=Effect.DESTRUCTIVE),)
     return ObjectChange(
         identity=identity_of(draft),
-        action=Action.CREATE if draft.is_seen else Action.UPDATE,
+        action=Action.CREATE if is_new else Action.UPDATE,
         facts=facts_of(draft.named),
         risks=risks,
         not_checked=draft.not_checked,
         after=draft.named,
         body=draft.named,
         basis={**fields_basis(None, ()), "is_seen": draft.is_seen},
-        options={"is_new": draft.is_seen, "is_unseen": not draft.is_seen},
+        options={"is_new": is_new, "is_unseen": not is_new},
     )
 
 

@@ -86,21 +86,10 @@ async def _try_immutable(draft: Draft, live: dict[str, Any], sent: dict[str, Any
             after = await cluster.apply(held, force=True, dry_run=True)
         except Invalid:
             continue
-        wanted = _overlay(after, held, sent)
+        wanted = merge(after, sent, to_fields(frozenset().union(*(entry.paths for entry in entries_of(after)))))
         draft.immutable = [replace(one, recreate=True) for one in compare(after, wanted, draft.named)]
         return after
     raise refusal
-
-
-def _overlay(after: Any, held: Any, sent: Any) -> dict[str, Any]:
-    """The object as it would be with the immutable fields as they are wished for."""
-    result = dict(after)
-    for key, value in sent.items():
-        if value != held.get(key):
-            there = result.get(key)
-            both = isinstance(there, Mapping) and isinstance(value, Mapping) and isinstance(held.get(key), Mapping)
-            result[key] = _overlay(there, held[key], value) if both else value
-    return result
 
 
 async def try_removals(draft: Draft, live: dict[str, Any], paths: Paths) -> None:

@@ -21,6 +21,7 @@ from klepaas_plugins.kubernetes.client import AlreadyExists, Cluster, FieldConfl
 from klepaas_plugins.kubernetes.errors import ObjectModified
 from klepaas_plugins.kubernetes.write.basis import deletion_basis, differing_parts, fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
+from klepaas_plugins.kubernetes.write.drafts import with_version_of_new
 from klepaas_plugins.kubernetes.write.own_fields import Paths, extract, own_paths, to_fields
 from klepaas_plugins.kubernetes.write.ownership import Transfer, transferred
 
@@ -30,8 +31,6 @@ __all__ = ["ChangedSincePlan", "Judge", "RaisedEffect", "Written", "write"]
 ATTEMPTS_MAX = 10
 PAUSE_S = 0.02
 RESTORE_LIMIT_S = 30.0
-# No object has this version: an apply that carries it makes a new one, or is a conflict.
-_NEVER_A_VERSION = "1"
 Judge = Callable[[ObjectChange], Awaitable[Sequence[Risk]]]
 
 
@@ -103,10 +102,8 @@ def _refuse_recreation(change: ObjectChange) -> None:
 
 
 async def _create(cluster: Cluster, change: ObjectChange) -> dict[str, Any]:
-    body = change.body or {}
-    versioned = {**body, "metadata": {**body["metadata"], "resourceVersion": _NEVER_A_VERSION}}
     try:
-        return await cluster.apply(versioned)
+        return await cluster.apply(with_version_of_new(change.body or {}))
     except (FieldConflict, ObjectModified) as exc:
         raise AlreadyExists(
             f"Cannot create {change.identity.title}: somebody else created it meanwhile; it was left as it is",
