@@ -1,9 +1,11 @@
 """k8s_apply over an MCP session: what it changes, removes, takes from others and refuses, and what it asks."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import yaml
 from fastmcp import Client
@@ -92,7 +94,7 @@ async def test_an_atomic_list_of_a_custom_resource_is_shown_as_replaced_item_by_
 
 async def test_the_answer_names_what_was_left_and_what_was_taken_over(change: Ask, text: Any, sandbox: Sandbox) -> None:
     await change("k8s_apply", manifests=_config_map({"a": "1", "b": "2"}))
-    sandbox_patch(sandbox, {"data": {"a": "9"}}, "kubectl-edit")
+    await _patch(sandbox, {"data": {"a": "9"}}, "kubectl-edit")
     done = text(await change("k8s_apply", manifests=_config_map({"a": "3"})))
     assert done.splitlines() == [
         "changed\tconfigmap/settings (namespace default)",
@@ -102,17 +104,15 @@ async def test_the_answer_names_what_was_left_and_what_was_taken_over(change: As
     ]
 
 
-def sandbox_patch(sandbox: Sandbox, patch: Mapping[str, Any], manager: str) -> None:
+async def _patch(sandbox: Sandbox, patch: Mapping[str, Any], manager: str) -> None:
     """What another manager does to the ConfigMap."""
-    import httpx
-
-    answer = httpx.patch(
-        f"{sandbox.url}/api/v1/namespaces/default/configmaps/settings",
-        params={"fieldManager": manager},
-        json=patch,
-        headers={"content-type": "application/merge-patch+json"},
-        trust_env=False,
-    )
+    async with httpx.AsyncClient(base_url=sandbox.url, timeout=scale_timeout(10), trust_env=False) as http:
+        answer = await http.patch(
+            "/api/v1/namespaces/default/configmaps/settings",
+            params={"fieldManager": manager},
+            content=json.dumps(patch),
+            headers={"content-type": "application/merge-patch+json"},
+        )
     assert answer.status_code == 200, answer.text
 
 
