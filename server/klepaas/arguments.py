@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from klepaas.observability import one_line
+from klepaas.observability import one_line, safe_text
+from klepaas.output.quoting import json_text
 from klepaas.output.redaction import MARK, is_secret_field, is_secret_name
 from klepaas.parameters import Places
 from klepaas.tools import Tool
 
-__all__ = ["digest", "shown"]
+__all__ = ["digest", "shown", "shown_whole"]
 
 _TEXT_MAX_CHARS = 400
 # A record or a question must stay readable, whatever a caller sends.
@@ -51,6 +52,31 @@ def shown(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return found
     most = _SHOWN_MAX_CHARS // len(found)
     return {name: value if sizes[name] <= most else f"[{sizes[name]} characters]" for name, value in found.items()}
+
+
+def shown_whole(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments without secrets, none of them cut: what is hidden is so whole, and says its size.
+
+    Args:
+        tool: The tool that is called; it accepted them.
+        arguments: What the caller sent.
+    """
+    return {
+        one_line(name, 64): json_text(_whole(value, tool.parameters.get(name) or Places(), name))
+        for name, value in arguments.items()
+    }
+
+
+def _whole(value: Any, places: Places, name: str) -> Any:
+    if isinstance(value, str):
+        hidden = is_secret_name(name) or (places.text is not None and not places.text.quotable)
+        return f"{len(value.encode())} bytes, hidden" if value and hidden else safe_text(value)
+    if isinstance(value, dict):
+        fields, other = places.fields or {}, places.value or Places()
+        return {safe_text(str(key)): _whole(item, fields.get(key) or other, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item, places.item or Places(), name) for item in value]
+    return value
 
 
 def _shown(value: Any, places: Places, name: str) -> Any:

@@ -67,6 +67,20 @@ class Entry:
         return _LeanTool.from_function(_planning(function), name=self.tool.name, output_schema=None)
 
     @property
+    def effect(self) -> Effect:
+        """What a call counts as before anything is known of its content.
+
+        What a third party's tool does is known by its plan alone: without one it counts as destructive.
+        """
+        declared = self.tool.effect or Effect.DESTRUCTIVE
+        return Effect.DESTRUCTIVE if self.is_unplanned else declared
+
+    @property
+    def is_unplanned(self) -> bool:
+        """Whether it is a third party's tool that changes something and tells nobody what."""
+        return _is_unplanned(self.tool, self.plugin)
+
+    @property
     def schema(self) -> Mapping[str, Any]:
         """The JSON schema of all its parameters."""
         return self.mcp.parameters
@@ -162,7 +176,7 @@ class Catalogue:
                 )
                 return
             try:
-                entries[tool.name] = Entry(tool, plugin, _to_mcp(tool))
+                entries[tool.name] = Entry(tool, plugin, _to_mcp(tool, plugin))
             except Exception as exc:  # noqa: BLE001 -- plugin load: a stranger's signature may fail anywhere in FastMCP
                 self._plugins.fail(plugin, f"its tool {tool.name!r} cannot be registered: {type(exc).__name__}: {exc}")
                 return
@@ -179,7 +193,11 @@ class _LeanTool(FunctionTool):
         return self.meta
 
 
-def _to_mcp(tool: Tool) -> McpTool:
+def _is_unplanned(tool: Tool, plugin: Plugin) -> bool:
+    return tool.effect is not Effect.READ and tool.plan is None and plugin.is_third_party
+
+
+def _to_mcp(tool: Tool, plugin: Plugin) -> McpTool:
     """The tool as FastMCP wants it: a plain text result, no output schema, pessimistic hints spelled out."""
     said = read_docstring(tool.function)
     mcp = _LeanTool.from_function(
@@ -189,7 +207,7 @@ def _to_mcp(tool: Tool) -> McpTool:
         description=valid_text(said.description),
         annotations=ToolAnnotations(
             read_only_hint=tool.effect is Effect.READ,
-            destructive_hint=tool.at_worst is Effect.DESTRUCTIVE,
+            destructive_hint=tool.at_worst is Effect.DESTRUCTIVE or _is_unplanned(tool, plugin),
             idempotent_hint=tool.idempotent or tool.effect is Effect.READ,
             open_world_hint=tool.open_world,
         ),

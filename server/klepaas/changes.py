@@ -5,7 +5,7 @@ to a person, the answer of a dry run, the stored plan and the audit record are f
 objects or describes a change (`klepaas.plans.describe`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -162,6 +162,35 @@ class ChangeSet:
     notes: tuple[str, ...] = ()
     risks: tuple[Risk, ...] = ()
     basis: Any = field(default=None, repr=False)
+
+    @classmethod
+    def of_action(
+        cls,
+        title: str,
+        *,
+        kind: str,
+        name: str,
+        action: Action = Action.UPDATE,
+        facts: Iterable[tuple[str, str]] = (),
+        context: str | None = None,
+        risks: Iterable[Risk] = (),
+        basis: Any = None,
+    ) -> "ChangeSet":
+        """A change of one thing that has no fields to compare: a message that is sent, a job that is stopped.
+
+        Args:
+            title: What it does, in a few words: "Stop the job nightly".
+            kind: What kind of thing it changes.
+            name: Its name.
+            action: What becomes of it. A deletion is destructive by itself.
+            facts: What a person should see, as pairs of name and value; nothing of it may be left out.
+            context: The upstream's name. None: there is one only.
+            risks: What it does besides.
+            basis: What it rests on, as JSON data. None: nothing.
+        """
+        identity = ObjectIdentity(kind=kind, name=name, context=context)
+        change = ObjectChange(identity=identity, action=action, facts=tuple(facts), risks=tuple(risks), basis=basis)
+        return cls(title=title, objects=(change,))
 
     @property
     def is_empty(self) -> bool:

@@ -57,6 +57,11 @@ class Plugin:
     tools: list[str] = field(default_factory=list)
 
     @property
+    def is_third_party(self) -> bool:
+        """Whether it is of none of klepaas' own packages, however it was found."""
+        return not self.built_in and self.module.partition(".")[0] not in _OUR_PACKAGES
+
+    @property
     def source(self) -> str:
         """The distribution as people name it."""
         return f"{self.distribution} {self.version}".strip()

@@ -95,7 +95,8 @@ class Tool:
         plan: Tells what a call would change: an async function of some of the tool's own parameters, which returns a
             `klepaas.changes.ChangeSet` and changes nothing. The gate then derives the effect, the question, the
             answer of a dry run and the record from it, and the tool sends what `current_change_set` gives. None: the
-            gate knows nothing of the content; without `preview` and `dry_run` a person is shown the arguments whole.
+            gate knows nothing of the content, so a third party's tool that changes something counts as
+            destructive, and a person is shown its arguments whole.
         search_hint: English words that a client which loads tools by search finds it by, besides its name and
             description; in no model's prompt.
         always_load: Whether such a client loads it at once, without a search; for the few tools of every day.

@@ -19,6 +19,7 @@ from tests.plugins.monitoring_servers import needs, prometheus, scrape
 
 from klepaas.app import App, create_app
 from klepaas.audit import AuditRecord, AuditSink
+from klepaas.changes import ChangeSet
 from klepaas.errors import KlepaasError
 from klepaas.hookspecs import hookimpl
 from klepaas.http.application import HttpApp
@@ -194,9 +195,12 @@ async def test_a_record_that_is_not_taken_is_counted() -> None:
     def klepaas_audit_sinks() -> list[AuditSink]:
         return [AuditSink("ledger", write)]
 
+    async def plan() -> ChangeSet:
+        return ChangeSet.of_action("Sounding the horn", kind="horn", name="horn")
+
     @hookimpl
     def klepaas_tools() -> list[Tool]:
-        return [Tool(sound_horn, Effect.WRITE, "Sound the horn", "horn")]
+        return [Tool(sound_horn, Effect.WRITE, "Sound the horn", "horn", plan=plan)]
 
     async with app_with(klepaas_audit_sinks, klepaas_tools, settings={"mode": "writes"}) as app:
         failed = 'klepaas_audit_records_total{outcome="failed",sink="ledger"}'

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import httpx
 
 from klepaas import names
+from klepaas.changes import ChangeSet
 from klepaas.errors import NotFound, Unauthorized, Unavailable
 from klepaas.hookspecs import hookimpl
 from klepaas.output import Answer
@@ -60,8 +61,11 @@ def klepaas_tools(host) -> Iterable[Tool]:
         await ask("POST", f"/things/{quote(name, safe='')}/stop")
         return "stopped"
 
+    async def plan_stop() -> ChangeSet:
+        return ChangeSet.of_action("Stopping a thing", kind="thing", name="thing")
+
     yield Tool(things_get, Effect.READ, title="Get a thing", toolset="things")
-    yield Tool(things_stop, Effect.WRITE, title="Stop a thing", toolset="things")
+    yield Tool(things_stop, Effect.WRITE, title="Stop a thing", toolset="things", plan=plan_stop)
 '''
 
 

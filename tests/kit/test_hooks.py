@@ -17,6 +17,7 @@ import pytest
 
 from klepaas import testing
 from klepaas.agents import Agents, DeploymentAgent, DeploymentRequest
+from klepaas.changes import ChangeSet
 from klepaas.configuration.registry import sections
 from klepaas.doctor import examine
 from klepaas.evidence import AlertEvidence, AlertSubject
@@ -119,7 +120,8 @@ async def test_hook_tools(example: ModuleType, era: Era) -> None:
         assert_declared_well(app)
         assert (await session.call("desk_of", person="kim")).text == "kim sits at 3f-12"
         assert (await session.call("desk_of", person="choi")).code == "not_found"
-        assert (await session.call("desk_assign", desk="3f-12", person="choi", dry_run=True)).text.endswith("-> choi")
+        said = await session.call("desk_assign", desk="3f-12", person="choi", dry_run=True)
+        assert "change desk/3f-12\n  owner: kim -> choi" in said.text
         assert (await session.call("desk_of", person="kim")).is_error is False
         assert (await session.call("desk_assign", desk="3f-12", person="choi")).text == "3f-12 is choi's now"
 
@@ -180,6 +182,10 @@ async def test_hook_settings(example: ModuleType, monkeypatch: pytest.MonkeyPatc
     assert list(settings.concerns()) == ["KLEPAAS_WEATHER_DAYS is over 5, which needs KLEPAAS_WEATHER_TOKEN"]
 
 
+async def plan_thing() -> ChangeSet:
+    return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
+
+
 @hookimpl
 def klepaas_tools() -> Iterable[Tool]:
     """A change for the audit to record."""
@@ -188,7 +194,7 @@ def klepaas_tools() -> Iterable[Tool]:
         """Change the thing, whatever it is."""
         return "changed"
 
-    yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test")
+    yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test", plan=plan_thing)
 
 
 async def test_hook_audit_sinks(example: ModuleType, caplog: pytest.LogCaptureFixture) -> None:

@@ -70,6 +70,7 @@ from typing import Annotated, Any
 from klepaas import names
 from klepaas.agents import DeploymentAgent
 from klepaas.audit import AuditSink
+from klepaas.changes import ChangeSet
 from klepaas.errors import Conflict
 from klepaas.external import ExternalProvider, HttpServer
 from klepaas.hookspecs import (
@@ -79,12 +80,17 @@ from klepaas.notifications import NotificationSink
 from klepaas.tools import Effect, Tool
 
 
+async def plan_thing() -> ChangeSet:
+    return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
+
+
 def tool(name, effect=Effect.READ, text="done"):
     async def run() -> str:
         return text
     run.__name__ = name
     run.__doc__ = f"Do {name}."
-    return Tool(run, effect, title=name, toolset="test")
+    plan = plan_thing if effect is Effect.WRITE else None
+    return Tool(run, effect, title=name, toolset="test", plan=plan)
 
 """
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from klepaas import names
+from klepaas.changes import Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity, current_change_set
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
 from pydantic import Field
@@ -44,11 +45,23 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
             person: Who takes over.
             dry_run: Look at what would change, and change nothing.
         """
-        before = await roster.who(team)
-        if dry_run:
-            return Answer(f"{team}: {before} -> {person}")
+        planned = current_change_set().objects[0].fields
+        if not planned:
+            return Answer(f"{person} is on duty in {team} already")
         after = await roster.hand_over(team, person)
-        return Answer(f"{after} is on duty in {team}; it was {before}")
+        return Answer(f"{after} is on duty in {team}; it was {planned[0].before}")
+
+    async def plan_handover(team: Annotated[str, names.WORKLOAD], person: Annotated[str, names.OBJECT]) -> ChangeSet:
+        before = await roster.who(team)
+        field = FieldChange(path="person", before=before, after=person)
+        duty = ObjectChange(
+            identity=ObjectIdentity(kind="duty", name=team),
+            action=Action.NONE if before == person else Action.UPDATE,
+            fields=() if before == person else (field,),
+            # Where somebody else took over meanwhile, what a person has confirmed does not count any more.
+            basis=before,
+        )
+        return ChangeSet(title=f"Handing over duty in {team}", objects=(duty,))
 
     async def who_is_relieved(arguments: Mapping[str, Any]) -> Sequence[Target]:
         return [Target(kind="duty", name=arguments["team"])]
@@ -63,4 +76,7 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
         foreign_text=True,
         idempotent=True,
         targets=who_is_relieved,
+        # klepaas asks with it, answers dry runs from it, and records it. Without one every call would count as
+        # destructive, and a person would be shown its arguments.
+        plan=plan_handover,
     )

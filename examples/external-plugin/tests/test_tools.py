@@ -1,7 +1,8 @@
 """What the tools answer and change, when the roster is well and when it is not."""
 
 import pytest
-from klepaas.testing import Cut, FakeHttp, Session, app_with, failing, nonsense, rate_limited
+from klepaas.testing import Cut, FakeHttp, Session, app_with, failing, nonsense, plan_call, rate_limited
+from klepaas.tools import Effect
 
 from klepaas_onduty import plugin
 
@@ -34,8 +35,18 @@ async def test_duty_is_handed_over(writer: Session) -> None:
 
 async def test_a_dry_run_changes_nothing(writer: Session, service: FakeHttp) -> None:
     said = await writer.call("onduty_hand_over", team="web", person="lee", dry_run=True)
-    assert said.text == "web: kim -> lee"
+    assert "change duty/web\n  person: kim -> lee" in said.text
     assert [request.method for request in service.requests] == ["GET"]
+
+
+async def test_the_plan_of_a_handover_names_who_is_relieved(service: FakeHttp) -> None:
+    async with app_with(plugin, settings={"mode": "writes"}) as app:
+        change = await plan_call(app, "onduty_hand_over", team="web", person="lee")
+        nothing = await plan_call(app, "onduty_hand_over", team="web", person="kim")
+    (field,) = change.objects[0].fields
+    assert (field.path, field.before, field.after) == ("person", "kim", "lee")
+    assert change.effect(Effect.WRITE) is Effect.WRITE
+    assert nothing.is_empty
 
 
 async def test_a_change_that_is_not_confirmed_is_not_repeated(writer: Session, service: FakeHttp) -> None:

@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 
+from klepaas.changes import ChangeSet
 from klepaas.errors import NotFound
 from klepaas.observability import one_line, safe_text
 from klepaas.output import Answer, table
@@ -11,7 +12,7 @@ from klepaas.principals import current_principal
 from klepaas.store.alerts import MISSED, PENDING, AlertStore, Report, Stored
 from klepaas_plugins.alertmanager.shown import age, labels_text
 
-__all__ = ["acknowledged", "listed", "preview", "read"]
+__all__ = ["acknowledged", "listed", "plan", "read"]
 
 _MOST = 30
 _REPORT_BYTES = 24_000
@@ -74,7 +75,7 @@ async def read(alerts: AlertStore, number: int) -> Answer:
     return Answer(fit("\n".join(lines), _REPORT_BYTES, "The rest is not shown"))
 
 
-async def preview(alerts: AlertStore, number: int) -> str:
+async def plan(alerts: AlertStore, number: int, comment: str) -> ChangeSet:
     """What is acknowledged.
 
     Raises:
@@ -83,7 +84,12 @@ async def preview(alerts: AlertStore, number: int) -> str:
     one = await alerts.get(number)
     if one is None:
         raise _none(number)
-    return f"Acknowledge notification {number}: {one.notice.name}, {_labels(one)}."
+    return ChangeSet.of_action(
+        f"Acknowledging notification {number}",
+        kind="notification",
+        name=str(number),
+        facts=(("alert", one.notice.name), ("labels", _labels(one)), ("comment", comment)),
+    )
 
 
 async def acknowledged(alerts: AlertStore, number: int, comment: str) -> Answer:

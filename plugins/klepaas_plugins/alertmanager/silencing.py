@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from klepaas.changes import Action, ChangeSet
 from klepaas.errors import Conflict
 from klepaas.host import Host
 from klepaas.observability import one_line, safe_text
@@ -17,7 +18,7 @@ from klepaas.tools import Target
 from klepaas_plugins.alertmanager.client import AlertmanagerServer
 from klepaas_plugins.alertmanager.matchers import Matcher, note_on_namespaces, specific
 
-__all__ = ["DURATION_MAX_MIN", "create", "end", "preview_creation", "preview_end", "targets_of"]
+__all__ = ["DURATION_MAX_MIN", "create", "end", "plan_creation", "plan_end", "targets_of"]
 
 # A week: what is to be hidden for longer is a rule that should be changed.
 DURATION_MAX_MIN = 7 * 24 * 60
@@ -56,15 +57,27 @@ async def create(
     return Answer(text)
 
 
-async def preview_creation(host: Host, server: AlertmanagerServer, texts: Sequence[str], duration_min: int) -> str:
+async def plan_creation(
+    host: Host, server: AlertmanagerServer, texts: Sequence[str], duration_min: int, comment: str
+) -> ChangeSet:
     """What a silence would hide.
 
     Raises:
         BadRequest: The matchers name nothing, or the server does not accept them.
     """
     matchers = specific(texts)
-    hidden = await _hidden(host, server, matchers)
-    return f"Silence {_words(matchers)} in {server.name} for {duration_min} minutes. {hidden}"
+    return ChangeSet.of_action(
+        f"Silencing alerts in {server.name}",
+        kind="silence",
+        name=", ".join(one.text for one in matchers),
+        action=Action.CREATE,
+        context=server.name,
+        facts=(
+            ("duration", f"{duration_min} minutes"),
+            ("comment", comment),
+            ("alerts", await _hidden(host, server, matchers)),
+        ),
+    )
 
 
 async def end(server: AlertmanagerServer, silence_id: str) -> Answer:
@@ -84,14 +97,20 @@ async def end(server: AlertmanagerServer, silence_id: str) -> Answer:
     return Answer(text)
 
 
-async def preview_end(server: AlertmanagerServer, silence_id: str) -> str:
+async def plan_end(server: AlertmanagerServer, silence_id: str) -> ChangeSet:
     """What would be told again.
 
     Raises:
         NotFound: There is none of that ID.
     """
     silence = await server.silence(silence_id)
-    return f"End the silence of {_words(silence.matchers)} in {server.name}, made by {silence.created_by}."
+    return ChangeSet.of_action(
+        f"Ending a silence in {server.name}",
+        kind="silence",
+        name=silence_id,
+        context=server.name,
+        facts=(("state", "expired"), ("matchers", _words(silence.matchers)), ("made by", silence.created_by)),
+    )
 
 
 def targets_of(server: str, arguments: Mapping[str, Any]) -> Sequence[Target]:

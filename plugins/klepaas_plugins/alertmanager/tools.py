@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from klepaas import names
+from klepaas.changes import ChangeSet
 from klepaas.host import Host
 from klepaas.offload import offload
 from klepaas.output import Answer
@@ -59,12 +60,12 @@ class AlertTools:
             ),
             Tool(
                 self.silence_alerts, Effect.WRITE, "Silence alerts", TOOLSET,
-                foreign_text=True, targets=self._targets, preview=self._silence_preview,
+                foreign_text=True, targets=self._targets, plan=self._plan_silence,
                 search_hint="mute silence an alert",
             ),
             Tool(
                 self.expire_silence, Effect.WRITE, "End a silence", TOOLSET,
-                foreign_text=True, targets=self._targets, preview=self._expire_preview,
+                foreign_text=True, targets=self._targets, plan=self._plan_end,
                 search_hint="end unmute a silence",
             ),
         ]  # fmt: skip
@@ -102,15 +103,17 @@ class AlertTools:
 
         return await end(self._server(server), silence_id)
 
-    async def _silence_preview(self, matchers: Matchers, duration_min: DurationMin, server: Server = None) -> str:
-        from klepaas_plugins.alertmanager.silencing import preview_creation
+    async def _plan_silence(
+        self, matchers: Matchers, duration_min: DurationMin, comment: Comment, server: Server = None
+    ) -> ChangeSet:
+        from klepaas_plugins.alertmanager.silencing import plan_creation
 
-        return await preview_creation(self._host, self._server(server), matchers, duration_min)
+        return await plan_creation(self._host, self._server(server), matchers, duration_min, comment)
 
-    async def _expire_preview(self, silence_id: SilenceId, server: Server = None) -> str:
-        from klepaas_plugins.alertmanager.silencing import preview_end
+    async def _plan_end(self, silence_id: SilenceId, server: Server = None) -> ChangeSet:
+        from klepaas_plugins.alertmanager.silencing import plan_end
 
-        return await preview_end(self._server(server), silence_id)
+        return await plan_end(self._server(server), silence_id)
 
     async def _targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
         from klepaas_plugins.alertmanager.silencing import targets_of
@@ -142,7 +145,7 @@ class NotificationTools:
             ),
             Tool(
                 self.acknowledge_notification, Effect.WRITE, "Acknowledge a notification", TOOLSET,
-                foreign_text=True, idempotent=True, targets=self._targets, preview=self._preview,
+                foreign_text=True, idempotent=True, targets=self._targets, plan=self._plan,
                 search_hint="acknowledge alert take care on call",
             ),
         ]  # fmt: skip
@@ -166,10 +169,10 @@ class NotificationTools:
 
         return await acknowledged(self._alerts(), notification_id, comment)
 
-    async def _preview(self, notification_id: NotificationId) -> str:
-        from klepaas_plugins.alertmanager.notices import preview
+    async def _plan(self, notification_id: NotificationId, comment: Comment) -> ChangeSet:
+        from klepaas_plugins.alertmanager.notices import plan
 
-        return await preview(self._alerts(), notification_id)
+        return await plan(self._alerts(), notification_id, comment)
 
     async def _targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
         return (Target(kind="notification", name=str(arguments.get("notification_id"))),)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from klepaas import names
+from klepaas.changes import Action, ChangeSet
 from klepaas.errors import NotFound, RateLimited, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Delivery, Notification, Notifications
@@ -91,11 +92,33 @@ def alert_tools(host: Host) -> Iterable[Tool]:
         sent.refuse_again("breaker", upstream, notification.kind)
         return told(await notifications.deliver(notification, WAIT_S))
 
-    for function, title, hint in (
-        (send_health_alert, "Send a health alert", "notify tell team channel health"),
-        (send_circuit_breaker_alert, "Send a circuit breaker alert", "notify tell team channel circuit breaker"),
-    ):
-        yield Tool(function, Effect.WRITE, title, TOOLSET, open_world=True, targets=targets, search_hint=hint)
+    async def plan_health_alert(
+        component: Name, status: Status, message: Annotated[str, names.TEXT, Field(max_length=1000)]
+    ) -> ChangeSet:
+        return _plan(notifications, f"{component} is {status}", message)
+
+    async def plan_breaker_alert(upstream: Name) -> ChangeSet:
+        found = _of_breaker(host, upstream)
+        return _plan(notifications, found.title, found.text)
+
+    for function, plan, title, hint in (
+        (send_health_alert, plan_health_alert, "Send a health alert", "notify tell team channel health"),
+        (
+            send_circuit_breaker_alert, plan_breaker_alert,
+            "Send a circuit breaker alert", "notify tell team channel circuit breaker",
+        ),
+    ):  # fmt: skip
+        yield Tool(
+            function, Effect.WRITE, title, TOOLSET, open_world=True, targets=targets, plan=plan, search_hint=hint
+        )  # fmt: skip
+
+
+def _plan(notifications: Notifications, title: str, text: str) -> ChangeSet:
+    sinks = ", ".join(sink.name for sink in notifications.durable) or "none"
+    facts = (("title", title), *([("text", text)] if text else []), ("sinks", sinks))
+    return ChangeSet.of_action(
+        "Sending an alert to the team", kind="alert", name=title, action=Action.CREATE, facts=facts
+    )
 
 
 def told(deliveries: Sequence[Delivery]) -> Answer:

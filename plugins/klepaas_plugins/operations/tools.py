@@ -9,6 +9,7 @@ from fastmcp import Context
 from pydantic import Field
 
 from klepaas import names
+from klepaas.changes import ChangeSet
 from klepaas.errors import BadRequest
 from klepaas.host import Host
 from klepaas.operations import Operations, State
@@ -68,6 +69,11 @@ def operation_tools(host: Host) -> Iterable[Tool]:
         limit_s = default_wait_s(_CANCEL_WAIT_S) if wait_s is None else wait_s
         return _answer(await _await_operation(operations, operation_id, limit_s, ctx))
 
+    async def plan_cancel(operation_id: OperationId) -> ChangeSet:
+        found = await operations.get(operation_id, current_principal())
+        facts = (("operation", found.title), ("cancelled", "after the step under way"))
+        return ChangeSet.of_action(f"Cancelling {found.title}", kind="operation", name=operation_id, facts=facts)
+
     yield Tool(
         get_operation, Effect.READ, "Look at operations", TOOLSET,
         foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, words=("진행 상황",),
@@ -75,7 +81,8 @@ def operation_tools(host: Host) -> Iterable[Tool]:
     )  # fmt: skip
     yield Tool(
         cancel_operation, Effect.WRITE, "Cancel an operation", TOOLSET,
-        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, targets=_targets, words=("취소",),
+        foreign_text=True, idempotent=True, timeout_s=WAIT_MAX_S + 60.0, targets=_targets, plan=plan_cancel,
+        words=("취소",),
         search_hint="stop abort running deployment",
         worst=Effect.DESTRUCTIVE,  # putting an earlier release back takes away what came since
     )  # fmt: skip

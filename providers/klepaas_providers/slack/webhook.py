@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import SecretStr
 
 from klepaas import names
+from klepaas.changes import Action, ChangeSet
 from klepaas.host import Host
 from klepaas.outbound import open_client
 from klepaas.resilience import Kind, Observation, Upstreams, Verdict, classify
@@ -45,6 +46,12 @@ def webhook_tool(host: Host, url: SecretStr) -> Tool:
         )
         return "Posted to the channel of the incoming webhook."
 
+    async def plan(text: Annotated[str, names.TEXT]) -> ChangeSet:
+        channel = "the channel of the incoming webhook"
+        return ChangeSet.of_action(
+            "Posting to Slack", kind="message", name=f"in {channel}", action=Action.CREATE, facts=(("text", text),)
+        )
+
     async def targets(_arguments: "Mapping[str, Any]") -> "Sequence[Target]":
         return [Target(context="slack", kind="channel", name="of the incoming webhook")]
 
@@ -55,6 +62,7 @@ def webhook_tool(host: Host, url: SecretStr) -> Tool:
         "slack",
         open_world=True,
         targets=targets,
+        plan=plan,
         search_hint="post send write message slack channel",
     )
 

@@ -76,6 +76,11 @@ class OfferEntry(Entry):
     offer: Offer
 
     @property
+    def is_unplanned(self) -> bool:
+        """Never: what it counts as is what a person configured for it."""
+        return False
+
+    @property
     def schema(self) -> Mapping[str, Any]:
         """The JSON schema of all its parameters; the list may show fewer."""
         return self.offer.schema
@@ -172,6 +177,11 @@ class _CallAny(SchemaTool):
 
 class CallAnyEntry(Entry):
     """`call_tool` in the catalogue."""
+
+    @property
+    def is_unplanned(self) -> bool:
+        """Never: it changes nothing itself."""
+        return False
 
     @property
     def trial(self) -> Any:

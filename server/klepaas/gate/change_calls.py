@@ -20,7 +20,7 @@ from fastmcp import Context
 from fastmcp.exceptions import FastMCPError
 from fastmcp.tools import ToolResult
 
-from klepaas.arguments import digest, shown
+from klepaas.arguments import digest, shown, shown_whole
 from klepaas.audit import Audit, Change
 from klepaas.catalogue import Entry, PlanResult
 from klepaas.changes import ChangeSet, executing, raised_risks
@@ -226,7 +226,7 @@ def _without_store(call: Call, exc: Unavailable) -> Unavailable:
 
 
 def _change(call: Call, targets: tuple[Target, ...], changes: ChangeSet | None) -> Change:
-    declared = call.tool.effect or Effect.DESTRUCTIVE
+    declared = call.entry.effect
     return Change(
         principal=current_principal(),
         tool=call.tool.name,
@@ -306,13 +306,21 @@ async def _preview(call: Call, change: Change) -> Preview:
     elif DRY_RUN in tool.parameters:
         result = await _run_limited(tool.name, lambda: call.run({**call.arguments, DRY_RUN: True}))
     else:
-        lines = [f"{name}: {value}" for name, value in change.arguments.items()] or ["no arguments"]
-        return _text_preview(call, change, "\n".join(lines), None)
+        return _text_preview(call, change, "\n".join(_arguments(call, change)), None)
     text = "\n".join(block.text for block in result.content if isinstance(block, mt.TextContent))
     if result.is_error:
         raise Conflict(f"What {tool.name} would change cannot be shown, so it was not run", details=safe_text(text))
     shown = await offload(partial(safe_text, text), size_chars=len(text))
-    return _text_preview(call, change, shown, [text, (result.meta or {}).get(BASIS)])
+    lines = [str(shown)]
+    if call.entry.is_unplanned:  # what it shows may be less than what it does
+        lines += ["It is called with", *(f"  {line}" for line in _arguments(call, change))]
+    return _text_preview(call, change, "\n".join(lines), [text, (result.meta or {}).get(BASIS)])
+
+
+def _arguments(call: Call, change: Change) -> list[str]:
+    """The call's arguments, masked; whole where they are all that is known of it."""
+    known = shown_whole(call.tool, call.own_arguments) if call.entry.is_unplanned else change.arguments
+    return [f"{name}: {value}" for name, value in known.items()] or ["no arguments"]
 
 
 def _text_preview(call: Call, change: Change, text: str, content: Any) -> Preview:

@@ -14,6 +14,7 @@ from klepaas.testing.declarations import assert_declared_well
 from klepaas.testing.fault_proxy import Answer as HttpAnswer
 from klepaas.testing.fault_proxy import Cut, DelayedSuccess, FaultProxy, HalfOpen, Latency, Reset, Stalled, WrongLength
 from klepaas.testing.http_fake import FakeHttp, HttpRequest, failing, nonsense, rate_limited
+from klepaas.testing.plans import plan_call
 from klepaas.testing.promises import assert_nothing_leaks, assert_read_only, assert_refuses_hostile_texts
 from klepaas.testing.snapshots import UPDATE_VARIABLE, assert_schema_snapshot, schema_of
 from klepaas.testing.timeouts import scale_timeout, time_budget
@@ -45,6 +46,7 @@ __all__ = [
     "client",
     "failing",
     "nonsense",
+    "plan_call",
     "rate_limited",
     "scale_timeout",
     "schema_of",

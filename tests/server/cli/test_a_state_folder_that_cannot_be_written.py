@@ -31,7 +31,7 @@ async def thing_change() -> str:
 
 @hookimpl
 def klepaas_tools(host):
-    yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test")
+    yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test", plan=plan_thing)
 """
 
 

@@ -84,8 +84,8 @@ def test_a_change_that_klepaas_made_is_shown_exported_and_whole(
 
         @hookimpl
         def klepaas_tools(host):
-            yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test")
-            yield Tool(thing_break, Effect.WRITE, title="Break", toolset="test")
+            yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test", plan=plan_thing)
+            yield Tool(thing_break, Effect.WRITE, title="Break", toolset="test", plan=plan_thing)
         """,
     )
     for tool in ("thing_change", "thing_break"):

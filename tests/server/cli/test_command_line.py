@@ -40,7 +40,7 @@ PLUGIN = """
 
         yield Tool(echo, Effect.READ, title="Echo", toolset="test")
         yield Tool(clash, Effect.READ, title="Clash", toolset="test")
-        yield Tool(change, Effect.WRITE, title="Change", toolset="test")
+        yield Tool(change, Effect.WRITE, title="Change", toolset="test", plan=plan_thing)
 """
 
 

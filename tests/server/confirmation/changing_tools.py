@@ -60,8 +60,9 @@ async def scale(
     return "Scaled."
 
 
-async def look_at_scaling(name: Annotated[str, names.OBJECT], replicas: int) -> Answer:
-    return Answer(f"{name}: {replicas}", basis=[world.get(name, 1)])
+async def plan_scaling(name: Annotated[str, names.OBJECT], replicas: int) -> ChangeSet:
+    facts = (("replicas", str(replicas)),)
+    return ChangeSet.of_action(f"Scaling {name}", kind="thing", name=name, facts=facts, basis=[world.get(name, 1)])
 
 
 async def wipe(note: Annotated[str, names.TEXT] = "none", api_key: Annotated[str, names.OBJECT] = "k") -> str:
@@ -85,6 +86,10 @@ async def hang(dry_run: bool = False) -> str:
     done.append("began")
     await anyio.sleep(60)
     return "never"
+
+
+async def plan_thing() -> ChangeSet:
+    return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
 
 
 async def set_field(
@@ -132,9 +137,9 @@ async def targets(arguments: Mapping[str, Any]) -> Sequence[Target]:
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     yield Tool(delete, Effect.DESTRUCTIVE, "Delete", "world", targets=targets)
-    yield Tool(scale, Effect.WRITE, "Scale", "world", targets=targets, preview=look_at_scaling)
+    yield Tool(scale, Effect.WRITE, "Scale", "world", targets=targets, plan=plan_scaling)
     yield Tool(wipe, Effect.DESTRUCTIVE, "Wipe", "world")
-    yield Tool(fail, Effect.WRITE, "Fail", "world")
+    yield Tool(fail, Effect.WRITE, "Fail", "world", plan=plan_thing)
     yield Tool(set_field, Effect.WRITE, "Set a field", "world", plan=plan_field)
     yield Tool(history, Effect.READ, "History", "world")
-    yield Tool(hang, Effect.WRITE, "Hang", "world", timeout_s=scale_timeout(20))
+    yield Tool(hang, Effect.WRITE, "Hang", "world", timeout_s=scale_timeout(20), plan=plan_thing)

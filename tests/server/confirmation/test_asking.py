@@ -91,7 +91,7 @@ async def test_a_write_is_made_at_once_unless_the_policy_says_otherwise(meet: Me
     async with meet(person, CONFIRM_WRITES) as client:
         assert (await _call(client, "scale", name="web", replicas=3))[1] == "forbidden"
     assert world.done == ["scaled web to 2"]
-    assert "  web: 3" in person.read[0]
+    assert "    replicas: 3" in person.read[0]
 
 
 async def test_a_rule_decides_by_the_target_that_defaults_stand_for(meet: Meet, world: ModuleType) -> None:

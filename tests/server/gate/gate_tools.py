@@ -9,6 +9,7 @@ import anyio
 from fastmcp import Context
 
 from klepaas import errors, names
+from klepaas.changes import ChangeSet
 from klepaas.hookspecs import hookimpl
 from klepaas.host import Host
 from klepaas.output import Answer
@@ -202,13 +203,17 @@ _READS = (
 )
 
 
+async def plan_thing() -> ChangeSet:
+    return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
+
+
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     def tools() -> Iterator[Tool]:
         for function in _READS:
             yield Tool(function, Effect.READ, title=function.__name__, toolset="gate")
         yield Tool(hang, Effect.READ, title="Hang", toolset="gate", timeout_s=0.3)
-        yield Tool(write_it, Effect.WRITE, title="Write", toolset="gate")
+        yield Tool(write_it, Effect.WRITE, title="Write", toolset="gate", plan=plan_thing)
         yield Tool(destroy_it, Effect.DESTRUCTIVE, title="Destroy", toolset="gate")
         yield Tool(undeclared, None, title="Undeclared", toolset="gate")
 

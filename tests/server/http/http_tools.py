@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Iterable
 import anyio
 
 from klepaas import errors
+from klepaas.changes import ChangeSet
 from klepaas.hookspecs import HealthCheck, HealthReport, HealthStatus, hookimpl
 from klepaas.host import Host
 from klepaas.observability import correlation_id
@@ -61,11 +62,15 @@ async def change() -> str:
     return "changed"
 
 
+async def plan_thing() -> ChangeSet:
+    return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
+
+
 @hookimpl
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     for function in (quick, who, slow, nap, missing, crash):
         yield Tool(function, Effect.READ, title=function.__name__, toolset="http")
-    yield Tool(change, Effect.WRITE, title="Change", toolset="http")
+    yield Tool(change, Effect.WRITE, title="Change", toolset="http", plan=plan_thing)
 
 
 async def _check() -> HealthReport:

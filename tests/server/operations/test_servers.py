@@ -27,6 +27,7 @@ import os
 from klepaas.hookspecs import hookimpl
 from klepaas.operations import Operations
 from klepaas.principals import current_principal
+from klepaas.changes import ChangeSet
 from klepaas.testing import scale_timeout
 from klepaas.tools import Effect, Tool
 from tests.server.operations.work import Work
@@ -48,7 +49,10 @@ def klepaas_tools(host):
         )
         return (await operations.wait(asked.id, scale_timeout(50))).state.value
 
-    yield Tool(begin_and_wait, Effect.WRITE, "Begin", "test")
+    async def plan() -> ChangeSet:
+        return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
+
+    yield Tool(begin_and_wait, Effect.WRITE, "Begin", "test", plan=plan)
 '''
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 
+from klepaas.changes import ChangeSet
 from klepaas.hookspecs import hookimpl
 from klepaas.observability import configure_logging
 from klepaas.settings import LogLevel
@@ -22,9 +23,13 @@ async def thing_change() -> str:
     return "changed"
 
 
+async def plan_thing() -> ChangeSet:
+    return ChangeSet.of_action("Changing the thing", kind="thing", name="thing")
+
+
 @hookimpl
 def klepaas_tools() -> Iterable[Tool]:
-    yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test")
+    yield Tool(thing_change, Effect.WRITE, title="Change", toolset="test", plan=plan_thing)
 
 
 async def answers_in(folder: Path, operation_id: str, eras: Iterable[Era] = ERAS) -> list[dict[str, Any]]:
