@@ -26,6 +26,10 @@ from .attack_content import (
     web,
 )
 
+ALL_KINDS = {"apiGroups": ["*"], "apiVersions": ["*"]}
+REVIEWS = {"sideEffects": "None", "admissionReviewVersions": ["v1"]}
+ON_WINDOWS = {"required": {"nodeSelectorTerms": [
+    {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["windows"]}]}]}}  # fmt: skip
 PODS = {"matchLabels": LABELS}
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "0-0"}
 CLUSTER_OWNER = {"apiVersion": RBAC, "kind": "ClusterRole", "name": "gone", "uid": "0-0"}
@@ -152,7 +156,12 @@ ADVISORIES = (
             CORE,
             "PersistentVolume",
             "pv",
-            spec={"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "local": {"path": "C:\\&calc.exe"}},
+            spec={
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "local": {"path": "C:\\&calc.exe"},
+                "nodeAffinity": ON_WINDOWS,
+            },
         ),
         fact="access to the files of a node",
         source="CVE-2023-5528",
@@ -322,7 +331,8 @@ ADVISORIES = (
                     "name": "a.b.c",
                     "failurePolicy": "Fail",
                     "clientConfig": {"service": {"namespace": "opa", "name": "opa"}},
-                    "rules": [{"operations": ["*"], "resources": ["*"]}],
+                    "rules": [{"operations": ["*"], **ALL_KINDS, "resources": ["*"]}],
+                    **REVIEWS,
                 }
             ],
         ),
@@ -335,7 +345,14 @@ ADVISORIES = (
             "apiregistration.k8s.io/v1",
             "APIService",
             "v1.evil.example",
-            spec={"group": "evil.example", "version": "v1", "service": {"namespace": "default", "name": "evil"}},
+            spec={
+                "group": "evil.example",
+                "version": "v1",
+                "service": {"namespace": "default", "name": "evil"},
+                "groupPriorityMinimum": 100,
+                "versionPriority": 10,
+                "insecureSkipTLSVerify": True,
+            },
         ),
         fact="v1 of evil.example is served by default/evil",
         source="CVE-2022-3172",
@@ -434,7 +451,7 @@ ADVISORIES = (
             "admissionregistration.k8s.io/v1",
             "ValidatingWebhookConfiguration",
             "meta",
-            webhooks=[{"name": "a.b.c", "clientConfig": {"url": "https://169.254.169.254/"}, "rules": []}],
+            webhooks=[{"name": "a.b.c", "clientConfig": {"url": "https://169.254.169.254/"}, "rules": [], **REVIEWS}],
         ),
         fact="a.b.c calls https://169.254.169.254/",
         source="CVE-2020-8561",

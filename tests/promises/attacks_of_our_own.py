@@ -45,6 +45,7 @@ CRD = obj(
     },
 )
 EVERYBODY = [user(f"reader-{number}") for number in range(30)]
+PODS = {"apiGroups": [""], "apiVersions": ["v1"]}
 THING = "example.dev/v1"
 
 OUR_OWN = (
@@ -202,7 +203,9 @@ OUR_OWN = (
                     "name": "a.b.c",
                     "failurePolicy": "Ignore",
                     "clientConfig": {"url": "https://evil.example"},
-                    "rules": [{"operations": ["CREATE"], "resources": ["pods"]}],
+                    "rules": [{"operations": ["CREATE"], **PODS, "resources": ["pods"]}],
+                    "sideEffects": "None",
+                    "admissionReviewVersions": ["v1"],
                 }
             ],
         ),
@@ -337,7 +340,12 @@ OUR_OWN = (
     ),
     attack(
         "a queue of the API server",
-        obj("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", "x", spec={}),
+        obj(
+            "flowcontrol.apiserver.k8s.io/v1",
+            "FlowSchema",
+            "x",
+            spec={"priorityLevelConfiguration": {"name": "exempt"}},
+        ),
         fact="holds for the whole cluster",
     ),
     attack(
@@ -365,7 +373,9 @@ OUR_OWN = (
         obj(
             "resource.k8s.io/v1",
             "ResourceClaim",
-            spec={"devices": {"requests": [{"name": "gpu", "adminAccess": True}]}},
+            spec={
+                "devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu", "adminAccess": True}}]}
+            },
         ),
         fact="access to devices in use by others",
     ),

@@ -7,6 +7,9 @@ from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Found, Objec
 
 __all__ = ["LIFECYCLE_RULES"]
 
+# The server itself puts these on every object of a kind, and takes them off.
+_OF_THE_SERVER = frozenset({"kubernetes", "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"})
+
 
 def _find_owners(pair: Pair) -> Iterator[Found | str]:
     """Owners that an object had not; the garbage collector deletes what has none of its owners left."""
@@ -60,7 +63,8 @@ def _find_finalizers(pair: Pair) -> Iterator[Found | str]:
 
 
 def _finalizers(obj: Object | None) -> tuple[str, ...]:
-    return (*texts(child(obj, "metadata").get("finalizers")), *texts(child(obj, "spec").get("finalizers")))
+    every = (*texts(child(obj, "metadata").get("finalizers")), *texts(child(obj, "spec").get("finalizers")))
+    return tuple(one for one in every if one not in _OF_THE_SERVER)
 
 
 LIFECYCLE_RULES = (

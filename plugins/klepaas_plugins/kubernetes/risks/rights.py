@@ -140,7 +140,8 @@ def _role_text(pair: Pair, role: Object) -> str:
         return f"whatever {kind} {name} will say ({where}; there is no such role yet)"
     if found is UNKNOWN:
         return f"{kind} {name} {where} (not known what it allows)"
-    return f"{kind} {name} {where}: {granted(children(found, 'rules'))}"
+    collected = ", and all that it collects" if child(found, "aggregationRule") else ""
+    return f"{kind} {name} {where}: {granted(children(found, 'rules'))}{collected}"
 
 
 def subject_text(subject: Object, binding: Object) -> str:

@@ -25,7 +25,16 @@ NONE_BOUND: dict[Any, Any] = {
     ("ClusterRoleBinding", None, None): [],
     ("ClusterRole", None, None): [],
 }
+COLLECTING = made(RBAC, "ClusterRole", "edit", None, rules=None, aggregationRule={"clusterRoleSelectors": []})
 RIGHTS = [
+    Row(
+        "binding",
+        None,
+        binding("ClusterRole", "edit", somebody("eve")),
+        "ClusterRole edit in namespace shop: nothing, and all that it collects to User eve",
+        D,
+        {("ClusterRole", None, "edit"): COLLECTING},
+    ),
     Row(
         "role",
         role(rule("get", "pods")),

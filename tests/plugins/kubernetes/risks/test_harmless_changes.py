@@ -108,3 +108,11 @@ def test_the_order_of_containers_and_volumes_does_not_matter() -> None:
     spec = {"containers": [{"name": "a", "securityContext": {"privileged": True}}, {"name": "b"}]}
     before, after = (made("v1", "Pod", spec={**spec, "containers": spec["containers"][::step]}) for step in (1, -1))
     assert raised(before, after) == []
+
+
+@pytest.mark.parametrize("finalizer", ["kubernetes", "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"])
+def test_finalizers_of_the_server_itself_are_not_named(finalizer: str) -> None:
+    obj = made("v1", "PersistentVolumeClaim", metadata={"finalizers": [finalizer]}, spec={})
+    identity = ObjectIdentity(kind="PersistentVolumeClaim", name="web", namespace="shop", api_version="v1")
+    change = ObjectChange(identity=identity, action=Action.CREATE, after=obj, body=obj)
+    assert judge([change], Empty())[0].risks == ()
