@@ -8,7 +8,8 @@ of replicas that an autoscaler sets.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from klepaas_plugins.kubernetes.write.own_fields import Path, entries_of, find, path_text
+from klepaas_plugins.kubernetes.write.items import Finder
+from klepaas_plugins.kubernetes.write.own_fields import Path, entries_of, path_text
 
 __all__ = ["deletion_basis", "differing_parts", "fields_basis"]
 
@@ -22,9 +23,9 @@ def fields_basis(live: Mapping[str, Any] | None, paths: Iterable[Path]) -> dict[
     """
     entries = [entry for entry in entries_of(live) if entry.subresource != "status"]
     known = {path[:length] for entry in entries for path in entry.paths for length in range(1, len(path))}
-    held = []
+    held, finder = [], Finder(live)
     for path in sorted(paths):
-        is_there, value = find(live, path)
+        is_there, value = finder.find(path)
         whole = is_there and path not in known
         owners = {f"{one.manager} {one.operation} {one.subresource}" for one in entries if path in one.paths}
         held.append([list(path), is_there, value if whole else None, sorted(owners)])

@@ -15,7 +15,8 @@ from klepaas.changes import FieldChange
 from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.masking.comparing import is_hidden, item_name, with_encoded_data
 from klepaas_plugins.kubernetes.masking.forms import is_masked
-from klepaas_plugins.kubernetes.write.own_fields import MANAGER, matches
+from klepaas_plugins.kubernetes.write.items import Steps, key_of, matches
+from klepaas_plugins.kubernetes.write.own_fields import MANAGER
 
 __all__ = ["compare"]
 
@@ -24,7 +25,7 @@ _BY_SERVER = frozenset(
     {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink",
      "deletionTimestamp", "deletionGracePeriodSeconds"}
 )  # fmt: skip
-Steps = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class _Leaf:
     """
 
     value: Any
-    steps: Steps
+    steps: Place
 
 
 def compare(
@@ -120,15 +121,16 @@ def _intent(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in obj.items() if key != "status"}, **({"metadata": kept} if kept else {})}
 
 
-def _leaves(value: Any, path: str, steps: Steps, sets: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, _Leaf]]:
+def _leaves(value: Any, path: str, steps: Place, sets: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, _Leaf]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             below = [fields.get(f"f:{key}") or {} for fields in sets]
             yield from _leaves(inner, f"{path}.{key}" if path else str(key), (*steps, key), below)
     elif isinstance(value, list) and value:
         seen: dict[str, int] = {}
+        known = [Steps(fields) for fields in sets]
         for position, inner in enumerate(value):
-            step = _step_of(inner, sets)
+            step = next((step for steps in known for step in steps.of(inner)), None)
             name = _label(inner, position, step)
             seen[name] = seen.get(name, 0) + 1
             again = f"#{seen[name]}" if seen[name] > 1 else ""
@@ -138,16 +140,11 @@ def _leaves(value: Any, path: str, steps: Steps, sets: Sequence[Mapping[str, Any
         yield path, _Leaf(value, steps)
 
 
-def _step_of(item: Any, sets: Sequence[Mapping[str, Any]]) -> str | None:
-    """What an item of a list is known by in the sets of the managers. None: by its position only."""
-    return next((step for fields in sets for step in fields if step[:2] in ("k:", "v:") and matches(step, item)), None)
-
-
 def _label(item: Any, position: int, step: str | None) -> str:
     """What names an item of a list in a path."""
     if step is None:
         return item_name(item, position)
-    named = json.loads(step[2:])
+    named = key_of(step)
     if step.startswith("v:"):
         return str(named)
     if set(named) <= {"uid", "name"}:
@@ -181,12 +178,12 @@ class _Owners:
             if one.get("manager") != MANAGER and one.get("subresource") != "status"
         ]
 
-    def of(self, steps: Steps) -> tuple[str, ...]:
+    def of(self, steps: Place) -> tuple[str, ...]:
         """The managers that own what lies there, or a whole that it is part of."""
         return tuple(dict.fromkeys(name for name, fields in self._sets if _owns(fields, self._obj, steps)))
 
 
-def _owns(fields: Mapping[str, Any], value: Any, steps: Steps) -> bool:
+def _owns(fields: Mapping[str, Any], value: Any, steps: Place) -> bool:
     if not steps:
         return "." in fields or not fields
     step, rest = steps[0], steps[1:]

@@ -7,12 +7,10 @@ from typing import Any
 from klepaas_plugins.kubernetes.masking.comparing import with_live_secrets
 from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscaled, may_set_replicas
 from klepaas_plugins.kubernetes.write.drafts import Draft
-from klepaas_plugins.kubernetes.write.merging import Ambiguous, merge, without_paths
+from klepaas_plugins.kubernetes.write.merging import Ambiguous, merge, without_paths, without_versions
 from klepaas_plugins.kubernetes.write.own_fields import Paths, entries_of, extract_own, find, own_paths, to_fields
 
 __all__ = ["compose"]
-
-_VERSIONS = frozenset({"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"})
 
 
 async def compose(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> None:
@@ -37,7 +35,7 @@ async def compose(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]
         except Ambiguous:
             learned = await _learn_keys(draft, live)
             body = merge(extract_own(live), encoded, fields, learned)
-    metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key not in _VERSIONS}
+    metadata = without_versions(body).get("metadata") or {}
     draft.body = {**body, **_identity_of(draft), "metadata": {**metadata, **_name_of(draft)}}
     if REPLICAS in own or find(draft.body, REPLICAS)[0]:
         await _leave_replicas(draft, live, own)

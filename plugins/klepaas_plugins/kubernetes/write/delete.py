@@ -15,6 +15,7 @@ from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.dependents import Found, contents_of, kept_kinds, owned_by
 from klepaas_plugins.kubernetes.risks import find_risks
 from klepaas_plugins.kubernetes.write.basis import deletion_basis
+from klepaas_plugins.kubernetes.write.trial import why_no_dry_run
 from klepaas_plugins.kubernetes.write.writer import write
 
 __all__ = ["DeleteRequest", "answer_delete", "plan_delete", "plan_deletion"]
@@ -119,15 +120,7 @@ async def plan_delete(request: DeleteRequest) -> ObjectChange:
             next_step="Read it again: somebody deleted and created it since",
         )
     facts = tuple(_facts(request, metadata, await _going(request, live)))
-    await cluster.delete(
-        resource,
-        request.name,
-        request.namespace,
-        uid=str(metadata.get("uid")),
-        resource_version=request.resource_version,
-        propagation=request.propagation,
-        dry_run=True,
-    )
+    not_checked = await _try_deletion(request, str(metadata.get("uid")))
     pinned = {} if request.resource_version is None else {"resource_version": request.resource_version}
     return ObjectChange(
         identity=ObjectIdentity(
@@ -140,10 +133,28 @@ async def plan_delete(request: DeleteRequest) -> ObjectChange:
         ),
         action=Action.DELETE,
         facts=facts,
+        not_checked=not_checked,
         before=live,
         basis={**deletion_basis(live), "facts": [list(fact) for fact in facts]},
         options={"propagation": request.propagation, **pinned},
     )
+
+
+async def _try_deletion(request: DeleteRequest, uid: str) -> str | None:
+    """Have the server check a deletion; why it cannot, where it does not."""
+    try:
+        await request.cluster.delete(
+            request.resource,
+            request.name,
+            request.namespace,
+            uid=uid,
+            resource_version=request.resource_version,
+            propagation=request.propagation,
+            dry_run=True,
+        )
+    except BadRequest as exc:
+        return why_no_dry_run(exc)
+    return None
 
 
 async def _going(request: DeleteRequest, live: Mapping[str, Any]) -> Found:

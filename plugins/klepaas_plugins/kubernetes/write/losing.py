@@ -9,8 +9,9 @@ from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.masking.comparing import is_hidden
 from klepaas_plugins.kubernetes.write.drafts import Draft
+from klepaas_plugins.kubernetes.write.items import Finder
 from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
-from klepaas_plugins.kubernetes.write.merging import merge, null_paths, without_paths
+from klepaas_plugins.kubernetes.write.merging import merge, named_paths, null_paths, without_paths
 from klepaas_plugins.kubernetes.write.own_fields import (
     Path,
     Paths,
@@ -57,7 +58,7 @@ def _find_losses(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any])
     after = draft.after or live
     everyone = to_fields(frozenset().union(*(entry.paths for entry in entries_of(live))))
     nulls = frozenset(null_paths(encoded, live, everyone))
-    taken = frozenset(path for path in draft.claimed if _is_taken(draft, live, path))
+    taken = _find_taken(draft, live)
     draft.losses = losses_of(live, after, taken=taken, removed=nulls)
     return nulls
 
@@ -94,9 +95,9 @@ async def _move(draft: Draft, live: dict[str, Any], nulls: Paths) -> None:
     draft.losses += mine
     draft.gone = nulls | unnamed
     moved = frozenset(loss.path for loss in draft.losses if loss.must_move)
-    # What nobody owns goes only if it is claimed first.
-    orphans = frozenset(path for path in nulls if not _is_owned(live, path))
     main = next((entry.paths for entry in entries_of(live) if entry.is_main), frozenset())
+    # What nobody owns goes only if it is claimed first.
+    orphans = frozenset(path for path in nulls if not _is_owned_whole(live, path, main | moved))
     is_fold = any(entry.is_ours and not entry.is_main for entry in entries_of(live)) or not own_paths(live) <= main
     draft.transfer = replace(draft.transfer, claims=moved | orphans, is_fold=is_fold)
     await try_removals(draft, live, nulls | (unnamed - main) | frozenset(loss.path for loss in mine))
@@ -106,23 +107,39 @@ def _has_other_owner(live: Mapping[str, Any], path: Path) -> bool:
     return any(path in entry.paths and not entry.is_ours for entry in entries_of(live))
 
 
-def _is_owned(live: Mapping[str, Any], path: Path) -> bool:
-    return any(one[: len(path)] == path for entry in entries_of(live) for one in entry.paths)
+def _is_owned_whole(live: Mapping[str, Any], path: Path, owned: Paths) -> bool:
+    """Whether everything at a path is among some owned paths."""
+    if path in owned and not _has_deeper(owned, path):
+        return True
+    fields: Any = to_fields(owned)
+    for step in path:
+        fields = fields.get(step) or {}
+    value = find(live, path)[1]
+    if isinstance(value, list) and len(value) != len([step for step in fields if step != "."]):
+        return False
+    return all((*path, *one) in owned for one in named_paths(value, fields)) and isinstance(value, dict | list)
 
 
 def _is_person(loss: Loss, live: Mapping[str, Any]) -> bool:
     return judge_manager(loss.entry.manager, live).side is Side.PERSON
 
 
-def _is_taken(draft: Draft, live: Mapping[str, Any], path: Path) -> bool:
-    """Whether a path gets another value, or one that may not be compared."""
-    if path[-1].startswith("k:"):
-        return False
-    was, now = find(live, path), find(draft.after, path)
-    if was[0] and was[1] != now[1]:
-        return not _has_deeper(draft.claimed, path)
-    is_named, shown = find(mask(draft.named), path)
-    return was[0] and find(draft.named, path)[0] and (not is_named or is_hidden(shown))
+def _find_taken(draft: Draft, live: Mapping[str, Any]) -> Paths:
+    """The paths that get another value, or one that may not be compared."""
+    now, then, named, shown = (Finder(one) for one in (live, draft.after, draft.named, mask(draft.named)))
+    containers = {path[:length] for path in draft.claimed for length in range(1, len(path))}
+    found = []
+    for path in draft.claimed:
+        was = now.find(path)
+        if path[-1].startswith("k:") or not was[0]:
+            continue
+        if was[1] != then.find(path)[1]:
+            found += [] if path in containers else [path]
+            continue
+        is_shown, text = shown.find(path)
+        if named.find(path)[0] and (not is_shown or is_hidden(text)):
+            found.append(path)
+    return frozenset(found)
 
 
 def _has_deeper(paths: Paths, path: Path) -> bool:

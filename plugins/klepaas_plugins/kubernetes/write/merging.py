@@ -4,18 +4,20 @@ A null removes one thing. A list with keys is merged item by item, a set by its 
 Which keys a list has is read from managedFields, so no schema is needed.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from klepaas_plugins.kubernetes.write.own_fields import Path, Paths, matches
+from klepaas_plugins.kubernetes.write.items import Items, Steps
+from klepaas_plugins.kubernetes.write.own_fields import Path, Paths, to_fields
 
-__all__ = ["Ambiguous", "merge", "named_paths", "null_paths", "without_nulls", "without_paths"]
+__all__ = ["Ambiguous", "merge", "named_paths", "null_paths", "without_nulls", "without_paths", "without_versions"]
 
 Fields = Mapping[str, Any]
 # What the body says who the object is with; nobody owns it.
 _IDENTITY = frozenset({"apiVersion", "kind"})
 _IDENTITY_METADATA = frozenset({"name", "namespace", "uid", "resourceVersion", "generateName", "creationTimestamp"})
+
+_VERSIONS = frozenset({"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"})
 
 
 class Ambiguous(Exception):
@@ -33,6 +35,18 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nulls(item) for item in value]
     return value
+
+
+def without_versions(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body without what says which state of an object it was read from.
+
+    Args:
+        body: The body.
+    """
+    metadata = body.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return dict(body)
+    return {**body, "metadata": {key: value for key, value in metadata.items() if key not in _VERSIONS}}
 
 
 def merge(own: Any, named: Any, fields: Fields, learned: Fields | None = None) -> Any:
@@ -65,14 +79,15 @@ def merge(own: Any, named: Any, fields: Fields, learned: Fields | None = None) -
 
 
 def _merge_lists(own: list[Any], named: list[Any], fields: Fields, learned: Fields) -> list[Any]:
-    items = list(own)
+    items, places = list(own), Items(own)
+    known, exact = Steps(fields), Steps(learned)
     for item in named:
         if not isinstance(item, Mapping):
             if item not in items:
                 items.append(item)
             continue
-        step = _step_for(item, fields, learned)
-        at = next((at for at, there in enumerate(own) if step is not None and matches(step, there)), None)
+        step = _step_for(item, known, exact, fields)
+        at = None if step is None else places.of(step)
         if at is None or step is None:
             items.append(without_nulls(item))
         else:
@@ -80,19 +95,15 @@ def _merge_lists(own: list[Any], named: list[Any], fields: Fields, learned: Fiel
     return items
 
 
-def _step_for(item: Mapping[str, Any], fields: Fields, learned: Fields) -> str | None:
+def _step_for(item: Mapping[str, Any], known: Steps, learned: Steps, fields: Fields) -> str | None:
     """What an item of a manifest is known by among those that are there. None: it is a new one."""
-    exact = [step for step in learned if matches(step, item)]
+    exact = learned.of(item)
     if len(exact) == 1:
         return exact[0] if exact[0] in fields else None
-    found = [step for step in fields if matches(step, item) and _has_a_key(step, item)]
+    found = known.of(item)
     if len(found) > 1:
         raise Ambiguous
     return found[0] if found else None
-
-
-def _has_a_key(step: str, item: Mapping[str, Any]) -> bool:
-    return step.startswith("k:") and any(key in item for key in json.loads(step[2:]))
 
 
 def named_paths(named: Any, fields: Fields) -> Paths:
@@ -110,10 +121,9 @@ def _named(value: Any, fields: Fields, path: Path) -> Iterator[Path]:
         for key, inner in value.items():
             if not _is_identity(key, path):
                 yield from _named(inner, fields.get(f"f:{key}") or {}, (*path, f"f:{key}"))
-    elif isinstance(value, list) and any(step[:2] in ("k:", "v:") for step in fields):
+    elif isinstance(value, list) and (steps := Steps(fields)):
         for item in value:
-            step = next((step for step in fields if matches(step, item)), None)
-            if step is not None:
+            for step in steps.of(item)[:1]:
                 yield (*path, step)
                 yield from _named(item, fields[step] or {}, (*path, step)) if isinstance(item, Mapping) else ()
     elif path:
@@ -140,10 +150,11 @@ def null_paths(named: Any, live: Any, fields: Fields, path: Path = ()) -> Iterat
             elif value is not None and key in live:
                 yield from null_paths(value, live[key], fields.get(f"f:{key}") or {}, (*path, f"f:{key}"))
     elif isinstance(named, list) and isinstance(live, list):
+        known, places = Steps(fields), Items(live)
         for item in named:
-            steps = [step for step in fields if step.startswith("k:") and matches(step, item)]
-            for step in steps[:1]:
-                there = next((one for one in live if matches(step, one)), None)
+            for step in known.of(item)[:1] if isinstance(item, Mapping) else ():
+                at = places.of(step)
+                there = None if at is None else live[at]
                 yield from null_paths(item, there, fields[step] or {}, (*path, step))
 
 
@@ -154,20 +165,29 @@ def without_paths(value: Any, paths: Paths) -> Any:
         value: The object.
         paths: The paths.
     """
-    for path in paths:
-        value = _without(value, path)
-    return value
+    return _without(value, to_fields(paths))
 
 
-def _without(value: Any, path: Path) -> Any:
-    step, rest = path[0], path[1:]
-    if isinstance(value, list):
-        if not rest:
-            return [item for at, item in enumerate(value) if not matches(step, item, at)]
-        return [_without(item, rest) if matches(step, item, at) else item for at, item in enumerate(value)]
-    name = step[2:]
-    if not isinstance(value, Mapping) or name not in value:
+def _without(value: Any, gone: Fields) -> Any:
+    """A value without the members of a set."""
+    if isinstance(value, Mapping):
+        kept = {}
+        for key, inner in value.items():
+            step = f"f:{key}"
+            if step not in gone:
+                kept[key] = inner
+            elif not _is_member(gone[step]):
+                kept[key] = _without(inner, gone[step])
+        return kept
+    if not isinstance(value, list):
         return value
-    if rest:
-        return {**value, name: _without(value[name], rest)}
-    return {key: inner for key, inner in value.items() if key != name}
+    steps, items = Steps(gone), []
+    for at, item in enumerate(value):
+        named = steps.of(item, at)
+        if not any(_is_member(gone[step]) for step in named):
+            items.append(_without(item, gone[named[0]]) if named else item)
+    return items
+
+
+def _is_member(fields: Fields) -> bool:
+    return not fields or "." in fields

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from klepaas_plugins.kubernetes.write.items import Finder, Steps, key_of
+
 __all__ = [
     "MANAGER",
     "Entry",
@@ -23,7 +25,6 @@ __all__ = [
     "extract_own",
     "find",
     "is_ours",
-    "matches",
     "own_paths",
     "owners_below",
     "owners_of",
@@ -159,7 +160,8 @@ def _without_defaults(paths: Paths, obj: Mapping[str, Any]) -> Paths:
     from klepaas_plugins.kubernetes.server_defaults import without_defaults
 
     wished = without_defaults(obj)
-    return frozenset(path for path in paths if path == _REPLICAS or find(wished, path)[0])
+    finder = Finder(wished)
+    return frozenset(path for path in paths if path == _REPLICAS or finder.find(path)[0])
 
 
 def _encoded(paths: Paths, obj: Mapping[str, Any]) -> Paths:
@@ -204,7 +206,8 @@ def extract(value: Any, fields: Mapping[str, Any], others: Mapping[str, Any] | N
             if name in value
         }
     if isinstance(value, list) and fields:
-        found = ((item, step) for item in value for step in fields if matches(step, item))
+        steps = Steps(fields)
+        found = ((item, step) for at, item in enumerate(value) for step in steps.of(item, at))
         return [_extract_item(item, step, fields[step] or {}, others.get(step)) for item, step in found]
     return value
 
@@ -214,46 +217,18 @@ def _extract_item(item: Any, step: str, fields: Mapping[str, Any], others: Mappi
     part = extract(item, fields, others)
     if not isinstance(part, dict) or not step.startswith("k:"):
         return part
-    named = json.loads(step[2:])
+    named = key_of(step)
     return part if any(name in part for name in named) else {**named, **part}
 
 
-def matches(step: str, item: Any, position: int | None = None) -> bool:
-    """Whether a step names an item of a list; a key that the item leaves out may be a default, and is passed over.
-
-    Args:
-        step: The step.
-        item: The item.
-        position: Where it stands in the list. None: not known.
-    """
-    if step.startswith("v:"):
-        return bool(json.loads(step[2:]) == item)
-    if step.startswith("k:") and isinstance(item, Mapping):
-        named = json.loads(step[2:])
-        has_key = any(name in item for name in named)
-        return has_key and all(item.get(name, value) == value for name, value in named.items())
-    return position is not None and step == f"i:{position}"
-
-
 def find(value: Any, path: Path) -> tuple[bool, Any]:
-    """What lies at a path: whether it is there, and its value.
+    """What lies at a path: whether it is there, and its value. For many paths of one object there is `items.Finder`.
 
     Args:
         value: The object.
         path: The path.
     """
-    for step in path:
-        if step.startswith("f:"):
-            if not isinstance(value, Mapping) or step[2:] not in value:
-                return False, None
-            value = value[step[2:]]
-            continue
-        items = list(enumerate(value)) if isinstance(value, list) else []
-        found = [item for at, item in items if matches(step, item, at)]
-        if not found:
-            return False, None
-        value = found[0]
-    return True, value
+    return Finder(value).find(path)
 
 
 def owners_of(obj: Mapping[str, Any], path: Path) -> list[Entry]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klepaas_plugins.kubernetes.client import FieldConflict
+from klepaas_plugins.kubernetes.write.items import Finder
 from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
 from klepaas_plugins.kubernetes.write.own_fields import (
     MANAGER,
@@ -17,7 +18,6 @@ from klepaas_plugins.kubernetes.write.own_fields import (
     Path,
     Paths,
     entries_of,
-    find,
     path_text,
     to_fields,
 )
@@ -94,13 +94,14 @@ def losses_of(
     """
     taken, removed = frozenset(taken), list(removed)
     found = []
+    now, then = Finder(live), Finder(after)
     for entry in entries_of(live):
         if entry.is_ours or entry.subresource == "status":
             continue
         for path in sorted(entry.paths):
             if any(path[: len(gone)] == gone for gone in removed) or path in taken:
                 found.append(Loss(entry=entry, path=path, must_move=True))
-            elif find(live, path)[0] and not find(after, path)[0]:
+            elif now.find(path)[0] and not then.find(path)[0]:
                 found.append(Loss(entry=entry, path=path, must_move=False))
     return found
 

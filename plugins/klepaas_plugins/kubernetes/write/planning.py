@@ -24,8 +24,8 @@ from klepaas_plugins.kubernetes.write.compare import compare
 from klepaas_plugins.kubernetes.write.composing import compose
 from klepaas_plugins.kubernetes.write.drafts import ApplyRequest, Draft, identity_of, with_version_of_new
 from klepaas_plugins.kubernetes.write.losing import reverting_risks, settle_owners, takeover_facts
-from klepaas_plugins.kubernetes.write.merging import named_paths, without_nulls
-from klepaas_plugins.kubernetes.write.own_fields import Path, Paths, entries_of, own_paths, path_text, to_fields
+from klepaas_plugins.kubernetes.write.merging import named_paths, without_nulls, without_versions
+from klepaas_plugins.kubernetes.write.own_fields import Path, entries_of, own_paths, path_text, to_fields
 from klepaas_plugins.kubernetes.write.trial import try_apply, why_no_dry_run
 
 __all__ = ["ApplyRequest", "plan_apply"]
@@ -50,7 +50,7 @@ async def plan_apply(request: ApplyRequest) -> ObjectChange:
         KlepaasError: The server refuses the change, or cannot be asked.
     """
     encoded = with_encoded_data(request.body)
-    draft = Draft(request=request, named=without_nulls(encoded))
+    draft = Draft(request=request, named=without_versions(without_nulls(encoded)))
     if request.resource is None or request.not_served is not None:
         draft.not_checked = request.not_served or "its kind is not served yet"
         return _unchecked(draft)
@@ -90,12 +90,28 @@ async def _look(draft: Draft, resource: Resource) -> None:
             f"Cannot create {request.title}: it already exists", next_step="Change it instead, or choose another name"
         )
     metadata = draft.live.get("metadata") or {}
+    _check_version(request, metadata)
     finalizers = (request.body.get("metadata") or {}).get("finalizers", ())
     if metadata.get("deletionTimestamp") and (finalizers == () or finalizers == metadata.get("finalizers")):
         raise Conflict(
             f"{request.title} is being deleted: what is changed in it would vanish with it",
             next_step="Wait until it is gone, then apply again",
         )
+
+
+def _check_version(request: ApplyRequest, metadata: Mapping[str, Any]) -> None:
+    """Hold the change to the object, and the version of it, that the manifest names.
+
+    Raises:
+        Conflict: It is another one.
+    """
+    named = request.body.get("metadata") or {}
+    for key in ("uid", "resourceVersion"):
+        if named.get(key) not in (None, metadata.get(key)):
+            raise Conflict(
+                f"{request.title} has another {key} than the manifest: somebody changed it since it was read",
+                next_step=f"Read it again, or leave metadata.{key} out to change what is there now",
+            )
 
 
 def _refuse_unseen(draft: Draft) -> None:
@@ -197,18 +213,17 @@ def _unnamed_facts(draft: Draft, live: Mapping[str, Any]) -> list[tuple[str, str
     if draft.request.remove_unnamed:
         return []
     named = named_paths(draft.named, to_fields(draft.claimed)) | draft.gone
-    left = [path for path in sorted(own_paths(live) & draft.claimed) if path[-1][:2] != "k:"]
-    left = [path for path in left if not any(path[: len(one)] == one or one[: len(path)] == path for one in named)]
-    shown = list(dict.fromkeys(path_text(_shortest(path, named)) for path in left))
+    above = {one[:length] for one in named for length in range(1, len(one) + 1)}
+    left = [path for path in sorted(own_paths(live) & draft.claimed) if path[-1][:2] != "k:" and path not in above]
+    left = [path for path in left if not any(path[:length] in named for length in range(1, len(path)))]
+    shown = list(dict.fromkeys(path_text(_shortest(path, above)) for path in left))
     if not shown:
         return []
     more = f" and {len(shown) - NAMED_MAX} more" if len(shown) > NAMED_MAX else ""
     return [("not named and kept as klepaas set it", f"{', '.join(shown[:NAMED_MAX])}{more}")]
 
 
-def _shortest(path: Path, named: Paths) -> Path:
+def _shortest(path: Path, above: set[Path]) -> Path:
     """The shortest beginning of a path that nothing of the manifest lies below."""
-    for length in range(2 if path[0] == "f:metadata" else 1, len(path)):
-        if not any(one[:length] == path[:length] for one in named):
-            return path[:length]
-    return path
+    lengths = range(2 if path[0] == "f:metadata" else 1, len(path))
+    return next((path[:length] for length in lengths if path[:length] not in above), path)

@@ -372,3 +372,48 @@ async def test_a_hidden_value_is_never_compared_and_its_owner_is_asked_by_manage
     await world.patch("Secret", "login", {**body, "data": {"a": value}}, "argocd-controller", APPLY)
     with pytest.raises(FieldConflict, match=r"owns data\.a"):
         await world.plan({**body, "stringData": {"a": "one-secret-value"}})
+
+
+async def test_null_removes_a_whole_list_in_which_a_person_added_an_item(world: World) -> None:
+    await world.apply(deployment({"name": "main", "image": "example/app:1", "env": [{"name": "A", "value": "1"}]}))
+    path = "/spec/template/spec/containers/0/env/-"
+    added = [{"op": "add", "path": path, "value": {"name": "B", "value": "2"}}]
+    await world.patch("Deployment", "web", added, "kubectl-edit", JSON_PATCH)
+    made = await world.apply(container(env=None))
+    assert {one.path.rpartition("env")[2] for one in made.change.removals} == {
+        "[A].name", "[A].value", "[B].name", "[B].value",
+    }  # fmt: skip
+    (found,) = (await world.get("Deployment", "web"))["spec"]["template"]["spec"]["containers"]
+    assert "env" not in found
+
+
+async def test_null_removes_finalizers_that_nobody_owns_or_only_some_of_which_are_owned(world: World) -> None:
+    await world.apply(config_map({"a": "1"}, finalizers=["example.com/one"]))
+    there = await world.get("ConfigMap", "settings")
+    there["metadata"]["managedFields"] = [{}]
+    await world.http.put(world.path("ConfigMap", "settings"), params={"fieldManager": "someone"}, json=there)
+    await world.apply(config_map(finalizers=["example.com/two"]))
+    found = (await world.get("ConfigMap", "settings"))["metadata"]
+    assert set(found["finalizers"]) == {"example.com/one", "example.com/two"}
+    await world.apply(config_map(finalizers=None))
+    assert "finalizers" not in (await world.get("ConfigMap", "settings"))["metadata"]
+
+
+async def test_a_manifest_that_was_read_is_held_to_the_version_that_it_names(world: World) -> None:
+    await world.apply(config_map({"a": "1"}))
+    read = (await world.get("ConfigMap", "settings"))["metadata"]
+    await world.apply(config_map({"a": "2"}))
+    with pytest.raises(Conflict, match="has another resourceVersion than the manifest"):
+        await world.plan(config_map({"a": "3"}, resourceVersion=read["resourceVersion"]))
+    with pytest.raises(Conflict, match="has another uid than the manifest"):
+        await world.plan(config_map({"a": "3"}, uid="3f1f8a0e-4a3b-4a5c-9f6a-2d8b7c6e5f40"))
+    await world.apply(config_map({"a": "3"}, uid=read["uid"]))
+
+
+async def test_a_deleted_object_is_made_again_from_what_was_read_of_it(world: World) -> None:
+    await world.apply(config_map({"a": "1"}))
+    read = (await world.get("ConfigMap", "settings"))["metadata"]
+    await world.http.delete(world.path("ConfigMap", "settings"))
+    kept = {key: read[key] for key in ("uid", "resourceVersion", "creationTimestamp")}
+    await world.apply(config_map({"a": "1"}, **kept))
+    assert (await world.get("ConfigMap", "settings"))["metadata"]["uid"] != read["uid"]
