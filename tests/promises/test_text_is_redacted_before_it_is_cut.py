@@ -34,7 +34,7 @@ HARMLESS = {
     "plugins/klepaas_plugins/alertmanager/client.py: str(moment)[:40]",
     "server/klepaas/commands/parser.py: word[:_MOST_SHOWN_CHARS]",
     "server/klepaas/external/schema_tool.py: name[:40]",
-    "server/klepaas/gate.py: name[:64]",
+    "server/klepaas/gate/gate.py: name[:64]",
     "plugins/klepaas_plugins/prometheus/errors.py: text[:200]",
     "plugins/klepaas_plugins/kubernetes/wording.py: other[:_COMPARED_CHARS]",
     "plugins/klepaas_plugins/kubernetes/wording.py: name[:_COMPARED_CHARS]",
@@ -47,7 +47,9 @@ HARMLESS = {
     # Names that passed their check, cut as Kubernetes cuts them.
     "plugins/klepaas_plugins/deployments/naming.py: app_name[:_LABEL_CHARS - _DIGEST_CHARS - 1]",
     "plugins/klepaas_plugins/prometheus/questions.py: app_name[:_BASE_CHARS]",
+    "plugins/klepaas_plugins/kubernetes/write/generated_names.py: str(body['metadata']['generateName'])[:_PREFIX_MAX_CHARS]",
     # Names that are ours: of a host, of a metric, of a declaration.
+    "server/klepaas/store/keys.py: self._derive('id').hex()[:_ID_CHARS]",
     "server/klepaas/operations/holders.py: socket.gethostname()[:60]",
     "server/klepaas/metrics.py: _NOT_IN_A_LABEL.sub('_', value)[:LABEL_MAX_CHARS]",
     "server/klepaas/external/declaration.py: re.sub('[^a-z0-9_-]+', '-', self.name.lower()).strip('-_')[:40]",
@@ -64,6 +66,10 @@ HARMLESS = {
     "server/klepaas/external/messages.py: (self._tail + part)[-_EDGE_BYTES:]",
     "server/klepaas/external/messages.py: b''.join(self._parts)[:_EDGE_BYTES]",
     "server/klepaas/external/messages.py: part[:_EDGE_BYTES]",
+    "server/klepaas/external/messages.py: message[:_EDGE_BYTES]",
+    "server/klepaas/external/messages.py: message[-_EDGE_BYTES:]",
+    "server/klepaas/protocol/unreadable.py: (key + part.strip())[:_ID_MAX_CHARS]",
+    "plugins/klepaas_plugins/kubernetes/risks/kinds.py: named[:20]",
     # Bytes on their way in; whoever makes a text of them takes care of the last or first word.
     "plugins/klepaas_plugins/kubernetes/client/exec_plugins.py: both[:OUTPUT_MAX_BYTES + 1]",
     "plugins/klepaas_plugins/kubernetes/client/exec_plugins.py: both[-OUTPUT_MAX_BYTES:]",

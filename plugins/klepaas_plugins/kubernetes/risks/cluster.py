@@ -17,7 +17,7 @@ _SYSTEM = re.compile(r"kube-(?:system|public|node-lease)")
 # ConfigMaps that configure a part of the cluster, wherever they stand.
 _CONFIGURATION = re.compile(
     r"argocd-(?:cm|rbac-cm|cmd-params-cm|ssh-known-hosts-cm|tls-certs-cm)|aws-auth|coredns.*|kube-dns|kube-proxy.*"
-    r"|cluster-info|extension-apiserver-authentication|kubeadm-config|kubelet-config.*|.*ingress-nginx.*controller"
+    r"|cluster-info|extension-apiserver-authentication|kubeadm-config|kubelet-config.*|(?=.*ingress-nginx).*controller"
     r"|nginx-configuration|istio(?:-sidecar-injector)?|linkerd-config|calico-config|cilium-config|kyverno"
     r"|feature-flags|config-(?:features|defaults|network|domain|deployment)|(?:tcp|udp)-services|kube-root-ca\.crt"
     r"|workflow-controller-configmap|kiam-.*|kube-flannel-cfg|cluster-autoscaler-.*"

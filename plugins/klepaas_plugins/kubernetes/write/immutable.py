@@ -19,7 +19,7 @@ _SAYS = re.compile(
 # What a message excepts: "for fields other than 'replicas', 'template'", "`spec.containers[*].image`".
 _EXCEPTED = re.compile(r"['`]([A-Za-z][A-Za-z0-9.*\[\]]{0,120})['`]")
 _OTHER_THAN = re.compile(r"other than|except", re.IGNORECASE)
-_INDEX = re.compile(r"\[[^\]]*\]")
+_INDEX = re.compile(r"\[[^\[\]]*\]")
 # What a refusal names, and the field that people set.
 _SAME = {"spec.clusterIPs": "spec.clusterIP"}
 
