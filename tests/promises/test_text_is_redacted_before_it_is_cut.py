@@ -47,7 +47,8 @@ HARMLESS = {
     # Names that passed their check, cut as Kubernetes cuts them.
     "plugins/klepaas_plugins/deployments/naming.py: app_name[:_LABEL_CHARS - _DIGEST_CHARS - 1]",
     "plugins/klepaas_plugins/prometheus/questions.py: app_name[:_BASE_CHARS]",
-    "plugins/klepaas_plugins/kubernetes/write/generated_names.py: str(body['metadata']['generateName'])[:_PREFIX_MAX_CHARS]",
+    "plugins/klepaas_plugins/kubernetes/write/generated_names.py: "
+    "str(body['metadata']['generateName'])[:_PREFIX_MAX_CHARS]",
     # Names that are ours: of a host, of a metric, of a declaration.
     "server/klepaas/store/keys.py: self._derive('id').hex()[:_ID_CHARS]",
     "server/klepaas/operations/holders.py: socket.gethostname()[:60]",

@@ -17,6 +17,8 @@ __all__ = ["LAST_APPLIED", "MARK_RULES"]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _NGINX = r"^(?:nginx\.ingress\.kubernetes\.io|nginx\.org|nginx\.com|ingress\.kubernetes\.io)/"
 # What ends a directive or a string of a proxy's configuration, or begins a script in it.
+# A prefix of 253 characters, "/", a name of 63: what is longer is the key of no label and no annotation.
+_KEY_MAX_CHARS = 317
 _LEAVES_ITS_PLACE = re.compile(r"[\n\r;{}\"'`\\]|\$\(|_by_lua|\balias\b|(?:^|\s)#")
 
 
@@ -76,7 +78,8 @@ class _Row:
 
     def _matches(self, index: Index) -> dict[str, str]:
         found = re.compile(self.keys)
-        marks = [one for key in index.fields if found.search(key) for one in index.fields[key] if _is_mark(one)]
+        keys = [key for key in index.fields if len(key) <= _KEY_MAX_CHARS and found.search(key)]
+        marks = [one for key in keys for one in index.fields[key] if _is_mark(one)]
         return {one.path: str(one.value) for one in marks if self.match(str(one.value))}
 
 
