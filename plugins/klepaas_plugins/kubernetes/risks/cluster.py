@@ -147,54 +147,12 @@ def _find_conversion(pair: Pair) -> Iterator[str]:
         yield f"every object of {pair.name} passes through {target} (conversion webhook)"
 
 
-def _find_smaller_autoscaler(pair: Pair) -> Iterator[str]:
-    old, new = (
-        {one.path: one.value for one in index.named("maxReplicas", "maxReplicaCount")} for index in (pair.old, pair.new)
-    )
-    running = child(pair.before, "status").get("currentReplicas")
-    for path, value in new.items():
-        before = old.get(path)
-        is_lower = isinstance(value, int) and isinstance(before, int) and value < before
-        if is_lower and (not isinstance(running, int) or value < running):
-            yield f"an autoscaler stops what is beyond {value} replicas ({path}: {before} -> {value})"
-
-
-def _find_disruption(pair: Pair) -> Iterator[str]:
-    if pair.kind != "PodDisruptionBudget":
-        return
-    old, new = (child(obj, "spec") for obj in (pair.before, pair.after))
-    if pair.is_deleted or (
-        not pair.is_new
-        and (new.get("minAvailable") in (0, "0", "0%") or new.get("maxUnavailable") == "100%")
-        and old != new
-    ):
-        yield f"every pod that {pair.name} protects may be evicted at once"
-
-
-def _find_empty_quota(pair: Pair) -> Iterator[str]:
-    if pair.kind != "ResourceQuota" or pair.is_deleted:
-        return
-    old, new = (child(obj, "spec", "hard") for obj in (pair.before, pair.after))
-    none_left = [key for key, value in new.items() if str(value) == "0" and str(old.get(key)) != "0"]
-    if none_left:
-        yield f"nothing more of {', '.join(none_left)} can be made in the namespace"
-
-
 def _find_binding_of_volume(pair: Pair) -> Iterator[str]:
     if pair.kind != "PersistentVolume" or pair.is_deleted or pair.is_new:
         return
     old, new = (child(obj, "spec", "claimRef") for obj in (pair.before, pair.after))
     if new and any(new.get(key) != old.get(key) for key in ("namespace", "name", "uid")):
         yield f"gives volume {pair.name} to claim {new.get('namespace')}/{new.get('name')}"
-
-
-def _find_daemon_nodes(pair: Pair) -> Iterator[str]:
-    if (pair.group, pair.kind) != ("apps", "DaemonSet") or pair.is_new or pair.is_deleted:
-        return
-    old, new = (child(obj, "spec", "template", "spec", "nodeSelector") for obj in (pair.before, pair.after))
-    if dict(old) != dict(new) and new:
-        shown = ", ".join(f"{key}={value}" for key, value in new.items())
-        yield f"stops its pods on all nodes without {shown}"
 
 
 CLUSTER_RULES = (
@@ -221,12 +179,4 @@ CLUSTER_RULES = (
          content="`secrets` and `imagePullSecrets` that a ServiceAccount had not"),
     Rule(code="extends-the-api", name="conversion", find=_find_conversion,
          content="a conversion webhook of a CustomResourceDefinition"),
-    Rule(code="stops", name="smaller-autoscaler", find=_find_smaller_autoscaler,
-         content="a lower `maxReplicas` than what runs"),
-    Rule(code="stops", name="disruption-budget", find=_find_disruption, deleted=True,
-         content="a PodDisruptionBudget that protects nothing any more"),
-    Rule(code="stops", name="empty-quota", find=_find_empty_quota,
-         content="a ResourceQuota of 0"),
-    Rule(code="stops", name="daemon-nodes", find=_find_daemon_nodes,
-         content="another `nodeSelector` of a DaemonSet"),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from klepaas_plugins.kubernetes.risks.model import ABSENT, Found, Known, Object,
 from klepaas_plugins.kubernetes.risks.network import NETWORK_RULES
 from klepaas_plugins.kubernetes.risks.pods import POD_RULES
 from klepaas_plugins.kubernetes.risks.rights import RIGHTS_RULES
+from klepaas_plugins.kubernetes.risks.stops import STOP_RULES
 
 __all__ = ["RULES", "judge", "overlay_of"]
 
@@ -36,6 +37,7 @@ def _find_unread(pair: Pair) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     *LIFECYCLE_RULES, *RIGHTS_RULES, *FIELD_RULES, *POD_RULES, *NETWORK_RULES, *MARK_RULES, *KIND_RULES, *CLUSTER_RULES,
+    *STOP_RULES,
     Rule(code="not-known", name="too-large", find=_find_unread,
          content="an object that is too large to be judged, or a text of objects that cannot be read"),
 )  # fmt: skip

@@ -217,7 +217,19 @@ DEEP = PRIVILEGED_POD
 for _ in range(6):
     DEEP = made("example.dev/v1", "Thing", spec={"inner": DEEP})
 UNREADABLE = "apiVersion: v1\nkind: Pod\nspec: {containers: [{securityContext: {privileged: true}}]}\n{{ end }} }"
+TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+SMALL = made("autoscaling/v2", "HorizontalPodAutoscaler", spec={"maxReplicas": 1, "scaleTargetRef": TARGET})
+BIG = {"spec": {"replicas": 9}}
+SETS = [made("apps/v1", "StatefulSet", spec={"ordinals": {"start": start}}) for start in (0, 3)]
 NESTED = [
+    Row("new-autoscaler", None, SMALL, "beyond 1 of 9 replicas", live={("Deployment", "shop", "web"): BIG}),
+    Row("new-autoscaler", None, SMALL, "not known whether Deployment web has more than 1 replicas"),
+    Row(
+        "ordinals",
+        made("apps/v1", "StatefulSet", spec={}),
+        made("apps/v1", "StatefulSet", spec={"ordinals": {"start": 3}}),
+        "from 3 on",
+    ),
     Row("too-large", None, DEEP, "nested more deeply"),
     Row("too-large", None, made("v1", "ConfigMap", data={"a": UNREADABLE}), "cannot be read (data.a)"),
     Row(
