@@ -100,7 +100,7 @@ def _addresses(obj: Object) -> str:
     named += [address for one in children(obj, "endpoints") for address in texts(one.get("addresses"))]
     service = child(obj, "metadata", "labels").get("kubernetes.io/service-name")
     target = service or child(obj, "metadata").get("name")
-    return f"traffic of Service {target} goes to {', '.join(named[:20]) or 'nothing'}"
+    return f"traffic of Service {target} goes to {', '.join(named) or 'nothing'}"
 
 
 def _source(obj: Object) -> str:
