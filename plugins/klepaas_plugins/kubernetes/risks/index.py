@@ -28,6 +28,9 @@ _POWER = re.compile(
     r"privileged[\"']?\s*[:=]\s*[\"']?true|hostPath|host(?:Network|PID|IPC)[\"']?\s*[:=]\s*[\"']?true"
     r"|kind[\"']?\s*:\s*[\"']?(?:Cluster)?Role(?:Binding)?\b|WebhookConfiguration|SYS_ADMIN"
 )
+# Kinds that describe fields by a schema, which is no object that has them.
+_SCHEMA = "openAPIV3Schema"
+_WITH_SCHEMA = frozenset({"CustomResourceDefinition", "CompositeResourceDefinition", "ConstraintTemplate"})
 _NAMES = ("name", "key", "mountPath", "type", "ip", "kind")
 
 
@@ -87,10 +90,13 @@ class _Reader:
         self._index = Index()
         self._left = VALUES_MAX
         self._left_chars = TEXT_MAX_CHARS
+        self._not_wanted = _NOT_WANTED
 
     def read(self, obj: Mapping[str, Any]) -> Index:
+        if obj.get("kind") in _WITH_SCHEMA:
+            self._not_wanted = _NOT_WANTED | {_SCHEMA}
         for key, value in obj.items():
-            if key not in _NOT_WANTED:
+            if key not in self._not_wanted:
                 self._add(str(key), str(key), value, obj, 1)
         return self._index
 
@@ -107,7 +113,7 @@ class _Reader:
                 self._index.embedded.append((path, value))
                 return
             for key, inner in value.items():
-                if key not in (_COPY, "managedFields"):
+                if key not in (_COPY, "managedFields") and (key != _SCHEMA or _SCHEMA not in self._not_wanted):
                     self._add(f"{path}.{key}", str(key), inner, value, depth + 1)
         elif isinstance(value, list):
             for position, item in _labelled(value):

@@ -51,6 +51,8 @@ def judge(changes: Sequence[ObjectChange], known: Known) -> tuple[ObjectChange, 
         known: What is known around them; what a rule misses is noted in it.
     """
     known.overlay = overlay_of(changes)
+    names = [change.identity for change in changes if change.action is Action.CREATE]
+    known.created = frozenset((group_of(one.api_version), one.kind, one.namespace, one.name) for one in names)
     return tuple(_judge_change(change, known) for change in changes)
 
 

@@ -68,11 +68,13 @@ class Known:
     Attributes:
         objects: By what was looked up: an object, a list of them, `ABSENT` or `UNKNOWN`.
         overlay: The objects of the change itself, as they would be; `ABSENT` for a deleted one.
+        created: Group, kind, namespace and name of the objects that the change creates.
         asked: What a rule asked for that nobody has looked up; it was answered with `UNKNOWN`.
     """
 
     objects: dict[Ref, Any] = field(default_factory=dict)
     overlay: dict[tuple[str, str, str | None, str], Any] = field(default_factory=dict)
+    created: frozenset[tuple[str, str, str | None, str]] = frozenset()
     asked: set[Ref] = field(default_factory=set)
 
     def get(self, api_version: str, kind: str, namespace: str | None, name: str) -> Any:

@@ -38,17 +38,17 @@ def _find_role(pair: Pair) -> Iterator[Found | str]:
     if lines and old_targets:
         yield f"grants {'; '.join(lines)} to all who have {', '.join(old_targets)}"
     if lines:
-        yield from _to_subjects(pair, lines)
+        yield from _to_subjects(pair, lines, is_collected=bool(targets or old_targets))
 
 
-def _to_subjects(pair: Pair, lines: Sequence[str]) -> Iterator[Found | str]:
+def _to_subjects(pair: Pair, lines: Sequence[str], *, is_collected: bool) -> Iterator[Found | str]:
     subjects = _subjects(pair)
     what = "; ".join(lines)
     if subjects is UNKNOWN:
         yield f"grants {what} to those who are bound to {pair.kind} {pair.name}; not known who that is"
     elif subjects:
         yield f"grants {what} to {_listed(subjects)}"
-    else:
+    elif not is_collected:
         yield Found(f"{pair.kind} {pair.name} allows {what}; nobody is bound to it yet", Effect.WRITE)
 
 
@@ -135,7 +135,10 @@ def _find_binding(pair: Pair) -> Iterator[str]:
 def _role_text(pair: Pair, role: Object) -> str:
     kind, name = str(role.get("kind")), str(role.get("name"))
     where = "in the whole cluster" if pair.kind == "ClusterRoleBinding" else f"in namespace {pair.place}"
-    found = pair.known.get(RBAC, kind, pair.place if kind == "Role" else None, name)
+    place = pair.place if kind == "Role" else None
+    if (_GROUP, kind, place, name) in pair.known.created:
+        return f"the new {kind} {name} {where}, with the rules that are named with it,"
+    found = pair.known.get(RBAC, kind, place, name)
     if found is ABSENT:
         return f"whatever {kind} {name} will say ({where}; there is no such role yet)"
     if found is UNKNOWN:

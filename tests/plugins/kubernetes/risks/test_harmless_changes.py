@@ -65,7 +65,9 @@ ORDINARY: dict[str, Json] = {
         "ttlSecondsAfterFinished": 3600, "template": {"spec": {"containers": [{"name": "j", "image": "x"}]}}}),
     "a definition": made("apiextensions.k8s.io/v1", "CustomResourceDefinition", "t.x.dev", None, spec={
         "group": "x.dev", "names": {"kind": "T"}, "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {
-            "properties": {"hostPath": {"type": "object"}, "privileged": {"type": "boolean"}}}}}]}),
+            "properties": {
+                "hostPath": {"type": "object"}, "privileged": {"type": "boolean"}, "seLinuxOptions": {"type": "object"},
+                "ttlStrategy": {"type": "object"}, "rules": [{"verbs": ["*"], "resources": ["*"]}]}}}}]}),
     "a custom resource": made("example.dev/v1", "Database", spec={"version": 15, "replicas": 3, "storage": "10Gi"}),
     "a certificate": made("cert-manager.io/v1", "Certificate", spec={"secretName": "web-tls", "dnsNames": ["a.b"]}),
     "a ServiceMonitor": made("monitoring.coreos.com/v1", "ServiceMonitor", spec={"endpoints": [{"port": "http"}]}),

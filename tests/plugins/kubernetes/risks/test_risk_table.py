@@ -5,7 +5,9 @@ import pytest
 from klepaas.changes import Action, ObjectChange, ObjectIdentity
 from klepaas_plugins.kubernetes.risks import RULES, Known, Ref, judge
 
+from .objects import account, binding, made, role, rule
 from .rows import ROWS, Row
+from .rows_rights import NONE_BOUND
 
 
 def change_of(row: Row) -> ObjectChange:
@@ -48,3 +50,28 @@ def test_every_rule_has_a_row() -> None:
 
 def test_no_two_rules_have_one_name() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_a_new_role_is_named_once_with_its_rules_and_the_binding_of_the_same_change_refers_to_it() -> None:
+    rows = [
+        Row("role", None, role(rule("*", "*", "*"), kind="ClusterRole", name="all"), ""),
+        Row("binding", None, binding("ClusterRole", "all", account(), kind="ClusterRoleBinding"), ""),
+    ]
+    empty = Row("role", None, None, "", live=NONE_BOUND)
+    texts = [risk.text for change in judge([change_of(row) for row in rows], Told(empty)) for risk in change.risks]
+    assert texts == [
+        "grants every verb on everything to ServiceAccount shop/web",
+        "grants the new ClusterRole all in the whole cluster, with the rules that are named with it, "
+        "to ServiceAccount shop/web",
+    ]
+
+
+def test_a_role_of_another_group_does_not_stand_for_one_of_rbac() -> None:
+    everything = role(rule("*", "*", "*"), kind="ClusterRole", name="cluster-admin")
+    rows = [
+        Row("role", None, made("evil.dev/v1", "ClusterRole", "cluster-admin", None), ""),
+        Row("binding", None, binding("ClusterRole", "cluster-admin", account(), kind="ClusterRoleBinding"), ""),
+    ]
+    known = Told(Row("role", None, None, "", live={("ClusterRole", None, "cluster-admin"): everything}))
+    (risk,) = judge([change_of(row) for row in rows], known)[1].risks
+    assert "every verb on everything" in risk.text
