@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from klepaas.changes import Action
 from klepaas.effects import Effect
-from klepaas.errors import Conflict, Forbidden
+from klepaas.errors import BadRequest, Conflict, Forbidden
+from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import AlreadyExists, Cluster
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 from klepaas_plugins.kubernetes.write.apply import ManifestRequest, answer_manifests, plan_manifests
+from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
 from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
 from klepaas_plugins.kubernetes.write.writer import write
 
@@ -150,3 +153,38 @@ async def test_data_of_an_immutable_config_map_needs_recreation(world: World) ->
     await world.apply({**config_map({"a": "1"}), "immutable": True})
     plan = await world.plan(config_map({"a": "2"}))
     assert [(one.path, one.after, one.recreate) for one in plan.fields] == [("data.a", "2", True)]
+
+
+async def test_a_deletion_that_a_webhook_does_not_try_out_is_planned_all_the_same(
+    cluster: Cluster, sandbox: Sandbox
+) -> None:
+    sandbox.create({**config_map({"a": "1"}), "metadata": {"name": "settings", "namespace": "default"}})
+    sandbox.fail("DELETE", r".", 400, reason="BadRequest", message=HOOK, times=1)
+    resource = await cluster.resource("ConfigMap")
+    plan = await plan_delete(DeleteRequest(cluster=cluster, resource=resource, name="settings", namespace="default"))
+    assert plan.not_checked == 'webhook "audit.example.com" does not support dry run'
+    assert (await write(cluster, plan)).is_gone
+
+
+async def test_a_refusal_of_a_dry_run_is_no_lack_of_support(cluster: Cluster, sandbox: Sandbox) -> None:
+    said = 'admission webhook "audit.example.com" denied the request: no'
+    sandbox.fail("PATCH", r"dryRun=All", 400, reason="BadRequest", message=said)
+    with pytest.raises(BadRequest, match="denied the request: no"):
+        await _plan(cluster, config_map({"a": "1"}))
+
+
+async def test_an_autoscaler_that_may_not_be_read_is_known_by_what_it_owns(cluster: Cluster, sandbox: Sandbox) -> None:
+    await write(cluster, await _plan(cluster, deployment(replicas=2)))
+    sandbox.deny("list", "horizontalpodautoscalers")
+    path = "/apis/apps/v1/namespaces/default/deployments/web/scale"
+    async with httpx.AsyncClient(base_url=sandbox.url, timeout=scale_timeout(10), trust_env=False) as http:
+        answer = await http.patch(
+            path,
+            params={"fieldManager": "kube-controller-manager"},
+            content='{"spec": {"replicas": 5}}',
+            headers={"content-type": "application/merge-patch+json"},
+        )
+        assert answer.status_code == 200
+    plan = await _plan(cluster, deployment({"name": "main", "image": "example/app:2"}, replicas=3))
+    assert "replicas" not in plan.body["spec"]
+    assert ("spec.replicas", "left to the autoscaler, which sets it") in plan.facts
