@@ -215,7 +215,8 @@ def _unnamed_facts(draft: Draft, live: Mapping[str, Any]) -> list[tuple[str, str
     named = named_paths(draft.named, to_fields(draft.claimed)) | draft.gone
     above = {one[:length] for one in named for length in range(1, len(one) + 1)}
     left = [path for path in sorted(own_paths(live) & draft.claimed) if path[-1][:2] != "k:" and path not in above]
-    left = [path for path in left if not any(path[:length] in named for length in range(1, len(path)))]
+    whole = frozenset(path for path in named if path[-1][:2] != "k:")
+    left = [path for path in left if not any(path[:length] in whole for length in range(1, len(path)))]
     shown = list(dict.fromkeys(path_text(_shortest(path, above)) for path in left))
     if not shown:
         return []

@@ -123,6 +123,19 @@ async def test_without_it_unchanged_names_the_fields_that_the_manifest_left_out(
     assert dict(plan.facts) == {"not named and kept as klepaas set it": "data.b, metadata.labels"}
 
 
+async def test_items_of_a_list_that_the_manifest_left_out_are_named_too(world: World) -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    await world.apply(deployment({"name": "main", "image": "example/app:1", "env": env}))
+    plan = await world.plan(container(env=[{"name": "A", "value": "1"}]))
+    (fact,) = plan.facts
+    assert fact[1].split(", ") == [
+        "spec.selector",
+        "spec.template.metadata",
+        "spec.template.spec.containers[main].env[B]",
+        "spec.template.spec.containers[main].image",
+    ]
+
+
 async def test_an_object_from_git_that_is_as_it_was_changes_nothing_and_sends_nothing(world: World) -> None:
     await world.apply(config_map({"a": "1"}))
     plan = await world.plan(config_map({"a": "1"}))
