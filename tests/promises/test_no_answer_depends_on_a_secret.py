@@ -36,6 +36,7 @@ _DIFFERS = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"  # uids
     r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?|\d\d:\d\d:\d\d"
     r"|127\.0\.0\.1:\d+|\b\d+(?:ms|s|m)\b|\bat \d+\b|resourceVersion\D{1,4}\d+|\bop-[a-z0-9]{12}"
+    r"|\bplan(?:-[a-z0-9]{5}){4}"
     r"|(?<=web-)[a-z0-9]+(?:-[a-z0-9]{5})?|(?<=kube-api-access-)[a-z0-9]{5}|pod-template-hash\D{1,4}[a-z0-9]+"
 )
 
