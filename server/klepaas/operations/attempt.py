@@ -23,9 +23,9 @@ from klepaas.operations.kinds import (
     State,
     StepUnknown,
 )
-from klepaas.operations.model import Operation
+from klepaas.operations.model import Operation, StepState
 
-__all__ = ["Again", "attempt"]
+__all__ = ["Again", "attempt", "end_unread"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,27 @@ async def attempt(kind: Kind, holding: Holding) -> Outcome | Again:
         raise
     except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
         return _broke(operation, exc)
+
+
+def end_unread(operation: Operation, why: str) -> Outcome:
+    """The end of an operation of which nobody can read any more what was asked for.
+
+    Args:
+        operation: The operation, with its steps.
+        why: Why it cannot be read, as part of a sentence.
+    """
+    begun = [step.name for step in operation.steps if step.state is not StepState.FAILED]
+    text = f"{operation.title}: what was asked for cannot be read any more, since {why}"
+    if not begun:
+        text = f"{text}. It had not begun, so nothing was changed; ask for it again."
+        return Outcome(State.FAILED, text, error={"code": "internal", "message": text, "retryable": False})
+    place = ", ".join(part for part in (operation.location.namespace, operation.location.context) if part)
+    advice = (
+        f"It had begun ({', '.join(begun)}), and whether the rest happened is not known. "
+        f"Look at {operation.target}{f' ({place})' if place else ''} before you change that again."
+    )
+    error = {"code": "internal", "message": f"{text}. {advice}", "retryable": False}
+    return Outcome(State.UNKNOWN, f"{text}.\n{advice}", error=error)
 
 
 async def _uncut(holding: Holding, work: Callable[[], Awaitable[Outcome]]) -> Outcome:

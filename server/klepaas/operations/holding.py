@@ -5,12 +5,15 @@ Importing it imports SQLAlchemy.
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
+from sqlalchemy.orm import Session
 
 from klepaas.operations import journal, leases
-from klepaas.operations.kinds import Fenced, Interrupted, JournalBroken, Outcome
+from klepaas.operations.bodies import Bodies, BodyUnreadable
+from klepaas.operations.kinds import Fenced, Interrupted, JournalBroken, Outcome, StepUnknown
 from klepaas.operations.model import Operation, StepState
 from klepaas.operations.run import Run
 from klepaas.store import Store, StoreUnavailable
@@ -27,9 +30,17 @@ class Holding:
         epoch: Ours.
         holder: Who we are.
         lease_s: How long a lease lasts, in seconds.
+        bodies: Encrypts what its steps give.
+
+    Attributes:
+        lost: Why what was asked for cannot be read any more, so that it can only be ended. None: it can.
     """
 
-    def __init__(self, store: Store, operation: Operation, epoch: int, holder: str, lease_s: float) -> None:
+    def __init__(
+        self, store: Store, operation: Operation, epoch: int, holder: str, lease_s: float, *, bodies: Bodies
+    ) -> None:
+        self._bodies = bodies
+        self.lost: str | None = None
         self.operation = operation
         self.epoch = epoch
         self.progress = leases.Progress(operation.done, operation.total, operation.line)
@@ -80,18 +91,28 @@ class Holding:
         """Put a step's intent on record."""
         since = time.monotonic()
         operation_id, tidying = self.operation.id, self.run.tidying
-        found = await self._write(
-            lambda session: journal.intend(
-                session, operation_id, self.epoch, name, self._lease_s, tidying=tidying, again=again
-            )
-        )
+
+        def work(session: Session) -> journal.Intent:
+            found = journal.intend(session, operation_id, self.epoch, name, self._lease_s, tidying=tidying, again=again)
+            result = self._bodies.open_result(operation_id, name, found.step.result)
+            return replace(found, step=replace(found.step, result=result))
+
+        try:
+            found = await self._write(work)
+        except BodyUnreadable as exc:
+            raise StepUnknown(name, f"what it gave cannot be read any more, since {exc}") from exc
         self.held_for(self._lease_s, since)
         return found
 
     async def settle(self, name: str, state: StepState, result: Mapping[str, Any] | None = None) -> None:
         """Put on record what became of a step."""
         operation_id = self.operation.id
-        await self._write(lambda session: journal.settle(session, operation_id, self.epoch, name, state, result))
+
+        def work(session: Session) -> None:
+            kept = self._bodies.seal_result(operation_id, name, result)
+            journal.settle(session, operation_id, self.epoch, name, state, kept)
+
+        await self._write(work)
 
     async def note(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add to the operation's notes."""

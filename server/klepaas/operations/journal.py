@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from klepaas.errors import BadRequest, Conflict
+from klepaas.operations.bodies import Bodies, shown_part
 from klepaas.operations.kinds import Fenced, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.operations.records import (
@@ -90,8 +91,17 @@ class Intent:
     cancel_requested: bool
 
 
-def submit(session: Session, wanted: Submission, holder: str, lease_s: float) -> tuple[Operation, bool]:
+def submit(
+    session: Session, wanted: Submission, holder: str, lease_s: float, *, bodies: Bodies
+) -> tuple[Operation, bool]:
     """Put an operation on record, held by who submits it; or find the equal one that is there.
+
+    Args:
+        session: A transaction that writes.
+        wanted: What is asked for.
+        holder: Who submits it.
+        lease_s: For how long it is held, in seconds.
+        bodies: Encrypts what is asked for.
 
     Returns:
         The operation, and whether it is new.
@@ -102,10 +112,11 @@ def submit(session: Session, wanted: Submission, holder: str, lease_s: float) ->
         IntegrityError: Somebody was faster; try again.
     """
     now = now_of(session)
-    there = _equal_one(session, wanted)
+    there = _equal_one(session, wanted, bodies)
     if there is not None:
         return operation_of(there, now), False
     operation_id = new_id()
+    digest = bodies.digest(operation_id, wanted.request)
     row = OperationRow(
         id=operation_id,
         kind=wanted.kind,
@@ -113,8 +124,8 @@ def submit(session: Session, wanted: Submission, holder: str, lease_s: float) ->
         title=wanted.title,
         principal=principal_as_json(wanted.principal),
         owned_by=wanted.principal.owner,
-        request=wanted.request,
-        request_digest=digest(operation_id, wanted.request),
+        request=bodies.seal_request(operation_id, wanted.request, digest),
+        request_digest=digest,
         notes=notes_with(wanted.location),
         idempotency_key=wanted.idempotency_key,
         state=State.RUNNING.value,
@@ -131,7 +142,7 @@ def submit(session: Session, wanted: Submission, holder: str, lease_s: float) ->
     return operation_of(row, now), True
 
 
-def _equal_one(session: Session, wanted: Submission) -> OperationRow | None:
+def _equal_one(session: Session, wanted: Submission, bodies: Bodies) -> OperationRow | None:
     owned_by = wanted.principal.owner
     if wanted.idempotency_key is not None:
         keyed = session.scalars(
@@ -140,14 +151,14 @@ def _equal_one(session: Session, wanted: Submission) -> OperationRow | None:
             )
         ).one_or_none()
         if keyed is not None:
-            if not _is_equal(session, keyed, wanted):
+            if not _is_equal(session, keyed, wanted, bodies):
                 raise BadRequest(
                     f"The idempotency key was used for another request, the operation {keyed.id} ({keyed.title})",
                     next_step="Use a new key for a new request",
                 )
             return keyed
     running = running_on(session, wanted.target, lock=True)
-    if running is None or (running.owned_by == owned_by and _is_equal(session, running, wanted)):
+    if running is None or (running.owned_by == owned_by and _is_equal(session, running, wanted, bodies)):
         return running
     raise Conflict(
         f"{running.title} is under way (operation {running.id}), so {wanted.title} was not begun",
@@ -155,12 +166,14 @@ def _equal_one(session: Session, wanted: Submission) -> OperationRow | None:
     )
 
 
-def _is_equal(session: Session, row: OperationRow, wanted: Submission) -> bool:
+def _is_equal(session: Session, row: OperationRow, wanted: Submission, bodies: Bodies) -> bool:
     if row.kind != wanted.kind or row.target not in _names_of(session, wanted.target):
         return False
     # It may have been begun by another name of the same target, which stands in its request.
     request = {name: row.target if value == wanted.target else value for name, value in wanted.request.items()}
-    return row.request_digest in (digest(row.id, wanted.request), digest(row.id, request))
+    if ":" not in row.request_digest:  # an earlier version wrote it
+        return row.request_digest in (digest(row.id, wanted.request), digest(row.id, request))
+    return any(bodies.is_equal(row.request_digest, row.id, one) for one in (wanted.request, request))
 
 
 def running_on(session: Session, target: str, *, lock: bool = False) -> OperationRow | None:
@@ -363,7 +376,7 @@ def conclude(session: Session, operation_id: str, epoch: int, outcome: Outcome) 
     row.state, row.outcome = outcome.state.value, outcome_as_json(outcome)
     row.ended_at = row.updated_at = now
     row.held_by = row.lease_until = row.next_attempt_at = None
-    row.request, row.notes, row.line = redacted(row.request), redacted(row.notes), ""
+    row.request, row.notes, row.line = redacted(shown_part(row.request)), redacted(row.notes), ""
     session.execute(update(StepRow).where(StepRow.operation_id == operation_id).values(result=None))
     session.execute(delete(OperationRow).where(OperationRow.ended_at < now - _KEPT_S))
     return outcome

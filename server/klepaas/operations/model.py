@@ -48,7 +48,7 @@ class Operation:
         kind: The name of its kind.
         target: What it works on: one operation at a time does.
         title: What it does, in a few words for people.
-        request: What was asked for, as JSON data; without secrets once it has ended.
+        request: What was asked for, as JSON data: whole for who carries it out, masked for everybody else.
         principal: On whose behalf.
         state: How it is.
         attempt: How often it was taken up, from 1 on; 0: not yet.
@@ -66,6 +66,8 @@ class Operation:
         unattended_since: When the process that carried it out went away and no other took over. None: it is attended.
         location: Where it works, by the names that people use.
         next_attempt_at: Before then it is not taken up again. None: at once.
+        kept_request: What was asked for, as the store keeps it; `klepaas.operations.bodies` opens it.
+        request_digest: The digest of what was asked for.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Operation:
     unattended_since: float | None = None
     next_attempt_at: float | None = None
     location: Location = field(default_factory=Location)
+    kept_request: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    request_digest: str = field(default="", repr=False)
 
     @property
     def ended(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest
 from klepaas.observability import one_line, safe_text
+from klepaas.operations.bodies import shown_part
 from klepaas.operations.kinds import PLANNED, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.output.redaction import MARK, is_secret_field
@@ -108,7 +109,9 @@ def operation_of(row: OperationRow, now: float, steps: Sequence[StepRow] = ()) -
         kind=row.kind,
         target=row.target,
         title=row.title,
-        request=row.request,
+        request=shown_part(row.request),
+        kept_request=row.request,
+        request_digest=row.request_digest,
         principal=_principal_of(row.principal),
         state=State(row.state),
         attempt=row.attempt,

@@ -10,12 +10,15 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import anyio
+import anyio.to_thread
 
 from klepaas.correlation import Correlation, correlated
 from klepaas.operations import failpoints, journal, leases
-from klepaas.operations.attempt import Again, attempt
+from klepaas.operations.attempt import Again, attempt, end_unread
+from klepaas.operations.bodies import Bodies, BodyUnreadable
 from klepaas.operations.failpoints import InjectedFailure
 from klepaas.operations.holders import new_holder
 from klepaas.operations.holding import Holding
@@ -35,6 +38,8 @@ _TAKES_LIMIT_S = 15.0
 _NOT_OURS_S = 30.0
 _NOT_KNOWN_S = 2.0
 _MOST_AT_ONCE = 100
+# Servers that share a database may have different keys: so long the one whose key it is gets to come back.
+_OTHERS_KEY_S = 600.0
 
 
 class Runner:
@@ -46,11 +51,20 @@ class Runner:
         numbers: Where to count.
         timing: How long a lease lasts and so on.
         wake: Has `look` called soon.
+        bodies: Opens what was asked for.
     """
 
     def __init__(
-        self, store: Store, kinds: Mapping[str, Kind], numbers: Numbers, timing: Timing, wake: Callable[[], None]
+        self,
+        store: Store,
+        kinds: Mapping[str, Kind],
+        numbers: Numbers,
+        timing: Timing,
+        wake: Callable[[], None],
+        *,
+        bodies: Bodies,
     ) -> None:
+        self._bodies = bodies
         self.holder = new_holder()
         self.held: dict[str, Holding] = {}
         self._store = store
@@ -66,15 +80,17 @@ class Runner:
         """Whether it carries out as many as it may."""
         return len(self.held) >= _MOST_AT_ONCE
 
-    def begin(self, operation: Operation, epoch: int, since: float) -> None:
+    def begin(self, operation: Operation, epoch: int, since: float, *, lost: str | None = None) -> None:
         """Carry out an operation that this process holds.
 
         Args:
-            operation: The operation.
+            operation: The operation, with what was asked for.
             epoch: The lease's.
             since: When the lease began at the latest, by this process's own clock.
+            lost: Why what was asked for cannot be read any more, so that it can only be ended. None: it can.
         """
-        holding = Holding(self._store, operation, epoch, self.holder, self._timing.lease_s)
+        holding = Holding(self._store, operation, epoch, self.holder, self._timing.lease_s, bodies=self._bodies)
+        holding.lost = lost
         holding.held_for(self._timing.lease_s, since)
         self.held[operation.id] = holding
         # Its own context: it belongs to no request, whoever asked for it.
@@ -165,7 +181,10 @@ class Runner:
         if self._not_ours.get(operation.id, 0.0) > time.monotonic():
             return False
         kind = self._kinds.get(operation.kind)
-        answer = await _takes(kind, operation) if kind is not None else False
+        answer: bool | None = False
+        if kind is not None:
+            opened, lost = await self._open(operation)
+            answer = await _takes(kind, opened) if lost is None else self._may_end(operation)
         if answer:
             self._not_ours.pop(operation.id, None)
             return True
@@ -179,7 +198,24 @@ class Runner:
         found = await self._store.read(lambda session: journal.get(session, operation.id, None)) if taken else None
         if found is not None:
             log.warning("operation %s (%s) is taken up, attempt %d", found.id, found.title, found.attempt)
-            self.begin(found, epoch + 1, since)
+            opened, lost = await self._open(found)
+            self.begin(opened, epoch + 1, since, lost=lost)
+
+    async def _open(self, operation: Operation) -> tuple[Operation, str | None]:
+        """The operation with what was asked for; and why that cannot be read any more, None where it can."""
+        kept, digest = operation.kept_request, operation.request_digest
+        try:
+            request = await anyio.to_thread.run_sync(self._bodies.open_request, operation.id, kept, digest)
+        except BodyUnreadable as exc:
+            return operation, str(exc)
+        return replace(operation, request=request), None
+
+    def _may_end(self, operation: Operation) -> bool:
+        """Whether an operation that cannot be read is this process's to end: no other server can have its key."""
+        if self._store.path is not None:
+            return True
+        since = operation.unattended_since or operation.updated_at
+        return time.time() - since > _OTHERS_KEY_S
 
     async def _carry_out(self, holding: Holding) -> None:
         """One attempt, to the end of this process's part in it."""
@@ -204,7 +240,10 @@ class Runner:
 
     async def _attempt(self, holding: Holding) -> None:
         await failpoints.reach("after_claim")
-        result = await attempt(self._kinds[holding.operation.kind], holding)
+        if holding.lost is not None:
+            result: Outcome | Again = end_unread(holding.operation, holding.lost)
+        else:
+            result = await attempt(self._kinds[holding.operation.kind], holding)
         if isinstance(result, Again):
             await holding.release(result.in_s)
             return

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -16,12 +17,14 @@ import anyio.to_thread
 
 from klepaas.errors import BadRequest, NotFound, RateLimited, Unavailable
 from klepaas.host import Host
+from klepaas.operations.bodies import Bodies
 from klepaas.operations.kinds import Kind, Location, State
 from klepaas.operations.timing import Timing
 from klepaas.operations.waiting import any_may_wait
 from klepaas.output.quoting import quote
 from klepaas.principals import Principal
 from klepaas.store import Store, StoreUnavailable
+from klepaas.store.keys import Keys
 
 if TYPE_CHECKING:
     from klepaas.operations.journal import Submission
@@ -52,6 +55,7 @@ class Operations:
     """
 
     def __init__(self, store: Store, host: Host, timing: Timing | None = None) -> None:
+        self._bodies = Bodies(Keys.of(host))
         self.kinds: dict[str, Kind] = {}
         self._store = store
         self._host = host
@@ -299,7 +303,7 @@ class Operations:
             since = time.monotonic()
             try:
                 operation, is_new = await self._store.write(
-                    lambda session: journal.submit(session, wanted, runner.holder, lease_s)
+                    lambda session: journal.submit(session, wanted, runner.holder, lease_s, bodies=self._bodies)
                 )
             except IntegrityError:
                 if number + 1 == _ATTEMPTS:
@@ -307,7 +311,7 @@ class Operations:
                 continue
             if is_new:
                 await failpoints.reach("after_submit")
-                runner.begin(operation, 1, since)
+                runner.begin(replace(operation, request=wanted.request), 1, since)
             return operation
         raise AssertionError("unreachable")
 
@@ -329,7 +333,9 @@ class Operations:
 
             numbers = Numbers(Metrics.of(self._host))
             # Two first calls may have waited for the import.
-            self._runner = self._runner or Runner(self._store, self.kinds, numbers, self._timing, self._look_soon)
+            self._runner = self._runner or Runner(
+                self._store, self.kinds, numbers, self._timing, self._look_soon, bodies=self._bodies
+            )
         return self._runner
 
     def _look_soon(self) -> None:

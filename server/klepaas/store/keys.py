@@ -112,9 +112,19 @@ class Keys:
         Raises:
             KeysUnavailable: The keys cannot be read.
         """
-        return next((key for key in self._all() if hmac.compare_digest(key.id, key_id)), None)
+        return next((key for key in self.every() if hmac.compare_digest(key.id.encode(), key_id.encode())), None)
 
-    def _all(self) -> Sequence[Key]:
+    @property
+    def is_local(self) -> bool:
+        """Whether the key lies in the state folder, so that no other server has another one for the same folder."""
+        return not self._chosen
+
+    def every(self) -> Sequence[Key]:
+        """The keys there are, the one that writes first; none is made.
+
+        Raises:
+            KeysUnavailable: They cannot be read.
+        """
         if self._chosen:
             return self._chosen
         found = self._read()

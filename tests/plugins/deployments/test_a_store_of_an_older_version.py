@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from klepaas.app import App, create_app
 from klepaas.errors import Conflict
 from klepaas.operations import Operations, State, journal
+from klepaas.operations.bodies import Bodies
 from klepaas.operations.journal import Submission
 from klepaas.principals import Principal
 from klepaas.settings import Mode, Settings
 from klepaas.store.applications import ApplicationKey, Applications
 from klepaas.store.database import Store
 from klepaas.store.history import History
+from klepaas.store.keys import Keys
 from klepaas_plugins.kubernetes.client import Clusters
 
 pytestmark = pytest.mark.anyio
@@ -71,13 +74,13 @@ async def test_what_an_older_klepaas_stored_is_found_by_its_own_spelling_and_by_
 
 
 async def test_no_second_operation_begins_beside_the_one_that_an_older_klepaas_left_under_way(app: App) -> None:
-    clusters, store = Clusters.of(app.host), Store.of(app.host)
+    clusters, store, bodies = Clusters.of(app.host), Store.of(app.host), Bodies(Keys.of(app.host))
     bert = Principal("bert", "stdio", 1002, "some client")
     try:
         for context in SPELLINGS:
             target = f"{await clusters.identity(context)}/default/web"
             wanted = Submission("deploy", target, "Deploying example/app:3 as web", {}, bert, None, 60.0)
             with pytest.raises(Conflict, match="Deploying example/unready:2 as web is under way"):
-                await store.write(lambda session, wanted=wanted: journal.submit(session, wanted, "another", 60.0))  # type: ignore[misc]
+                await store.write(partial(journal.submit, wanted=wanted, holder="another", lease_s=60.0, bodies=bodies))
     finally:
         await app.host.aclose()

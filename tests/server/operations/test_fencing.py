@@ -18,12 +18,15 @@ from tests.server.operations.work import ANNA, at_work, submitted
 from klepaas.errors import Unavailable
 from klepaas.metrics import Metrics
 from klepaas.operations import Fenced, JournalBroken, Outcome, State, StepState, journal, leases
+from klepaas.operations.bodies import Bodies
 from klepaas.operations.failpoints import Failpoint, armed
 from klepaas.operations.holding import Holding
 from klepaas.operations.journal import Submission
 from klepaas.store import Store, StoreUnavailable
+from klepaas.store.keys import Keys
 from klepaas.testing import scale_timeout
 
+BODIES = Bodies(Keys(Path("unused"), SecretStr("A" * 43 + "=")))
 pytestmark = pytest.mark.anyio
 
 WANTED = Submission("scale", "web", "The scale", {}, ANNA, None, 60.0)
@@ -43,7 +46,7 @@ def store(folder: Path, address: str | None) -> Store:
 
 async def overtaken(store: Store) -> str:
     """An operation that p1 began and p2 took over."""
-    operation, _ = await store.write(lambda session: journal.submit(session, WANTED, "p1", -1.0))
+    operation, _ = await store.write(lambda session: journal.submit(session, WANTED, "p1", -1.0, bodies=BODIES))
     await store.write(lambda session: journal.intend(session, operation.id, 1, "step", -1.0, tidying=False))
     assert await store.write(lambda session: leases.claim(session, operation.id, 1, "p2", 60.0))
     return operation.id
@@ -64,7 +67,7 @@ async def test_no_write_of_a_process_that_was_overtaken_counts(store: Store) -> 
 
 
 async def test_what_is_held_is_taken_by_nobody_and_what_is_free_by_one(store: Store) -> None:
-    operation, _ = await store.write(lambda session: journal.submit(session, WANTED, "p1", 60.0))
+    operation, _ = await store.write(lambda session: journal.submit(session, WANTED, "p1", 60.0, bodies=BODIES))
     assert not await store.write(lambda session: leases.claim(session, operation.id, 1, "p2", 60.0))
     await store.write(lambda session: leases.release(session, operation.id, 1))
     taken: list[bool] = []
@@ -83,7 +86,7 @@ async def test_a_lease_that_ran_out_is_renewed_before_anything_is_sent(store: St
     operation_id = await overtaken(store)
     operation = await store.read(lambda session: journal.get(session, operation_id, None))
     assert operation is not None
-    holding = Holding(store, operation, 1, "p1", 60.0)
+    holding = Holding(store, operation, 1, "p1", 60.0, bodies=BODIES)
     assert not holding.holds()
     with pytest.raises(Fenced):
         await holding.renew()

@@ -14,16 +14,20 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from pydantic import SecretStr
 from sqlalchemy.orm import Session
 from tests.server.operations.work import ANNA, BERT
 
 from klepaas.errors import BadRequest, Conflict
 from klepaas.operations import Fenced, Operation, Outcome, State, StepState, journal, leases
+from klepaas.operations.bodies import Bodies
 from klepaas.operations.journal import Submission
 from klepaas.store import Store
+from klepaas.store.keys import Keys
 from klepaas.testing import scale_timeout
 
 T = TypeVar("T")
+BODIES = Bodies(Keys(Path("unused"), SecretStr("A" * 43 + "=")))
 LEASE_S = 10.0
 TARGETS, PROCESSES, STEPS = ("web", "db"), ("p1", "p2", "p3"), ("a", "b")
 OWNERS = {"anna": ANNA, "bert": BERT}
@@ -110,9 +114,9 @@ class Journal(RuleBasedStateMachine):
         there = keyed or running
         if there is not None and ((there.target, there.request), there.owner) != (same, owner):
             with pytest.raises(BadRequest if keyed else Conflict):
-                self.write(lambda session: journal.submit(session, wanted, process, LEASE_S))
+                self.write(lambda session: journal.submit(session, wanted, process, LEASE_S, bodies=BODIES))
             return
-        found, is_new = self.write(lambda session: journal.submit(session, wanted, process, LEASE_S))
+        found, is_new = self.write(lambda session: journal.submit(session, wanted, process, LEASE_S, bodies=BODIES))
         assert is_new == (there is None)
         if there is not None:
             assert found.id == there.id

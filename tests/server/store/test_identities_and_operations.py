@@ -7,17 +7,21 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from klepaas.errors import Conflict
 from klepaas.operations import journal
+from klepaas.operations.bodies import Bodies
 from klepaas.operations.journal import Submission
 from klepaas.principals import Principal
 from klepaas.store import Store
 from klepaas.store.identities import Identities, group_of, join
+from klepaas.store.keys import Keys
 from klepaas.testing import scale_timeout
 
+BODIES = Bodies(Keys(Path("unused"), SecretStr("A" * 43 + "=")))
 pytestmark = pytest.mark.anyio
 ANNA = Principal("anna", "stdio", 1001, "some client")
 ROUNDS, SERVERS = 8, 6
@@ -52,7 +56,7 @@ async def test_while_servers_see_one_cluster_by_other_names_only_one_operation_b
         cluster = await Identities(server).join(own)
         try:
             wanted = _wanted(cluster, application, number)
-            await server.write(lambda session: journal.submit(session, wanted, f"server {number}", 60.0))
+            await server.write(lambda session: journal.submit(session, wanted, f"server {number}", 60.0, bodies=BODIES))
             begun[application].append(number)
         except Conflict as exc:
             refused.append(exc.what)
@@ -84,7 +88,7 @@ async def test_names_that_are_joined_while_an_operation_begins_wait_for_it(serve
 
         event.listen(connection, "after_cursor_execute", after)
         names.append(group_of(session, "new", lock=True))
-        journal.submit(session, _wanted("new", "web", 1), "one", 60.0)
+        journal.submit(session, _wanted("new", "web", 1), "one", 60.0, bodies=BODIES)
 
     def join_all(session: Session) -> None:
         join(session, ["old", "namespace-1"])
@@ -101,4 +105,6 @@ async def test_names_that_are_joined_while_an_operation_begins_wait_for_it(serve
     assert names == [["namespace-1", "new"]]
     assert joined.is_set()
     with pytest.raises(Conflict, match="is under way"):
-        await other.write(lambda session: journal.submit(session, _wanted("old", "web", 2), "other", 60.0))
+        await other.write(
+            lambda session: journal.submit(session, _wanted("old", "web", 2), "other", 60.0, bodies=BODIES)
+        )
