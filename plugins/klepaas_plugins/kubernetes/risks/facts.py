@@ -5,9 +5,11 @@ knows: all of their content.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from klepaas.output.redaction import MARK
 from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.masking.comparing import item_name, with_encoded_data
 from klepaas_plugins.kubernetes.risks.grants import granted
@@ -19,6 +21,7 @@ from klepaas_plugins.kubernetes.risks.rights import subject_text
 __all__ = ["facts_of"]
 
 Facts = Iterator[tuple[str, str]]
+_SIZE = re.compile(rf"{MARK} \((\d+ bytes)\)")
 _NOT_CONTENT = frozenset({"apiVersion", "kind", "metadata", "status"})
 _ACCESS = (
     "serviceAccountName", "automountServiceAccountToken", "imagePullSecrets", "hostNetwork", "hostPID", "hostIPC",
@@ -140,7 +143,13 @@ def _data(obj: Object) -> Facts:
     if obj.get("type"):
         yield "type", _text(obj["type"])
     for part in ("data", "binaryData"):
-        yield from ((f"{part} {key}", _text(value)) for key, value in child(obj, part).items())
+        yield from ((f"{part} {key}", _size_of_hidden(_text(value))) for key, value in child(obj, part).items())
+
+
+def _size_of_hidden(shown: str) -> str:
+    """A value that is hidden whole, by its size."""
+    size = _SIZE.fullmatch(shown)
+    return f"{size[1]}, hidden, not compared" if size else shown
 
 
 def _definition(obj: Object) -> Facts:
