@@ -57,10 +57,13 @@ class Stage:
         return {"confirm": False}
 
     async def apply(self, manifests: str, **more: Any) -> str:
+        """What the attacker is answered to an apply; it is an error."""
+        return await self.call("k8s_apply", {"manifests": manifests, **more})
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         """What the attacker is answered; it is an error."""
-        arguments = {"manifests": manifests, **more}
         with anyio.fail_after(scale_timeout(30)):
-            result = await self.client.call_tool("k8s_apply", arguments, raise_on_error=False)
+            result = await self.client.call_tool(tool, arguments, raise_on_error=False)
         assert result.is_error, result.content
         return "\n".join(block.text for block in result.content if hasattr(block, "text"))
 

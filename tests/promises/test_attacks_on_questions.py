@@ -110,6 +110,34 @@ def test_most_attacks_on_questions_are_asked_and_not_only_refused() -> None:
     assert len(set(QUESTIONS) - refused) >= 15
 
 
+POLICY = obj("networking.k8s.io/v1", "NetworkPolicy", spec={"podSelector": {}, "policyTypes": ["Ingress"]})
+WAYS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "create": ("k8s_create", {"manifests": text(grant())}, FACT),
+    "create with a generated name": (
+        "k8s_create",
+        {"manifests": text({**grant(), "metadata": {"generateName": "b-"}})},
+        FACT,
+    ),
+    "apply what others set": ("k8s_apply", {"manifests": text(grant()), "take_ownership": True}, FACT),
+    "apply and remove": ("k8s_apply", {"manifests": text(grant()), "remove_unnamed": True}, FACT),
+    "delete": ("k8s_delete", {"kind": "networkpolicy", "name": "web"}, "may be reached, or may reach"),
+    "scale": ("scale_application", {"app_name": "web", "replicas": 0}, "stops what runs (spec.replicas: 0)"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_every_way_to_write_objects_asks_with_the_fact_of_its_content(stage: Stage, way: str) -> None:
+    tool, arguments, fact = WAYS[way]
+    await stage.make(web())
+    await stage.make(POLICY)
+    stage.sandbox.clear_requests()
+    answer = await stage.call(tool, arguments)
+    assert stage.read, answer
+    assert f"Tool: {tool} (destructive)" in stage.read[0]
+    assert fact in stage.read[0], stage.read[0]
+    assert stage.changes == []
+
+
 async def test_too_many_grants_to_be_shown_are_refused_and_not_cut(stage: Stage) -> None:
     many = [binding("ClusterRole", "everything", user(f"u{n}"), name=f"b-{n}-{'x' * 60}") for n in range(80)]
     answer = await stage.apply(text(*many))
