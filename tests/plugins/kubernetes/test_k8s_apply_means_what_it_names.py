@@ -252,3 +252,34 @@ async def test_requests_of_an_apply_to_one_object_are_few(change: Ask, sandbox: 
     seen = [f"{one.method} {one.path}" for one in sandbox.requests if "/configmaps/" in one.path]
     path = "/api/v1/namespaces/default/configmaps/settings"
     assert seen == [f"GET {path}", f"PATCH {path}", f"GET {path}", f"PATCH {path}"]
+
+
+async def test_a_list_of_a_custom_resource_that_has_keys_is_merged_item_by_item(
+    change: Ask, text: Any, sandbox: Sandbox
+) -> None:
+    definition = yaml.safe_load(_definition())
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["valves"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    spec["properties"]["valves"]["items"]["required"] = ["name"]
+    await change("k8s_apply", manifests=yaml.safe_dump(definition))
+    await change("k8s_apply", manifests=_tank(size=3, valves=[{"name": "a", "open": True}, {"name": "b"}]))
+    done = text(await change("k8s_apply", manifests=_tank(valves=[{"name": "b", "open": True}])))
+    assert "  spec.valves[b].open: true (new)" in done
+    assert (sandbox.get("tanks", "one") or {})["spec"] == {
+        "size": 3,
+        "valves": [{"name": "a", "open": True}, {"name": "b", "open": True}],
+    }
+
+
+async def test_a_quota_that_no_dry_run_sees_stops_half_way_and_the_answer_says_where(
+    change: Ask, text: Any, sandbox: Sandbox, until: Any
+) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": "default"}}
+    # One for what every namespace holds, one for the first of the two.
+    sandbox.create({**quota, "spec": {"hard": {"count/configmaps": "2"}}})
+    await until(lambda: "used" in ((sandbox.get("resourcequotas", "few") or {}).get("status") or {}))
+    both = "---\n".join(_config_map({"a": "1"}).replace("settings", name) for name in ("one", "two"))
+    failed = await change("k8s_apply", manifests=both)
+    assert failed.is_error
+    assert "1 of 2 objects were done, then configmap/two (namespace default) failed" in text(failed)
+    assert "done: configmap/one (namespace default) created" in text(failed)
