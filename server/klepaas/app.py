@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmcp import FastMCP
 from fastmcp.server.middleware import Middleware
+from mcp.server.request_state import RequestStateSecurity
 
 from klepaas import __version__
 from klepaas.agents import Agents
@@ -162,11 +163,25 @@ def _server(catalogue: Catalogue, settings: Settings, middleware: Sequence[Middl
         cache_ttl=_CATALOGUE_TTL_S,
         cache_scope="private",
         mask_error_details=True,
+        request_state_security=_state_security(settings),
         # Our schemas hold no references; looking for them costs 50 ms at the first list.
         dereference_schemas=False,
     )
     list_every_version(server)
     return server
+
+
+def _state_security(settings: Settings) -> RequestStateSecurity | None:
+    """What seals the state that a client of 2026-07-28 brings back with its answer. None: a key of this process.
+
+    Servers that share a database share keys, so that a client may come back to another one of them.
+    """
+    if settings.store_keys is None:
+        return None
+    from klepaas.store.keys import parse_keys
+
+    keys = parse_keys(settings.store_keys.get_secret_value())
+    return RequestStateSecurity(keys=[key.derive("state of questions") for key in keys])
 
 
 def _plans(host: Host) -> "PlanStore":

@@ -54,7 +54,7 @@ class Key:
     @property
     def id(self) -> str:
         """What names it beside what it wrote; tells nothing about it."""
-        return self._derive("id").hex()[:_ID_CHARS]
+        return self.derive("id").hex()[:_ID_CHARS]
 
     def digest(self, purpose: str, value: Any) -> str:
         """What is the same for the same JSON data, and tells nothing about it to whoever lacks the key.
@@ -64,7 +64,7 @@ class Key:
             value: JSON data.
         """
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-        return hmac.new(self._derive(f"digest of {purpose}"), text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.derive(f"digest of {purpose}"), text.encode(), hashlib.sha256).hexdigest()
 
     def derive_fernet_key(self, purpose: str) -> bytes:
         """The key that `cryptography.fernet` encrypts with.
@@ -72,9 +72,14 @@ class Key:
         Args:
             purpose: What is encrypted.
         """
-        return base64.urlsafe_b64encode(self._derive(f"encryption of {purpose}"))
+        return base64.urlsafe_b64encode(self.derive(f"encryption of {purpose}"))
 
-    def _derive(self, purpose: str) -> bytes:
+    def derive(self, purpose: str) -> bytes:
+        """A key of its own for one use; from it nobody gets back to this one.
+
+        Args:
+            purpose: The use.
+        """
         return hmac.new(self.material, f"klepaas: {purpose}".encode(), hashlib.sha256).digest()
 
 

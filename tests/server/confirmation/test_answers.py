@@ -13,9 +13,11 @@ from typing import Any
 import anyio
 import mcp_types as mt
 import pytest
+from cryptography.fernet import Fernet
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 from mcp.shared.exceptions import MCPError
+from pydantic import SecretStr
 
 from klepaas.app import App
 from klepaas.http.application import HttpApp
@@ -197,6 +199,19 @@ async def test_another_principal_cannot_answer(connect: Connect) -> None:
         done = await _send(alice, {"name": "web"}, request_state=state, input_responses=YES)
         assert isinstance(done, mt.CallToolResult)
         assert not done.is_error
+
+
+async def test_an_answer_may_come_to_another_server_that_shares_keys_and_store_and_counts_once(
+    klepaas: Callable[..., App],
+) -> None:
+    shared = {"store_keys": SecretStr(Fernet.generate_key().decode())}
+    async with Client(klepaas(**shared).server, elicitation_handler=Person()) as one:
+        state = await _asked(one)
+    for expected in (False, True):
+        async with Client(klepaas(**shared).server, elicitation_handler=Person()) as other:
+            refused = await _refused(other, {"name": "web"}, request_state=state, input_responses=YES)
+            assert refused is expected
+            assert await _history(other) == "deleted web"
 
 
 async def test_an_answer_of_another_server_does_not_count(klepaas: Callable[..., App]) -> None:
