@@ -283,3 +283,17 @@ async def test_a_quota_that_no_dry_run_sees_stops_half_way_and_the_answer_says_w
     assert failed.is_error
     assert "1 of 2 objects were done, then configmap/two (namespace default) failed" in text(failed)
     assert "done: configmap/one (namespace default) created" in text(failed)
+
+
+async def test_a_long_change_into_a_new_namespace_is_planned_judged_and_made_in_good_time(
+    change: Ask, text: Any, sandbox: Sandbox
+) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fresh"}}
+    objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number}", "namespace": "fresh"}}
+        for number in range(60)
+    ]
+    everything = "---\n".join(yaml.safe_dump(one) for one in [namespace, *objects])
+    done = await change("k8s_apply", manifests=everything)
+    assert not done.is_error, text(done)
+    assert len([one for one in sandbox.list("configmaps", "fresh") if one["metadata"]["name"].startswith("c")]) == 60

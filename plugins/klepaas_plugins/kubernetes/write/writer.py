@@ -191,10 +191,13 @@ async def _judge_answer(place: _Place, before: dict[str, Any] | None, answer: di
     hidden = tuple(one for one in change.fields if one.hidden)
     fields = (*(one for one in compare(before, answer) if not one.hidden), *hidden)
     made = replace(change, before=before, after=answer, fields=fields)
-    raised = [*_new_removals(change, made), *(await _new_risks(place, made))]
+    deviations = () if change.not_checked else tuple(one.path for one in compare(change.after, answer))
+    raised = _new_removals(change, made)
+    if change.not_checked or deviations:
+        # What the server answered as it was planned has the risks that were planned.
+        raised += await _new_risks(place, made)
     if raised:
         await _restore_and_raise(place, before, answer, raised)
-    deviations = () if change.not_checked else tuple(one.path for one in compare(change.after, answer))
     uid = (answer.get("metadata") or {}).get("uid")
     return Written(
         change=replace(made, identity=replace(change.identity, uid=uid)), object=answer, deviations=deviations
