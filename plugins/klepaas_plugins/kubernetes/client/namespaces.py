@@ -159,7 +159,10 @@ def explain_missing_namespaces(clusters: "Clusters", declared: Iterable[Declarat
         declared: The tools or resources; those without a parameter `namespace` stay as they are.
     """
     for one in declared:
-        yield replace(one, function=_explained(clusters, one.function))
+        changed: dict[str, Any] = {"function": _explained(clusters, one.function)}
+        if isinstance(one, Tool) and one.plan is not None:
+            changed["plan"] = _explained(clusters, one.plan)
+        yield replace(one, **changed)
 
 
 def _explained(clusters: "Clusters", function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
