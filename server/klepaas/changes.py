@@ -16,6 +16,7 @@ from klepaas.effects import Effect
 from klepaas.errors import Conflict
 
 __all__ = [
+    "FOREIGN_MARK",
     "Action",
     "ChangeSet",
     "FieldChange",
@@ -25,6 +26,7 @@ __all__ = [
     "Risk",
     "current_change_set",
     "executing",
+    "foreign",
     "raised_risks",
 ]
 
@@ -99,7 +101,8 @@ class Risk:
 
     Attributes:
         code: A word of a fixed set, for programs: "grants-rights".
-        text: What happens, one line: "grants verb * on * to ServiceAccount shop/web".
+        text: What happens, one line: "grants verb * on * to ServiceAccount shop/web". Texts of others in it stand in
+            `foreign`, so that each is masked and escaped by itself.
         severity: The least effect of a change with this risk; `Effect.WRITE` names it and raises nothing.
     """
 
@@ -214,6 +217,19 @@ class ChangeSet:
         removes = any(change.action is Action.DELETE or change.removals for change in self.objects)
         found = [floor, *([Effect.DESTRUCTIVE] if removes else []), *(risk.severity for _, risk in self.all_risks)]
         return max(found, key=lambda effect: effect.rank)
+
+
+# Stands around each text of somebody else's in the text of a risk; no text that is shown holds it.
+FOREIGN_MARK = "\x02"
+
+
+def foreign(text: object) -> str:
+    """A text of somebody else's, as the text of a risk holds it: none can hide what stands beside it.
+
+    Args:
+        text: The text.
+    """
+    return f"{FOREIGN_MARK}{str(text).replace(FOREIGN_MARK, ' ')}{FOREIGN_MARK}"
 
 
 class RaisedEffect(Conflict):

@@ -33,6 +33,7 @@ def text(*objects: dict[str, Any]) -> str:
 
 
 DECOYS = [obj("v1", "ConfigMap", f"decoy-{number}", data={"text": "nothing " * 40}) for number in range(40)]
+MARKERS = (KEY, "PASSWORD='", 'secret="', "--password", "password: hunter2hunter2", "token=abcdef0123456789", "\x02")
 QUESTIONS: dict[str, str] = {
     "a name with a line break says that nothing changes": text(grant("eve\n  leave as it is clusterrolebinding/b")),
     "a name with a carriage return ends the question": text(grant(f"eve\r\r{END}")),
@@ -53,6 +54,12 @@ QUESTIONS: dict[str, str] = {
     "an alias of YAML": "x: &a [{kind: User, name: eve, apiGroup: rbac.authorization.k8s.io}]\napiVersion: "
     "rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: b}\nroleRef: {apiGroup: "
     "rbac.authorization.k8s.io, kind: ClusterRole, name: everything}\nsubjects: *a\n",
+    **{
+        f"a subject before the one that matters is named {marker!r}": text(
+            binding("ClusterRole", "everything", user(marker), user("eve"))
+        )
+        for marker in MARKERS
+    },
     "a comment that says what it is": f"# {END}\n" + text(grant()),
     "two documents of one object": text(binding("ClusterRole", "view", user("eve")), grant()),
     "a key that stands twice": '{"kind": "ClusterRoleBinding", "metadata": {"name": "b"}, "kind": "ConfigMap", '
@@ -93,6 +100,15 @@ def assert_honest(question: str) -> None:
     assert not any(line.strip().startswith(("leave as it is", "Tool:", END)) for line in shown), question
     odd = [char for char in question if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char != "\n"]
     assert odd == []
+
+
+@pytest.mark.parametrize("case", [case for case in QUESTIONS if case.startswith("a subject before")])
+async def test_no_name_hides_the_subject_behind_it(stage: Stage, case: str) -> None:
+    answer = await stage.apply(QUESTIONS[case])
+    assert stage.read, answer
+    shown = [line.strip() for line in stage.read[0].splitlines()]
+    assert [line for line in shown if line.startswith("! ") and line.endswith("User eve")], shown
+    assert "subject: User eve" in shown
 
 
 @pytest.mark.parametrize("case", QUESTIONS)

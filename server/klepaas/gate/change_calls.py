@@ -33,7 +33,7 @@ from klepaas.observability import one_line, safe_text
 from klepaas.offload import offload
 from klepaas.output import Answer
 from klepaas.output.verdict import NOT_RUN, nothing_changed
-from klepaas.plans.describe import escape, record
+from klepaas.plans.describe import describe_risk, record
 from klepaas.plans.model import Plan
 from klepaas.plans.plan_store import PlanStore
 from klepaas.plans.rendering import Preview, answer_dry_run, is_typeable, preview_of, preview_of_text
@@ -206,7 +206,7 @@ class Changes:
 
 def _raised(error: KlepaasError) -> str | None:
     """What an upstream made of the change besides, for the record."""
-    risks = "; ".join(escape(risk.text) for risk in raised_risks(error))
+    risks = "; ".join(describe_risk(risk) for risk in raised_risks(error))
     return f"it did more than was planned: {risks}" if risks else None
 
 

@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from klepaas.changes import Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity
+from klepaas.changes import FOREIGN_MARK, Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity, Risk
 from klepaas.effects import Effect
 from klepaas.output.line_diff import changed_lines
 from klepaas.output.quoting import json_text
 from klepaas.output.safe import cut_with_count, safe_text
 
-__all__ = ["VALUE_MAX_CHARS", "describe", "describe_by_facts", "describe_object", "escape", "record"]
+__all__ = ["VALUE_MAX_CHARS", "describe", "describe_by_facts", "describe_object", "describe_risk", "escape", "record"]
 
 VALUE_MAX_CHARS = 160
 # A value that stands in a line as it is: nothing in it can be taken for klepaas' own words.
 _PLAIN = re.compile(r"[^\s\"\\]+(?: [^\s\"\\]+)*")
+# A text of somebody else's among our words: more than a word is quoted.
+_ONE_WORD = re.compile(r"[^\s\"\\,;]+")
 _OWN_WORDS = re.compile(r"->|\((?:new|removed|owned by)|: |^[+-] |hidden, not compared")
 _VERBS = {
     Action.CREATE: "create",
@@ -55,7 +57,7 @@ def describe(changes: ChangeSet, *, value_max_chars: int | None = VALUE_MAX_CHAR
         changes: The change.
         value_max_chars: The longest value that stands in a line, in characters. None: all stand there whole.
     """
-    lines = [f"! {_risk(risk.text, risk.severity)}" for risk in changes.risks]
+    lines = [f"! {_risk(risk)}" for risk in changes.risks]
     whole = True
     for change in changes.objects:
         part = describe_object(change, value_max_chars=value_max_chars)
@@ -76,7 +78,7 @@ def describe_object(change: ObjectChange, *, value_max_chars: int | None = VALUE
     lines = [f"{_VERBS[change.action]} {escape(change.identity.title)}"]
     if change.not_checked is not None:
         lines.append(f"  not checked by the server: {escape(change.not_checked)}")
-    lines += [f"  ! {_risk(risk.text, risk.severity)}" for risk in change.risks]
+    lines += [f"  ! {_risk(risk)}" for risk in change.risks]
     lines += [f"  {escape(name)}: {writer.value(value)}" for name, value in change.facts]
     lines += [f"  {line}" for field in change.fields for line in writer.field(field)]
     return Description(lines=tuple(lines), is_whole=not writer.has_cut)
@@ -89,12 +91,12 @@ def describe_by_facts(changes: ChangeSet) -> Description:
         changes: The change.
     """
     writer = _Writer(None)
-    lines = [f"! {_risk(risk.text, risk.severity)}" for risk in changes.risks]
+    lines = [f"! {_risk(risk)}" for risk in changes.risks]
     counts = Counter((change.action, change.identity.kind) for change in changes.objects)
     lines += [f"{_VERBS[action]}: {count} {escape(kind)}" for (action, kind), count in sorted(counts.items())]
     for change in changes.objects:
         title = escape(change.identity.title)
-        lines += [f"! {title}: {_risk(risk.text, risk.severity)}" for risk in change.risks]
+        lines += [f"! {title}: {_risk(risk)}" for risk in change.risks]
         lines += [f"{_VERBS[Action.DELETE]} {title}"] if change.action is Action.DELETE else []
         lines += [f"{title}: removes {escape(field.path)}" for field in change.removals]
         lines += [f"{title}: {escape(name)} {writer.value(value)}" for name, value in _images(change)]
@@ -107,7 +109,9 @@ def record(changes: ChangeSet) -> dict[str, Any]:
     Args:
         changes: The change.
     """
-    risks = [{"code": risk.code, **_place(identity), "text": escape(risk.text)} for identity, risk in changes.all_risks]
+    risks = [
+        {"code": risk.code, **_place(identity), "text": describe_risk(risk)} for identity, risk in changes.all_risks
+    ]
     objects = [
         {
             "action": change.action.value,
@@ -176,8 +180,31 @@ class _Writer:
         return f"{owners} (needs recreation)" if change.recreate else owners
 
 
-def _risk(text: str, severity: Effect) -> str:
-    return f"{severity.value}: {escape(text)}" if severity is Effect.DESTRUCTIVE else escape(text)
+def describe_risk(risk: Risk) -> str:
+    """The text of a risk in one line: what is somebody else's in it is masked and escaped piece by piece.
+
+    Args:
+        risk: The risk.
+    """
+    pieces = risk.text.split(FOREIGN_MARK)
+    if len(pieces) == 1:
+        return escape(risk.text)
+    return "".join(_piece(piece) if at % 2 else _own_words(piece) for at, piece in enumerate(pieces))
+
+
+def _piece(text: str) -> str:
+    shown = safe_text(text)
+    return shown if _ONE_WORD.fullmatch(shown) else json_text(shown)
+
+
+def _own_words(text: str) -> str:
+    before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return f"{before}{safe_text(text.strip())}{after if text.strip() else ''}"
+
+
+def _risk(risk: Risk) -> str:
+    shown = describe_risk(risk)
+    return f"{risk.severity.value}: {shown}" if risk.severity is Effect.DESTRUCTIVE else shown
 
 
 def _images(change: ObjectChange) -> list[tuple[str, str]]:

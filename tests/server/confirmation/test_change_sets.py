@@ -8,6 +8,8 @@ import anyio
 import pytest
 from fastmcp import Client
 
+from klepaas.changes import Risk, foreign
+from klepaas.plans.describe import describe_risk, escape
 from klepaas.testing import scale_timeout
 
 from .conftest import Person
@@ -134,3 +136,17 @@ async def test_a_secret_in_one_field_hides_no_other_field(meet: Meet, world: Mod
     assert "hunter2" not in person.read[0]
     assert "It is made only if you confirm it." in person.read[0]
     assert "spec.value: 1 -> " in person.read[0]
+
+
+@pytest.mark.parametrize("first", ["-----BEGIN RSA PRIVATE KEY-----", "password='", "x\ny", "\x02", "a, b"])
+def test_a_text_of_others_in_a_risk_hides_nothing_beside_it_and_stays_in_its_line(first: str) -> None:
+    risk = Risk(code="grants-rights", text=f"grants all to {foreign(first)}, {foreign('eve')} and {foreign('bob')}")
+    shown = describe_risk(risk)
+    assert shown.startswith("grants all to ")
+    assert shown.endswith(", eve and bob")
+    assert len(shown.splitlines()) == 1
+    assert "\x02" not in shown
+
+
+def test_a_risk_without_marks_is_escaped_as_a_whole() -> None:
+    assert describe_risk(Risk(code="stops", text="stops\nall")) == escape("stops\nall")

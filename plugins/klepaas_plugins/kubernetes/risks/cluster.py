@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.contents import content_of
 from klepaas_plugins.kubernetes.risks.marks import LAST_APPLIED
@@ -41,9 +42,8 @@ def _find_pod_security(pair: Pair) -> Iterator[Found]:
             continue
         if _level(after) < _level(before) or (pair.is_new and after == "privileged"):
             severity = None if found[1] == "enforce" else Effect.WRITE
-            yield Found(
-                f"lets pods of the namespace do more: {key} {before or 'not set'} -> {after or 'not set'}", severity
-            )
+            levels = f"{foreign(before or 'not set')} -> {foreign(after or 'not set')}"
+            yield Found(f"lets pods of the namespace do more: {key} {levels}", severity)
 
 
 def _level(value: Any) -> int:
@@ -60,7 +60,8 @@ def _find_namespace(pair: Pair) -> Iterator[str]:
     ]
     changed += ["spec"] if old.get("spec") != new.get("spec") else []
     if changed:
-        yield f"changes namespace {pair.name} ({', '.join(changed)}): network policies, webhooks and quotas go by these"
+        what = f"{foreign(pair.name)} ({', '.join(changed)})"
+        yield f"changes namespace {what}: network policies, webhooks and quotas go by these"
 
 
 def _without_copy(obj: Object | None) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _find_deletion(pair: Pair) -> Iterator[str]:
         "Secret": "what reads Secret {name} does not start again",
     }
     if pair.is_deleted and pair.kind in texts:
-        yield texts[pair.kind].format(name=pair.name)
+        yield texts[pair.kind].format(name=foreign(pair.name))
 
 
 def _find_system_object(pair: Pair) -> Iterator[str]:
@@ -88,9 +89,9 @@ def _find_system_object(pair: Pair) -> Iterator[str]:
     if not pair.is_new and not pair.is_deleted and content_of(pair.before) == content_of(pair.after):
         return
     if _SYSTEM.fullmatch(pair.place or ""):
-        yield f"{verb} {pair.kind} {pair.name} of the cluster itself (namespace {pair.place})"
+        yield f"{verb} {foreign(pair.kind)} {foreign(pair.name)} of the cluster itself (namespace {pair.place})"
     elif (pair.group, pair.kind) == ("", "ConfigMap") and _CONFIGURATION.fullmatch(pair.name):
-        yield f"{verb} ConfigMap {pair.name}, which configures a part of the cluster"
+        yield f"{verb} ConfigMap {foreign(pair.name)}, which configures a part of the cluster"
 
 
 def _find_priority(pair: Pair) -> Iterator[str]:
@@ -98,14 +99,15 @@ def _find_priority(pair: Pair) -> Iterator[str]:
         return
     new, old = pair.after or {}, pair.before or {}
     if new.get("globalDefault") is True and old.get("globalDefault") is not True:
-        yield f"every pod without a priority gets that of {pair.name} ({new.get('value')}), and may evict others"
+        title = f"{foreign(pair.name)} ({foreign(new.get('value'))})"
+        yield f"every pod without a priority gets that of {title}, and may evict others"
 
 
 def _find_critical_pods(pair: Pair) -> Iterator[str]:
     old = {(one.path, one.value) for one in pair.old.named("priorityClassName")}
     for one in pair.new.named("priorityClassName"):
         if str(one.value).startswith("system-") and (one.path, one.value) not in old:
-            yield f"its pods may evict all others ({one.path}: {one.value})"
+            yield f"its pods may evict all others ({foreign(one.path)}: {foreign(one.value)})"
 
 
 def _find_secret(pair: Pair) -> Iterator[str]:
@@ -114,7 +116,7 @@ def _find_secret(pair: Pair) -> Iterator[str]:
     text = _SECRETS.get(str(pair.present.get("type")))
     if text and (pair.is_new or content_of(pair.before) != content_of(pair.after)):
         account = child(pair.present, "metadata", "annotations").get("kubernetes.io/service-account.name")
-        yield text.format(account=f"{pair.place}/{account}")
+        yield text.format(account=foreign(f"{pair.place}/{account}"))
 
 
 def _find_service_account(pair: Pair) -> Iterator[Found]:
@@ -124,7 +126,9 @@ def _find_service_account(pair: Pair) -> Iterator[Found]:
         had = [one.get("name") for one in children(pair.before, key)]
         news = [str(one.get("name")) for one in children(pair.after, key) if one.get("name") not in had]
         if news:
-            yield Found(f"every pod of ServiceAccount {pair.name} may use {', '.join(news)} ({key})")
+            yield Found(
+                f"every pod of ServiceAccount {foreign(pair.name)} may use {', '.join(map(foreign, news))} ({key})"
+            )
 
 
 def _find_approval(pair: Pair) -> Iterator[str]:
@@ -134,7 +138,7 @@ def _find_approval(pair: Pair) -> Iterator[str]:
         {str(one.get("type")) for one in children(obj, "status", "conditions")} for obj in (pair.before, pair.after)
     ]
     if "Approved" in kinds[1] - kinds[0]:
-        yield f"approves the certificate that {pair.name} asks for"
+        yield f"approves the certificate that {foreign(pair.name)} asks for"
 
 
 def _find_conversion(pair: Pair) -> Iterator[str]:
@@ -143,8 +147,9 @@ def _find_conversion(pair: Pair) -> Iterator[str]:
     old, new = (child(obj, "spec", "conversion", "webhook", "clientConfig") for obj in (pair.before, pair.after))
     if new and dict(new) != dict(old):
         service = child(new, "service")
-        target = new.get("url") or f"Service {service.get('namespace')}/{service.get('name')}"
-        yield f"every object of {pair.name} passes through {target} (conversion webhook)"
+        named = f"{service.get('namespace')}/{service.get('name')}"
+        target = foreign(new["url"]) if new.get("url") else f"Service {foreign(named)}"
+        yield f"every object of {foreign(pair.name)} passes through {target} (conversion webhook)"
 
 
 def _find_binding_of_volume(pair: Pair) -> Iterator[str]:
@@ -152,7 +157,8 @@ def _find_binding_of_volume(pair: Pair) -> Iterator[str]:
         return
     old, new = (child(obj, "spec", "claimRef") for obj in (pair.before, pair.after))
     if new and any(new.get(key) != old.get(key) for key in ("namespace", "name", "uid")):
-        yield f"gives volume {pair.name} to claim {new.get('namespace')}/{new.get('name')}"
+        claim = f"{new.get('namespace')}/{new.get('name')}"
+        yield f"gives volume {foreign(pair.name)} to claim {foreign(claim)}"
 
 
 CLUSTER_RULES = (

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from klepaas.changes import FOREIGN_MARK
 from klepaas.output.redaction import MARK
 from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.masking.comparing import item_name, with_encoded_data
@@ -82,10 +83,10 @@ def _container(name: str, container: Object, volumes: Mapping[str, str]) -> Fact
     ports = [_port(one) for one in children(container, "ports")]
     if ports:
         yield f"{title} ports", ", ".join(ports)
-    variables = [_variable(one) for one in children(container, "env")]
-    variables += [f"all of {_from(one)}" for one in children(container, "envFrom")]
-    if variables:
-        yield f"{title} variables", ", ".join(variables)
+    for one in children(container, "env"):
+        source = child(one, "valueFrom")
+        yield f"{title} variable {one.get('name')}", f"from {_from(source)}" if source else _text(one.get("value", ""))
+    yield from ((f"{title} variables", f"all of {_from(one)}") for one in children(container, "envFrom"))
     for mount in children(container, "volumeMounts"):
         where, volume = _text(mount.get("mountPath")), str(mount.get("name"))
         yield f"{title} mount {where}", volumes.get(volume, f"volume {volume}")
@@ -96,11 +97,6 @@ def _container(name: str, container: Object, volumes: Mapping[str, str]) -> Fact
 def _port(port: Object) -> str:
     host = f" as port {port['hostPort']} of the node" if port.get("hostPort") else ""
     return f"{port.get('containerPort')}/{port.get('protocol', 'TCP')}{host}"
-
-
-def _variable(one: Object) -> str:
-    source = child(one, "valueFrom")
-    return f"{one.get('name')} from {_from(source)}" if source else f"{one.get('name')}={one.get('value', '')}"
 
 
 def _from(source: Object) -> str:
@@ -128,7 +124,7 @@ def _service(obj: Object) -> Facts:
 
 def _role(obj: Object) -> Facts:
     for position, rule in enumerate(children(obj, "rules"), start=1):
-        yield f"rule {position}", granted([rule])
+        yield f"rule {position}", _plain(granted([rule]))
     if child(obj, "aggregationRule"):
         yield "aggregationRule", _text(obj["aggregationRule"])
 
@@ -136,7 +132,8 @@ def _role(obj: Object) -> Facts:
 def _binding(obj: Object) -> Facts:
     role = child(obj, "roleRef")
     yield "role", f"{role.get('kind')} {role.get('name')}"
-    yield "subjects", ", ".join(subject_text(one, obj) for one in children(obj, "subjects")) or "nobody"
+    # One by one, so that the name of none can hide another.
+    yield from (("subject", _plain(subject_text(one, obj))) for one in children(obj, "subjects"))
 
 
 def _data(obj: Object) -> Facts:
@@ -197,6 +194,10 @@ def _metadata(obj: Object) -> Facts:
         yield "owners", ", ".join(owners)
     if texts(metadata.get("finalizers")):
         yield "finalizers", ", ".join(texts(metadata["finalizers"]))
+
+
+def _plain(text: str) -> str:
+    return text.replace(FOREIGN_MARK, "")
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.model import Found, Pair, Rule, cut_value, texts
 
@@ -152,7 +153,7 @@ class _Row:
         old, new = self._matches(pair.old), self._matches(pair.new)
         gained = old - new if self.lost and not pair.is_new else Counter() if self.lost else new - old
         for path, value in gained:
-            yield Found(f"{self.meaning} ({path}: {cut_value(value)}{' no more' if self.lost else ''})")
+            yield Found(f"{self.meaning} ({foreign(path)}: {cut_value(value)}{' no more' if self.lost else ''})")
 
     def _matches(self, index: Any) -> Counter[tuple[str, str]]:
         shown = ((one.path, self.match(one.value, one.parent)) for one in index.named(*self.fields))

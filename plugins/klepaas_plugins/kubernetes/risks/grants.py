@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from klepaas.changes import foreign
 from klepaas_plugins.kubernetes.risks.model import Object, texts
 
 __all__ = ["granted", "new_grants"]
@@ -127,4 +128,4 @@ def _every(words: tuple[str, ...], noun: str) -> str:
 
 
 def _listed(words: tuple[str, ...]) -> str:
-    return ", ".join(words)
+    return ", ".join(map(foreign, words))

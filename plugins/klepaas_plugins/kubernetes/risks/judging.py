@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from klepaas.changes import Action, ObjectChange, Risk
+from klepaas.changes import Action, ObjectChange, Risk, foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.cluster import CLUSTER_RULES
 from klepaas_plugins.kubernetes.risks.fields import FIELD_RULES
@@ -32,7 +32,7 @@ def _find_unread(pair: Pair) -> Iterator[str]:
     before = pair.old.unread
     for path, text in pair.new.unread.items():
         if before.get(path) != text:
-            yield f"not known what objects a text holds that cannot be read ({path})"
+            yield f"not known what objects a text holds that cannot be read ({foreign(path)})"
 
 
 RULES: tuple[Rule, ...] = (
@@ -108,7 +108,7 @@ def _nested(pair: Pair, where: str, depth: int) -> Iterator[Risk]:
     for path, obj in pair.new.embedded:
         inner = Pair(before.get(_key(path, obj)), obj, pair.known, pair.place)
         if inner.before != obj:
-            yield from _risks(inner, f"{where}{path}: {obj.get('kind')} ", depth + 1)
+            yield from _risks(inner, f"{where}{foreign(path)}: {foreign(obj.get('kind'))} ", depth + 1)
 
 
 def _key(path: str, obj: Object) -> tuple[str, Any, Any]:

@@ -6,6 +6,7 @@ Each row is data: which kinds, what they mean, and the effect of creating, chang
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.contents import content_of
 from klepaas_plugins.kubernetes.risks.model import Found, Object, Pair, Rule, child, children, texts
@@ -50,7 +51,10 @@ class _Row:
         if severity is None:
             return
         details = self.details(pair.present) if self.details is not None else ""
-        yield Found(f"{verb} {pair.kind} {pair.name}: {self.meaning}{f'; {details}' if details else ''}", severity)
+        yield Found(
+            f"{verb} {foreign(pair.kind)} {foreign(pair.name)}: {self.meaning}{f'; {details}' if details else ''}",
+            severity,
+        )
 
     def _change(self, pair: Pair) -> tuple[str, Effect | None]:
         if pair.is_new:
@@ -60,39 +64,49 @@ class _Row:
         return "changes", None if content_of(pair.before) == content_of(pair.after) else self.changed
 
 
+def _words(value: object) -> str:
+    return " ".join(map(foreign, texts(value)))
+
+
+def _of_service(service: Object) -> str:
+    return f"{service.get('namespace')}/{service.get('name')}"
+
+
 def _webhooks(obj: Object) -> str:
     shown = []
     for one in children(obj, "webhooks"):
         service = child(one, "clientConfig", "service")
-        url = child(one, "clientConfig").get("url") or f"Service {service.get('namespace')}/{service.get('name')}"
+        url = child(one, "clientConfig").get("url")
+        url = foreign(url) if url else f"Service {foreign(_of_service(service))}"
         rules = [
-            f"{' '.join(texts(rule.get('operations')))} of {' '.join(texts(rule.get('resources')))}"
-            for rule in children(one, "rules")
+            f"{_words(rule.get('operations'))} of {_words(rule.get('resources'))}" for rule in children(one, "rules")
         ]
         policy = one.get("failurePolicy", "Fail")
-        shown.append(f"{one.get('name')} calls {url} for {', '.join(rules) or 'nothing'} (failurePolicy {policy})")
+        calls = f"{foreign(one.get('name'))} calls {url} for {', '.join(rules) or 'nothing'}"
+        shown.append(f"{calls} (failurePolicy {foreign(policy)})")
     return "; ".join(shown)
 
 
 def _definition(obj: Object) -> str:
     spec = child(obj, "spec")
-    versions = ", ".join(str(one.get("name")) for one in children(spec, "versions"))
+    versions = ", ".join(foreign(one.get("name")) for one in children(spec, "versions"))
     conversion = child(spec, "conversion", "webhook", "clientConfig")
     service = child(conversion, "service")
     hook = conversion.get("url") or (f"{service.get('namespace')}/{service.get('name')}" if service else "")
-    converted = f"; objects pass the conversion webhook {hook}" if conversion else ""
-    return f"{child(spec, 'names').get('kind')} of {spec.get('group')} in {versions}{converted}"
+    converted = f"; objects pass the conversion webhook {foreign(hook)}" if conversion else ""
+    return f"{foreign(child(spec, 'names').get('kind'))} of {foreign(spec.get('group'))} in {versions}{converted}"
 
 
 def _api_service(obj: Object) -> str:
     spec = child(obj, "spec")
     service = child(spec, "service")
-    return f"{spec.get('version')} of {spec.get('group')} is served by {service.get('namespace')}/{service.get('name')}"
+    served = f"{foreign(spec.get('version'))} of {foreign(spec.get('group'))}"
+    return f"{served} is served by {foreign(_of_service(service))}"
 
 
 def _signing_request(obj: Object) -> str:
     spec = child(obj, "spec")
-    return f"signer {spec.get('signerName')}, usages {' '.join(texts(spec.get('usages')))}"
+    return f"signer {foreign(spec.get('signerName'))}, usages {_words(spec.get('usages'))}"
 
 
 def _addresses(obj: Object) -> str:
@@ -100,7 +114,7 @@ def _addresses(obj: Object) -> str:
     named += [address for one in children(obj, "endpoints") for address in texts(one.get("addresses"))]
     service = child(obj, "metadata", "labels").get("kubernetes.io/service-name")
     target = service or child(obj, "metadata").get("name")
-    return f"traffic of Service {target} goes to {', '.join(named) or 'nothing'}"
+    return f"traffic of Service {foreign(target)} goes to {', '.join(map(foreign, named)) or 'nothing'}"
 
 
 def _source(obj: Object) -> str:
@@ -108,8 +122,8 @@ def _source(obj: Object) -> str:
     source = child(spec, "source")
     shown = [source.get(key) or spec.get(key) for key in ("repoURL", "chart", "path", "url", "package", "repo", "ref")]
     server = child(spec, "destination").get("server") or child(spec, "destination").get("name")
-    wanted = " ".join(str(part) for part in shown if isinstance(part, str))
-    return ", ".join([*([f"from {wanted}"] if wanted else []), *([f"to {server}"] if server else [])])
+    wanted = " ".join(foreign(part) for part in shown if isinstance(part, str))
+    return ", ".join([*([f"from {wanted}"] if wanted else []), *([f"to {foreign(server)}"] if server else [])])
 
 
 _POLICY_GROUPS = (

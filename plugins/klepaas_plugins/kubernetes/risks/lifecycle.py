@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Found, Object, Pair, Rule, child, children, texts
 
@@ -21,7 +22,7 @@ def _find_owners(pair: Pair) -> Iterator[Found | str]:
 
 def _judge_owner(pair: Pair, owner: Object) -> Iterator[Found | str]:
     kind, name = str(owner.get("kind")), str(owner.get("name"))
-    title = f"{kind} {name}"
+    title = f"{foreign(kind)} {foreign(name)}"
     found = _owner(pair, owner)
     uid = child(found, "metadata").get("uid") if found not in (ABSENT, UNKNOWN) else None
     if found is ABSENT:
@@ -52,12 +53,12 @@ def _identity(owner: Object) -> tuple[str, ...]:
 def _find_finalizers(pair: Pair) -> Iterator[Found | str]:
     """Finalizers that are gone, and those that are new."""
     before, after = (_finalizers(obj) for obj in (pair.before, pair.after))
-    gone = ", ".join(one for one in before if one not in after)
+    gone = ", ".join(foreign(one) for one in before if one not in after)
     if gone and child(pair.before, "metadata").get("deletionTimestamp"):
         yield f"it is being deleted and goes at once, without what should be done before: {gone}"
     elif gone:
         yield f"its deletion skips what should be done before: {gone}"
-    new = ", ".join(one for one in after if one not in before)
+    new = ", ".join(foreign(one) for one in after if one not in before)
     if new:
         yield f"its deletion waits until somebody removes the finalizer {new}"
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.index import Field, Index
 from klepaas_plugins.kubernetes.risks.model import Found, Pair, Rule, child, cut_value
@@ -70,11 +71,11 @@ class _Row:
         old, new = self._matches(pair.old), self._matches(pair.new)
         if self.lost:
             gone = [] if pair.is_new else [(path, value) for path, value in old.items() if new.get(path) != value]
-            yield from (Found(f"{self.meaning} ({path}: {cut_value(value)} no more)") for path, value in gone)
+            yield from (Found(f"{self.meaning} ({foreign(path)}: {cut_value(value)} no more)") for path, value in gone)
             return
         for path, value in new.items():
             if old.get(path) != value:
-                yield Found(f"{self.meaning} ({path}: {cut_value(value)})")
+                yield Found(f"{self.meaning} ({foreign(path)}: {cut_value(value)})")
 
     def _matches(self, index: Index) -> dict[str, str]:
         found = re.compile(self.keys)

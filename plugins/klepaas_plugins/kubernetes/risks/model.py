@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas.output.safe import cut_with_count
 from klepaas_plugins.kubernetes.risks.index import Index, index_of
@@ -255,7 +256,7 @@ def cut_value(value: str) -> str:
     Args:
         value: The value.
     """
-    return cut_with_count(value, _VALUE_MAX_CHARS)
+    return foreign(cut_with_count(value, _VALUE_MAX_CHARS))
 
 
 def group_of(api_version: str) -> str:

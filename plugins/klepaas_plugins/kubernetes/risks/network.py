@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.contents import content_of
 from klepaas_plugins.kubernetes.risks.model import Found, Object, Pair, Rule, child, children, cut_value, texts
@@ -26,7 +27,7 @@ def _find_external_addresses(pair: Pair) -> Iterator[str]:
     before, after = (texts(child(obj, "spec").get("externalIPs")) for obj in (pair.before, pair.after))
     news = [address for address in after if address not in before]
     if news:
-        yield f"takes the traffic that anybody in the cluster sends to {', '.join(news)} (externalIPs)"
+        yield f"takes the traffic that anybody in the cluster sends to {', '.join(map(foreign, news))} (externalIPs)"
 
 
 def _find_service_type(pair: Pair) -> Iterator[Found]:
@@ -35,14 +36,14 @@ def _find_service_type(pair: Pair) -> Iterator[Found]:
     old, new = (child(obj, "spec") for obj in (pair.before, pair.after))
     kind, was = new.get("type", "ClusterIP"), old.get("type", "ClusterIP")
     if kind == "ExternalName" and new.get("externalName") != old.get("externalName"):
-        yield Found(f"sends its clients to {new.get('externalName')} (ExternalName)")
+        yield Found(f"sends its clients to {foreign(new.get('externalName'))} (ExternalName)")
     elif kind in _OPEN_TYPES and kind != was:
         severity = Effect.WRITE if pair.is_new else None
-        yield Found(f"opens Service {pair.name} to outside of the cluster (type {kind})", severity)
+        yield Found(f"opens Service {foreign(pair.name)} to outside of the cluster (type {kind})", severity)
     ranges, had = (texts(one.get("loadBalancerSourceRanges")) for one in (new, old))
     wider = [one for one in ranges if one not in had]
     if wider and not pair.is_new:
-        yield Found(f"opens its load balancer to {', '.join(wider)}")
+        yield Found(f"opens its load balancer to {', '.join(map(foreign, wider))}")
 
 
 def _find_service_selector(pair: Pair) -> Iterator[str]:
@@ -50,8 +51,8 @@ def _find_service_selector(pair: Pair) -> Iterator[str]:
         return
     old, new = (dict(child(obj, "spec", "selector")) for obj in (pair.before, pair.after))
     if old != new:
-        shown = ", ".join(f"{key}={value}" for key, value in new.items()) or "no pods"
-        yield f"sends the traffic of Service {pair.name} to other pods: {shown}"
+        shown = ", ".join(foreign(f"{key}={value}") for key, value in new.items()) or "no pods"
+        yield f"sends the traffic of Service {foreign(pair.name)} to other pods: {shown}"
 
 
 def _find_ingress_path(pair: Pair) -> Iterator[str]:
@@ -61,7 +62,8 @@ def _find_ingress_path(pair: Pair) -> Iterator[str]:
     for one in pair.new.named("path", "host", "match"):
         text = str(one.value) if isinstance(one.value, str) else ""
         if _LEAVES_ITS_PLACE.search(text) and text not in before and pair.kind != "IngressRoute":
-            yield f"a value that may leave its place in the configuration of a proxy ({one.path}: {cut_value(text)})"
+            where = f"{foreign(one.path)}: {cut_value(text)}"
+            yield f"a value that may leave its place in the configuration of a proxy ({where})"
 
 
 def _find_snippet_field(pair: Pair) -> Iterator[str]:
@@ -74,7 +76,7 @@ def _find_snippet_field(pair: Pair) -> Iterator[str]:
         is_mark = one.path.removesuffix(f".{one.name}").endswith(("annotations", "labels"))
         key = (one.path, str(one.value))
         if isinstance(one.value, str) and one.value and not is_mark and key not in before and _is_of_proxy(pair):
-            yield f"text that becomes configuration of a proxy ({one.path}: {cut_value(one.value)})"
+            yield f"text that becomes configuration of a proxy ({foreign(one.path)}: {cut_value(one.value)})"
 
 
 def _is_of_proxy(pair: Pair) -> bool:
@@ -92,7 +94,7 @@ def _find_backends(pair: Pair) -> Iterator[Found]:
     had = set(_backends(pair, pair.before))
     for place, name in dict.fromkeys(_backends(pair, pair.after)):
         if (place, name) not in had and (place != str(pair.place) or not pair.is_new):
-            yield Found(f"sends requests to {place}/{name}")
+            yield Found(f"sends requests to {foreign(f'{place}/{name}')}")
 
 
 def _backends(pair: Pair, obj: Object | None) -> Iterator[tuple[str, str]]:
@@ -108,16 +110,18 @@ def _find_policy(pair: Pair) -> Iterator[Found]:
     if (pair.group, pair.kind) != ("networking.k8s.io", "NetworkPolicy"):
         return
     if pair.is_deleted:
-        yield Found(f"the pods of NetworkPolicy {pair.name} may be reached, or may reach, what it kept away")
+        yield Found(f"the pods of NetworkPolicy {foreign(pair.name)} may be reached, or may reach, what it kept away")
         return
     old, new = (_open_rules(obj) for obj in (pair.before, pair.after))
     opened = [line for line in new if line not in old]
     if opened:
-        yield Found(f"opens the pods of NetworkPolicy {pair.name}: {', '.join(opened)}", _opening(pair, opened))
+        yield Found(
+            f"opens the pods of NetworkPolicy {foreign(pair.name)}: {', '.join(opened)}", _opening(pair, opened)
+        )
     elif pair.is_new:
-        yield Found(f"from now on only what NetworkPolicy {pair.name} allows reaches its pods", Effect.WRITE)
+        yield Found(f"from now on only what NetworkPolicy {foreign(pair.name)} allows reaches its pods", Effect.WRITE)
     elif content_of(pair.before).get("spec") != content_of(pair.after).get("spec"):
-        yield Found(f"changes who may reach the pods of NetworkPolicy {pair.name}")
+        yield Found(f"changes who may reach the pods of NetworkPolicy {foreign(pair.name)}")
 
 
 def _opening(pair: Pair, opened: list[str]) -> Effect | None:
@@ -134,7 +138,7 @@ def _open_rules(obj: Object | None) -> list[str]:
         for rule in children(obj, "spec", side):
             listed = children(rule, peers)
             if not listed or any(_is_everybody(peer) for peer in listed):
-                ports = ", ".join(str(port.get("port")) for port in children(rule, "ports")) or "every port"
+                ports = ", ".join(foreign(port.get("port")) for port in children(rule, "ports")) or "every port"
                 found.append(f"{side} {peers} everywhere on {ports}")
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.index import Index
 from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Found, Object, Pair, Rule, child, children
@@ -88,15 +89,16 @@ def _find_account(pair: Pair) -> Iterator[Found | str]:
     """Another service account for a template, or a bound one for a new template."""
     for old, new in _matched(pair):
         account = new.service_account
+        title = f"ServiceAccount {foreign(f'{pair.place}/{account}')}"
         if old is not None and account != old.service_account:
-            yield f"its pods get the rights of ServiceAccount {pair.place}/{account}, not of {old.service_account}"
+            yield f"its pods get the rights of {title}, not of {foreign(old.service_account)}"
         elif account != "default" and (old is None or not new.images <= old.images):
             yield from _judge_account(pair, account)
 
 
 def _judge_account(pair: Pair, account: str) -> Iterator[Found | str]:
     found = pair.known.get("v1", "ServiceAccount", pair.place, account)
-    title = f"ServiceAccount {pair.place}/{account}"
+    title = f"ServiceAccount {foreign(f'{pair.place}/{account}')}"
     if found is ABSENT or ("", "ServiceAccount", pair.place, account) in pair.known.overlay:
         # It has the rights that this change grants, which are named where they are granted.
         yield Found(f"its pods get the rights of {title}", Effect.WRITE)
@@ -107,7 +109,7 @@ def _judge_account(pair: Pair, account: str) -> Iterator[Found | str]:
         return
     roles = [child(one, "roleRef") for items in lists for one in items if _binds(one, pair.place, account)]
     if roles:
-        names = ", ".join(f"{role.get('kind')} {role.get('name')}" for role in roles)
+        names = ", ".join(f"{foreign(role.get('kind'))} {foreign(role.get('name'))}" for role in roles)
         yield f"its pods get the rights of {title}: {names}"
     else:
         yield Found(f"its pods run as {title}, to which no role is bound", Effect.WRITE)
@@ -126,13 +128,14 @@ def _find_credentials(pair: Pair) -> Iterator[Found | str]:
     for old, new in _matched(pair):
         had = _mounted(old) if old is not None and new.images <= old.images else {}
         names = [name for name in _mounted(new) if name not in had]
-        images = ", ".join(sorted(new.images)) or "an image"
+        images = ", ".join(map(foreign, sorted(new.images))) or "an image"
         for name in names[:_SECRETS_MAX]:
             found = pair.known.get("v1", "Secret", pair.place, name)
             if found is UNKNOWN:
-                yield f"not known whether Secret {name}, which {images} gets, holds a token or registry credentials"
+                what = f"Secret {foreign(name)}, which {images} gets,"
+                yield f"not known whether {what} holds a token or registry credentials"
             elif found is not ABSENT and found.get("type") in _CREDENTIALS:
-                yield f"{images} gets {_CREDENTIALS[str(found['type'])]} (Secret {name})"
+                yield f"{images} gets {_CREDENTIALS[str(found['type'])]} (Secret {foreign(name)})"
         if len(names) > _SECRETS_MAX:
             yield f"not known what {len(names) - _SECRETS_MAX} further Secrets hold that {images} gets"
 
@@ -156,7 +159,8 @@ def _find_image(pair: Pair) -> Iterator[str]:
             powers = ", ".join(_powers(new, container))
             before = (old.containers if old is not None else {}).get(name)
             if powers and before is None:
-                yield f"a further container, {name} of image {container.get('image')}, gets what the pod may: {powers}"
+                title = f"{foreign(name)} of image {foreign(container.get('image'))}"
+                yield f"a further container, {title}, gets what the pod may: {powers}"
             elif powers and before is not None:
                 yield from _judge_program(name, before, container, powers)
 
@@ -164,10 +168,10 @@ def _find_image(pair: Pair) -> Iterator[str]:
 def _judge_program(name: str, before: Object, after: Object, powers: str) -> Iterator[str]:
     images = [repository(str(one.get("image") or "")) for one in (before, after)]
     if images[0] != images[1]:
-        yield f"another image, {after.get('image')}, gets what container {name} may: {powers}"
+        yield f"another image, {foreign(after.get('image'))}, gets what container {foreign(name)} may: {powers}"
     programs = [key for key in ("command", "args", "lifecycle") if before.get(key) != after.get(key)]
     if programs:
-        yield f"container {name} does something else ({', '.join(programs)}) with what it may: {powers}"
+        yield f"container {foreign(name)} does something else ({', '.join(programs)}) with what it may: {powers}"
 
 
 def _find_host_mounts(pair: Pair) -> Iterator[str]:
@@ -176,7 +180,7 @@ def _find_host_mounts(pair: Pair) -> Iterator[str]:
         had = _host_mounts(old) if old is not None else set()
         for mount in sorted(_host_mounts(new) - had):
             name, where, path, access = mount
-            yield f"container {name} mounts {path} of its node at {where} ({access})"
+            yield f"container {foreign(name)} mounts {foreign(path)} of its node at {foreign(where)} ({access})"
 
 
 def _host_mounts(template: Template) -> set[tuple[str, str, str, str]]:
@@ -199,7 +203,7 @@ def _powers(template: Template, container: Object) -> list[str]:
     found += ["privileged"] if context.get("privileged") is True else []
     found += ["added capabilities"] if child(context, "capabilities").get("add") else []
     paths = [child(one, "hostPath").get("path") for one in children(spec, "volumes")]
-    return [*found, *(f"hostPath {path}" for path in paths if path)]
+    return [*found, *(f"hostPath {foreign(path)}" for path in paths if path)]
 
 
 def _find_claims(pair: Pair) -> Iterator[str]:
@@ -216,29 +220,33 @@ def _find_claim_itself(pair: Pair) -> Iterator[str]:
         return
     name, before = child(pair.after, "spec").get("volumeName"), child(pair.before, "spec").get("volumeName")
     if name and name != before:
-        yield from _judge_volume(pair, str(name), f"claim {pair.name}")
+        yield from _judge_volume(pair, str(name), f"claim {foreign(pair.name)}")
     source = child(pair.after, "spec", "dataSourceRef")
     if source.get("namespace") not in (None, pair.place) and pair.is_new:
-        yield f"copies data from {source.get('kind')} {source.get('namespace')}/{source.get('name')}"
+        yield f"copies data from {foreign(source.get('kind'))} {foreign(_of(source))}"
+
+
+def _of(reference: Object) -> str:
+    return f"{reference.get('namespace')}/{reference.get('name')}"
 
 
 def _judge_claim(pair: Pair, claim: str) -> Iterator[str]:
     found = pair.known.get("v1", "PersistentVolumeClaim", pair.place, claim)
     if found is UNKNOWN:
-        yield f"not known whether the volume of claim {claim} is a path of a node"
+        yield f"not known whether the volume of claim {foreign(claim)} is a path of a node"
     elif found is not ABSENT and child(found, "spec").get("volumeName"):
-        yield from _judge_volume(pair, str(child(found, "spec")["volumeName"]), f"claim {claim}")
+        yield from _judge_volume(pair, str(child(found, "spec")["volumeName"]), f"claim {foreign(claim)}")
 
 
 def _judge_volume(pair: Pair, name: str, whose: str) -> Iterator[str]:
     volume = pair.known.get("v1", "PersistentVolume", None, name)
     if volume is UNKNOWN:
-        yield f"not known whether PersistentVolume {name} of {whose} is a path of a node"
+        yield f"not known whether PersistentVolume {foreign(name)} of {whose} is a path of a node"
         return
     provisioned = child(volume, "metadata", "annotations").get("pv.kubernetes.io/provisioned-by")
     path = child(volume, "spec", "hostPath").get("path") or child(volume, "spec", "local").get("path")
     if path and not provisioned:
-        yield f"access to the files of a node (PersistentVolume {name} of {whose}: {path})"
+        yield f"access to the files of a node (PersistentVolume {foreign(name)} of {whose}: {foreign(path)})"
 
 
 def _claims(template: Template) -> dict[str, None]:
@@ -251,7 +259,7 @@ def _find_local_volume(pair: Pair) -> Iterator[str]:
         return
     old, new = (child(obj, "spec", "local").get("path") for obj in (pair.before, pair.after))
     if new and new != old:
-        yield f"access to the files of a node (spec.local.path: {new})"
+        yield f"access to the files of a node (spec.local.path: {foreign(new)})"
 
 
 POD_RULES = (

@@ -6,6 +6,7 @@ A role grants something to those who are bound to it. Where the bindings cannot 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from klepaas.changes import foreign
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.risks.grants import granted, new_grants
 from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Found, Known, Object, Pair, Rule, child, children
@@ -45,11 +46,11 @@ def _to_subjects(pair: Pair, lines: Sequence[str], *, is_collected: bool) -> Ite
     subjects = _subjects(pair)
     what = "; ".join(lines)
     if subjects is UNKNOWN:
-        yield f"grants {what} to those who are bound to {pair.kind} {pair.name}; not known who that is"
+        yield f"grants {what} to those who are bound to {pair.kind} {foreign(pair.name)}; not known who that is"
     elif subjects:
         yield f"grants {what} to {_listed(subjects)}"
     elif not is_collected:
-        yield Found(f"{pair.kind} {pair.name} allows {what}; nobody is bound to it yet", Effect.WRITE)
+        yield Found(f"{pair.kind} {foreign(pair.name)} allows {what}; nobody is bound to it yet", Effect.WRITE)
 
 
 def _subjects(pair: Pair) -> Any:
@@ -91,8 +92,9 @@ def _find_aggregation(pair: Pair) -> Iterator[str]:
     before = children(pair.before, "aggregationRule", "clusterRoleSelectors")
     for one in children(pair.after, "aggregationRule", "clusterRoleSelectors"):
         if one not in before:
-            labels = ", ".join(f"{key}={value}" for key, value in child(one, "matchLabels").items())
-            yield f"{pair.name} collects the rules of every ClusterRole with {labels or 'any labels that it selects'}"
+            labels = ", ".join(foreign(f"{key}={value}") for key, value in child(one, "matchLabels").items())
+            labels = labels or "any labels that it selects"
+            yield f"{foreign(pair.name)} collects the rules of every ClusterRole with {labels}"
 
 
 def _new_targets(pair: Pair) -> list[str]:
@@ -103,7 +105,7 @@ def _new_targets(pair: Pair) -> list[str]:
 def _aggregated_to(obj: Object | None) -> list[str]:
     labels = child(obj, "metadata", "labels")
     marked = [key for key, value in labels.items() if key.startswith(_AGGREGATES) and str(value).lower() == "true"]
-    return [f"ClusterRole {key.removeprefix(_AGGREGATES)}" for key in marked]
+    return [f"ClusterRole {foreign(key.removeprefix(_AGGREGATES))}" for key in marked]
 
 
 def _collectors(pair: Pair) -> Iterator[str]:
@@ -116,7 +118,7 @@ def _collectors(pair: Pair) -> Iterator[str]:
         for one in children(role, "aggregationRule", "clusterRoleSelectors"):
             wanted = child(one, "matchLabels").items()
             if wanted and wanted <= labels.items() and not wanted <= old.items():
-                yield f"ClusterRole {child(role, 'metadata').get('name')}"
+                yield f"ClusterRole {foreign(child(role, 'metadata').get('name'))}"
 
 
 def _find_binding(pair: Pair) -> Iterator[str]:
@@ -134,17 +136,17 @@ def _find_binding(pair: Pair) -> Iterator[str]:
 
 def _role_text(pair: Pair, role: Object) -> str:
     kind, name = str(role.get("kind")), str(role.get("name"))
-    where = "in the whole cluster" if pair.kind == "ClusterRoleBinding" else f"in namespace {pair.place}"
+    where = "in the whole cluster" if pair.kind == "ClusterRoleBinding" else f"in namespace {foreign(pair.place)}"
     place = pair.place if kind == "Role" else None
     if (_GROUP, kind, place, name) in pair.known.created:
-        return f"the new {kind} {name} {where}, with the rules that are named with it,"
+        return f"the new {kind} {foreign(name)} {where}, with the rules that are named with it,"
     found = pair.known.get(RBAC, kind, place, name)
     if found is ABSENT:
-        return f"whatever {kind} {name} will say ({where}; there is no such role yet)"
+        return f"whatever {kind} {foreign(name)} will say ({where}; there is no such role yet)"
     if found is UNKNOWN:
-        return f"{kind} {name} {where} (not known what it allows)"
+        return f"{kind} {foreign(name)} {where} (not known what it allows)"
     collected = ", and all that it collects" if child(found, "aggregationRule") else ""
-    return f"{kind} {name} {where}: {granted(children(found, 'rules'))}{collected}"
+    return f"{kind} {foreign(name)} {where}: {granted(children(found, 'rules'))}{collected}"
 
 
 def subject_text(subject: Object, binding: Object) -> str:
@@ -156,11 +158,11 @@ def subject_text(subject: Object, binding: Object) -> str:
     """
     kind, name = str(subject.get("kind")), str(subject.get("name"))
     if name in _EVERYBODY:
-        return f"{kind} {name} ({_EVERYBODY[name]})"
+        return f"{foreign(kind)} {name} ({_EVERYBODY[name]})"
     if kind != "ServiceAccount":
-        return f"{kind} {name}"
+        return f"{foreign(kind)} {foreign(name)}"
     namespace = subject.get("namespace") or child(binding, "metadata").get("namespace")
-    return f"ServiceAccount {namespace}/{name}"
+    return f"ServiceAccount {foreign(f'{namespace}/{name}')}"
 
 
 def _find_other_rules(pair: Pair) -> Iterator[str]:
@@ -170,7 +172,7 @@ def _find_other_rules(pair: Pair) -> Iterator[str]:
     before = [rule for one in pair.old.named("rules") for rule in _rbac_rules(one.value)]
     for one in pair.new.named("rules"):
         for line in new_grants(before, _rbac_rules(one.value)):
-            yield f"grants {line} ({one.path})"
+            yield f"grants {line} ({foreign(one.path)})"
 
 
 def _rbac_rules(value: object) -> list[Object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from klepaas.changes import foreign
 from klepaas_plugins.kubernetes.risks.model import ABSENT, UNKNOWN, Object, Pair, Rule, child
 
 __all__ = ["STOP_RULES"]
@@ -16,7 +17,7 @@ def _find_smaller_autoscaler(pair: Pair) -> Iterator[str]:
         before = old.get(path)
         is_lower = isinstance(value, int) and isinstance(before, int) and value < before
         if is_lower and (not isinstance(running, int) or value < running):
-            yield f"an autoscaler stops what is beyond {value} replicas ({path}: {before} -> {value})"
+            yield f"an autoscaler stops what is beyond {value} replicas ({foreign(path)}: {before} -> {value})"
 
 
 def _find_disruption(pair: Pair) -> Iterator[str]:
@@ -28,7 +29,7 @@ def _find_disruption(pair: Pair) -> Iterator[str]:
         and (new.get("minAvailable") in (0, "0", "0%") or new.get("maxUnavailable") == "100%")
         and old != new
     ):
-        yield f"every pod that {pair.name} protects may be evicted at once"
+        yield f"every pod that {foreign(pair.name)} protects may be evicted at once"
 
 
 def _find_empty_quota(pair: Pair) -> Iterator[str]:
@@ -37,7 +38,7 @@ def _find_empty_quota(pair: Pair) -> Iterator[str]:
     old, new = (child(obj, "spec", "hard") for obj in (pair.before, pair.after))
     none_left = [key for key, value in new.items() if str(value) == "0" and str(old.get(key)) != "0"]
     if none_left:
-        yield f"nothing more of {', '.join(none_left)} can be made in the namespace"
+        yield f"nothing more of {', '.join(map(foreign, none_left))} can be made in the namespace"
 
 
 def _find_daemon_nodes(pair: Pair) -> Iterator[str]:
@@ -45,7 +46,7 @@ def _find_daemon_nodes(pair: Pair) -> Iterator[str]:
         return
     old, new = (child(obj, "spec", "template", "spec", "nodeSelector") for obj in (pair.before, pair.after))
     if dict(old) != dict(new) and new:
-        shown = ", ".join(f"{key}={value}" for key, value in new.items())
+        shown = ", ".join(foreign(f"{key}={value}") for key, value in new.items())
         yield f"stops its pods on all nodes without {shown}"
 
 
@@ -56,11 +57,11 @@ def _find_new_target(pair: Pair) -> Iterator[str]:
     if not target or not isinstance(most, int) or dict(target) == dict(child(old, "scaleTargetRef")):
         return
     version, kind, name = (str(target.get(key) or default) for key, default in _TARGET)
-    found = pair.known.get(version, kind, pair.place, name)
+    found, title = pair.known.get(version, kind, pair.place, name), f"{foreign(kind)} {foreign(name)}"
     if found is UNKNOWN:
-        yield f"not known whether {kind} {name} has more than {most} replicas, which an autoscaler would stop"
+        yield f"not known whether {title} has more than {most} replicas, which an autoscaler would stop"
     elif found is not ABSENT and _replicas(found) > most:
-        yield f"an autoscaler stops what {kind} {name} has beyond {most} of {_replicas(found)} replicas"
+        yield f"an autoscaler stops what {title} has beyond {most} of {_replicas(found)} replicas"
 
 
 _TARGET = (("apiVersion", "apps/v1"), ("kind", "Deployment"), ("name", ""))
@@ -76,7 +77,8 @@ def _find_ordinals(pair: Pair) -> Iterator[str]:
         return
     old, new = (child(obj, "spec", "ordinals").get("start", 0) for obj in (pair.before, pair.after))
     if old != new:
-        yield f"stops its pods whose number is not among those from {new} on (ordinals.start: {old} -> {new})"
+        change = f"ordinals.start: {foreign(old)} -> {foreign(new)}"
+        yield f"stops its pods whose number is not among those from {foreign(new)} on ({change})"
 
 
 STOP_RULES = (

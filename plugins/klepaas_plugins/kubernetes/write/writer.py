@@ -17,6 +17,7 @@ from klepaas.changes import Action, ObjectChange, RaisedEffect, Risk
 from klepaas.effects import Effect
 from klepaas.errors import Conflict, KlepaasError, NotFound
 from klepaas.output.verdict import NOT_SENT, nothing_changed
+from klepaas.plans.describe import describe_risk
 from klepaas_plugins.kubernetes.client import AlreadyExists, Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.errors import ObjectModified
 from klepaas_plugins.kubernetes.write.basis import deletion_basis, differing_parts, fields_basis
@@ -239,7 +240,7 @@ async def _restore_and_raise(
         done = f"it could not be restored: {why}"
     error = RaisedEffect(
         f"{title} was changed further while it was written, so that it does more than was planned: "
-        f"{'; '.join(risk.text for risk in raised)}; {done}",
+        f"{'; '.join(map(describe_risk, raised))}; {done}",
         next_step="Look at the mutating webhooks of the cluster before you try again",
     )
     error.risks = tuple(raised)

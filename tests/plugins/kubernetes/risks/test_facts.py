@@ -45,7 +45,7 @@ POD = deployment(
         (service(externalIPs=["10.0.0.1"]), "externalIPs", "10.0.0.1"),
         (role(rule("get", "secrets"), rule("*", "*", "*")), "rule 2", "every verb on everything"),
         (binding("ClusterRole", "admin", account()), "role", "ClusterRole admin"),
-        (binding("ClusterRole", "admin", account()), "subjects", "ServiceAccount shop/web"),
+        (binding("ClusterRole", "admin", account()), "subject", "ServiceAccount shop/web"),
         (made("v1", "ConfigMap", data={"a": "1\n2"}), "data a", "1\n2"),
         (made("v1", "Namespace", metadata={"labels": {"a": "b"}}), "label a", "b"),
         (made("x.dev/v1", "Thing", spec={"a": {"b": [1, 2]}}), "spec.a.b", "1 2"),
@@ -58,9 +58,9 @@ def test_the_decisive_fields_of_a_new_object_are_named(obj: Json, name: str, val
 
 
 def test_variables_are_named_with_where_they_come_from() -> None:
-    shown = dict(facts_of(POD))["container web variables"]
-    assert "TOKEN from secret db t" in shown
-    assert "all of configMap settings" in shown
+    shown = dict(facts_of(POD))
+    assert shown["container web variable TOKEN"] == "from secret db t"
+    assert shown["container web variables"] == "all of configMap settings"
 
 
 @pytest.mark.parametrize(

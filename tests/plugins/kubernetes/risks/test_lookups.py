@@ -8,6 +8,7 @@ import pytest
 
 from klepaas.changes import Action, ObjectChange, ObjectIdentity
 from klepaas.effects import Effect
+from klepaas.plans.describe import describe_risk
 from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 from klepaas_plugins.kubernetes.risks import Known, find_risks, judge, judge_again, lookups
@@ -48,7 +49,7 @@ def change(before: Json | None, after: Json) -> ObjectChange:
 async def texts(cluster: Cluster, *changes: ObjectChange, severity: Effect = Effect.DESTRUCTIVE) -> Sequence[str]:
     with anyio.fail_after(scale_timeout(20)):
         judged = await find_risks(cluster, changes)
-    return [risk.text for one in judged for risk in one.risks if risk.severity is severity]
+    return [describe_risk(risk) for one in judged for risk in one.risks if risk.severity is severity]
 
 
 async def test_an_update_of_an_image_asks_for_nothing(sandbox: Sandbox, cluster: Cluster) -> None:
@@ -127,7 +128,7 @@ async def test_an_answer_with_more_in_it_is_judged_by_what_is_in_it(cluster: Clu
     (planned,) = await find_risks(cluster, [change(before, at(before, "spec replicas", 3))])
     more = change(before, at(before, "spec template spec hostPID", True))
     (risk,) = await judge_again(cluster, [planned])(more)
-    assert "hostPID: true" in risk.text
+    assert "hostPID: true" in describe_risk(risk)
 
 
 async def test_no_lookup_keeps_the_value_of_a_secret(
