@@ -102,7 +102,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     """klepaas with writes open, in front of a cluster whose steps take milliseconds."""
-    timing = replace(Timing.instant(), deadline_scale=0.002)
+    timing = replace(Timing.instant(), deadline_scale=0.002, autoscaler_s=3600.0)
     async with Sandbox(timing) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         monkeypatch.setenv("KLEPAAS_ROLLOUT_UNSCHEDULABLE_GRACE_S", "0.1")

@@ -94,6 +94,7 @@ class Call:
             dry_run == "All",
             self.query.get("force") in ("true", "1"),
             validation_of(self.query.get("fieldValidation", ""), self.method),
+            self.user,
         )
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from .status import ApiError, denied, denied_path, unauthorized
+
+if TYPE_CHECKING:
+    from .rbac import Rights
 
 ANONYMOUS = "system:anonymous"
 ADMIN = "sandbox-admin"
@@ -85,12 +89,13 @@ class _Denial:
 class Faults:
     """The rules, in the order they were made, and the sandbox's few users."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, rights: Rights) -> None:
         self._token = token
+        self._rights = rights
         self._rules: list[_Rule] = []
         self._denials: list[_Denial] = []
         self._requests_left: int | None = None
-        self.users: set[str] = set()
+        self.users = rights.trusted
 
     def deny(self, verb: str, resource: str, namespace: str | None) -> None:
         """Refuse a verb on a resource, `*` for any, everywhere when the namespace is None."""
@@ -134,10 +139,8 @@ class Faults:
 
     def allowed(self, user: str, asked: Attributes) -> bool:
         """Whether authorization lets a user do something."""
-        if user != ADMIN and user not in self.users:
-            return asked.path in ("/version", "/livez", "/readyz", "/healthz") or asked.resource.startswith(
-                "selfsubject"
-            )
+        if user not in self.users and not self._rights.allow(user, asked) and not _is_about_oneself(asked):
+            return False
         return not asked.resource or not any(denial.covers(asked) for denial in self._denials)
 
     def authorize(self, user: str, asked: Attributes) -> None:
@@ -157,3 +160,8 @@ class Faults:
         struck = [rule.effect for rule in self._rules if rule.strikes(method, url)]
         delay_s = sum(effect.delay_s for effect in struck)
         return replace(next((one for one in struck if not one.delay_s), Effect()), delay_s=delay_s)
+
+
+def _is_about_oneself(asked: Attributes) -> bool:
+    """Whether somebody asks what they themselves may do, or who they are."""
+    return asked.resource.startswith("selfsubject")

@@ -12,6 +12,7 @@ from .objects import Objects, Write
 from .resources import INGRESSES, METRICS_KINDS, STORAGE_CLASSES, Resource
 from .status import ApiError
 from .verbs import Verbs
+from .webhooks import Webhook
 
 
 class Knobs:
@@ -80,6 +81,10 @@ class Knobs:
         """End the connection in the middle of an answer's body."""
         self._faults.plant("*", path_regex, Effect(half=True), times)
 
+    def add_webhook(self, webhook: Webhook) -> None:
+        """Ask an admission webhook about writes from now on: it may refuse, change, be slow or not be there."""
+        self._objects.webhooks.add(webhook)
+
     def forget_history(self) -> None:
         """Make every resourceVersion and continue token so far too old (410), as a compaction does."""
         self._objects.store.forget()
@@ -93,11 +98,12 @@ class Knobs:
         self._faults.rotate(token)
 
     def clear_faults(self) -> None:
-        """Take back every deny, fail, throttle, slow, hang, cut, halve and unauthorized_after."""
+        """Take back every deny, fail, throttle, slow, hang, cut, halve, unauthorized_after and add_webhook."""
         self._faults.clear()
+        self._objects.webhooks.clear()
 
     def allow_user(self, user: str) -> None:
-        """Let a user that clients impersonate do what they themselves may; any other may do nothing."""
+        """Let a user that clients impersonate do what they themselves may; any other may do what bindings grant."""
         self._faults.users.add(user)
 
     def set_log(self, namespace: str, pod_or_prefix: str, text: str) -> None:

@@ -32,6 +32,7 @@ class Timing:
         complete_s: how long a container of a Job runs.
         stop_s: from a pod's deletion to its disappearance.
         namespace_s: how long a namespace stays Terminating at least.
+        autoscaler_s: how long an autoscaler waits before its first look, and between two.
         deadline_scale: what progressDeadlineSeconds and minReadySeconds are multiplied by.
     """
 
@@ -43,6 +44,7 @@ class Timing:
     complete_s: float = 1.0
     stop_s: float = 0.2
     namespace_s: float = 0.5
+    autoscaler_s: float = 1.5
     deadline_scale: float = 0.1
 
     @classmethod
@@ -57,6 +59,7 @@ class Timing:
             complete_s=0.02,
             stop_s=0.01,
             namespace_s=0.1,
+            autoscaler_s=0.3,
             deadline_scale=0.02,
         )
 

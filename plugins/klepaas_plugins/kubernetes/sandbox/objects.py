@@ -5,6 +5,7 @@ What the API server does between HTTP and storage. It knows neither HTTP nor con
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,17 +14,21 @@ from . import status
 from .admission import Admission, check_namespace
 from .apply import apply_patch
 from .defaults import apply_defaults, first_status
+from .identity import check_kind, check_same_name, check_uid
 from .limits import check_limits, check_quota, limited
 from .managed import update_owners
 from .model import Json, Timing, generated_name, new_uid, timestamp
-from .openapi.schemas import node_of
+from .openapi.schemas import Node, node_of
 from .patch import json_patch, merge_patch, strategic_patch
+from .pod_security import check_pod_security
 from .policies import Change as Admitted
 from .policies import admit
-from .resources import BUILT_IN, DEFINITIONS, NAMESPACES, PODS, Registry, Resource
+from .rbac import Rights
+from .resources import DEFINITIONS, NAMESPACES, PODS, REVISIONS, Registry, Resource
 from .schema import check_converted, check_patched
 from .store import Store
 from .validation import validate
+from .webhooks import Webhooks
 
 _KEPT_META = (
     "uid",
@@ -35,6 +40,7 @@ _KEPT_META = (
 )
 _OMITTED_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
 CONTROLLER = "kube-controller-manager"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Write:
 
     Args:
         validation: how unknown fields are met: Ignore, Warn or Strict.
+        user: who writes; empty for the sandbox itself, which may grant anything.
         warnings: what the client is told beside the answer; filled while the write is made.
     """
 
@@ -50,6 +57,7 @@ class Write:
     dry_run: bool = False
     force: bool = False
     validation: str = "Ignore"
+    user: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -71,6 +79,8 @@ class Objects:
         self.timing = timing
         self.store = Store()
         self.registry = Registry()
+        self.webhooks = Webhooks()
+        self.rights = Rights(self.store)
         self._admission = Admission()
 
     def get(self, resource: Resource, namespace: str, name: str) -> Json:
@@ -99,7 +109,8 @@ class Objects:
         check_namespace(self.store, resource, namespace, name)
         if self.store.get(resource, namespace, name):
             raise status.already_exists(resource, name)
-        obj = limited(self.store, resource, obj)
+        sent = limited(self.store, resource, obj)
+        obj = self.webhooks.mutate(Admitted(resource, sent, None, write.dry_run))
         meta = obj["metadata"]
         self._check(resource, obj, None)
         self.admitted(Admitted(resource, obj, None, write.dry_run), write)
@@ -123,7 +134,7 @@ class Objects:
             labels = {**(given.get("labels") or {}), "kubernetes.io/metadata.name": name}
             new["metadata"]["labels"] = labels
         if not owned:
-            new = update_owners(None, new, write.manager, "", node_of(resource), now_s)
+            new = _own_sent(new, new if obj is sent else sent, write.manager, node_of(resource), now_s)
         new = self._admission.complete(resource, new)
         begun = first_status(resource, new)
         if begun is not None:
@@ -140,7 +151,7 @@ class Objects:
         """
         live = self.get(resource, namespace, name)
         meta = obj.get("metadata") or {}
-        _check_same_name({"metadata": {"name": name, **meta}}, name)
+        check_same_name({"metadata": {"name": name, **meta}}, name)
         version = meta.get("resourceVersion")
         if version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
@@ -158,6 +169,8 @@ class Objects:
                 _with_given_owners(live, new), new, write.manager, subresource, node_of(resource), now_s
             )
         if not subresource:
+            if write.manager != CONTROLLER:
+                new = self.webhooks.mutate(Admitted(resource, new, live, write.dry_run))
             self._check(resource, new, live)
             if write.manager != CONTROLLER:
                 self.admitted(Admitted(resource, new, live, write.dry_run), write)
@@ -212,53 +225,61 @@ class Objects:
         strategic = body if kind.startswith("application/strategic") else None
         new, warnings = check_patched(resource, new, write.validation, strategic)
         write.warnings.extend(warnings)
-        _check_same_name(new, name)
+        check_same_name(new, name)
         version, uid = new["metadata"].get("resourceVersion"), new["metadata"].get("uid")
         if version and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
         if uid:
-            _check_uid(resource, name, live, uid)
+            check_uid(resource, name, live, uid)
         return self._replace(resource, live, apply_defaults(resource, new), subresource, write), False
 
     def _apply(
         self, resource: Resource, namespace: str, name: str, body: Json, subresource: str, write: Write
     ) -> tuple[Json, bool]:
-        _check_same_name(body, name)
+        check_same_name(body, name)
         config = self._addressed(resource, namespace, body)
         if "managedFields" in config["metadata"]:
             raise status.bad_request("metadata.managedFields must be nil")
         live = self.store.get(resource, namespace, name)
         version, uid = (config["metadata"].pop(key, None) for key in ("resourceVersion", "uid"))
-        if live and version and version != live["metadata"]["resourceVersion"]:
+        if live and version not in (None, "", "0") and version != live["metadata"]["resourceVersion"]:
             raise status.modified(resource, name)
         if uid:
-            _check_uid(resource, name, live, uid)
+            check_uid(resource, name, live, uid)
         merged = apply_patch(
-            live,
-            config,
-            write.manager,
-            force=write.force,
-            node=node_of(resource),
-            now_s=time.time(),
+            live, config, write.manager, force=write.force, node=node_of(resource), now_s=time.time(),
             subresource=subresource,
-        )
+        )  # fmt: skip
         if live is None:
             if subresource:
                 raise status.not_found(resource, name)
             check_converted(resource, merged)
-            return self._create(resource, apply_defaults(resource, merged), write, owned=True), True
-        if merged is live:
-            return live, False
+            merged = apply_defaults(resource, _rewritten(resource, merged))
+            return self._create(resource, merged, write, owned=True), True
+        if merged is live:  # admission is asked all the same
+            return self._replace(resource, live, live, subresource, write, owned=True), False
         check_converted(resource, merged)
+        merged = _rewritten(resource, merged)
         return self._replace(resource, live, apply_defaults(resource, merged), subresource, write, owned=True), False
 
     def admitted(self, change: Admitted, write: Write) -> None:
-        """Ask the admission policies.
+        """Ask what only admits: pod security, policies, the webhooks that change nothing, the bounds of grants.
 
         Raises:
             ApiError: what they refuse with.
         """
+        check_pod_security(self.store, change, write.warnings)
         admit(self.store, change, write.warnings)
+        self.webhooks.validate(change)
+        self.rights.check_grant(write.user, change.resource, change.object, change.old)
+
+    def admit_deletion(self, resource: Resource, obj: Json, *, dry_run: bool) -> None:
+        """Ask the webhooks about a client's deletion.
+
+        Raises:
+            ApiError: what they refuse with.
+        """
+        self.webhooks.validate(Admitted(resource, obj, None, dry_run), "DELETE")
 
     def replace_scaled(self, resource: Resource, live: Json, new: Json, write: Write) -> Json:
         """Write what the scale subresource made of an object, whose owners are settled.
@@ -365,7 +386,7 @@ class Objects:
         Raises:
             ApiError: 400 when it names another kind or namespace itself.
         """
-        _check_kind(resource, obj)
+        check_kind(resource, obj)
         meta = dict(obj.get("metadata") or {})
         if resource.namespaced:
             if meta.get("namespace", namespace) != namespace:
@@ -395,6 +416,13 @@ def _with_given_owners(live: Json, new: Json) -> Json:
     return {**live, "metadata": {**live["metadata"], "managedFields": kept}}
 
 
+def _own_sent(new: Json, sent: Json, manager: str, node: Node, now_s: float) -> Json:
+    """A new object with what was sent given to its writer; what webhooks have changed in it is nobody's."""
+    claimed = new if sent is new else {**new, **sent, "metadata": {**new["metadata"], **sent["metadata"]}}
+    owned = update_owners(None, claimed, manager, "", node, now_s)["metadata"].get("managedFields")
+    return {**new, "metadata": {**new["metadata"], "managedFields": owned}} if owned else new
+
+
 def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
     """An object after a patch of a media type.
 
@@ -406,60 +434,16 @@ def patched(live: Json, kind: str, body: Any, resource: Resource) -> Json:
         return merged
     if kind == "application/json-patch+json":
         return json_patch(live, body)
-    if kind == "application/strategic-merge-patch+json" and not resource.custom:
-        return strategic_patch(live, body)
+    if kind == STRATEGIC_PATCH and not resource.custom:
+        return _rewritten(resource, strategic_patch(live, body))
     raise status.unsupported_media_type()
 
 
-def _check_uid(resource: Resource, name: str, live: Json | None, uid: str) -> None:
-    """Refuse a change that names another object than the one that is there.
-
-    Raises:
-        ApiError: 409 or 422.
-    """
-    if live is None:
-        raise status.uid_mismatch(resource, name, uid)
-    if uid != live["metadata"]["uid"]:
-        cause = status.Cause("FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid")
-        raise status.invalid(resource.kind, resource.group, name, [cause])
-
-
-def _check_kind(resource: Resource, obj: Json) -> None:
-    """Refuse an object that says it is of another kind or version than its URL.
-
-    Raises:
-        ApiError: 400 or, for custom resources, 422.
-    """
-    version, kind = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
-    if resource.custom and kind != resource.kind:
-        name = (obj.get("metadata") or {}).get("name", "")
-        says = f'Invalid value: "{kind}": must be {resource.kind}'
-        raise status.invalid(kind, resource.group, name, [status.Cause("FieldValueInvalid", says, "kind")])
-    if resource.custom and version != resource.api_version:
-        raise status.bad_request(
-            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
-        )
-    if version == resource.api_version and kind == resource.kind:
-        return
-    held = version.rpartition("/")[2]
-    said = f'{kind} in version "{held}" cannot be handled as a {resource.kind}: '
-    if version == resource.api_version and any(one.kind == kind for one in BUILT_IN):
-        said += f"converting ({held}.{kind}) to ({resource.group or 'core'}.{resource.kind}): unknown conversion"
-    else:
-        said += (
-            f'no kind "{kind}" is registered for version "{version}" in scheme '
-            '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
-        )
-    raise status.bad_request(said)
-
-
-def _check_same_name(obj: Json, name: str) -> None:
-    given = (obj.get("metadata") or {}).get("name")
-    if not given:
-        why = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
-        raise status.bad_request(why)
-    if given != name:
-        raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+def _rewritten(resource: Resource, obj: Json) -> Json:
+    """An object as it is encoded anew: a ControllerRevision's data, which is raw, with its names in order."""
+    if resource is not REVISIONS or "data" not in obj:
+        return obj
+    return {**obj, "data": json.loads(json.dumps(obj["data"], sort_keys=True))}
 
 
 def _without_empty(meta: Json) -> Json:

@@ -22,7 +22,7 @@ from .selectors import selector_match
 from .status import ApiError, Cause, not_implemented
 from .store import Store
 
-_CODES = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
+_CODES = {"Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
 _compiled = functools.lru_cache(maxsize=256)(compile_cel)
 
 
@@ -59,6 +59,11 @@ def check_policy(spec: Json) -> Iterator[Cause]:
         if not expression.strip():
             yield Cause("FieldValueRequired", "Required value: expression is not specified", where)
             continue
+        reason = validation.get("reason")
+        if reason and reason not in _CODES:
+            supported = ", ".join(f'"{one}"' for one in sorted(_CODES))
+            says = f'Unsupported value: "{reason}": supported values: {supported}'
+            yield Cause("FieldValueNotSupported", says, f"spec.validations[{index}].reason")
         for text in (expression, validation.get("messageExpression") or "true"):
             _supported(text)
     for condition in spec.get("matchConditions") or ():

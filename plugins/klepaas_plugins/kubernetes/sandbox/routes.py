@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 
+import anyio
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from . import discovery, status
 from .bodies import check_size
 from .calls import Call, answer, decode_body
-from .faults import Attributes, Faults
+from .faults import ADMIN, ANONYMOUS, Attributes, Faults
 from .managed import update_owners
+from .model import timestamp
 from .objects import Objects
 from .openapi import documents
 from .openapi.schemas import node_named
@@ -21,6 +23,7 @@ from .verbs import Verbs
 _HEALTH = ("/livez", "/readyz", "/healthz")
 _REVIEW = "SelfSubjectAccessReview"
 _REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_WHO_PATH = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 def _page_not_found() -> Response:
@@ -45,15 +48,26 @@ class Router:
                 headers.get("host", "127.0.0.1"),
             )  # fmt: skip
             check_size(body)
-            return self._route(call)
+            found = self._resolve(call)
+            if wait_s := self._webhook_wait_s(found):
+                await anyio.sleep(wait_s)
+            return self._route(call, found)
         except ApiError as error:
             return answer(error.body, error.code)
 
-    def _route(self, call: Call) -> Response:
-        found = self._resolve(call)
+    def _webhook_wait_s(self, found: Call | Response | None) -> float:
+        """How long a write waits for admission webhooks, in seconds."""
+        if not isinstance(found, Call) or found.resource is None:
+            return 0.0
+        operation = {"POST": "CREATE", "PUT": "UPDATE", "PATCH": "UPDATE", "DELETE": "DELETE"}.get(found.method, "")
+        if found.method == "PATCH" and self._objects.store.get(found.resource, found.namespace, found.name) is None:
+            operation = "CREATE"
+        return self._objects.webhooks.wait_s(found.resource, operation)
+
+    def _route(self, call: Call, found: Call | Response | None) -> Response:
         if isinstance(found, Call):
             return self._verbs.carry_out(found)
-        if call.path != _REVIEW_PATH:
+        if call.path not in (_REVIEW_PATH, _WHO_PATH):
             self._faults.authorize(call.user, Attributes(call.method.lower(), call.path))
         return found or _page_not_found()
 
@@ -66,6 +80,8 @@ class Router:
             return answer(discovery.VERSION)
         if call.path == _REVIEW_PATH:
             return self._review(call)
+        if call.path == _WHO_PATH:
+            return self._who(call)
         if parts[:1] == ["api"]:
             return self._below(call, "", parts[1:])
         if parts[:1] == ["apis"]:
@@ -117,6 +133,15 @@ class Router:
             name, subresource,
         )  # fmt: skip
 
+    def _who(self, call: Call) -> Response:
+        if call.method != "POST":
+            raise status.method_not_allowed()
+        groups = {ADMIN: ["system:masters", "system:authenticated"], ANONYMOUS: ["system:unauthenticated"]}
+        info = {"username": call.user, "groups": groups.get(call.user, ["system:authenticated"])}
+        head = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
+        meta = {"creationTimestamp": timestamp(time.time())}
+        return answer({**head, "metadata": meta, "status": {"userInfo": info}}, 201)
+
     def _review(self, call: Call) -> Response:
         if call.method != "POST":
             raise status.method_not_allowed()
@@ -127,8 +152,9 @@ class Router:
         resource = asked.get("resource", "") + (f"/{asked['subresource']}" if asked.get("subresource") else "")
         path = (spec.get("nonResourceAttributes") or {}).get("path", "")
         attributes = Attributes(
-            asked.get("verb", "get"), path, asked.get("group", ""), resource, asked.get("namespace") or None
-        )
+            asked.get("verb", "get"), path, asked.get("group", ""), resource, asked.get("namespace") or None,
+            asked.get("name", ""),
+        )  # fmt: skip
         head = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}}
         review = {**head, "spec": spec}
         review = update_owners(None, review, call.write.manager, "", node, time.time())

@@ -120,7 +120,7 @@ class Sandbox(Knobs):
         self._objects = Objects(self.timing)
         self._recorder = Recorder(self._objects)
         self._logs = Logs(self._objects)
-        self._faults = Faults(token)
+        self._faults = Faults(token, self._objects.rights)
         self._metrics = Metrics(self._objects.store)
         self._verbs = Verbs(self._objects, self._logs, self._faults, self._metrics)
         self._router = Router(self._objects, self._verbs, self._faults)

@@ -6,6 +6,7 @@ refused by a real API server.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -269,7 +270,7 @@ def _change(resource: Resource, obj: Json, old: Json) -> Causes:
         yield from _immutable_data(obj, old)
         if resource is SECRETS and obj.get("type") != old.get("type"):
             yield invalid_value("type", obj.get("type"), "field is immutable")
-    elif resource is REVISIONS and obj.get("data") != old.get("data"):
+    elif resource is REVISIONS and json.dumps(obj.get("data")) != json.dumps(old.get("data")):  # compared as bytes
         yield invalid_value("data", obj.get("data"), "field is immutable")
     elif resource is SERVICES and before.get("clusterIP") and spec.get("clusterIP") != before["clusterIP"]:
         yield invalid_value("spec.clusterIPs[0]", [spec.get("clusterIP")], "may not change once set")

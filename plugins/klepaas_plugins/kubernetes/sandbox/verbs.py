@@ -19,7 +19,7 @@ from .model import Json
 from .objects import Objects, patched
 from .openapi.schemas import node_named
 from .paging import page
-from .resources import METRICS_KINDS, PODS, SERVICES, Resource
+from .resources import METRICS_KINDS, NAMESPACES, PODS, SERVICES, Resource
 from .scales import apply_scale, rescale, scale_of
 from .selectors import Match, field_match, label_match
 from .status import ApiError
@@ -47,8 +47,10 @@ class Verbs:
         """
         resource, verb = _resource(call), call.verb
         name = f"{resource.plural}/{call.subresource}" if call.subresource else resource.plural
+        # A namespace lies in itself, so that a role in it can grant to read it.
+        namespace = call.namespace or (call.name if resource is NAMESPACES else "")
         self._faults.authorize(
-            call.user, Attributes(verb, call.path, resource.group, name, call.namespace or None, call.name)
+            call.user, Attributes(verb, call.path, resource.group, name, namespace or None, call.name)
         )
         if call.subresource and call.subresource not in resource.subresources:
             return self._unserved(call)
@@ -204,6 +206,7 @@ class Verbs:
         resource = _resource(call)
         options = delete_options(call)
         if call.name:
+            self._objects.admit_deletion(resource, self._found(call), dry_run=options.dry_run)
             obj, gone = self._objects.delete(resource, call.namespace, call.name, options)
             return answer(status.success(resource, obj) if gone and resource is not PODS else obj)
         if resource.namespaced and not call.namespace:
@@ -212,6 +215,7 @@ class Verbs:
         ended = []
         for obj in self._objects.store.list(resource, call.namespace or None):
             if match is None or match(obj):
+                self._objects.admit_deletion(resource, obj, dry_run=options.dry_run)
                 ended.append(self._objects.delete(resource, call.namespace, obj["metadata"]["name"], options)[0])
         meta = {"resourceVersion": str(self._objects.store.version)}
         return answer(

@@ -1,6 +1,8 @@
-"""A sandbox with steps of milliseconds, and a bare HTTP client for it."""
+"""A sandbox with steps of milliseconds, a bare HTTP client for it, and the servers that facts are tried on."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,6 +11,8 @@ import pytest
 
 from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
+
+from .api_server import Server, real_server, sandbox_server
 
 Until = Callable[[Callable[[], Any]], Awaitable[None]]
 
@@ -51,3 +55,17 @@ def deployment() -> Callable[..., dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture(params=["sandbox", pytest.param("real", marks=pytest.mark.cluster)])
+async def server(request: pytest.FixtureRequest, anyio_backend: str, tmp_path: Path) -> AsyncIterator[Server]:
+    """The sandbox, and the real server that KLEPAAS_TEST_KUBECONFIG names."""
+    if request.param == "sandbox":
+        async with sandbox_server() as running:
+            yield running
+        return
+    found = os.environ.get("KLEPAAS_TEST_KUBECONFIG")
+    if not found:
+        pytest.skip("KLEPAAS_TEST_KUBECONFIG names no real API server")
+    async with real_server(Path(found), tmp_path) as running:
+        yield running

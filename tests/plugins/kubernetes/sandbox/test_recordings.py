@@ -154,6 +154,12 @@ class Replay:
         path = re.sub(r"events\?limit=5$", "events", path)
         return self.client.build_request(request["method"], path, content=content, headers=headers)
 
+    async def looked(self, namespace: str) -> None:
+        """Wait until the autoscaler has looked at its target."""
+        with anyio.fail_after(scale_timeout(10)):
+            while "conditions" not in self.sandbox.list("HorizontalPodAutoscaler", namespace)[0]["status"]:
+                await self.sandbox.changed()
+
     async def settled(self, namespace: str) -> None:
         """Wait until every Deployment reports what it has observed and no pod is on its way."""
         with anyio.fail_after(scale_timeout(10)):
@@ -293,6 +299,11 @@ async def prepare(replay: Replay, namespace: str, name: str) -> None:
     if name == "quota exceeded":
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": namespace}}
         replay.sandbox.create({**quota, "spec": {"hard": {"services": "1"}}})
+    if name == "autoscaler without metrics":
+        await replay.looked(namespace)
+    if name == "more pods than the quota":
+        # The autoscaler's next look, at which it would take back what is beyond its bound, came after the recording.
+        replay.sandbox.delete("HorizontalPodAutoscaler", "web", namespace)
     if name == "evict blocked by budget":
         budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget"}
         spec = {"minAvailable": "100%", "selector": {"matchLabels": {"app": "web"}}}

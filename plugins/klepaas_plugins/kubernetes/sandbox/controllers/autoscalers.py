@@ -1,7 +1,7 @@
 """HorizontalPodAutoscalers: without metrics they say so, with metrics they scale by resource utilization or value.
 
-Only resource metrics are looked at; behaviour, stabilization windows and other kinds of metrics are not done. Where a
-cluster looks every 15 s, this looks whenever something it reads has changed, and once a period.
+Only resource metrics are looked at; behaviour, stabilization windows and other kinds of metrics are not done. As in a
+cluster, an autoscaler looks once a period (`Timing.autoscaler_s`), for the first time a period after it was made.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from klepaas_plugins.kubernetes.sandbox.store import Change
 from .base import Base, Key, key_of, set_condition
 
 _SOURCE = "horizontal-pod-autoscaler"
-_PERIOD_SCALE = 15.0
 _TOLERANCE = 0.1
 _NO_METRICS = (
     "failed to get {0} utilization: unable to get metrics for resource {0}: unable to fetch metrics from resource "
@@ -39,6 +38,7 @@ class AutoscalerController(Base):
     def __init__(self, objects: Objects, recorder: Recorder, metrics: Metrics) -> None:
         super().__init__(objects, recorder)
         self._metrics = metrics
+        self._due_s: dict[Key, float] = {}
 
     def concerns(self, change: Change) -> Iterable[Key]:
         """Autoscalers."""
@@ -47,11 +47,16 @@ class AutoscalerController(Base):
         return [key_of(change.object)]
 
     def reconcile(self, namespace: str, name: str) -> float | None:
-        """Look once."""
+        """Look once, when it is time to."""
         found = self.store.get(AUTOSCALERS, namespace, name)
         if found is None:
+            self._due_s.pop((namespace, name), None)
             return None
-        again_s = time.time() + max(_PERIOD_SCALE * self.timing.deadline_scale, 0.05)
+        again_s = time.time() + self.timing.autoscaler_s
+        due_s = self._due_s.setdefault((namespace, name), again_s)
+        if time.time() < due_s:
+            return due_s
+        self._due_s[namespace, name] = again_s
         reference = found["spec"].get("scaleTargetRef") or {}
         resource = self.objects.registry.of_kind(reference.get("apiVersion", ""), reference.get("kind", ""))
         try:
@@ -63,11 +68,39 @@ class AutoscalerController(Base):
             self._report(found, {}, [("AbleToScale", False, "FailedGetScale", said)])
             self._event(found, "Warning", "FailedGetScale", str(error))
             return again_s
+        if self._is_settled_without_metrics(found, resource, target):
+            return again_s
         if self._metrics.served:
             self._scale(found, resource, target)
         else:
             self._without_metrics(found, target)
         return again_s
+
+    def _is_settled_without_metrics(self, found: Json, resource: Resource, target: Json) -> bool:
+        """Leave a target of zero replicas alone, and bring one that is out of bounds back; False for any other."""
+        spec, now = found["spec"], int(target["spec"].get("replicas", 0))
+        if not now:
+            able = "the HPA controller was able to get the target's current scale"
+            disabled = "scaling is disabled since the replica count of the target is zero"
+            conditions = [
+                ("AbleToScale", True, "SucceededGetScale", able), ("ScalingActive", False, "ScalingDisabled", disabled),
+            ]  # fmt: skip
+            self._report(found, {}, conditions)
+            return True
+        bounded = min(max(now, spec.get("minReplicas", 1)), spec["maxReplicas"])
+        if bounded == now:
+            return False
+        bound = "above Spec.MaxReplicas" if bounded < now else "below Spec.MinReplicas"
+        self._rescale(found, resource, target, bounded, f"Current number of replicas {bound}")
+        status = {"currentReplicas": now, "desiredReplicas": bounded, "lastScaleTime": timestamp(time.time())}
+        able = f"the HPA controller was able to update the target scale to {bounded}"
+        self._report(found, status, [("AbleToScale", True, "SucceededRescale", able)])
+        return True
+
+    def _rescale(self, found: Json, resource: Resource, target: Json, replicas: int, why: str) -> None:
+        scale = {**scale_of(resource, target), "spec": {"replicas": replicas}}
+        rescale(self.objects, resource, target, scale, Write(CONTROLLER))
+        self._event(found, "Normal", "SuccessfulRescale", f"New size: {replicas}; reason: {why}")
 
     def _without_metrics(self, found: Json, target: Json) -> None:
         metric: Json = next(iter(found["spec"].get("metrics") or ()), {})
@@ -105,13 +138,11 @@ class AutoscalerController(Base):
         conditions = _conditions(bounded, wanted or now, now)
         status: Json = {"currentReplicas": now, "desiredReplicas": bounded, "currentMetrics": shown or None}
         if bounded != now:
-            scale = scale_of(resource, target)
-            rescale(self.objects, resource, target, {**scale, "spec": {"replicas": bounded}}, Write(CONTROLLER))
             status["lastScaleTime"] = timestamp(time.time())
             why = "All metrics below target"
             if wanted > now:
                 why = "cpu resource utilization (percentage of request) above target"
-            self._event(found, "Normal", "SuccessfulRescale", f"New size: {bounded}; reason: {why}")
+            self._rescale(found, resource, target, bounded, why)
         self._report(found, status, conditions)
 
     def _proposal(self, metric: Json, pods: list[Json], now: int) -> tuple[int, Json]:

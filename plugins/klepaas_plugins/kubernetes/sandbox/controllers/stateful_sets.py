@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from klepaas_plugins.kubernetes.sandbox.model import Json, revision_name
-from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, DeleteOptions, Write
+from klepaas_plugins.kubernetes.sandbox.objects import CONTROLLER, STRATEGIC_PATCH, DeleteOptions, Write
 from klepaas_plugins.kubernetes.sandbox.pods import is_active, is_ready
 from klepaas_plugins.kubernetes.sandbox.resources import CLAIMS, PODS, REVISIONS, STATEFUL_SETS
+from klepaas_plugins.kubernetes.sandbox.selectors import selector_match
 from klepaas_plugins.kubernetes.sandbox.status import ApiError
 from klepaas_plugins.kubernetes.sandbox.store import Change
 
@@ -34,11 +35,27 @@ class StatefulSetController(Base):
         found = self.store.get(STATEFUL_SETS, namespace, name)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return None
+        self._adopt_revisions(found)
         revision = self._revision(found)
         pods = {_ordinal(pod): pod for pod in self.owned(found, PODS)}
         self._step(found, pods, revision)
         self._report(namespace, name, revision)
         return None
+
+    def _adopt_revisions(self, found: Json) -> None:
+        """Become the owner of revisions that nobody controls and that the selector matches.
+
+        Raises:
+            ApiError: one of them cannot be adopted: its data is not what the API server would write. Nothing moves.
+        """
+        namespace, match = found["metadata"]["namespace"], selector_match(found["spec"]["selector"])
+        owner = {"metadata": {"ownerReferences": [owner_reference(STATEFUL_SETS, found)]}}
+        for one in self.store.list(REVISIONS, namespace):
+            owned = any(other.get("controller") for other in one["metadata"].get("ownerReferences") or ())
+            if not owned and match(one["metadata"].get("labels") or {}):
+                self.objects.patch(
+                    REVISIONS, namespace, one["metadata"]["name"], STRATEGIC_PATCH, owner, "", Write(CONTROLLER)
+                )
 
     def _revision(self, found: Json) -> str:
         template = found["spec"]["template"]
