@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from klepaas.changes import ChangeSet, Risk
+from klepaas.effects import Effect
 from klepaas.errors import BadRequest, Unavailable
 from klepaas.host import Host
 from klepaas.output import Answer
@@ -106,13 +108,27 @@ class DeploymentAgent(ABC):
         """Whether this process can go on with a deployment to a place that another one named; see `place`."""
         return False
 
-    @abstractmethod
-    async def preview(self, request: DeploymentRequest) -> Answer:
-        """Say what deploying would change, and change nothing.
+    async def plan(self, request: DeploymentRequest) -> ChangeSet:
+        """What deploying would change; it changes nothing.
+
+        An agent that gives none is taken at its own words: those of its `preview`.
 
         Raises:
             KlepaasError: It would be refused; the error says why.
         """
+        said = (await self.preview(request)).text
+        risk = Risk(code="own-words", text=f"what the agent {self.name} changes is known by its own words only",
+                    severity=Effect.WRITE)  # fmt: skip
+        notes = tuple(line for line in said.splitlines() if line.strip())
+        return ChangeSet(title=f"Deploying {request.app_name}", objects=(), notes=notes, risks=(risk,))
+
+    async def preview(self, request: DeploymentRequest) -> Answer:
+        """Say what deploying would change, and change nothing; only for an agent that gives no `plan`.
+
+        Raises:
+            KlepaasError: It would be refused; the error says why.
+        """
+        raise NotImplementedError(f"the deployment agent {self.name} has neither a plan nor a preview")
 
     @abstractmethod
     async def deploy(self, request: DeploymentRequest, run: "Run") -> "Outcome":

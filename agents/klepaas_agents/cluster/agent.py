@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from klepaas.agents import DeploymentAgent, DeploymentRequest
+from klepaas.changes import ChangeSet
 from klepaas.operations import Interrupted, Outcome
-from klepaas.output import Answer
 from klepaas.tools import Target
 from klepaas_plugins.deployments.client import Deployments
 
 if TYPE_CHECKING:
-    from klepaas.operations import Run
+    from klepaas.changes import ChangeSet
+from klepaas.operations import Run
 
 __all__ = ["ClusterAgent"]
 
@@ -36,9 +37,9 @@ class ClusterAgent(DeploymentAgent):
         """The application, with the context and namespace that defaults stand for."""
         return await self._deployments.targets(request)
 
-    async def preview(self, request: DeploymentRequest) -> Answer:
+    async def plan(self, request: DeploymentRequest) -> ChangeSet:
         """The objects that would change, as a dry run of the API server says."""
-        return await self._deployments.preview(request)
+        return await self._deployments.plan(request)
 
     async def place(self, request: DeploymentRequest) -> str:
         """The cluster itself, the namespace, the application."""

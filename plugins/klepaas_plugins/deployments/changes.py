@@ -11,7 +11,7 @@ from typing import Any
 from klepaas.output.redaction import MARK, is_secret_field
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, one_line
 
-__all__ = ["Change", "changes", "kept", "listed", "visible_changes"]
+__all__ = ["Change", "changes", "listed"]
 
 # What the server itself keeps up to date; a change there is nobody's wish.
 _KEPT_BY_SERVER = ("status", "metadata.managedFields", "metadata.resourceVersion", "metadata.generation",
@@ -69,29 +69,6 @@ def changes(before: Object, after: Object) -> list[Change]:
     ]
 
 
-def visible_changes(before: Object, after: Object, sent: Object) -> list[Change]:
-    """As `changes`, for a dry run: of a hidden value that is sent it is not told whether it is the one that is there.
-
-    Else whoever may try a deployment could try passwords.
-
-    Args:
-        before: The object as it is.
-        after: The object as it would be.
-        sent: What is applied.
-    """
-    from klepaas_plugins.kubernetes.client.masking import is_hidden, mask
-
-    old, new, given = (dict(_leaves(mask(item))) for item in (before, after, sent))
-    hidden = {path for path in old.keys() & new.keys() if is_hidden(old[path]) or is_hidden(new[path])}
-    return [
-        Change(_short(path, after), _shown(path, old.get(path), old.get(path)),
-               _shown(path, new.get(path), new.get(path), changed=path in old), path not in hidden)
-        for path in (*old, *(path for path in new if path not in old))
-        if (path in given if path in hidden else old.get(path) != new.get(path))
-        and path != _CAUSE and not path.startswith(_KEPT_BY_SERVER)
-    ]  # fmt: skip
-
-
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
@@ -145,20 +122,3 @@ def listed(found: Sequence[Change], most: int = 30) -> list[str]:
     """The changes as lines without what goes without saying, a long list cut with a count."""
     lines = [f"  {change.line}" for change in found if not _GOES_WITHOUT_SAYING.search(change.field)]
     return lines if len(lines) <= most else [*lines[:most], f"  and {len(lines) - most} more fields"]
-
-
-def kept(body: Object, named: Sequence[str]) -> list[str]:
-    """What an earlier deployment set and this call did not name: "port 8080", "env A, B".
-
-    Args:
-        body: The Deployment that is applied.
-        named: Parameters and variables that the caller named.
-    """
-    notes: list[str] = []
-    for container in at(body, "spec", "template", "spec", "containers") or ():
-        variables = [item["name"] for item in container.get("env") or () if item["name"] not in named]
-        ports = [str(item["containerPort"]) for item in container.get("ports") or ()]
-        notes += [f"port {', '.join(ports)}"] if ports and "port" not in named else []
-        notes += [f"env {', '.join(variables)}"] if variables else []
-        notes += ["resources"] if container.get("resources") and "resources" not in named else []
-    return notes

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from klepaas.agents import DeploymentRequest
+from klepaas.changes import ChangeSet
 from klepaas.errors import BadRequest, NotFound
 from klepaas.host import Host
 from klepaas.operations import Interrupted, Outcome
-from klepaas.output import Answer
 from klepaas.tools import Target
 from klepaas_plugins.deployments.kinds import observed_target, place_again
 from klepaas_plugins.deployments.place import Place, locate
@@ -20,8 +20,8 @@ from klepaas_plugins.kubernetes.client import Clusters
 if TYPE_CHECKING:
     from klepaas.operations import Run
     from klepaas_plugins.deployments.carrying import Carrier
-    from klepaas_plugins.deployments.deploying import Deploy
-    from klepaas_plugins.deployments.documents import DeployDocuments
+    from klepaas_plugins.deployments.planning.deploy import Deploy
+    from klepaas_plugins.deployments.planning.documents import DeployDocuments
 
 __all__ = ["Deployments"]
 
@@ -55,17 +55,8 @@ class Deployments:
 
         Args:
             request: What is wanted.
-
-        Raises:
-            Conflict: The request names no namespace, and another one than the context's own has the application.
         """
-        place = await self._place(request)
-        if not place.is_namespace_given:
-            from klepaas_plugins.deployments.planning.resolve import find_workloads, refuse_elsewhere
-
-            if not await find_workloads(place):
-                await refuse_elsewhere(place)
-        return await observed_target(self._clusters, place)
+        return await observed_target(self._clusters, await self._place(request))
 
     async def reaches(self, place: str) -> bool:
         """Whether a context leads to a place that another process has named.
@@ -75,8 +66,8 @@ class Deployments:
         """
         return await place_again(self._clusters, place, None) is not None
 
-    async def preview(self, request: DeploymentRequest) -> Answer:
-        """Say what deploying would change, and store nothing.
+    async def plan(self, request: DeploymentRequest) -> ChangeSet:
+        """What deploying would change; nothing is stored.
 
         Args:
             request: What is wanted.
@@ -84,7 +75,7 @@ class Deployments:
         Raises:
             KlepaasError: It would be refused; the error says why.
         """
-        return await self._deploy(request, await self._place(request)).preview()
+        return (await self._deploy(request, await self._place(request)).planned()).change_set
 
     async def deploy(self, request: DeploymentRequest, run: "Run") -> Outcome:
         """Deploy, and see it through: verified, or rolled back with the cause named.
@@ -133,12 +124,14 @@ class Deployments:
 
     def _deploy(self, request: DeploymentRequest, place: Place) -> "Deploy | DeployDocuments":
         if request.manifests is not None:
-            from klepaas_plugins.deployments.documents import DeployDocuments
+            from klepaas_plugins.deployments.planning.documents import DeployDocuments
+            from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
 
             _refuse_both(request)
-            return DeployDocuments(place, request.manifests, request.take_ownership)
-        from klepaas_plugins.deployments.deploying import Deploy
+            releases = Releases(place, ReleaseSettings.of(self._host))
+            return DeployDocuments(place, request.manifests, request.take_ownership, releases)
         from klepaas_plugins.deployments.manifests import Wanted
+        from klepaas_plugins.deployments.planning.deploy import Deploy
 
         wanted = Wanted(
             request.app_name,

@@ -7,7 +7,7 @@ Sources: Kubernetes, "Recommended Labels"; "Configure Liveness, Readiness and St
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,8 @@ from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
 from klepaas_plugins.deployments.naming import application_label, container_of
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, labels
-from klepaas_plugins.deployments.ownership import intent
 
-__all__ = ["Wanted", "change_cause", "deployment", "removed_variables", "selects", "service"]
+__all__ = ["Wanted", "change_cause", "deployment", "removed_variables", "selects", "service", "unnamed_settings"]
 
 NAME, INSTANCE, MANAGED_BY = "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
 _HANDLERS = ("httpGet", "tcpSocket", "exec", "grpc")
@@ -85,8 +84,7 @@ def deployment(wanted: Wanted, live: Object | None, container: str | None = None
     Raises:
         BadRequest: A health path without a port, or a name that a new application cannot have.
     """
-    body = _new(wanted) if live is None else copy.deepcopy(intent(live))
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", **body}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", **(_new(wanted) if live is None else _own(live))}
     metadata = body.setdefault("metadata", {})
     metadata.update(name=wanted.app_name, namespace=wanted.namespace)
     metadata.setdefault("annotations", {})[CHANGE_CAUSE] = change_cause(wanted)
@@ -97,6 +95,13 @@ def deployment(wanted: Wanted, live: Object | None, container: str | None = None
     filled = _container(spec.setdefault("template", {}).setdefault("spec", {}), name)
     _fill(filled, wanted, _live_container(live, name))
     return body
+
+
+def _own(live: Object) -> dict[str, Any]:
+    """What klepaas wanted of it so far, with the values that it has now."""
+    from klepaas_plugins.kubernetes.client import extract_own
+
+    return copy.deepcopy(extract_own({**live, "apiVersion": "apps/v1", "kind": "Deployment"}))
 
 
 def _new(wanted: Wanted) -> dict[str, Any]:
@@ -196,3 +201,20 @@ def service(wanted: Wanted, live_deployment: Object | None) -> dict[str, Any]:
             "ports": [{"port": wanted.port, "targetPort": wanted.port, "protocol": "TCP"}],
         },
     }
+
+
+def unnamed_settings(body: Object, named: Sequence[str]) -> list[str]:
+    """What an earlier deployment set and this call did not name: "port 8080", "env A, B".
+
+    Args:
+        body: The Deployment that is applied.
+        named: Parameters and variables that the caller named.
+    """
+    notes: list[str] = []
+    for container in at(body, "spec", "template", "spec", "containers") or ():
+        variables = [item["name"] for item in container.get("env") or () if item["name"] not in named]
+        ports = [str(item["containerPort"]) for item in container.get("ports") or ()]
+        notes += [f"port {', '.join(ports)}"] if ports and "port" not in named else []
+        notes += [f"env {', '.join(variables)}"] if variables else []
+        notes += ["resources"] if container.get("resources") and "resources" not in named else []
+    return notes

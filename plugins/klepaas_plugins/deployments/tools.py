@@ -13,6 +13,7 @@ from klepaas import names
 from klepaas.agents import Agents
 from klepaas.changes import ChangeSet, current_change_set
 from klepaas.host import Host
+from klepaas.operations import PLANNED
 from klepaas.output import Answer
 from klepaas.tools import Effect, Target, Tool
 from klepaas_plugins.deployments import kinds
@@ -32,7 +33,7 @@ from klepaas_plugins.deployments.declaring import (
 )
 from klepaas_plugins.deployments.reading_tools import ReadingTools
 from klepaas_plugins.deployments.settings import RolloutSettings
-from klepaas_plugins.deployments.tool_context import ToolContext, request_of
+from klepaas_plugins.deployments.tool_context import ToolContext, planned_now, request_of
 from klepaas_plugins.kubernetes.client import MANIFESTS, Clusters
 
 __all__ = ["application_tools"]
@@ -85,19 +86,37 @@ def _deploy(tools: ToolContext) -> Tool:
             take_ownership=take_ownership, context=context, manifests=manifests, auto_rollback=auto_rollback, url=url,
         )  # fmt: skip
         agent = tools.agents.choose(request)
-        if dry_run:
-            return await agent.preview(request)
         place = await agent.place(request)
-        kept = {"agent": agent.name, "place": place, "wanted": request.as_json()}
+        kept = {"agent": agent.name, "place": place, "wanted": request.as_json(), PLANNED: planned_now()}
         what = image or ("manifests" if manifests is not None else "other settings")
         title = f"Deploying {what} as {app_name}"
         where = next(iter(await agent.targets(request)), Target())
         return await tools.execute(kinds.DEPLOY, place, title, kept, (ctx, wait_s, idempotency_key), where)
 
+    async def plan_deployment(
+        app_name: AppName,
+        image: Annotated[str | None, names.IMAGE] = None,
+        manifests: Annotated[str | None, MANIFESTS] = None,
+        namespace: Namespace = None,
+        replicas: Annotated[int | None, Field(ge=0, le=1000)] = None,
+        port: Annotated[int | None, Field(ge=1, le=65535)] = None,
+        env_vars: Variables | None = None,
+        resources: Resources | None = None,
+        health_path: Annotated[str | None, names.HTTP_PATH] = None,
+        take_ownership: TakeOwnership = False,
+        context: ContextName = None,
+    ) -> ChangeSet:
+        request = request_of(
+            app_name, image, namespace, replicas, port, env_vars, resources, health_path,
+            take_ownership=take_ownership, context=context, manifests=manifests,
+        )  # fmt: skip
+        return await tools.agents.choose(request).plan(request)
+
     return changing_tool(
         deploy_application,
         "Deploy an application",
         tools.deployment_targets,
+        plan=plan_deployment,
         idempotent=True,
         words=_DEPLOY,
         hint="ship roll out new version environment variables",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from klepaas.errors import KlepaasError
 from klepaas.operations import StepState
-from klepaas_plugins.deployments.applying import find
+from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
 from klepaas_plugins.deployments.outcome import Undone
 from klepaas_plugins.deployments.place import Place

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from klepaas.errors import Conflict, KlepaasError, NotFound
-from klepaas_plugins.deployments.applying import find
 from klepaas_plugins.deployments.causes import Cause, advice
 from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.hold import Hold, Record
+from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import annotation, counted, is_owned_by, name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import WorkloadName

@@ -99,11 +99,16 @@ async def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield found
 
 
+async def _confirm(*_: Any) -> dict[str, bool]:
+    """A person who confirms what takes something away: another port, for example."""
+    return {"confirm": True}
+
+
 @asynccontextmanager
 async def _klepaas(folder: Path) -> AsyncIterator[tuple[Client[Any], Operations]]:
     """A klepaas in this process, on the store in a folder."""
     app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=folder))
-    async with Client(app.server, timeout=scale_timeout(60)) as client:
+    async with Client(app.server, timeout=scale_timeout(60), elicitation_handler=_confirm) as client:
         yield client, Operations.of(app.host)
 
 
@@ -113,7 +118,7 @@ async def _doomed(folder: Path, failpoint: str) -> AsyncIterator[Client[Any]]:
     environment = {**os.environ, "KLEPAAS_STATE_DIR": str(folder), VARIABLE: f"{failpoint}=kill"}
     command = ["-m", "klepaas", "serve", "--writes"]
     transport = StdioTransport(sys.executable, command, env=environment, keep_alive=False, log_file=folder / "log")
-    client = Client(transport, timeout=scale_timeout(60))
+    client = Client(transport, timeout=scale_timeout(60), elicitation_handler=_confirm)
     await client.__aenter__()  # type: ignore[no-untyped-call]
     try:
         yield client
@@ -273,7 +278,7 @@ async def test_after_kill_9_at_any_point_another_server_goes_on_within_5_seconds
 
 
 FAULTS = ("fails", "hangs", "answers late", "answers half")
-_PATHS = {"deploy": "deployments/web", "rollback": "deployments/web", "scale": "deployments/web/scale"}
+_PATHS = {"deploy": "deployments/web", "rollback": "deployments/web", "scale": "deployments/web"}
 
 
 def _plant(sandbox: Sandbox, fault: str, path: str) -> None:

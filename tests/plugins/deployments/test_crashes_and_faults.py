@@ -136,6 +136,11 @@ async def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield found
 
 
+async def _confirm(*_: Any) -> dict[str, bool]:
+    """A person who confirms what takes something away: another port, for example."""
+    return {"confirm": True}
+
+
 @asynccontextmanager
 async def _servers(folder: Path, count: int) -> AsyncIterator[list[tuple[Client[Any], Operations]]]:
     """Servers on one store."""
@@ -143,7 +148,8 @@ async def _servers(folder: Path, count: int) -> AsyncIterator[list[tuple[Client[
     async with AsyncExitStack() as stack:
         for _ in range(count):
             app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=folder))
-            client = await stack.enter_async_context(Client(app.server, timeout=scale_timeout(60)))
+            asking = Client(app.server, timeout=scale_timeout(60), elicitation_handler=_confirm)
+            client = await stack.enter_async_context(asking)
             found.append((client, Operations.of(app.host)))
         yield found
 

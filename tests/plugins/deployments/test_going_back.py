@@ -78,8 +78,8 @@ async def test_manifests_say_everything_themselves(bench: Any) -> None:
 
 async def test_a_dry_run_of_manifests_shows_each_object(bench: Any) -> None:
     said = await bench.call("deploy_application", app_name="web", manifests=_manifests("fast"), dry_run=True)
-    assert "create ConfigMap web-config" in said.text
-    assert "create Deployment web" in said.text
+    assert "create configmap/web-config (namespace default)" in said.text
+    assert "create deployment/web (namespace default)" in said.text
     assert bench.sandbox.get("ConfigMap", "web-config") is None
 
 

@@ -1,5 +1,6 @@
 """Every change of an application is sent in one way, under one name, with one rule about other owners."""
 
+import json
 from typing import Any
 
 import pytest
@@ -31,8 +32,11 @@ async def replicas_of(bench: Any) -> int:
 
 async def test_after_a_walk_over_the_verbs_klepaas_has_one_entry_of_operation_apply(bench: Any) -> None:
     walk: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("deploy_application", {"image": "example/app:2", "env_vars": ["B=2"], "port": 8080}),
         ("scale_application", {"replicas": 3}),
         ("restart_application", {}),
+        ("deploy_application", {"image": "example/app:3", "env_vars": ["B"]}),
+        ("deploy_application", {"env_vars": ["C=3", "A=1"]}),
         ("scale_application", {"replicas": 0}),
         ("scale_application", {"replicas": 1}),
         ("restart_application", {}),
@@ -43,7 +47,7 @@ async def test_after_a_walk_over_the_verbs_klepaas_has_one_entry_of_operation_ap
         assert not said.is_error, (tool, said.text)
         assert [one for one in entries_of(bench) if one[0] == "klepaas"] == [("klepaas", "Apply", "")], tool
     assert await replicas_of(bench) == 1
-    assert bench.env() == {"A": "1"}
+    assert bench.env() == {"A": "1", "C": "3"}
 
 
 async def test_scaling_to_zero_is_destructive_and_asked_about(bench: Any) -> None:
@@ -125,8 +129,91 @@ async def test_each_restart_is_a_new_one_and_a_person_s_restart_stays_until_then
 async def test_two_dry_runs_of_a_restart_show_the_same(bench: Any) -> None:
     await bench.deploy()
     said = [await bench.call("restart_application", app_name="web", dry_run=True) for _ in range(2)]
-    assert said[0].text == said[1].text
+    assert len({one.text.partition("\nPlan ")[0] for one in said}) == 1
     assert RESTARTED_AT in said[0].text
+
+
+@pytest.mark.parametrize(("manager", "is_taken"), [("kubectl-set", True), ("argocd-controller", False)])
+async def test_a_variable_of_a_person_s_command_goes_and_that_of_a_controller_is_refused(
+    bench: Any, manager: str, is_taken: bool
+) -> None:
+    await bench.deploy(env_vars=["A=1"])
+    theirs = {"containers": [{"name": "web", "env": [{"name": "THEIRS", "value": "1"}]}]}
+    await apply_as(bench, manager, {"template": {"spec": theirs}})
+    said = await bench.call("deploy_application", app_name="web", env_vars=["THEIRS", "A"])
+    assert said.is_error != is_taken, said.text
+    assert manager in said.text
+    assert bench.env() == ({} if is_taken else {"A": "1", "THEIRS": "1"})
+    if not is_taken:
+        taken = await bench.call("deploy_application", app_name="web", env_vars=["THEIRS", "A"], take_ownership=True)
+        assert not taken.is_error, taken.text
+        assert bench.env() == {}
+
+
+async def test_what_others_added_stays_when_klepaas_deploys(bench: Any) -> None:
+    await bench.deploy(env_vars=["A=1"])
+    theirs = {"containers": [{"name": "web", "env": [{"name": "THEIRS", "value": "1"}]}]}
+    await apply_as(bench, "some-operator", {"template": {"spec": theirs}})
+    said = await bench.deploy(image="example/app:2", env_vars=["A=2"])
+    assert not said.is_error, said.text
+    assert bench.env() == {"A": "2", "THEIRS": "1"}
+
+
+async def test_a_deployment_that_is_refused_is_no_operation(bench: Any) -> None:
+    await bench.deploy()
+    await apply_as(bench, "argocd-controller", {"template": {"spec": {"containers": [_container("example/app:9")]}}})
+    before = await _operations(bench)
+    said = await bench.deploy(image="example/app:2")
+    assert said.code == "conflict"
+    assert "argocd-controller" in said.text
+    assert "operation_id" not in said.meta
+    assert await _operations(bench) == before
+
+
+async def test_manifests_remove_what_the_last_release_had_and_they_lack_after_a_confirmation(bench: Any) -> None:
+    whole = [_deployment("example/app:1"), _config("web-config"), _config("web-extra")]
+    first = await bench.call("deploy_application", app_name="web", manifests=_yaml(whole))
+    assert not first.is_error, first.text
+    bench.asked.clear()
+    less = _yaml([_deployment("example/app:2"), _config("web-config")])
+    dry = await bench.call("deploy_application", app_name="web", manifests=less, dry_run=True)
+    assert "delete configmap/web-extra (namespace default)" in dry.text
+    assert bench.sandbox.get("ConfigMap", "web-extra") is not None
+    said = await bench.call("deploy_application", app_name="web", manifests=less)
+    assert not said.is_error, said.text
+    assert "delete configmap/web-extra" in bench.asked[0]
+    assert "Removed: ConfigMap web-extra" in said.text
+    assert bench.sandbox.get("ConfigMap", "web-extra") is None
+    assert bench.sandbox.get("ConfigMap", "web-config") is not None
+
+
+async def test_what_manifests_removed_is_there_again_after_a_failure(bench: Any) -> None:
+    whole = [_deployment("example/app:1"), _config("web-config"), _config("web-extra")]
+    await bench.call("deploy_application", app_name="web", manifests=_yaml(whole))
+    less = _yaml([_deployment("example/crash:2"), _config("web-config")])
+    said = await bench.call("deploy_application", app_name="web", manifests=less)
+    assert "is rolled back" in said.text
+    assert bench.sandbox.get("ConfigMap", "web-extra")["data"] == {"mode": "fast"}
+    assert bench.container()["image"] == "example/app:1"
+
+
+def _container(image: str) -> dict[str, Any]:
+    return {"name": "web", "image": image}
+
+
+def _deployment(image: str) -> dict[str, Any]:
+    marks = {"app": "web"}
+    template = {"metadata": {"labels": marks}, "spec": {"containers": [_container(image)]}}
+    spec = {"selector": {"matchLabels": marks}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+
+
+def _config(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"mode": "fast"}}
+
+
+def _yaml(objects: list[dict[str, Any]]) -> str:
+    return "\n---\n".join(json.dumps(one) for one in objects)
 
 
 async def _operations(bench: Any) -> int:

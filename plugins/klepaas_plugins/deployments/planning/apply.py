@@ -13,7 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from klepaas.changes import Action, ChangeSet, ObjectChange
+from klepaas.errors import NotFound
 from klepaas.plans.describe import describe_object
+from klepaas_plugins.deployments import lookup
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Effect
@@ -29,6 +31,7 @@ __all__ = [
     "notes_of",
     "own_body",
     "plan_object",
+    "removal_of",
     "token_of",
 ]
 
@@ -79,6 +82,7 @@ async def plan_object(
         body=body,
         take_ownership=take_ownership,
         remove_unnamed=True,
+        removed=frozenset(removed),
         is_restoring=is_restoring,
     )
     return _without_cause(await plan_apply(request))
@@ -170,6 +174,32 @@ def is_planned(changes: ChangeSet, token: str) -> bool:
         token: As `token_of` gave it.
     """
     return hmac.compare_digest(token_of(changes, token.partition(":")[0]), token)
+
+
+def removal_of(place: Place, change: ObjectChange) -> Effect:
+    """Deleting an object as it was planned, as a step of an operation.
+
+    Args:
+        place: Where the application is.
+        change: The deletion.
+    """
+    identity = change.identity
+
+    async def find() -> Mapping[str, Any] | None:
+        kind = f"{identity.api_version}/{identity.kind}"
+        item = await lookup.find(place.cluster, kind, identity.name, place.namespace)
+        is_going = item is None or item["metadata"].get("deletionTimestamp") or item["metadata"]["uid"] != identity.uid
+        return {} if is_going else None
+
+    async def do() -> Mapping[str, Any] | None:
+        try:
+            await write(place.cluster, change)
+        except (ChangedSincePlan, NotFound):
+            if await find() is None:
+                raise
+        return None
+
+    return Effect(f"remove {identity.kind} {identity.name}", do, find)
 
 
 def lines_of(changes: ChangeSet) -> list[str]:

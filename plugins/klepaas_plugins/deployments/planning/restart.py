@@ -54,7 +54,7 @@ class Restart:
         stopped = workload.kind != "DaemonSet" and desired_replicas(workload.item) == 0
         stops = ["It is scaled to 0: no pod runs."] if stopped else []
         words = Change("Restart", "is restarted", notes=[*stops, *notes_of(changes)])
-        effect = effect_of(self.place, change, partial(self._replan, workload), f"restart {workload.title}")
+        effect = effect_of(self.place, changes.objects[0], partial(self._replan, workload), f"restart {workload.title}")
         named = (workload.kind, workload.name)
         return Planned(words, (named,), {"/".join(named): workload.item}, (effect,), changes=changes)
 

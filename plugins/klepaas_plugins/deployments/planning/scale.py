@@ -48,7 +48,7 @@ class Scaling:
         change = await self._plan(workload)
         before, title = desired_replicas(workload.item), f"Scaling {self.place.text} to {self.replicas}"
         changes = await change_set(self.place, title, [change])
-        effect = effect_of(self.place, change, partial(self._replan, workload), f"scale {workload.title}")
+        effect = effect_of(self.place, changes.objects[0], partial(self._replan, workload), f"scale {workload.title}")
         words = Change("Scaling", f"already wants {counted(before, 'pod')}", stored=False)
         if effect.needed:
             notes = ["With 0 pods nothing answers any more."] if self.replicas == 0 else []

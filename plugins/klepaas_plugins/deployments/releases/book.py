@@ -234,6 +234,16 @@ class Releases:
                 next_step="Choose another one from list_releases",
             ) from exc
 
+    async def last(self) -> Release | None:
+        """The release that runs now, else the newest that did not fail. None: there is none.
+
+        Raises:
+            Forbidden: They may not be listed, or the application may not be read.
+        """
+        releases = await self.list()
+        good = (item for item in releases if item.state is not ReleaseState.FAILED)
+        return choosing.running(releases, (await self.capture()).content) or next(good, None)
+
     async def last_verified(self, before: int | None = None) -> Release | None:
         """The newest verified release. None: there is none, or Secrets may not be listed.
 

@@ -25,6 +25,7 @@ class ApplyRequest:
         body: The manifest, with its name, and its namespace where the kind has one; null removes.
         take_ownership: Whether fields of controllers are taken over too.
         remove_unnamed: Whether fields that klepaas set and the manifest does not name are removed.
+        removed: Paths that are to go, whoever set them, and that the body cannot name by a null: items of lists.
         create: Whether the object must be new.
         not_served: Why the server cannot try it out. None: it can.
         absent_namespace: Whether a missing namespace is no mistake, since it is made before.
@@ -36,6 +37,7 @@ class ApplyRequest:
     body: Mapping[str, Any]
     take_ownership: bool = False
     remove_unnamed: bool = False
+    removed: Paths = frozenset()
     create: bool = False
     not_served: str | None = None
     absent_namespace: bool = False

@@ -1,60 +1,48 @@
 """Deploying an image: which objects that makes, what would change, and in which steps.
 
 A deployment is a server-side apply of a Deployment and, with a port, of a Service. Every object is dry-run before the
-first is stored, so that a refusal leaves nothing half done. Later settings are kept: see `manifests` and `ownership`.
+first is stored, so that a refusal leaves nothing half done. What klepaas set earlier and nobody names stays.
 Nothing is stored here: that is `carrying`'s affair.
 """
 
-import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from klepaas.changes import ChangeSet, ObjectChange
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
-from klepaas.output import Answer
-from klepaas_plugins.deployments.applying import Plan, apply, effect_of, find, plan
-from klepaas_plugins.deployments.changes import kept, listed
 from klepaas_plugins.deployments.errors import OwnedByAnother
+from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.manifests import (
     Wanted,
     deployment,
     removed_variables,
     selects,
     service,
+    unnamed_settings,
 )
 from klepaas_plugins.deployments.naming import can_name_a_service, service_name_error
 from klepaas_plugins.deployments.objects import REVISION, Object, annotation, at, name_of
-from klepaas_plugins.deployments.ownership import intent, is_ours
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import Change, Effect, Planned
+from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.planning.apply import (
+    change_set,
+    effect_of,
+    is_needed,
+    lines_of,
+    notes_of,
+    plan_object,
+)
 from klepaas_plugins.deployments.planning.image import choose_container, running_image
 from klepaas_plugins.deployments.planning.resolve import find_workloads, refuse_elsewhere, the_one
-from klepaas_plugins.deployments.revisions import merge_patch
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import namespace_error
+from klepaas_plugins.kubernetes.client import is_ours, namespace_error
 
-__all__ = ["Deploy", "shown"]
+__all__ = ["Deploy"]
 
-
-def shown(plans: list[Plan], what: str, notes: list[str]) -> Answer:
-    """The answer of a dry run.
-
-    Args:
-        plans: What each object would become.
-        what: What is deployed as what: "example/app:2 as web in default".
-        notes: What else to say, one line each.
-    """
-    touched = [planned for planned in plans if planned.before is None or planned.visible_changes]
-    lines = [f"Dry run: deploying {what} would change nothing."]
-    if touched:
-        lines = [f"Dry run, nothing was stored. Deploying {what} would:"]
-    for planned in touched:
-        lines += [
-            f"{'create' if planned.before is None else 'change'} {planned.title}",
-            *listed(planned.visible_changes),
-        ]
-    return Answer("\n".join([*lines, *notes]))
+_CONTAINERS = ("f:spec", "f:template", "f:spec", "f:containers")
 
 
 @dataclass(frozen=True)
@@ -86,26 +74,23 @@ class Deploy:
     wanted: Wanted
     take_ownership: bool
 
-    async def preview(self) -> Answer:
-        """Say what deploying would change, and store nothing.
-
-        Raises:
-            KlepaasError: It would be refused; the error says why.
-        """
-        seen, plans, notes = await self._plan()
-        return shown(plans, f"{seen.wanted.image} as {self.place.text}", [*notes, *self._kept(seen, plans[0])])
-
     async def planned(self) -> Planned:
         """The change, dry-run.
 
         Raises:
             KlepaasError: It would be refused; the error says why.
         """
-        seen, plans, notes = await self._plan()
-        effects = [self._effect(plans[0]), *(effect_of(self.place.cluster, other) for other in plans[1:])]
-        name = seen.wanted.app_name
+        seen, objects, notes = await self._plan()
+        name, what = seen.wanted.app_name, f"Deploying {seen.wanted.image} as {self.place.text}"
+        notes = [*notes, *self._unnamed(seen, objects[0])]
+        changes = await change_set(self.place, what, objects, notes=notes)
+        effects = tuple(effect_of(self.place, one, partial(self._replan, at)) for at, one in enumerate(changes.objects))
         before = {f"Deployment/{name}": seen.live} if seen.live else {}
-        return Planned(self._in_words(seen, plans, notes), (("Deployment", name),), before, tuple(effects))
+        words = self._in_words(seen, changes)
+        return Planned(words, (("Deployment", name),), before, effects, changes=changes)
+
+    async def _replan(self, position: int) -> ObjectChange:
+        return (await self._plan())[1][position]
 
     async def look(self) -> "_Seen":
         """What is there, and what is wanted of it.
@@ -136,23 +121,25 @@ class Deploy:
         image = wanted.image or running_image(one.item, container)
         return _Seen(replace(wanted, app_name=one.name, image=image), dict(one.item), container)
 
-    async def _plan(self) -> tuple["_Seen", list[Plan], list[str]]:
+    async def _plan(self) -> tuple["_Seen", list[ObjectChange], list[str]]:
         place, seen = self.place, await self.look()
         wanted, live = seen.wanted, seen.live
         front = await find(place.cluster, "services", wanted.app_name, place.namespace)
         notes = [] if self.wanted.image is not None else [f"The image stays {wanted.image}."]
-        bodies: list[tuple[Mapping[str, Any], Object | None]] = [(deployment(wanted, live, seen.container), live)]
+        bodies = [(deployment(wanted, live, seen.container), _removed(seen))]
         if wanted.port is not None:
             pod_labels = at(live or bodies[0][0], "spec", "template", "metadata", "labels") or {}
             note = self._without_service(wanted, live) or self._service_of_others(front, pod_labels)
             if note is None:
-                bodies.append((service(wanted, live), front))
+                bodies.append((service(wanted, live), []))
             else:
                 notes.append(note)
-        plans: list[Plan] = await together(
-            *(partial(plan, place.cluster, *item, take_ownership=self.take_ownership) for item in bodies)
+        plans: list[ObjectChange] = await together(
+            *(
+                partial(plan_object, place, body, take_ownership=self.take_ownership, removed=removed)
+                for body, removed in bodies
+            )
         )
-        plans[0] = self._without_removed(plans[0], seen.container)
         return seen, plans, notes
 
     async def _refuse_a_missing_namespace(self) -> None:
@@ -194,79 +181,44 @@ class Deploy:
             next_step="Choose another app_name, or call again with take_ownership=true to point it here",
         )
 
-    def _without_removed(self, planned: Plan, container_name: str | None) -> Plan:
-        """The plan with the variables gone that the caller wants gone.
-
-        Applying drops only what nobody else owns too, and a rollback's patch makes such a second owner.
-
-        Raises:
-            OwnedByAnother: A variable is another manager's.
-        """
-        after = copy.deepcopy(dict(planned.after))
-        gone = removed_variables(self.wanted)
-        left: list[str] = []
-        for container in at(after, "spec", "template", "spec", "containers") or ():
-            if container.get("name") == container_name:
-                left = [item["name"] for item in container.get("env") or () if item["name"] in gone]
-                container["env"] = [item for item in container.get("env") or () if item["name"] not in gone]
-        if not left:
-            return planned
-        ours = {
-            item["name"]
-            for container in at(intent(planned.before or {}), "spec", "template", "spec", "containers") or ()
-            for item in container.get("env") or ()
-        }
-        theirs = [variable for variable in left if variable not in ours]
-        if theirs and not self.take_ownership:
-            raise OwnedByAnother(
-                f"Variables {', '.join(theirs)} of {self.place.text} were set by somebody else",
-                next_step="Leave them, or call again with take_ownership=true",
-            )
-        return Plan(planned.body, planned.before, after, planned.force)
-
-    def _effect(self, planned: Plan) -> Effect:
-        """Applying; where that alone cannot reach the planned template, a patch first, so that one rollout does it."""
-        plain = effect_of(self.place.cluster, planned)
-        if planned.before is None or not removed_variables(self.wanted):
-            return plain
-        before, after = (at(item, "spec", "template") for item in (planned.before, planned.after))
-        template = merge_patch(before, after)
-
-        async def do() -> None:
-            resource = await self.place.cluster.resource("deployments.apps")
-            patch, name = {"spec": {"template": template}}, name_of(planned.after)
-            await self.place.cluster.merge_patch(resource, name, self.place.namespace, patch)
-            await apply(self.place.cluster, planned)
-
-        async def done() -> Mapping[str, Any] | None:
-            _, plans, _ = await self._plan()
-            return None if plans[0].needed else {}
-
-        return Effect(plain.name, do, done, plain.needed)
-
-    def _kept(self, seen: "_Seen", planned: Plan) -> list[str]:
+    def _unnamed(self, seen: "_Seen", change: ObjectChange) -> list[str]:
+        """What an earlier deployment set and this call did not name."""
         if seen.live is None:
             return []
         named = [*self.wanted.env_vars, *(["port"] if self.wanted.port else [])]
         named += ["resources"] if self.wanted.resources else []
-        found = kept(planned.body, named)
+        found = unnamed_settings(change.body or {}, named)
         return [f"Kept from before: {'; '.join(found)}"] if found else []
 
-    def _in_words(self, seen: "_Seen", plans: list[Plan], notes: list[str]) -> Change:
-        lines = [line.strip() for planned in plans if planned.before is not None for line in listed(planned.changes)]
-        lines = [f"Changed: {'; '.join(lines)}"] if lines else []
-        made = [planned.title for planned in plans if planned.before is None]
-        lines += [f"Created: {', '.join(made)}"] if made else []
+    def _in_words(self, seen: "_Seen", changes: ChangeSet) -> Change:
+        notes = [*changes.notes, *notes_of(changes)]
         if seen.wanted.port is not None and can_name_a_service(seen.wanted.app_name):
             address = f"{seen.wanted.app_name}.{seen.wanted.namespace}.svc:{seen.wanted.port}"
-            notes = [*notes, f"Reachable in the cluster at {address}"]
+            notes = [f"Reachable in the cluster at {address}", *notes]
         before = annotation(seen.live, REVISION) if seen.live else None
-        needed = any(planned.needed for planned in plans)
+        needed = any(is_needed(change) for change in changes.objects)
         return Change(
             noun="Deployment",
             done="is deployed" if needed else "already runs exactly this",
-            lines=lines,
-            notes=[*notes, *self._kept(seen, plans[0])],
+            lines=lines_of(changes),
+            notes=notes,
             facts={"previous_revision": int(before)} if before and needed else {},
             stored=needed,
         )
+
+
+def _removed(seen: _Seen) -> list[tuple[str, ...]]:
+    """The paths of the variables that are to go, whoever set them."""
+    names = set(removed_variables(seen.wanted))
+    return [
+        (*_CONTAINERS, _key(seen.container), "f:env", _key(variable["name"]))
+        for item in at(seen.live, "spec", "template", "spec", "containers") or ()
+        if item["name"] == seen.container
+        for variable in item.get("env") or ()
+        if variable["name"] in names
+    ]
+
+
+def _key(name: str | None) -> str:
+    """What an item of a list is known by in FieldsV1."""
+    return f"k:{json.dumps({'name': name}, separators=(',', ':'))}"

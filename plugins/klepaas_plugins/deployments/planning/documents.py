@@ -1,31 +1,43 @@
 """Deploying manifests: objects that a caller wrote, as one change that is verified or undone whole.
 
 Only kinds that a release holds may be among them, so that whatever fails can be put back exactly; other kinds are
-`k8s_apply`'s affair. Each object gets the application's label, in its metadata alone. What an earlier deployment had
-and these manifests do not name stays. Nothing is stored here: that is `carrying`'s affair.
+`k8s_apply`'s affair. Each object gets the application's label, in its metadata alone. Objects of klepaas that the last
+release had and these manifests lack are removed, and shown as removals. Nothing is stored here: that is `carrying`'s
+affair.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from klepaas.errors import BadRequest, NotFound
+from klepaas.changes import ChangeSet, ObjectChange
+from klepaas.errors import BadRequest, Forbidden, NotFound
 from klepaas.offload import offload, size_of
-from klepaas.output import Answer
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
-from klepaas_plugins.deployments.applying import Plan, effect_of, find, plan
-from klepaas_plugins.deployments.changes import listed
-from klepaas_plugins.deployments.deploying import shown
+from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.manifests import INSTANCE, MANAGED_BY
 from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import REVISION, annotation
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.planning.apply import (
+    change_set,
+    effect_of,
+    is_needed,
+    lines_of,
+    notes_of,
+    plan_object,
+    removal_of,
+)
 from klepaas_plugins.deployments.planning.resolve import refuse_elsewhere
-from klepaas_plugins.deployments.releases.kinds import KINDS, order_of
+from klepaas_plugins.deployments.releases.book import Releases
+from klepaas_plugins.deployments.releases.capturing import read_object
+from klepaas_plugins.deployments.releases.kinds import KINDS, NEVER_REMOVED, order_of
+from klepaas_plugins.deployments.releases.model import Key, title_of
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import Manifest, read_manifests
+from klepaas_plugins.kubernetes.client import DeleteRequest, Manifest, is_ours, plan_delete, read_manifests
 
 __all__ = ["DeployDocuments"]
 
@@ -41,20 +53,13 @@ class DeployDocuments:
         place: Where to deploy.
         text: The manifests.
         take_ownership: Whether fields may be taken from other managers.
+        releases: The application's releases: what the last one had and the manifests lack is removed.
     """
 
     place: Place
     text: str
     take_ownership: bool
-
-    async def preview(self) -> Answer:
-        """Say what deploying would change, and store nothing.
-
-        Raises:
-            KlepaasError: It would be refused; the error says why.
-        """
-        plans, _ = await self._plans()
-        return shown(plans, f"manifests as {self.place.text}", [])
+    releases: Releases
 
     async def planned(self) -> Planned:
         """The change, dry-run.
@@ -62,45 +67,64 @@ class DeployDocuments:
         Raises:
             KlepaasError: It would be refused; the error says why.
         """
-        plans, workload = await self._plans()
-        size_chars = size_of([[one.body, one.before, one.after] for one in plans])
-        effects = await offload(
-            lambda: tuple(effect_of(self.place.cluster, one) for one in plans), size_chars=size_chars
-        )
-        live = next(one.before for one in plans if one.body is workload)
+        bodies, workload = await self._bodies()
+        objects = await together(*(partial(self._plan, body) for body in bodies))
+        gone, notes = await self._removals({(str(body["kind"]), str(body["metadata"]["name"])) for body in bodies})
+        title = f"Deploying manifests as {self.place.text}"
+        changes = await change_set(self.place, title, [*objects, *gone], notes=notes)
+        pairs = zip(changes.objects, bodies, strict=False)
+        applied = [effect_of(self.place, one, partial(self._plan, body)) for one, body in pairs]
+        removed = [removal_of(self.place, one) for one in gone]
         name = (str(workload["kind"]), str(workload["metadata"]["name"]))
+        live = objects[bodies.index(workload)].before
         before = {"/".join(name): live} if live else {}
-        revision = annotation(live, REVISION) if live else None
-        words = await offload(partial(_in_words, plans, revision), size_chars=size_chars)
-        return Planned(words, (name,), before, effects)
+        words = await offload(partial(_in_words, changes, live), size_chars=size_of([one.after for one in objects]))
+        return Planned(words, (name,), before, (*applied, *removed), changes=changes)
 
-    async def _plans(self) -> tuple[list[Plan], dict[str, Any]]:
-        """Each object's change, in the order in which they are applied, and the workload among them."""
+    async def _bodies(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The objects in the order in which they are applied, and the workload among them."""
         manifests = await offload(partial(read_manifests, self.text), size_chars=len(self.text))
-        bodies = [self._body(one) for one in manifests]
-        bodies.sort(key=lambda body: order_of(body["kind"]))
+        bodies = sorted((self._body(one) for one in manifests), key=lambda body: order_of(body["kind"]))
         workloads = [body for body in bodies if body["kind"] in WORKLOADS]
         if [body["metadata"]["name"] for body in workloads] != [self.place.app_name]:
             raise BadRequest(
                 f"The manifests must hold one workload, of the name {self.place.app_name}",
                 next_step=f"Give one of {', '.join(WORKLOADS)}; app_name is its name",
             )
-        found = await together(*(partial(self._live, body) for body in bodies))
-        if found[bodies.index(workloads[0])] is None:
+        if await self._live(workloads[0]) is None:
             await refuse_elsewhere(self.place)
-        plans: list[Plan] = await together(*(partial(self._plan, *pair) for pair in zip(bodies, found, strict=True)))
-        return plans, workloads[0]
+        return bodies, workloads[0]
+
+    async def _removals(self, kept: set[Key]) -> tuple[list[ObjectChange], list[str]]:
+        """The objects that the last release had and the manifests lack, and what to say of those that stay."""
+        try:
+            last = await self.releases.last()
+            had = await self.releases.load(last) if last is not None else None
+        except Forbidden as exc:
+            return [], [f"Whether the last release had further objects is not known: {exc.what}"]
+        keys = [key for key in reversed(had.by_key if had else {}) if key not in kept and key[0] not in NEVER_REMOVED]
+        there = await together(*(partial(read_object, self.place, key) for key in keys))
+        found = [(key, item) for key, item in zip(keys, there, strict=True) if item is not None]
+        going = [(key, item) for key, item in found if is_ours(item)]
+        notes = [f"{title_of(key)} stays: klepaas did not make it." for key, item in found if not is_ours(item)]
+        return await together(*(partial(self._delete, key, item) for key, item in going)), notes
+
+    async def _delete(self, key: Key, item: dict[str, Any]) -> ObjectChange:
+        cluster = self.place.cluster
+        resource = await cluster.resource(f"{item['apiVersion']}/{item['kind']}")
+        request = DeleteRequest(
+            cluster=cluster, resource=resource, name=key[1], namespace=self.place.namespace, uid=item["metadata"]["uid"]
+        )
+        return await plan_delete(request)
 
     async def _live(self, body: dict[str, Any]) -> dict[str, Any] | None:
         kind = f"{body['apiVersion']}/{body['kind']}"
         return await find(self.place.cluster, kind, body["metadata"]["name"], self.place.namespace)
 
-    async def _plan(self, body: dict[str, Any], live: dict[str, Any] | None) -> Plan:
+    async def _plan(self, body: dict[str, Any]) -> ObjectChange:
         try:
-            return await plan(self.place.cluster, body, live, take_ownership=self.take_ownership)
+            return await plan_object(self.place, body, take_ownership=self.take_ownership)
         except NotFound as exc:
-            if live is not None:
-                raise
             raise NotFound(
                 f"{body['kind']} {body['metadata']['name']} cannot be made in {self.place.namespace}: {exc.what}",
                 next_step="Have the namespace created first; deploying does not create one",
@@ -138,18 +162,14 @@ def _instead(one: Manifest) -> str:
     return "Apply it first with k8s_apply; deploy_application takes " + ", ".join(_HELD)
 
 
-def _in_words(plans: list[Plan], revision: str | None) -> Change:
-    lines = [
-        f"{one.title}: {line.strip()}" for one in plans if one.before is not None for line in listed(one.changes)
-    ]  # fmt: skip
-    lines = [f"Changed: {'; '.join(lines)}"] if lines else []
-    made = [one.title for one in plans if one.before is None]
-    lines += [f"Created: {', '.join(made)}"] if made else []
-    needed = any(one.needed for one in plans)
+def _in_words(changes: ChangeSet, live: Mapping[str, Any] | None) -> Change:
+    revision = annotation(live, REVISION) if live else None
+    needed = any(is_needed(one) for one in changes.objects)
     return Change(
         noun="Deployment",
         done="is deployed" if needed else "already runs exactly this",
-        lines=lines,
+        lines=lines_of(changes),
+        notes=[*changes.notes, *notes_of(changes)],
         facts={"previous_revision": int(revision)} if revision and needed else {},
         stored=needed,
     )
