@@ -50,7 +50,7 @@ HARMLESS = {
     "plugins/klepaas_plugins/kubernetes/write/generated_names.py: "
     "str(body['metadata']['generateName'])[:_PREFIX_MAX_CHARS]",
     # Names that are ours: of a host, of a metric, of a declaration.
-    "server/klepaas/store/keys.py: self._derive('id').hex()[:_ID_CHARS]",
+    "server/klepaas/store/keys.py: self.derive('id').hex()[:_ID_CHARS]",
     "server/klepaas/operations/holders.py: socket.gethostname()[:60]",
     "server/klepaas/metrics.py: _NOT_IN_A_LABEL.sub('_', value)[:LABEL_MAX_CHARS]",
     "server/klepaas/external/declaration.py: re.sub('[^a-z0-9_-]+', '-', self.name.lower()).strip('-_')[:40]",
