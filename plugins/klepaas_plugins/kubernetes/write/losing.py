@@ -57,7 +57,9 @@ def _find_losses(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any])
     """Note what other managers lose; the paths that are set to null."""
     after = draft.after or live
     everyone = to_fields(frozenset().union(*(entry.paths for entry in entries_of(live))))
-    nulls = frozenset(null_paths(encoded, live, everyone)) | draft.request.removed
+    there = Finder(live)
+    removed = frozenset(path for path in draft.request.removed if there.find(path)[0])
+    nulls = frozenset(null_paths(encoded, live, everyone)) | removed
     taken = _find_taken(draft, live)
     draft.losses = losses_of(live, after, taken=taken, removed=nulls)
     return nulls

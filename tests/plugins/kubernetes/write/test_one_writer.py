@@ -17,9 +17,7 @@ WRITER = "klepaas_plugins/kubernetes/write/writer.py"
 RECORDS = {"klepaas_plugins/deployments/releases/storing.py"}
 # Not moved yet: this list only shrinks.
 NOT_MOVED = {
-    "klepaas_plugins/deployments/applying.py",
     "klepaas_plugins/deployments/changing.py",
-    "klepaas_plugins/deployments/deploying.py",
     "klepaas_plugins/deployments/releases/restoring.py",
     "klepaas_plugins/deployments/verifying.py",
 }
@@ -27,7 +25,6 @@ COMPARISON = "klepaas_plugins/kubernetes/write/compare.py"
 # What shows a text's lines, and the comparisons of deployments that are not moved yet: this list only shrinks.
 COMPARING = frozenset({"import changed_lines", "compare", "changes", "differences", "visible_changes"})
 COMPARES = {
-    "klepaas_plugins/deployments/applying.py",
     "klepaas_plugins/deployments/changes.py",
     "klepaas_plugins/deployments/releases/differing.py",
 }
