@@ -39,6 +39,7 @@ class Server:
         sandbox: The sandbox; None for a real server.
         user: Whom the requests impersonate; empty for nobody.
         cleanup: Paths that are deleted after the test, of what lies in no namespace.
+        trusted: What verifies its certificate, without credentials.
     """
 
     http: httpx.AsyncClient
@@ -46,6 +47,7 @@ class Server:
     sandbox: Sandbox | None = None
     user: str = ""
     cleanup: list[str] = field(default_factory=list)
+    trusted: ssl.SSLContext | bool = True
 
     def impersonate(self, user: str) -> Server:
         """The same server, for another user."""
@@ -125,11 +127,12 @@ async def sandbox_server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def real_server(kubeconfig: Path, folder: Path) -> AsyncIterator[Server]:
     """A real server, with a namespace that is deleted in the end."""
-    async with _client_of(kubeconfig, folder) as http:
+    trusted, http = _clients_of(kubeconfig, folder)
+    async with http:
         namespace = f"klepaas-apply-{secrets.token_hex(4)}"
         made = await http.post("/api/v1/namespaces", json={"metadata": {"name": namespace}})
         assert made.status_code == 201, made.text
-        server = Server(http, namespace)
+        server = Server(http, namespace, trusted=trusted)
         try:
             yield server
         finally:
@@ -137,15 +140,16 @@ async def real_server(kubeconfig: Path, folder: Path) -> AsyncIterator[Server]:
                 await http.delete(path)
 
 
-def _client_of(kubeconfig: Path, folder: Path) -> httpx.AsyncClient:
-    """A bare client with the certificate of the current context's user."""
+def _clients_of(kubeconfig: Path, folder: Path) -> tuple[ssl.SSLContext, httpx.AsyncClient]:
+    """What verifies a server, and a bare client with the certificate of the current context's user."""
     content = yaml.safe_load(kubeconfig.read_text())
     cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
     for name in ("client-certificate-data", "client-key-data"):
         (folder / name).write_bytes(b64decode(user[name]))
-    trusted = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
-    trusted.load_cert_chain(folder / "client-certificate-data", folder / "client-key-data")
-    return httpx.AsyncClient(base_url=cluster["server"], verify=trusted, timeout=LIMIT_S, trust_env=False)
+    authority = b64decode(cluster["certificate-authority-data"]).decode()
+    trusted, known = (ssl.create_default_context(cadata=authority) for _ in range(2))
+    known.load_cert_chain(folder / "client-certificate-data", folder / "client-key-data")
+    return trusted, httpx.AsyncClient(base_url=cluster["server"], verify=known, timeout=LIMIT_S, trust_env=False)
 
 
 def deployment(**spec: Any) -> Json:

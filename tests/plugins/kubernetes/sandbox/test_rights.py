@@ -175,3 +175,18 @@ async def test_a_named_resource_is_allowed_by_its_name_alone(server: Server) -> 
     assert (await user.read(server.path("secrets", "a"))).status_code == 200
     assert cannot(await user.read(server.path("secrets", "b")), user, 'get resource "secrets"')
     assert cannot(await user.read(server.path("secrets")), user, 'list resource "secrets"')
+
+
+async def test_wrong_credentials_are_401_with_the_reason_and_none_are_nobody_who_may_do_nothing(server: Server) -> None:
+    if server.sandbox is not None:
+        server.sandbox.rotate_token("another")
+    path = server.path("configmaps", "settings")
+    async with httpx.AsyncClient(base_url=server.http.base_url, verify=server.trusted, trust_env=False) as stranger:
+        wrong = await stranger.get(path, headers={"authorization": "Bearer wrong"})
+        nobody = await stranger.get(path)
+    assert (wrong.status_code, wrong.json()["reason"], wrong.json()["message"]) == (401,) + ("Unauthorized",) * 2
+    assert nobody.status_code == 403
+    assert nobody.json()["message"] == (
+        'configmaps "settings" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" '
+        f'in the namespace "{server.namespace}"'
+    )

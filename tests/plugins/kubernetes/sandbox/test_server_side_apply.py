@@ -13,7 +13,20 @@ from typing import Any
 import anyio
 import pytest
 
-from .api_server import JSON_PATCH, LIMIT_S, MAIN, SCALE, Json, Server, config_map, containers, deployment, entries
+from .api_server import (
+    JSON_PATCH,
+    LIMIT_S,
+    MAIN,
+    MERGE,
+    SCALE,
+    STRATEGIC,
+    Json,
+    Server,
+    config_map,
+    containers,
+    deployment,
+    entries,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -100,13 +113,15 @@ async def _take_over(server: Server, path: str) -> Json:
             assert answer.status_code in (409, 422), answer.text
 
 
-async def test_a_patch_that_only_removes_leaves_no_entry_and_one_that_replaces_does(server: Server) -> None:
+@pytest.mark.parametrize("kind", [MERGE, STRATEGIC])
+async def test_a_patch_that_only_removes_leaves_no_entry_and_one_that_replaces_does(server: Server, kind: str) -> None:
     path = server.path("configmaps", "settings")
     await server.apply(path, config_map({"a": "1", "b": "2", "c": "3"}))
-    removed = await server.patch(path, {"data": {"c": None}}, manager="cleaner")
+    removed = await server.patch(path, {"data": {"c": None}}, kind, "cleaner")
+    assert removed.json()["data"] == {"a": "1", "b": "2"}
     assert ("cleaner", "Update", "") not in entries(removed.json())
-    replaced = await server.patch(path, {"data": {"b": None, "a": "9"}}, manager="cleaner")
-    assert ("cleaner", "Update", "") in entries(replaced.json())
+    replaced = await server.patch(path, {"data": {"b": None, "a": "9"}}, kind, "cleaner")
+    assert entries(replaced.json())["cleaner", "Update", ""] == {"f:data": {"f:a": {}}}
 
 
 async def test_an_apply_with_a_stale_resource_version_is_a_conflict_without_causes(server: Server) -> None:
@@ -177,6 +192,10 @@ async def test_plain_text_of_a_secret_is_owned_under_its_own_name_so_that_its_da
     assert "stringData" not in made
     owned = entries(made)[MAIN]
     assert ("f:stringData" in owned, "f:data" in owned) == (True, False)
+    # So an apply that no longer names it removes nothing.
+    without = await server.apply(path, body)
+    assert (without.status_code, without.json().get("data")) == (200, made["data"])
+    assert MAIN not in entries(without.json())
 
 
 def selecting(app: str) -> Json:

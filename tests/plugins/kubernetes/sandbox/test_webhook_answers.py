@@ -85,6 +85,15 @@ async def test_a_failed_call_that_is_to_be_ignored_lets_through(server: Server, 
         assert (await server.apply(path, config_map({"a": "1"}))).status_code == 201
 
 
+async def test_a_slow_webhook_that_answers_in_time_delays_the_write(server: Server, tmp_path: Path) -> None:
+    path, webhook = server.path(MAPS, "settings"), Webhook(resource=MAPS, delay_s=0.5)
+    async with webhook_on(server, webhook, tmp_path):
+        asked = await server.answers(
+            lambda: server.apply(path, config_map({"a": "1"})), lambda answer: answer.elapsed.total_seconds() >= 0.5
+        )
+    assert asked.status_code in (200, 201)
+
+
 async def test_an_apply_that_changes_nothing_is_denied_too(server: Server, tmp_path: Path) -> None:
     await server.apply(server.path(MAPS, "settings"), config_map({"a": "1"}))
     answer = await refused(server, Webhook(resource=MAPS, denies=True, code=409), tmp_path)
