@@ -127,6 +127,13 @@ def test_most_attacks_on_questions_are_asked_and_not_only_refused() -> None:
 
 
 POLICY = obj("networking.k8s.io/v1", "NetworkPolicy", spec={"podSelector": {}, "policyTypes": ["Ingress"]})
+
+
+def owned(name: str) -> dict[str, Any]:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": "0-0"}
+    return obj("v1", "ConfigMap", "settings", metadata={"ownerReferences": [owner]}, data={"a": "b"})
+
+
 WAYS: dict[str, tuple[str, dict[str, Any], str]] = {
     "create": ("k8s_create", {"manifests": text(grant())}, FACT),
     "create with a generated name": (
@@ -137,6 +144,11 @@ WAYS: dict[str, tuple[str, dict[str, Any], str]] = {
     "apply what others set": ("k8s_apply", {"manifests": text(grant()), "take_ownership": True}, FACT),
     "apply and remove": ("k8s_apply", {"manifests": text(grant()), "remove_unnamed": True}, FACT),
     "delete": ("k8s_delete", {"kind": "networkpolicy", "name": "web"}, "may be reached, or may reach"),
+    "deploy manifests": (
+        "deploy_application",
+        {"app_name": "web", "manifests": text(web(hostNetwork=True), owned("gone"))},
+        "the garbage collector deletes it: its owner ConfigMap gone does not exist",
+    ),
     "scale": ("scale_application", {"app_name": "web", "replicas": 0}, "stops what runs (spec.replicas: 0)"),
 }
 
