@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,7 +121,14 @@ def is_needed(change: ObjectChange) -> bool:
     return change.action is not Action.NONE
 
 
-def effect_of(place: Place, change: ObjectChange, replan: Replan, name: str | None = None) -> Effect:
+def effect_of(
+    place: Place,
+    change: ObjectChange,
+    replan: Replan,
+    name: str | None = None,
+    *,
+    among: Sequence[ObjectChange] = (),
+) -> Effect:
     """Making a planned change, as a step of an operation.
 
     Args:
@@ -129,6 +136,7 @@ def effect_of(place: Place, change: ObjectChange, replan: Replan, name: str | No
         change: The change.
         replan: Plans the same change on what is there now: so it is seen whether it was made.
         name: The step's name. None: "apply KIND NAME".
+        among: All objects of the plan, by which the server's answer is judged as the plan was. Empty: this one alone.
     """
 
     async def find() -> Mapping[str, Any] | None:
@@ -136,7 +144,7 @@ def effect_of(place: Place, change: ObjectChange, replan: Replan, name: str | No
 
     async def do() -> Mapping[str, Any] | None:
         try:
-            await write(place.cluster, change, judge=judge_again(place.cluster, [change]))
+            await write(place.cluster, change, judge=judge_again(place.cluster, among or [change]))
         except ChangedSincePlan:
             # A request of an earlier attempt may have come in late: then what is there is what was wanted.
             if await find() is None:

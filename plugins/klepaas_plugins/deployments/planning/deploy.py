@@ -84,7 +84,10 @@ class Deploy:
         name, what = seen.wanted.app_name, f"Deploying {seen.wanted.image} as {self.place.text}"
         notes = [*notes, *self._unnamed(seen, objects[0])]
         changes = await change_set(self.place, what, objects, notes=notes)
-        effects = tuple(effect_of(self.place, one, partial(self._replan, at)) for at, one in enumerate(changes.objects))
+        effects = tuple(
+            effect_of(self.place, one, partial(self._replan, at), among=changes.objects)
+            for at, one in enumerate(changes.objects)
+        )
         before = {f"Deployment/{name}": seen.live} if seen.live else {}
         words = self._in_words(seen, changes)
         return Planned(words, (("Deployment", name),), before, effects, changes=changes)

@@ -73,7 +73,7 @@ class DeployDocuments:
         title = f"Deploying manifests as {self.place.text}"
         changes = await change_set(self.place, title, [*objects, *gone], notes=notes)
         pairs = zip(changes.objects, bodies, strict=False)
-        applied = [effect_of(self.place, one, partial(self._plan, body)) for one, body in pairs]
+        applied = [effect_of(self.place, one, partial(self._plan, body), among=changes.objects) for one, body in pairs]
         removed = [removal_of(self.place, one) for one in gone]
         name = (str(workload["kind"]), str(workload["metadata"]["name"]))
         live = objects[bodies.index(workload)].before
