@@ -99,7 +99,7 @@ def _confirm_at(terminal: ControllingTerminal, plan: Plan, settings: Settings) -
     if confirmed is None:
         raise Conflict(f"{plan.id} is not open any more, so it was not confirmed", next_step=_ask_again(plan))
     terminal.say(
-        f"Confirmed by {by}. Nothing is changed yet: have {plan.tool} called again with the same arguments within "
+        f"Confirmed by {by}. It is not made yet: have {plan.tool} called again with the same arguments within "
         f"{_minutes(confirmed.expires_in_s)}. It is then made once, if nothing that it rests on has changed.\n"
     )
     return OK

@@ -24,6 +24,7 @@ from klepaas.operations.kinds import (
     StepUnknown,
 )
 from klepaas.operations.model import Operation, StepState
+from klepaas.output.verdict import nothing_changed
 
 __all__ = ["Again", "attempt", "end_unread"]
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 60.0
 # What ends its process even while it is left in order is left as it is.
 _MOST_TIDYINGS = 3
+# How it is known that an operation which cannot be read has changed nothing.
+_NO_STEP = "no step of it is on record"
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def end_unread(operation: Operation, why: str) -> Outcome:
     begun = [step.name for step in operation.steps if step.state is not StepState.FAILED]
     text = f"{operation.title}: what was asked for cannot be read any more, since {why}"
     if not begun:
-        text = f"{text}. It had not begun, so nothing was changed; ask for it again."
+        text = f"{text}. It had not begun: {nothing_changed(_NO_STEP)}. Ask for it again."
         return Outcome(State.FAILED, text, error={"code": "internal", "message": text, "retryable": False})
     place = ", ".join(part for part in (operation.location.namespace, operation.location.context) if part)
     advice = (

@@ -143,7 +143,7 @@ async def test_an_operation_that_has_not_begun_ends_with_nothing_changed_when_it
     found = await _ended(folder, warehouse.url, left.id)
     assert found.state is State.FAILED
     assert found.outcome is not None
-    assert "it was made with another key. It had not begun, so nothing was changed" in found.outcome.text
+    assert "it was made with another key. It had not begun: nothing was changed" in found.outcome.text
     assert warehouse.made == {}
     expect_no_secret(folder)
 
