@@ -3,10 +3,11 @@
 An item that leaves out a part of its key fits every step with the rest of it: the part may be a default.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+
+from klepaas.foreign_json import parse_json
 
 __all__ = ["ABSENT", "Finder", "Items", "Steps", "key_of", "matches"]
 
@@ -15,12 +16,16 @@ ABSENT: Any = object()
 
 @lru_cache(maxsize=8192)
 def key_of(step: str) -> Any:
-    """What a step names an item of a list by: its key fields, or its value.
+    """What a step names an item of a list by: its key fields, or its value; nothing where it cannot be read.
 
     Args:
         step: The step.
     """
-    return json.loads(step[2:])
+    try:
+        found = parse_json(step[2:])
+    except ValueError:
+        return {} if step.startswith("k:") else ABSENT
+    return found if not step.startswith("k:") or isinstance(found, dict) else {}
 
 
 def matches(step: str, item: Any, position: int | None = None) -> bool:
@@ -61,7 +66,8 @@ class Steps:
             if step.startswith("k:"):
                 named = key_of(step)
                 names = tuple(named)
-                self._by_key.setdefault(names, {})[_values(named, names)] = step
+                if names:
+                    self._by_key.setdefault(names, {})[_values(named, names)] = step
             elif step.startswith("v:"):
                 self._by_value[repr(key_of(step))] = step
 
@@ -110,6 +116,8 @@ class Items:
         if step.startswith("k:"):
             named = key_of(step)
             names = tuple(named)
+            if not names:
+                return None
             if names not in self._by_key:
                 self._by_key[names] = self._index(names)
             by_values, others = self._by_key[names]

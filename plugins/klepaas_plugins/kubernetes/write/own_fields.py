@@ -8,7 +8,6 @@ folded into it.
 Sources: Kubernetes, "Server-Side Apply", section "Field management"; structured-merge-diff, package fieldpath.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -260,9 +259,9 @@ def path_text(path: Path) -> str:
     text = ""
     for step in path:
         if step.startswith("k:"):
-            text += f"[{','.join(str(value) for value in json.loads(step[2:]).values())}]"
+            text += f"[{','.join(str(value) for value in key_of(step).values())}]"
         elif step.startswith("v:"):
-            text += f"[{json.loads(step[2:])}]"
+            text += f"[{key_of(step)}]"
         elif step.startswith("i:"):
             text += f"[{step[2:]}]"
         else:

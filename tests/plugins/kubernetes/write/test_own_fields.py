@@ -58,3 +58,10 @@ def test_an_item_that_leaves_out_a_part_of_its_key_fits_each_step_with_the_rest(
     assert steps.of({"port": "53", "protocol": "UDP"}) == []
     assert Items([{"port": 80}, {"port": 53, "protocol": "UDP"}]).of(udp) == 1
     assert Items([{"port": True}]).of('k:{"port":1}') is None
+
+
+def test_steps_that_cannot_be_read_name_nothing() -> None:
+    broken = ["k:nothing", "k:[1]", "k:{}", "v:{", f"k:{'[' * 500}", 'k:{"name":"main"}']
+    assert Steps(broken).of({"name": "main"}) == ['k:{"name":"main"}']
+    assert [Items([{"name": "main"}, "x"]).of(step) for step in broken] == [None] * 5 + [0]
+    assert own_paths({"metadata": {"managedFields": [{"manager": "klepaas", "operation": "Apply"}]}}) == frozenset()
