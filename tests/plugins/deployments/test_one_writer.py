@@ -197,6 +197,17 @@ async def test_what_manifests_removed_is_there_again_after_a_failure(bench: Any)
     assert bench.container()["image"] == "example/app:1"
 
 
+async def test_a_rollback_keeps_the_number_of_pods_that_was_scaled_to_since(bench: Any) -> None:
+    await bench.deploy(replicas=1)
+    await bench.deploy(image="example/app:2")
+    await bench.call("scale_application", app_name="web", replicas=3)
+    said = await bench.call("rollback_deployment", app_name="web", release=1)
+    assert not said.is_error, said.text
+    assert "keeps its 3 pods, as it was scaled since; the release had 1" in said.text
+    assert await replicas_of(bench) == 3
+    assert bench.container()["image"] == "example/app:1"
+
+
 def _container(image: str) -> dict[str, Any]:
     return {"name": "web", "image": image}
 

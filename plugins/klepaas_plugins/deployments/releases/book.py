@@ -311,7 +311,11 @@ class Releases:
         """
         target = await self.load(release)
         live = await capture(self._place, target)
-        work = partial(plan_restore, target, live, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
+        scaled_to = await self._scaled_to(release) if keep_scale else None
+        work = partial(
+            plan_restore, target, live, expected=expected, keep_scale=keep_scale, scaled_to=scaled_to,
+            change_cause=change_cause,
+        )  # fmt: skip
         plan = await offload(work, size_chars=size_of([*target.objects, *live.objects]))
         await try_out(self._place, plan)
         return plan
@@ -389,6 +393,14 @@ class Releases:
             return Drift(release, current is not None, found)
         except (BadRequest, Forbidden) as exc:
             return Drift(release, current is not None, None, exc.what)
+
+    async def _scaled_to(self, release: Release) -> int | None:
+        """The number of pods that the newest scaling since a release asked for. None: there was none."""
+        shelf = await self._shelf_if_readable()
+        found = (item for item in (shelf.releases if shelf else ()) if item.number > release.number)
+        newest = next((item for item in found if item.cause is Cause.SCALE), None)
+        number = newest.title.rpartition(" ")[2] if newest is not None else ""
+        return int(number) if number.isdigit() else None
 
     async def _shelf_if_readable(self) -> Shelf | None:
         try:

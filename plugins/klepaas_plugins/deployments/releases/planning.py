@@ -68,6 +68,7 @@ def plan_restore(
     *,
     expected: Snapshot | None = None,
     keep_scale: bool = False,
+    scaled_to: int | None = None,
     change_cause: str | None = None,
 ) -> Plan:
     """What it takes to go from what is to what was.
@@ -77,6 +78,7 @@ def plan_restore(
         live: What is, just captured.
         expected: What should be there if nobody else had changed anything since. None: whatever is there goes.
         keep_scale: Whether a number of pods that was set since by scaling stays.
+        scaled_to: The number that klepaas has scaled it to since. None: it has not.
         change_cause: What the workloads say of why they are as they are. None: what they said then.
 
     Raises:
@@ -87,7 +89,7 @@ def plan_restore(
         key, there = key_of(item), live.by_key.get(key_of(item))
         if key[0] in NEVER_REMOVED and there is not None:
             continue
-        item, note = settle_replicas(item, target, live, expected, keep_scale=keep_scale)
+        item, note = settle_replicas(item, target, live, expected, keep_scale=keep_scale, scaled_to=scaled_to)
         notes += [note] if note else []
         if there is None or digest(item) != digest(there):
             wanted[key] = _caused(item, change_cause)

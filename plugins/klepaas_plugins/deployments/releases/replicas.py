@@ -10,7 +10,13 @@ __all__ = ["left_to_autoscaler", "settle_replicas", "without_replicas"]
 
 
 def settle_replicas(
-    item: dict[str, Any], target: Snapshot, live: Snapshot, expected: Snapshot | None = None, *, keep_scale: bool
+    item: dict[str, Any],
+    target: Snapshot,
+    live: Snapshot,
+    expected: Snapshot | None = None,
+    *,
+    keep_scale: bool,
+    scaled_to: int | None = None,
 ) -> tuple[dict[str, Any], str | None]:
     """A workload with the number of pods that it is to have, and what to say of that.
 
@@ -20,6 +26,7 @@ def settle_replicas(
         live: What is there now.
         expected: What should be there; another number was set by somebody meanwhile. None: nothing is expected.
         keep_scale: Whether a number that was set by scaling stays.
+        scaled_to: The number that klepaas has scaled it to since the release. None: it has not.
     """
     key, there = key_of(item), live.by_key.get(key_of(item))
     then, now = at(item, "spec", "replicas"), at(there, "spec", "replicas")
@@ -31,7 +38,8 @@ def settle_replicas(
     # A number that an autoscaler has set, which goes now, is nobody's wish.
     is_known = expected is not None and key not in expected.autoscaled
     planned = at(expected.by_key.get(key), "spec", "replicas") if expected is not None and is_known else None
-    if (keep_scale and _is_scaled(live.live.get(key))) or planned not in (None, now):
+    is_scaled = keep_scale and (now == scaled_to or _is_scaled(live.live.get(key)))
+    if is_scaled or planned not in (None, now):
         return _with(
             item, now
         ), f"{title_of(key)} keeps its {now} pods, as it was scaled since; the release had {then}."
@@ -64,7 +72,7 @@ def _with(item: dict[str, Any], replicas: int) -> dict[str, Any]:
 
 
 def _is_scaled(item: Object | None) -> bool:
-    """Whether the number of pods was set by scaling; a deployment that names a number takes that away.
+    """Whether somebody else has scaled it; a deployment that names a number takes that away.
 
     Source: Kubernetes, "Server-Side Apply": a manager of the scale subresource owns `spec.replicas`.
     """
