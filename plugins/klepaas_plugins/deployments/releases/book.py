@@ -20,8 +20,8 @@ from klepaas_plugins.deployments.releases.choosing import Choice
 from klepaas_plugins.deployments.releases.differing import Difference, difference
 from klepaas_plugins.deployments.releases.encoding import Damaged, TooLarge
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
-from klepaas_plugins.deployments.releases.planning import Plan, plan_restore
-from klepaas_plugins.deployments.releases.restoring import Restored, Step, carry_out, try_out
+from klepaas_plugins.deployments.releases.planning import Plan, plan_restore, refuse_foreign_changes, with_ways
+from klepaas_plugins.deployments.releases.restoring import Restored, Step, carry_out, plan_ways, try_out
 from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 from klepaas_plugins.deployments.releases.storing import Shelf, Store
 from klepaas_plugins.deployments.rollout import Phase, counts, phase
@@ -317,6 +317,9 @@ class Releases:
             change_cause=change_cause,
         )  # fmt: skip
         plan = await offload(work, size_chars=size_of([*target.objects, *live.objects]))
+        plan = with_ways(plan, await plan_ways(self._place, plan, live))
+        if expected is not None:
+            refuse_foreign_changes(plan, target, live, expected)
         await try_out(self._place, plan)
         return plan
 

@@ -5,20 +5,22 @@ the caller says what should be there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from klepaas.changes import Action
 from klepaas.errors import Conflict
 from klepaas_plugins.deployments.changes import Change
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
-from klepaas_plugins.deployments.ownership import is_ours
+from klepaas_plugins.deployments.planning.restore import Restoration, is_changed_since
 from klepaas_plugins.deployments.releases.differing import field_changes
 from klepaas_plugins.deployments.releases.kinds import NEVER_REMOVED, order_of
 from klepaas_plugins.deployments.releases.model import Key, Snapshot, key_of, title_of
-from klepaas_plugins.deployments.releases.normal import digest
+from klepaas_plugins.deployments.releases.normal import digest, normal
 from klepaas_plugins.deployments.releases.replicas import settle_replicas, without_replicas
+from klepaas_plugins.kubernetes.client import is_ours
 
-__all__ = ["Plan", "plan_restore"]
+__all__ = ["Plan", "plan_restore", "refuse_foreign_changes", "with_ways"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Plan:
         workloads: What runs pods in the release, by kind and name.
         autoscaled: The workloads whose number of pods an autoscaler decides when all is done,
         floating: and those of which one may have changed it since they were seen.
+        ways: How each object is brought back, as the server was asked; empty before it was.
     """
 
     wanted: Mapping[Key, dict[str, Any]]
@@ -44,6 +47,7 @@ class Plan:
     workloads: tuple[Key, ...] = ()
     autoscaled: frozenset[Key] = frozenset()
     floating: frozenset[Key] = frozenset()
+    ways: Mapping[Key, Restoration] = field(default_factory=dict)
 
     @property
     def made(self) -> list[Key]:
@@ -81,8 +85,6 @@ def plan_restore(
         scaled_to: The number that klepaas has scaled it to since. None: it has not.
         change_cause: What the workloads say of why they are as they are. None: what they said then.
 
-    Raises:
-        Conflict: Somebody else has changed an object since, which this would run over.
     """
     wanted, notes = {}, []
     for item in target.objects:
@@ -95,8 +97,6 @@ def plan_restore(
             wanted[key] = _caused(item, change_cause)
             notes += _of_a_claim(key, there)
     removed, kept = _going(target, live)
-    if expected is not None:
-        _refuse_foreign_changes([*wanted, *removed], target, live, expected)
     seen = {key: live.by_key[key] for key in (*wanted, *removed) if key in live.by_key}
     found = {key: field_changes(seen[key], item) for key, item in wanted.items() if key in seen}
     workloads = tuple(key_of(item) for item in target.workloads)
@@ -142,12 +142,58 @@ def _why_it_stays(key: Key, target: Snapshot, live: Snapshot) -> str | None:
     return None if is_ours(live.live.get(key) or {}) else "klepaas did not make it"
 
 
-def _refuse_foreign_changes(keys: list[Key], target: Snapshot, live: Snapshot, expected: Snapshot) -> None:
+def with_ways(plan: Plan, ways: Mapping[Key, Restoration]) -> Plan:
+    """The plan with how each object is brought back; what would not change is left out, what stays others' is named.
+
+    Args:
+        plan: What is to be done, before the server was asked.
+        ways: How each object is brought back.
+    """
+    # A number that an autoscaler sets while it is there is known only when it is gone.
+    freed = {key for key in plan.floating - plan.autoscaled if at(plan.wanted.get(key), "spec", "replicas") is not None}
+    needed = {key: way for key, way in ways.items() if key in freed or way.change.action is not Action.NONE}
+    wanted = {key: _after(item, needed[key], plan.seen.get(key)) for key, item in plan.wanted.items() if key in needed}
+    for key in freed & wanted.keys():
+        wanted[key] = {**wanted[key], "spec": {**wanted[key]["spec"], "replicas": plan.wanted[key]["spec"]["replicas"]}}
+    dropped = set(plan.wanted) - set(wanted)
+    left = [f"{title_of(key)}: {line}." for key, way in ways.items() for line in way.left]
+    left += [f"{title_of(key)}: {name}: {text}." for key, way in ways.items() for name, text in way.change.facts]
+    return replace(
+        plan,
+        wanted=wanted,
+        seen={key: item for key, item in plan.seen.items() if key not in dropped},
+        changes={key: field_changes(plan.seen[key], item) for key, item in wanted.items() if key in plan.seen},
+        notes=(*plan.notes, *left),
+        ways=needed,
+    )
+
+
+def _after(item: dict[str, Any], way: Restoration, seen: Object | None) -> dict[str, Any]:
+    """The object as the server would have it; one that is made anew as it was."""
+    after = way.change.after
+    return item if seen is None or after is None else normal(after, item["kind"], item["apiVersion"])
+
+
+def refuse_foreign_changes(plan: Plan, target: Snapshot, live: Snapshot, expected: Snapshot) -> None:
+    """Refuse to run over what somebody else has changed since.
+
+    Args:
+        plan: What is to be done.
+        target: What was.
+        live: What is.
+        expected: What should be there if nobody else had changed anything since.
+
+    Raises:
+        Conflict: Somebody else has changed an object since.
+    """
     was, now, aim = expected.by_key, live.by_key, target.by_key
     foreign = [
         key
-        for key in keys
-        if _told(now.get(key)) not in (_told(was.get(key)), _told(aim.get(key))) and key[0] not in expected.unseen
+        for key, way in plan.ways.items()
+        if key[0] not in expected.unseen and is_changed_since(way, was.get(key), now.get(key), aim[key])
+    ]
+    foreign += [
+        key for key in plan.removed if key[0] not in expected.unseen and _told(now.get(key)) != _told(was.get(key))
     ]
     if foreign:
         raise Conflict(

@@ -2,10 +2,10 @@
 
     plan (compare with what runs) -> dry run of every change -> one idempotent step an object
 
-A change is a patch against the object as it was seen, held to that version, so that a foreign change in between is
-never run over: it ends the restoring with a conflict. What is to be done is `planning`'s affair.
+A change is a server-side apply of what is klepaas' to restore, held to what was seen, so that a foreign change in
+between is never run over: it ends the restoring with a conflict. What is to be done is `planning`'s affair.
 
-Source: RFC 7396; Kubernetes API conventions, "Concurrency Control and Consistency".
+Source: Kubernetes, "Server-Side Apply"; API conventions, "Concurrency Control and Consistency".
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,13 +16,14 @@ from typing import Any, Protocol
 from klepaas.errors import BadRequest, Conflict, NotFound
 from klepaas_plugins.deployments.objects import Object, at
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planning.restore import Restoration, plan_restoration, plan_restored_object
 from klepaas_plugins.deployments.releases.capturing import read_object
-from klepaas_plugins.deployments.releases.model import Key, title_of
+from klepaas_plugins.deployments.releases.model import Key, Snapshot, title_of
 from klepaas_plugins.deployments.releases.normal import digest, normal
 from klepaas_plugins.deployments.releases.planning import Plan
 from klepaas_plugins.deployments.releases.replicas import left_to_autoscaler
-from klepaas_plugins.deployments.revisions import merge_patch
 from klepaas_plugins.deployments.together import together
+from klepaas_plugins.kubernetes.client import write
 
 __all__ = ["Restored", "Step", "carry_out", "try_out"]
 
@@ -77,16 +78,37 @@ class Restored:
         return "; ".join(parts) or "everything was as it should be"
 
 
+async def plan_ways(place: Place, plan: Plan, live: Snapshot) -> dict[Key, Restoration]:
+    """How each object is brought back, as the server says.
+
+    Args:
+        place: The application.
+        plan: What is to be done.
+        live: What is there now.
+
+    Raises:
+        KlepaasError: One of them is refused; it names the object.
+    """
+
+    async def one(key: Key) -> Restoration:
+        try:
+            return await plan_restoration(place, live.live.get(key), plan.wanted[key])
+        except BadRequest as exc:
+            what = f"{title_of(key)} cannot be put back as it was: {exc.what}"
+            raise BadRequest(what, next_step=exc.next_step) from exc
+
+    ways = await together(*(partial(one, key) for key in plan.wanted))
+    return dict(zip(plan.wanted, ways, strict=True))
+
+
 async def try_out(place: Place, plan: Plan) -> None:
-    """Have the server check every change, so that a refusal leaves nothing half done.
+    """Have the server check every removal, so that a refusal leaves nothing half done.
 
     Raises:
         KlepaasError: One of them is refused; it names the object.
     """
     work = _Work(place, plan)
-    calls = [partial(work.put, key, dry_run=True) for key in plan.wanted]
-    calls += [partial(work.remove, key, dry_run=True) for key in plan.removed]
-    await together(*calls)
+    await together(*(partial(work.remove, key, dry_run=True) for key in plan.removed))
 
 
 async def carry_out(place: Place, plan: Plan, step: Step | None) -> Restored:
@@ -143,16 +165,16 @@ class _Work:
         item, _ = await self._now(key)
         return {"object": title_of(key)} if item is None or at(item, "metadata", "deletionTimestamp") else None
 
-    async def put(self, key: Key, *, dry_run: bool = False) -> dict[str, Any]:
+    async def put(self, key: Key) -> dict[str, Any]:
         """Make an object what it was."""
         for attempt in range(_ATTEMPTS):
-            item, there = await self._now(key)
+            _, there = await self._now(key)
             if there is not None and self._is_wanted(key, there):
                 break
             if there is not None and not self._is_seen(key, there):
                 raise _changed_meanwhile(key)
             try:
-                await self._write(key, item, there, dry_run=dry_run)
+                await self._write(key)
                 break
             except (Conflict, NotFound):
                 # Its status moved on, or it went: look again, and see that nothing that counts has changed.
@@ -200,16 +222,11 @@ class _Work:
             return False
         return digest(there) == digest(left_to_autoscaler(seen, there) if key in self.plan.floating else seen)
 
-    async def _write(self, key: Key, item: Object | None, there: Object | None, *, dry_run: bool) -> None:
-        cluster, namespace, wanted = self.place.cluster, self.place.namespace, self.plan.wanted[key]
-        resource = await cluster.resource(f"{wanted['apiVersion']}/{key[0]}")
-        if item is None or there is None:
-            await cluster.create(resource, wanted, namespace, dry_run=dry_run)
-            return
-        patch = merge_patch(there, self._wanted(key, there))
-        version = at(item, "metadata", "resourceVersion")
-        patch["metadata"] = {**(patch.get("metadata") or {}), "resourceVersion": version}
-        await cluster.merge_patch(resource, key[1], namespace, patch, dry_run=dry_run)
+    async def _write(self, key: Key) -> None:
+        """Apply the body that was composed, on what is there now."""
+        was_autoscaled = key in self.plan.floating - self.plan.autoscaled
+        change = await plan_restored_object(self.place, self.plan.ways[key].body, was_autoscaled=was_autoscaled)
+        await write(self.place.cluster, change)
 
     async def _delete(self, key: Key, item: Object, *, dry_run: bool) -> None:
         metadata = item["metadata"]

@@ -35,7 +35,7 @@ async def is_autoscaled(cluster: Cluster, live: Mapping[str, Any]) -> bool:
         found = await cluster.list(resource, namespace, limit=LIMIT)
     except KlepaasError:
         return _owns_replicas(live)
-    return any(_targets(one, live) for one in found.get("items") or ()) or _owns_replicas(live)
+    return any(_targets(one, live) for one in found.get("items") or ())
 
 
 def _targets(autoscaler: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
