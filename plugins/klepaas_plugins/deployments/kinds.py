@@ -177,7 +177,7 @@ def _restart(host: Host, place: Place, run: "Run") -> "Carrier":
 
 
 def _rollback(host: Host, place: Place, run: "Run") -> "Carrier":
-    from klepaas_plugins.deployments.going_back import GoingBack
+    from klepaas_plugins.deployments.planning.rollback import GoingBack
 
     request = run.operation.request
     wanted = {name: request.get(name) for name in ("release", "steps", "commit", "revision")}

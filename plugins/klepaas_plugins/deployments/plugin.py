@@ -30,11 +30,11 @@ _LATE_MODULES = (
     "klepaas.health",
     *(
         f"klepaas_plugins.deployments.{name}"
-        for name in ("overview", "status", "releases.book", "releases.listing", "past", "carrying", "deploying")
+        for name in ("overview", "status", "releases.book", "releases.listing", "past", "carrying")
     ),
     *(
         f"klepaas_plugins.deployments.{name}"
-        for name in ("asking", "changing", "going_back", "keeping", "tutorial_steps")
+        for name in ("asking", "keeping", "planning.deploy", "planning.rollback", "planning.scale", "tutorial_steps")
     ),
 )
 

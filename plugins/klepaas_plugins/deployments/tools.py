@@ -216,17 +216,29 @@ def _rollback(tools: ToolContext) -> Tool:
         """Roll back (undo): restore an application to an earlier release, whole, and wait for its pods."""
         place = await tools.place(app_name, namespace, context)
         wanted: dict[str, Any] = {"release": release, "steps": steps, "commit": commit, "revision": revision}
-        if dry_run:
-            from klepaas_plugins.deployments.going_back import GoingBack
-
-            return await GoingBack.of(tools.host, place, **wanted).preview()
         how = (ctx, wait_s, idempotency_key)
-        return await tools.change(kinds.ROLLBACK, f"Rolling {app_name} back", place, how, **wanted)
+        return await tools.change(kinds.ROLLBACK, f"Rolling {app_name} back", place, how, pins={}, **wanted)
+
+    async def plan_rollback(
+        app_name: AppName,
+        release: Annotated[int | None, Field(ge=1)] = None,
+        steps: Annotated[int | None, Field(ge=1, le=100)] = None,
+        commit: Annotated[str | None, COMMIT] = None,
+        revision: Annotated[int | None, Field(ge=1)] = None,
+        namespace: Namespace = None,
+        context: ContextName = None,
+    ) -> ChangeSet:
+        from klepaas_plugins.deployments.planning.rollback import GoingBack
+
+        place = await tools.place(app_name, namespace, context)
+        wanted: dict[str, Any] = {"release": release, "steps": steps, "commit": commit, "revision": revision}
+        return (await GoingBack.of(tools.host, place, **wanted).planned({})).change_set
 
     return changing_tool(
         rollback_deployment,
         "Roll back an application",
         tools.targets,
+        plan=plan_rollback,
         words=_ROLL_BACK,
         hint="revert previous version",
     )

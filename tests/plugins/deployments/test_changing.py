@@ -10,7 +10,7 @@ from klepaas.testing import scale_timeout
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_rollback_restores_the_whole_template(bench: Any) -> None:
+async def test_a_rollback_restores_the_template_and_names_what_others_added(bench: Any) -> None:
     await bench.deploy(env_vars={"KEPT": "1", "GONE": "old"}, resources={"memory": "64Mi"})
     before = bench.sandbox.get("Deployment", "web")["spec"]["template"]
     await bench.deploy(
@@ -21,7 +21,11 @@ async def test_a_rollback_restores_the_whole_template(bench: Any) -> None:
     assert not said.is_error, said.text
     assert "web in default is back at revision 1 (example/app:1)" in said.text
     assert "Not restored by this: ConfigMaps, Secrets" in said.text
-    assert bench.sandbox.get("Deployment", "web")["spec"]["template"] == before
+    assert "env[BY_HAND].value stays as it is, set by kubectl-set" in said.text
+    assert bench.env() == {"KEPT": "1", "GONE": "old", "BY_HAND": "1"}
+    after = bench.sandbox.get("Deployment", "web")["spec"]["template"]
+    assert after["metadata"] == before["metadata"]
+    assert bench.container()["resources"] == {"requests": {"memory": "64Mi"}}
     cause = bench.sandbox.get("Deployment", "web")["metadata"]["annotations"]["kubernetes.io/change-cause"]
     assert cause.startswith("rollback to revision 1: deploy example/app:1")
 
@@ -79,16 +83,18 @@ async def test_a_dry_run_of_a_rollback_shows_what_would_change(bench: Any) -> No
     bench.sandbox.clear_requests()
     said = await bench.call("rollback_deployment", app_name="web", dry_run=True)
     assert "image: example/app:2 -> example/app:1" in said.text
-    assert "env[B].value: a value (removed)" in said.text
+    assert "env[B].value: 2 (removed)" in said.text
     writes = [item for item in bench.sandbox.requests if item.method != "GET"]
-    assert [item.query.get("dryRun") for item in writes] == ["All"]
+    assert {item.query.get("dryRun") for item in writes} == {"All"}
     assert bench.container()["image"] == "example/app:2"
 
 
 async def test_a_rollback_goes_through_although_the_status_changes_meanwhile(bench: Any) -> None:
     await bench.deploy()
     await bench.deploy(image="example/app:2")
-    bench.sandbox.fail("PATCH", "/deployments/web", 409, reason="Conflict", times=2)
+    moved = "Operation cannot be fulfilled: the object has been modified"
+    path = r"/deployments/web\?fieldManager=klepaas&fieldValidation=Strict$"
+    bench.sandbox.fail("PATCH", path, 409, reason="Conflict", message=moved, times=2)
     said = await bench.call("rollback_deployment", app_name="web")
     assert not said.is_error, said.text
 

@@ -36,7 +36,10 @@ async def test_after_a_walk_over_the_verbs_klepaas_has_one_entry_of_operation_ap
         ("scale_application", {"replicas": 3}),
         ("restart_application", {}),
         ("deploy_application", {"image": "example/app:3", "env_vars": ["B"]}),
+        ("rollback_deployment", {"release": 1}),
+        ("rollback_deployment", {"revision": 2}),
         ("deploy_application", {"env_vars": ["C=3", "A=1"]}),
+        ("deploy_application", {"image": "example/crash:4", "env_vars": ["D=1"]}),
         ("scale_application", {"replicas": 0}),
         ("scale_application", {"replicas": 1}),
         ("restart_application", {}),
@@ -44,10 +47,10 @@ async def test_after_a_walk_over_the_verbs_klepaas_has_one_entry_of_operation_ap
     await bench.deploy(env_vars=["A=1"])
     for tool, arguments in walk:
         said = await bench.call(tool, app_name="web", **arguments)
-        assert not said.is_error, (tool, said.text)
+        assert said.is_error == ("crash" in str(arguments)), (tool, said.text)
         assert [one for one in entries_of(bench) if one[0] == "klepaas"] == [("klepaas", "Apply", "")], tool
     assert await replicas_of(bench) == 1
-    assert bench.env() == {"A": "1", "C": "3"}
+    assert bench.env() == {"A": "1", "B": "2", "C": "3"}
 
 
 async def test_scaling_to_zero_is_destructive_and_asked_about(bench: Any) -> None:
@@ -205,6 +208,26 @@ async def test_a_rollback_keeps_the_number_of_pods_that_was_scaled_to_since(benc
     assert not said.is_error, said.text
     assert "keeps its 3 pods, as it was scaled since; the release had 1" in said.text
     assert await replicas_of(bench) == 3
+    assert bench.container()["image"] == "example/app:1"
+
+
+async def test_a_rollback_leaves_what_others_added_and_names_it(bench: Any) -> None:
+    await bench.deploy(env_vars=["A=1"])
+    await bench.deploy(image="example/app:2", env_vars=["A=2"])
+    theirs = {"containers": [{"name": "web", "env": [{"name": "THEIRS", "value": "1"}]}]}
+    await apply_as(bench, "some-operator", {"template": {"spec": theirs}})
+    said = await bench.call("rollback_deployment", app_name="web", release=1)
+    assert not said.is_error, said.text
+    assert "env[THEIRS].value stays as it is, set by some-operator" in said.text
+    assert bench.env() == {"A": "1", "THEIRS": "1"}
+    assert bench.container()["image"] == "example/app:1"
+
+
+async def test_a_rollback_takes_back_what_a_person_s_command_changed(bench: Any) -> None:
+    await bench.deploy()
+    await apply_as(bench, "kubectl-set", {"template": {"spec": {"containers": [_container("example/app:9")]}}})
+    said = await bench.call("rollback_deployment", app_name="web", release=1)
+    assert not said.is_error, said.text
     assert bench.container()["image"] == "example/app:1"
 
 

@@ -89,10 +89,14 @@ async def plan_object(
 
 
 def _without_cause(change: ObjectChange) -> ObjectChange:
-    """The change without the note of why it is made, which alone is no reason to make it."""
-    fields = tuple(one for one in change.fields if one.path != _CAUSE)
-    if change.action is not Action.UPDATE or len(fields) == len(change.fields):
+    """The change without the note of why it is made, which alone is no reason to make it.
+
+    That the note goes, beside other changes, stays in it: the writer takes no removal that was not planned.
+    """
+    others = [one for one in change.fields if one.path != _CAUSE]
+    if change.action is not Action.UPDATE or len(others) == len(change.fields):
         return change
+    fields = tuple(one for one in change.fields if one.path != _CAUSE or (others and one.is_removal))
     return replace(change, fields=fields, action=Action.UPDATE if fields else Action.NONE)
 
 

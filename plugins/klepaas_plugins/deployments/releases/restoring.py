@@ -23,7 +23,7 @@ from klepaas_plugins.deployments.releases.normal import digest, normal
 from klepaas_plugins.deployments.releases.planning import Plan
 from klepaas_plugins.deployments.releases.replicas import left_to_autoscaler
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import write
+from klepaas_plugins.kubernetes.client import DeleteRequest, plan_delete, write
 
 __all__ = ["Restored", "Step", "carry_out", "try_out"]
 
@@ -229,15 +229,18 @@ class _Work:
         await write(self.place.cluster, change)
 
     async def _delete(self, key: Key, item: Object, *, dry_run: bool) -> None:
-        metadata = item["metadata"]
-        await self.place.cluster.delete(
-            await self.place.cluster.resource(f"{item['apiVersion']}/{key[0]}"),
-            key[1],
-            self.place.namespace,
+        cluster, metadata = self.place.cluster, item["metadata"]
+        request = DeleteRequest(
+            cluster=cluster,
+            resource=await cluster.resource(f"{item['apiVersion']}/{key[0]}"),
+            name=key[1],
+            namespace=self.place.namespace,
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            dry_run=dry_run,
         )
+        change = await plan_delete(request)
+        if not dry_run:
+            await write(cluster, change)
 
 
 def _changed_meanwhile(key: Key) -> Conflict:

@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas.changes import Action, ChangeSet, ObjectChange, ObjectIdentity
 from klepaas.errors import BadRequest, Conflict, Forbidden
 from klepaas.host import Host
-from klepaas.output import Answer
-from klepaas_plugins.deployments.changing import ToRevision
 from klepaas_plugins.deployments.objects import name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.planning.apply import change_set
+from klepaas_plugins.deployments.planning.revision import ToRevision
 from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
 from klepaas_plugins.deployments.releases.choosing import Choice
+from klepaas_plugins.deployments.releases.model import Key
+from klepaas_plugins.deployments.releases.normal import digest
+from klepaas_plugins.deployments.releases.planning import Plan
 
 __all__ = ["GoingBack"]
 
@@ -54,20 +58,6 @@ class GoingBack:
         """
         return cls(place, Releases(place, ReleaseSettings.of(host)), **wanted)
 
-    async def preview(self) -> Answer:
-        """What it would change.
-
-        Raises:
-            KlepaasError: It would be refused; the error says why.
-        """
-        choice = await self._choice({})
-        if choice is None:
-            return await ToRevision(self.place, self.revision).preview()
-        plan = await self.releases.plan(choice.release, keep_scale=True)
-        head = f"Dry run, nothing was stored. Rollback of {self.place.text} to {choice.release.text} would:"
-        lines = [f"  {line}" for line in plan.lines()] or ["  change nothing"]
-        return Answer("\n".join([head, *lines, *plan.notes, *choice.notes]))
-
     async def planned(self, pins: Mapping[str, Any]) -> Planned:
         """The change.
 
@@ -86,6 +76,7 @@ class GoingBack:
         # An earlier attempt has said already what it changes, and may have changed some of it.
         plan = await self.releases.plan(release, keep_scale=True) if not pins else None
         nothing = plan is not None and not plan.count
+        changes = None if plan is None else await self._change_set(plan, choice)
         change = Change(
             "Rollback",
             f"runs exactly {release.text} already" if nothing else f"is back at {release.text}",
@@ -94,7 +85,25 @@ class GoingBack:
             facts={"restored_release": release.number},
             stored=not nothing,
         )
-        return Planned(change, workloads, restores=None if nothing else release, pins={"release": release.number})
+        restores, pins = None if nothing else release, {"release": release.number}
+        return Planned(change, workloads, restores=restores, pins=pins, changes=changes)
+
+    async def _change_set(self, plan: Plan, choice: Choice) -> ChangeSet:
+        """What putting the release back would do, object by object."""
+        objects = [*(way.change for way in plan.ways.values()), *(self._removal(key, plan) for key in plan.removed)]
+        title = f"Rollback of {self.place.text} to {choice.release.text}"
+        return await change_set(self.place, title, objects, notes=(*plan.notes, *choice.notes))
+
+    def _removal(self, key: Key, plan: Plan) -> ObjectChange:
+        seen = plan.seen[key]
+        identity = ObjectIdentity(
+            kind=key[0],
+            name=key[1],
+            namespace=self.place.namespace,
+            context=self.place.cluster.context,
+            api_version=str(seen["apiVersion"]),
+        )
+        return ObjectChange(identity=identity, action=Action.DELETE, before=seen, basis=digest(seen))
 
     async def _choice(self, pins: Mapping[str, Any]) -> Choice | None:
         """The release to go back to. None: a revision is meant, or all that there is."""
