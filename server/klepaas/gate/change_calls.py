@@ -122,7 +122,7 @@ class Changes:
         """
         await _run_limited(call.tool.name, lambda: call.entry.trial.run(call.arguments))
         targets = await self._targets(call)
-        look = _Look(call, await _plan(call))
+        look = _Look(call, await self._plan_on_record(call, targets))
         change = _change(call, targets, look.changes)
         try:
             found = await self._let_through(call, change, targets, look)
@@ -167,6 +167,14 @@ class Changes:
             return tuple([await self._aliases.with_aliases(target, guards) for target in targets])
 
         return tuple(await _run_limited(call.tool.name, find))
+
+    async def _plan_on_record(self, call: Call, targets: tuple[Target, ...]) -> ChangeSet | None:
+        """What the call would change; that it was asked for is on record also where it cannot be planned."""
+        try:
+            return await _plan(call)
+        except KlepaasError as exc:
+            await self._audit.refused(_change(call, targets, None), "not_planned", f"its plan failed: {exc.code}")
+            raise
 
     async def _let_through(
         self, call: Call, change: Change, targets: tuple[Target, ...], look: "_Look"

@@ -98,7 +98,7 @@ async def test_a_change_without_an_answer_is_said_to_be_unknown(
     [
         ("200 OK", b"<html>login</html>", Unavailable, 1),
         ("200 OK", b"[]", Unavailable, 1),
-        ("200 OK", b"[" * 200_000, Unavailable, 1),
+        ("200 OK", b"[" * 200_000, BadRequest, 1),
         ("502 Bad Gateway", b"<html>canary</html>", Unavailable, 3),
         ("503 Service Unavailable", b"", Unavailable, 3),
         ("504 Gateway Timeout", b"", TimedOut, 3),

@@ -277,7 +277,7 @@ async def test_a_program_that_others_could_change_never_runs_and_the_error_says_
     opened: Callable[[Path], None],
 ) -> None:
     monkeypatch.setattr(writers, "_TRUSTED_GROUPS", frozenset())
-    monkeypatch.setattr(writers, "_others_of", lambda gid: f"the group {gid}, which has other members,")
+    monkeypatch.setattr(writers, "_others_of", lambda gid, _user: f"the group {gid}, which has other members,")
     folder = tmp_path / "tools" / "bin"
     program = trap(folder)
     place = {"file": program, "folder": folder, "folder above": folder.parent}.get(what)
