@@ -31,6 +31,7 @@ from klepaas_plugins.deployments.objects import (
     images,
     items,
     name_of,
+    one_line,
 )
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planning.resolve import resolve
@@ -167,9 +168,18 @@ class _Status:
         lines = [self._head(verdict, state)]
         if state in ILL:
             lines += await self._trouble(verdict)
-        lines += [*self._endpoints(), *self._note(), *self.standing.lines, self._last_change(), *self._revisions()]
+        lines += [*self._endpoints(), *self._note(), *self._reconcilers()]
+        lines += [*self.standing.lines, self._last_change(), *self._revisions()]
         lines.append(self._seen().basis())
         return Answer("\n".join(line for line in lines if line), operation_id=self.standing.facts.get("operation"))
+
+    def _reconcilers(self) -> list[str]:
+        """What writes the workload again by itself, so that a change made here may be reverted."""
+        from klepaas_plugins.kubernetes.client import reconcilers_of
+
+        names = [manager.text for manager in reconcilers_of(self.snapshot.workload)]
+        shown = one_line(", ".join(names), 200)
+        return [f"Reconciled by {shown}, which writes its own values again: change them there."] if names else []
 
     async def json(self) -> Answer:
         """The same as data."""

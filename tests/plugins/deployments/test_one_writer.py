@@ -231,6 +231,15 @@ async def test_a_rollback_takes_back_what_a_person_s_command_changed(bench: Any)
     assert bench.container()["image"] == "example/app:1"
 
 
+async def test_the_status_says_who_reconciles_an_application(bench: Any) -> None:
+    await bench.deploy()
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert "Reconciled by" not in said.text
+    await apply_as(bench, "argocd-controller", {"template": {"spec": {"containers": [_container("example/app:9")]}}})
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert "Reconciled by argocd-controller (Argo CD), which writes its own values again" in said.text
+
+
 def _container(image: str) -> dict[str, Any]:
     return {"name": "web", "image": image}
 
