@@ -32,7 +32,6 @@ __all__ = [
     "Revision",
     "choose",
     "history",
-    "merge_patch",
     "restored_template",
     "template_changed",
 ]
@@ -170,17 +169,3 @@ def _named(name: str, revisions: Sequence[Revision], wanted: int) -> Revision:
         if item.number == wanted:
             return item
     raise BadRequest(f"{name} has no revision {wanted}", next_step=f"There are: {known}")
-
-
-def merge_patch(before: Any, after: Any) -> Any:
-    """The JSON merge patch that turns one value into another; lists are replaced whole.
-
-    Source: RFC 7396.
-    """
-    if not isinstance(before, dict) or not isinstance(after, dict):
-        return after
-    patch: dict[str, Any] = {key: None for key in before if key not in after}
-    for key, value in after.items():
-        if key not in before or before[key] != value:
-            patch[key] = merge_patch(before.get(key), value)
-    return patch

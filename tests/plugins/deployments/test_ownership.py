@@ -9,56 +9,8 @@ from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
 from klepaas_plugins.deployments.changes import changes, listed
 from klepaas_plugins.deployments.manifests import Wanted, deployment, service
-from klepaas_plugins.deployments.ownership import extract, foreign, intent, is_ours
 
 Recorded = Callable[[str, str], Any]
-
-
-def test_the_intent_read_back_is_what_was_applied(recorded: Recorded) -> None:
-    assert intent(recorded("apply-and-patch", "apply changes image")) == {
-        "metadata": {"labels": {"app": "ssa"}},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": {"app": "ssa"}},
-            "template": {
-                "metadata": {"labels": {"app": "ssa"}},
-                "spec": {
-                    "containers": [{"image": "nginx:1.27", "name": "main", "ports": [{"containerPort": 8080}]}],
-                },
-            },
-        },
-    }
-
-
-def test_a_field_that_another_manager_took_is_not_ours_any_more(recorded: Recorded) -> None:
-    taken = intent(recorded("apply-and-patch", "apply forced"))
-    assert "image" not in taken["spec"]["template"]["spec"]["containers"][0]
-    assert taken["spec"]["replicas"] == 2, "applied by both with one value, so owned by both"
-
-
-def test_an_object_that_klepaas_never_applied_is_not_ours(recorded: Recorded) -> None:
-    live = recorded("deployment-lifecycle", "get")
-    assert not is_ours(live)
-    assert intent(live) == {}
-
-
-def test_a_scaled_number_of_pods_is_not_part_of_the_intent() -> None:
-    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
-    live = {
-        "metadata": {"managedFields": [{"manager": "klepaas", "subresource": "scale", "fieldsV1": fields}]},
-        "spec": {"replicas": 5},
-    }
-    assert intent(live) == {}
-
-
-def test_sets_of_plain_values_are_read_back() -> None:
-    assert extract({"finalizers": ["a", "b"]}, {"f:finalizers": {'v:"b"': {}}}) == {"finalizers": ["b"]}
-
-
-def test_own_patches_and_the_change_cause_are_no_obstacle() -> None:
-    cause = ".metadata.annotations.kubernetes.io/change-cause"
-    owners = [("klepaas", ".spec.replicas"), ("kubectl", cause), ("argocd", ".spec.replicas")]
-    assert foreign(owners) == [("argocd", ".spec.replicas")]
 
 
 def test_a_redeploy_on_an_existing_deployment_names_only_what_was_ours_and_what_is_asked(recorded: Recorded) -> None:

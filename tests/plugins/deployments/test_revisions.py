@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from klepaas.errors import BadRequest, Conflict
-from klepaas_plugins.deployments.revisions import RESTARTED_AT, choose, history, merge_patch, restored_template
+from klepaas_plugins.deployments.revisions import RESTARTED_AT, choose, history, restored_template
 
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -94,9 +94,3 @@ def test_replicasets_of_others_are_no_revisions() -> None:
     stranger["metadata"]["ownerReferences"][0]["uid"] = "other"
     live = _deployment(1, _template("web:1"))
     assert [item.number for item in history(live, [stranger, _replicaset(1, _template("web:1"))])] == [1]
-
-
-def test_a_merge_patch_removes_adds_and_replaces() -> None:
-    before = {"a": 1, "b": {"c": 1, "d": 2}, "e": [1, 2], "same": {"x": 1}}
-    after = {"b": {"c": 1, "f": 3}, "e": [2], "same": {"x": 1}}
-    assert merge_patch(before, after) == {"a": None, "b": {"d": None, "f": 3}, "e": [2]}
