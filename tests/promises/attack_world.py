@@ -95,7 +95,8 @@ class World:
         return sorted(part for part in parts if part in answer)
 
     def anonymous(self, answer: str, guess: str) -> str:
-        """An answer without the caller's own guess and without ages, so that two answers can be compared."""
+        """An answer without the caller's own guess, ages and the plan's handle, so that two answers can be compared."""
+        answer = re.sub(r"\bplan(?:-[a-z0-9]{5}){4}\b", "PLAN", answer)
         answer = re.sub(r"\b\d+(?:ms|s|m)\b", "~", answer)
         return answer.replace(guess, "GUESS").replace(base64.b64encode(guess.encode()).decode(), "GUESS")
 

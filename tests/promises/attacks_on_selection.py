@@ -266,7 +266,7 @@ async def _pod(world: World) -> list[str]:
     await world.plant(pod)
     pod["spec"]["containers"][0]["workingDir"] = "/else"
     shown = await world.dry_run(pod, take_ownership=True)
-    assert "may not change fields other than" in shown
+    assert "needs recreation" in shown
     return [shown]
 
 

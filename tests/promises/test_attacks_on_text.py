@@ -81,7 +81,9 @@ async def test_a_refusal_tells_no_value_where(world: World, case: str) -> None:
 
 @attack("an operation's outcome quotes the object that the server refused")
 async def _outcome(world: World) -> list[str]:
-    refuse(world, MESSAGES["a field that is immutable is quoted as JSON"].replace("SECRET", world.secret))
+    # The dry run of the plan passes, else there would be no operation.
+    message = MESSAGES["a field that is immutable is quoted as JSON"].replace("SECRET", world.secret)
+    world.fake.fail("PATCH", r"/deployments/(?!.*dryRun)", 422, reason="Invalid", message=message)
     first = await world.ask("deploy_application", app_name="web", image="example/app:1", wait_s=45)
     operation = first.partition("Operation: ")[2].split()[0].split("\\")[0]
     return [first, await world.ask("get_operation", operation_id=operation)]

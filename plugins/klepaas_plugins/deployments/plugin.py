@@ -34,8 +34,16 @@ _LATE_MODULES = (
     ),
     *(
         f"klepaas_plugins.deployments.{name}"
-        for name in ("asking", "keeping", "planning.deploy", "planning.rollback", "planning.scale", "tutorial_steps")
+        for name in (
+            "asking",
+            "keeping",
+            "planning.deploy",
+            "planning.documents",
+            "planning.restart",
+            "planning.rollback",
+        )
     ),
+    *(f"klepaas_plugins.deployments.{name}" for name in ("planning.revision", "planning.scale", "tutorial_steps")),
 )
 
 

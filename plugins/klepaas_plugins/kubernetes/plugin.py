@@ -22,7 +22,8 @@ def klepaas_tools(host: Host) -> Iterable[Tool]:
 
     preloading = Preloading.of(host)
     preloading.add(EVERY_CALL, ["klepaas_plugins.kubernetes.checks"])
-    preloading.add("kubernetes", [*LATE_MODULES, "klepaas_plugins.kubernetes.contexts_shown"])
+    own = [f"klepaas_plugins.kubernetes.{name}" for name in ("contexts_shown", "write.apply", "write.delete")]
+    preloading.add("kubernetes", [*LATE_MODULES, *own, "klepaas_plugins.kubernetes.write.generated_names"])
     clusters = Clusters.of(host)
     ContextAliases.of(host).answer_by(clusters.guarded_aliases)
     return explain_missing_namespaces(clusters, KubernetesTools(clusters).tools())

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from klepaas.foreign_json import RECORD_LEVELS_MAX, parse_json
 from klepaas.observability import one_line, safe_text
 from klepaas.operations.kinds import PLANNED
 from klepaas.output.redaction import MARK, is_secret_field
@@ -141,7 +142,7 @@ class Bodies:
         from cryptography.fernet import InvalidToken
 
         try:
-            content = json.loads(self._cipher().decrypt(str(kept[_SEALED]).encode()))
+            content = parse_json(self._cipher().decrypt(str(kept[_SEALED]).encode()), levels_max=RECORD_LEVELS_MAX)
         except (InvalidToken, ValueError) as exc:
             raise BodyUnreadable("it was altered in the store") from exc
         if (content["operation"], content["what"], content["digest"]) != (operation_id, what, digest):

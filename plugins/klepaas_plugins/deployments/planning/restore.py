@@ -4,7 +4,6 @@ Restored is what klepaas owns now, what is missing now, and what has changed sin
 holds whole objects with defaults, and applying these would claim everything. What others added stays, and is named.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planning.apply import plan_object
 from klepaas_plugins.kubernetes.client import compare, judge_manager, own_paths
+from klepaas_plugins.kubernetes.write.items import key_of
 from klepaas_plugins.kubernetes.write.managers import Side
 from klepaas_plugins.kubernetes.write.own_fields import Path, entries_of, extract, find, to_fields
 
@@ -120,8 +120,5 @@ def _is_to_restore(live: Object, target: Object, path: Path) -> bool:
 def _keys(path: Path) -> list[Path]:
     """The fields that name the items of lists on the way to a path."""
     return [
-        (*path[: at + 1], f"f:{name}")
-        for at, step in enumerate(path)
-        if step.startswith("k:")
-        for name in json.loads(step[2:])
+        (*path[: at + 1], f"f:{name}") for at, step in enumerate(path) if step.startswith("k:") for name in key_of(step)
     ]

@@ -4,7 +4,6 @@ A kind that nobody knows may hold pod templates and whole objects. So nothing he
 visited, fields are found by their names, and an object inside an object is handed out as an object of its own.
 """
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klepaas.errors import KlepaasError
+from klepaas.foreign_json import parse_json
 
 __all__ = ["Field", "Index", "index_of"]
 
@@ -139,7 +139,7 @@ def _objects_in(text: str) -> list[Mapping[str, Any]] | None:
     from klepaas_plugins.kubernetes import yaml_text
 
     try:
-        found = [json.loads(text)] if text.lstrip().startswith(("{", "[")) else yaml_text.documents(text)
+        found = [parse_json(text)] if text.lstrip().startswith(("{", "[")) else yaml_text.documents(text)
     except (KlepaasError, ValueError, RecursionError):
         return None
     lists = [one.get("items") if isinstance(one, Mapping) and one.get("kind") == "List" else [one] for one in found]

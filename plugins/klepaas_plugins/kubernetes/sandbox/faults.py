@@ -63,8 +63,9 @@ class _Rule:
     times: int | None = None
 
     def strikes(self, method: str, url: str) -> bool:
-        path = url.partition("?")[0]
-        covered = re.search(self.path, path) or re.search(self.path, url)
+        # An expression about dry runs is one about the query, so the path alone is not asked.
+        places = (url,) if "dryRun" in self.path else (url.partition("?")[0], url)
+        covered = any(re.search(self.path, place) for place in places)
         if self.times == 0 or self.method not in ("*", method) or not covered:
             return False
         if self.times is not None:
