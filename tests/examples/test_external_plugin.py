@@ -40,7 +40,7 @@ async def test_it_is_installed_checked_and_called(environment: Environment, exam
 
     run(environment.python, "-m", "pip", "install", "--quiet", "--no-deps", ".")
     shutil.move(folder / "klepaas_onduty", tmp_path / "sources")  # from here on only what was installed counts
-    assert "25 passed" in run(environment.python, "-m", "pytest", "-q")
+    assert "26 passed" in run(environment.python, "-m", "pytest", "-q")
     (plugin,) = [
         item for item in json.loads(run("klepaas", "plugins", "list", "--json"))["plugins"] if not item["built_in"]
     ]

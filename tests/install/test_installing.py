@@ -75,7 +75,7 @@ def test_make_install_works_with_an_old_pip_when_every_pinned_package_has_a_newe
     assert "klepaas" in found
     assert len(found) > 50
     assert found.items() - {(canonicalize_name(name), version) for name, version in pins} == {
-        (name, found[name]) for name in ("klepaas", "pip") if name in found
+        ("klepaas", found["klepaas"])
     }
     if pip_version == "22.3":  # the index is the same for both
         resolving_takes_a_newer_release_and_finds_that_it_has_no_hash(run)
@@ -89,8 +89,9 @@ def installed_in(venv: Path) -> Iterator[tuple[str, str]]:
 
 
 def resolving_takes_a_newer_release_and_finds_that_it_has_no_hash(run: Run) -> None:
-    """The index does what happened: an extra's newer release is chosen."""
+    """The index does what happened with the pip that Python brings: an extra's newer release is chosen."""
+    assert run("../python", "-m", "venv", "old").returncode == 0
     options = ("--dry-run", "--ignore-installed", "--require-hashes")
-    resolved = run(".venv/bin/python", "-m", "pip", "install", *options, "-r", "constraints-dev.txt")
+    resolved = run("old/bin/python", "-m", "pip", "install", *options, "-r", "constraints-dev.txt")
     assert resolved.returncode != 0
     assert ".post1" in resolved.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 # These do work while klepaas itself is installed; of all others the metadata is enough.
-_WHOLE = {"editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers"}
+_WHOLE = {"editables", "hatchling", "packaging", "pathspec", "pip", "pluggy", "trove-classifiers"}
 
 
 @dataclass(frozen=True)
