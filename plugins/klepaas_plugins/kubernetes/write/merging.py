@@ -79,20 +79,43 @@ def merge(own: Any, named: Any, fields: Fields, learned: Fields | None = None) -
 
 
 def _merge_lists(own: list[Any], named: list[Any], fields: Fields, learned: Fields) -> list[Any]:
-    items, places = list(own), Items(own)
-    known, exact = Steps(fields), Steps(learned)
+    places, known, exact = Items(own), Steps(fields), Steps(learned)
+    order: list[tuple[int | None, Any]] = []
     for item in named:
         if not isinstance(item, Mapping):
-            if item not in items:
-                items.append(item)
+            if item not in own:
+                order.append((None, item))
             continue
         step = _step_for(item, known, exact, fields)
         at = None if step is None else places.of(step)
         if at is None or step is None:
-            items.append(without_nulls(item))
+            order.append((None, without_nulls(item)))
         else:
-            items[at] = merge(own[at], item, fields.get(step) or {}, learned.get(step))
-    return items
+            order.append((at, merge(own[at], item, fields.get(step) or {}, learned.get(step))))
+    return _in_order(own, order)
+
+
+def _in_order(own: list[Any], order: list[tuple[int | None, Any]]) -> list[Any]:
+    """A list with the items of a manifest in its order, since a variable may refer to one before it.
+
+    Args:
+        own: What is there; items that the manifest does not name keep their place.
+        order: The manifest's items as they become, each with its place among those that are there. None: it is new.
+    """
+    groups: list[list[Any]] = []
+    new: list[Any] = []
+    for at, value in order:
+        if at is not None:
+            groups.append([*new, value])
+            new = []
+        elif groups:
+            groups[-1].append(value)
+        else:
+            new.append(value)
+    by_place: dict[int, list[Any]] = {}
+    for place, group in zip(sorted(at for at, _ in order if at is not None), groups, strict=True):
+        by_place.setdefault(place, []).extend(group)
+    return [*(value for at, item in enumerate(own) for value in by_place.get(at, [item])), *new]
 
 
 def _step_for(item: Mapping[str, Any], known: Steps, learned: Steps, fields: Fields) -> str | None:
