@@ -117,10 +117,12 @@ def test_toml_keeps_the_value_while_nothing_in_it_acts() -> None:
     assert acting(text) == set()
 
 
-# Each has a reason: the one place that cleans, a script for a shell, the protocol itself, fixed texts.
+# Each has a reason: the one place that cleans, a script for a shell, the protocol itself, fixed texts, and colours around
+# lines of a plan, which were escaped one by one.
 WRITERS = {
     "klepaas/actions.py",
     "klepaas/commands/completion.py",
+    "klepaas/commands/plans.py",
     "klepaas/commands/tree.py",
     "klepaas/scaffold/command.py",
     "klepaas_plugins/kubernetes/demo.py",
