@@ -117,8 +117,8 @@ def test_toml_keeps_the_value_while_nothing_in_it_acts() -> None:
     assert acting(text) == set()
 
 
-# Each has a reason: the one place that cleans, a script for a shell, the protocol itself, fixed texts, and colours around
-# lines of a plan, which were escaped one by one.
+# Each has a reason: the one place that cleans, a script for a shell, the protocol itself, fixed texts, and colours
+# around lines of a plan, which were escaped one by one.
 WRITERS = {
     "klepaas/actions.py",
     "klepaas/commands/completion.py",
