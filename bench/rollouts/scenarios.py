@@ -321,7 +321,7 @@ BAD = (
         ("resources.limits.memory: 128Mi -> 2Gi",),
         (_LIMITS,),
     ),
-    Scenario("selector clash", _selector, ("field is immutable",), "deployment web", ("selector",), refused=True),
+    Scenario("selector clash", _selector, ("needs recreation",), "deployment/web", ("selector",), refused=True),
     Scenario(
         "half applied",
         _both(_data("slow"), _image(_NEXT), _service_type),
