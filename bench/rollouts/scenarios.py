@@ -172,11 +172,6 @@ def _selector(objects: Objects) -> None:
         labels["tier"] = "front"
 
 
-def _replicas(objects: Objects) -> None:
-    objects["Deployment"]["spec"]["replicas"] = 9
-    del objects["HorizontalPodAutoscaler"]
-
-
 def _patient(objects: Objects) -> None:
     """A deadline that fits a container which takes 20 s to be ready on a cluster."""
     objects["Deployment"]["spec"]["progressDeadlineSeconds"] = 120
@@ -306,11 +301,11 @@ BAD = (
     ),
     Scenario(
         "admission refuses the workload",
-        _replicas,
+        lambda objects: objects["Deployment"]["spec"].update(revisionHistoryLimit=6),
         ("denied request",),
         '"web"',
-        ("replicas",),
-        _policy("web-at-most-five", "!(object.metadata.name == 'web') || object.spec.replicas <= 5"),
+        ("revisionHistoryLimit",),
+        _policy("web-not-six", "!(object.metadata.name == 'web') || object.spec.revisionHistoryLimit != 6"),
         refused=True,
     ),
     Scenario(
