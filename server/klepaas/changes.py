@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from klepaas.effects import Effect
-from klepaas.errors import Conflict
+from klepaas.errors import Conflict, chain_of
 
 __all__ = [
     "FOREIGN_MARK",
@@ -248,12 +248,7 @@ def raised_risks(error: BaseException) -> tuple[Risk, ...]:
     Args:
         error: The error that ended the change.
     """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RaisedEffect):
-            return cause.risks
-        cause = cause.__cause__
-    return ()
+    return next((cause.risks for cause in chain_of(error) if isinstance(cause, RaisedEffect)), ())
 
 
 _executing: ContextVar[ChangeSet | None] = ContextVar("change_set", default=None)

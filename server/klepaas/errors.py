@@ -11,6 +11,7 @@ chained (`raise NotFound(...) from exc`).
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from klepaas.output.safe import one_line
@@ -27,6 +28,7 @@ __all__ = [
     "TimedOut",
     "Unauthorized",
     "Unavailable",
+    "chain_of",
 ]
 
 # A model reads the line whole, every time; evidence belongs into the details.
@@ -158,3 +160,16 @@ class InternalError(KlepaasError):
     """A defect of klepaas or of a plugin; the details are in the log, never in the answer."""
 
     code = "internal"
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it, each once: a chain may lead back to where it began.
+
+    Args:
+        error: The error. None: there is none.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

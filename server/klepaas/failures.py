@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 
-from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut
+from klepaas.errors import BadRequest, InternalError, KlepaasError, TimedOut, chain_of
 
 __all__ = ["explained", "trail", "translate", "unexpected"]
 
@@ -85,9 +85,7 @@ def unexpected(tool_name: str, reference: str) -> InternalError:
 
 def trail(exc: BaseException) -> str:
     """The types of an exception and of its causes, innermost last, and where the innermost came from."""
-    chain = [exc]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
-        chain.append(cause)
+    chain = list(chain_of(exc))
     types = " <- ".join(_kind(link) for link in chain)
     places = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(chain[-1].__traceback__)]
     return f"{types} at {', '.join(places[-5:]) or 'an unknown place'}"

@@ -8,11 +8,12 @@ Source: OpenSSL, X509_STORE_CTX_get_error(3).
 import ssl
 from dataclasses import dataclass
 
+from klepaas.errors import chain_of
+
 __all__ = ["CertificateProblem", "certificate_problem"]
 
 _NOT_YET_VALID, _EXPIRED, _REVOKED = 9, 10, 23
 _HOST_NAME, _IP_ADDRESS = 62, 64
-_CHAIN_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,8 @@ def certificate_problem(error: BaseException | None) -> CertificateProblem | Non
     Args:
         error: A library's exception; those behind it are looked at too.
     """
-    for _ in range(_CHAIN_MAX):
-        if error is None:
-            return None
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return _problem(error)
-        error = error.__cause__ or error.__context__
-    return None
+    found = next((one for one in chain_of(error) if isinstance(one, ssl.SSLCertVerificationError)), None)
+    return None if found is None else _problem(found)
 
 
 def _problem(error: ssl.SSLCertVerificationError) -> CertificateProblem:

@@ -8,7 +8,10 @@ import anyio
 import pytest
 from fastmcp import Client
 
-from klepaas.changes import Risk, foreign
+from klepaas.changes import RaisedEffect, Risk, foreign, raised_risks
+from klepaas.errors import Conflict, chain_of
+from klepaas.failures import trail
+from klepaas.outbound.certificates import certificate_problem
 from klepaas.plans.describe import describe_risk, escape
 from klepaas.testing import scale_timeout
 
@@ -150,3 +153,15 @@ def test_a_text_of_others_in_a_risk_hides_nothing_beside_it_and_stays_in_its_lin
 
 def test_a_risk_without_marks_is_escaped_as_a_whole() -> None:
     assert describe_risk(Risk(code="stops", text="stops\nall")) == escape("stops\nall")
+
+
+def test_a_chain_of_errors_that_leads_back_to_its_beginning_comes_to_an_end() -> None:
+    first, second = Conflict("one"), RaisedEffect("two")
+    first.__cause__, second.__cause__ = second, first
+    second.risks = (Risk(code="stops", text="stops web"),)
+    assert list(chain_of(first)) == [first, second]
+    assert raised_risks(first) == second.risks
+    second.risks = ()
+    assert raised_risks(first) == ()
+    assert trail(first).startswith("Conflict <- RaisedEffect at ")
+    assert certificate_problem(first) is None

@@ -166,7 +166,6 @@ async def test_an_answer_that_json_cannot_carry_on_arrives_with_what_can_be_read
         assert said.structured_content["nan"] == "NaN"
 
 
-@pytest.mark.skip(reason="OPEN: in the JSON form a change waits for its whole time limit before it is called unknown")
 @each_upstream
 @each_form
 async def test_an_answer_that_is_nested_too_deeply_is_refused_and_a_change_called_unknown(
