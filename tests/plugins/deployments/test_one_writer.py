@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from klepaas.operations import Operations
+from klepaas.testing import scale_timeout
 from klepaas_plugins.deployments.revisions import RESTARTED_AT
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -95,6 +97,19 @@ async def test_a_number_that_a_controller_set_is_refused_naming_it_until_ownersh
     assert await replicas_of(bench) == 2
 
 
+async def _scale_by_the_subresource(bench: Any, replicas: int) -> None:
+    """As versions before the one writer scaled."""
+    path = "/apis/apps/v1/namespaces/default/deployments/web/scale"
+    async with httpx.AsyncClient(base_url=bench.sandbox.url, timeout=scale_timeout(15), trust_env=False) as http:
+        answer = await http.patch(
+            path,
+            params={"fieldManager": "klepaas"},
+            json={"spec": {"replicas": replicas}},
+            headers={"content-type": "application/merge-patch+json"},
+        )
+    assert answer.status_code == 200, answer.text
+
+
 async def test_entries_that_older_versions_left_are_folded(bench: Any) -> None:
     await bench.deploy()
     cluster = await Clusters.of(bench.host).cluster(None)
@@ -102,7 +117,7 @@ async def test_entries_that_older_versions_left_are_folded(bench: Any) -> None:
     await cluster.merge_patch(
         resource, "web", "default", {"spec": {"template": {"metadata": {"annotations": {"n": "1"}}}}}
     )
-    await cluster.scale(resource, "web", "default", 3)
+    await _scale_by_the_subresource(bench, 3)
     assert ("klepaas", "Update", "") in entries_of(bench)
     assert ("klepaas", "Update", "scale") in entries_of(bench)
     said = await bench.call("restart_application", app_name="web")

@@ -182,15 +182,6 @@ async def test_a_mark_of_redaction_is_never_written(cluster: Cluster, sandbox: S
     assert sandbox.requests == []
 
 
-async def test_a_workload_is_scaled(cluster: Cluster, sandbox: Sandbox, deployment: Any) -> None:
-    sandbox.create(deployment("web"))
-    kind = await cluster.resource("deploy")
-    assert (await cluster.scale(kind, "web", "default", 3))["spec"]["replicas"] == 3
-    assert (sandbox.get("Deployment", "web") or {})["spec"]["replicas"] == 3
-    with pytest.raises(BadRequest, match="replicas"):
-        await cluster.scale(kind, "web", "default", -1)
-
-
 async def test_a_list_comes_in_pages(cluster: Cluster, sandbox: Sandbox) -> None:
     for number in range(5):
         sandbox.create(_config_map(f"page-{number}", n=str(number)))
@@ -271,8 +262,6 @@ async def test_a_hostile_name_causes_no_request(cluster: Cluster, sandbox: Sandb
         lambda: cluster.apply({**_config_map("a"), "metadata": {"name": "a", "namespace": name or ".."}}),
         lambda: cluster.merge_patch(kind, name, "default", {}),
         lambda: cluster.merge_patch(kind, "a", name, {}),
-        lambda: cluster.merge_patch(kind, "a", "default", {}, subresource=name),
-        lambda: cluster.scale(kind, name, "default", 1),
         lambda: cluster.logs(name, "default"),
         lambda: cluster.logs("a", name),
         lambda: cluster.logs("a", "default", container=name),

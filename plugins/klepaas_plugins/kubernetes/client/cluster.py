@@ -206,7 +206,6 @@ class Cluster:
         namespace: str | None,
         patch: Mapping[str, Any],
         *,
-        subresource: str | None = None,
         dry_run: bool = False,
     ) -> dict[str, Any]:
         """Change fields of an object by a JSON merge patch.
@@ -216,7 +215,6 @@ class Cluster:
             name: Its name.
             namespace: Its namespace. None: only for a kind without namespaces.
             patch: The fields to change; None removes one.
-            subresource: The part of it to change (`scale`, `status`). None: the object.
             dry_run: Only have the server compute the result.
 
         Raises:
@@ -226,7 +224,7 @@ class Cluster:
         """
         refuse_marks(patch)
         act = self._act("change", resource, name, namespace, changes=not dry_run)
-        path = paths.instance(resource, name, namespace, subresource)
+        path = paths.instance(resource, name, namespace)
         request = Request(act, path, change_query(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
         return await self._transport.json(request)
 
@@ -337,27 +335,6 @@ class Cluster:
     async def resources(self) -> Sequence[Resource]:
         """Every kind that the cluster serves, each in its preferred version."""
         return await self._discovery.resources()
-
-    async def scale(
-        self, resource: Resource, name: str, namespace: str | None, replicas: int, *, dry_run: bool = False
-    ) -> dict[str, Any]:
-        """Set how many replicas are wanted.
-
-        Args:
-            resource: The workload's kind.
-            name: Its name.
-            namespace: Its namespace.
-            replicas: How many.
-            dry_run: Only have the server compute the result.
-
-        Returns:
-            The workload's Scale.
-
-        Raises:
-            NotFound: There is none of that name, or the kind cannot be scaled.
-        """
-        patch = {"spec": {"replicas": replicas}}
-        return await self.merge_patch(resource, name, namespace, patch, subresource="scale", dry_run=dry_run)
 
     async def logs(
         self,
