@@ -23,7 +23,11 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
     Args:
         roster: What they ask.
     """
+    yield _who(roster)
+    yield _hand_over(roster)
 
+
+def _who(roster: Roster) -> Tool:
     async def onduty_who(team: Annotated[str, names.WORKLOAD]) -> Answer:
         """Tell who is on duty in a team. Use it before somebody is called.
 
@@ -33,6 +37,11 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
         person = await roster.who(team)
         return Answer(f"{person} is on duty in {team}")
 
+    # The texts come from outside, so klepaas takes everything out of them that acts or hides.
+    return Tool(onduty_who, Effect.READ, title="Who is on duty", toolset=TOOLSET, foreign_text=True)
+
+
+def _hand_over(roster: Roster) -> Tool:
     async def onduty_hand_over(
         team: Annotated[str, names.WORKLOAD],
         person: Annotated[str, names.OBJECT],
@@ -66,9 +75,7 @@ def tools_of(roster: Roster) -> Iterable[Tool]:
     async def who_is_relieved(arguments: Mapping[str, Any]) -> Sequence[Target]:
         return [Target(kind="duty", name=arguments["team"])]
 
-    # The texts come from outside, so klepaas takes everything out of them that acts or hides.
-    yield Tool(onduty_who, Effect.READ, title="Who is on duty", toolset=TOOLSET, foreign_text=True)
-    yield Tool(
+    return Tool(
         onduty_hand_over,
         Effect.WRITE,
         title="Hand duty over",

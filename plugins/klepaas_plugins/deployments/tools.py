@@ -3,7 +3,7 @@
 Every text parameter carries its check; what a tool does stands in the modules that it calls.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any
 
 from fastmcp import Context
@@ -93,6 +93,19 @@ def _deploy(tools: ToolContext) -> Tool:
         where = next(iter(await agent.targets(request)), Target())
         return await tools.execute(kinds.DEPLOY, place, title, kept, (ctx, wait_s, idempotency_key), where)
 
+    return changing_tool(
+        deploy_application,
+        "Deploy an application",
+        tools.deployment_targets,
+        plan=_deployment_plan(tools),
+        idempotent=True,
+        words=_DEPLOY,
+        hint="ship roll out new version environment variables",
+        always_load=True,
+    )
+
+
+def _deployment_plan(tools: ToolContext) -> Callable[..., Awaitable[ChangeSet]]:
     async def plan_deployment(
         app_name: AppName,
         image: Annotated[str | None, names.IMAGE] = None,
@@ -112,16 +125,7 @@ def _deploy(tools: ToolContext) -> Tool:
         )  # fmt: skip
         return await tools.agents.choose(request).plan(request)
 
-    return changing_tool(
-        deploy_application,
-        "Deploy an application",
-        tools.deployment_targets,
-        plan=plan_deployment,
-        idempotent=True,
-        words=_DEPLOY,
-        hint="ship roll out new version environment variables",
-        always_load=True,
-    )
+    return plan_deployment
 
 
 def _scale(tools: ToolContext) -> Tool:
