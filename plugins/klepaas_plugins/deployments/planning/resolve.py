@@ -16,7 +16,7 @@ from klepaas_plugins.deployments.objects import items, name_of, namespace_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.together import if_allowed, together
 
-__all__ = ["find_workloads", "not_found", "refuse_elsewhere", "resolve", "resolve_one", "the_one"]
+__all__ = ["find_workloads", "not_found", "read_again", "refuse_elsewhere", "resolve", "resolve_one", "the_one"]
 
 _MAX_NAMESPACES = 10
 
@@ -56,6 +56,20 @@ async def resolve_one(place: Place) -> Workload:
         NotFound: There is none.
     """
     return the_one(place, await resolve(place))
+
+
+async def read_again(place: Place, workload: Workload) -> Workload:
+    """A workload as it is now.
+
+    Args:
+        place: The application.
+        workload: What was resolved.
+
+    Raises:
+        NotFound: It is gone.
+    """
+    resource = await place.cluster.resource(f"{workload.kind.lower()}s.apps")
+    return Workload(workload.kind, await place.cluster.get(resource, workload.name, place.namespace))
 
 
 def the_one(place: Place, found: Sequence[Workload]) -> Workload:

@@ -14,7 +14,7 @@ from klepaas_plugins.deployments.objects import at, counted, desired_replicas, i
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
 from klepaas_plugins.deployments.planning.apply import change_set, effect_of, notes_of, own_body, plan_object
-from klepaas_plugins.deployments.planning.resolve import resolve_one
+from klepaas_plugins.deployments.planning.resolve import read_again, resolve_one
 from klepaas_plugins.deployments.together import if_allowed
 
 __all__ = ["Scaling"]
@@ -59,10 +59,7 @@ class Scaling:
         return Planned(words, (named,), {"/".join(named): workload.item}, (effect,), changes=changes)
 
     async def _replan(self, workload: Workload) -> ObjectChange:
-        live = await self.place.cluster.get(
-            await self.place.cluster.resource(f"{workload.kind.lower()}s.apps"), workload.name, self.place.namespace
-        )
-        return await self._plan(Workload(workload.kind, live))
+        return await self._plan(await read_again(self.place, workload))
 
     async def _plan(self, workload: Workload) -> ObjectChange:
         body = own_body(workload.item, workload.kind, "apps/v1")
