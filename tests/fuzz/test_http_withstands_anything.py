@@ -17,7 +17,7 @@ from tests.served import Served, served, unconfigured
 from klepaas.testing import scale_timeout
 
 from .bodies import HANDSHAKE, META
-from .conftest import SEED, open_files, rss_bytes
+from .conftest import SEED, open_files, rss_bytes, settled_rss_bytes
 from .requests import SESSION, Request, malformed_request
 
 pytestmark = pytest.mark.anyio
@@ -133,8 +133,8 @@ async def test_malformed_requests_change_nothing_for_the_others(tmp_path: Path, 
             for _ in range(STALLED):
                 stream = await stalled.enter_async_context(await anyio.connect_tcp(*attacker.address))
                 await stream.send(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
-            await attacker.send(count // 5)
-            files, held = open_files(server.process.pid), rss_bytes(server.process.pid)
+            held = await settled_rss_bytes(server.process.pid, lambda: attacker.send(count // 5))
+            files = open_files(server.process.pid)
             await attacker.send(count)
             grown = rss_bytes(server.process.pid) - held
             assert abs(open_files(server.process.pid) - files) <= 2 * AT_ONCE + STALLED

@@ -15,7 +15,7 @@ from tests.served import SERVE, unconfigured
 from klepaas.testing import scale_timeout
 
 from .bodies import HANDSHAKE, META, malformed
-from .conftest import SEED, rss_bytes
+from .conftest import SEED, rss_bytes, settled_rss_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -103,8 +103,7 @@ async def test_malformed_lines_stop_nothing(era: str, tmp_path: Path, is_soak: b
         session = Session(process, era)
         await session.begin()
         random = Random(SEED)
-        await _attack(session, random, count // 2)
-        held = rss_bytes(process.pid)
+        held = await settled_rss_bytes(process.pid, lambda: _attack(session, random, count // 2))
         await _attack(session, random, count)
         grown = rss_bytes(process.pid) - held
         await session.write(b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * LONG_LINE_BYTES + b'"}')

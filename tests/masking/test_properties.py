@@ -69,6 +69,7 @@ PIECES = (
 )
 
 
+@example("secrets:</password>password")
 @given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
 def test_any_mixture_of_signs_is_masked_once_and_for_all(text: str) -> None:
     once = redact_text(text)

@@ -151,7 +151,7 @@ def test_a_person_who_types_a_name_of_the_change_at_the_controlling_terminal_con
     if typed == "web":
         assert found.confirmed_by is not None
         assert f"(uid {os.getuid()})" in found.confirmed_by
-        assert "Nothing is changed yet" in text
+        assert "It is then made once, if nothing that it rests on has changed." in text
 
 
 def test_a_pipe_into_a_terminal_confirms_nothing(state: Path, klepaas_environment: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from klepaas.host import Host
@@ -90,6 +91,17 @@ class Yard:
         """Apply, as klepaas or as somebody else."""
         cluster = await self.clusters.cluster(None)
         return await cluster.apply(body, force=True, field_manager=manager)
+
+    async def scale(self, replicas: int, manager: str = "kubectl") -> None:
+        """Scale Deployment web by its subresource, as `kubectl scale` and autoscalers do."""
+        async with httpx.AsyncClient(base_url=self.sandbox.url, trust_env=False) as http:
+            answer = await http.patch(
+                "/apis/apps/v1/namespaces/default/deployments/web/scale",
+                params={"fieldManager": manager},
+                json={"spec": {"replicas": replicas}},
+                headers={"content-type": "application/merge-patch+json"},
+            )
+            assert answer.status_code == 200, answer.text
 
     def change(self, kind: str, name: str, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change an object as somebody else would."""

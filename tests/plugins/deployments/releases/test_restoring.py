@@ -227,7 +227,7 @@ async def test_the_count_of_an_autoscaler_is_left_to_it(yard: Any, shapes: Any) 
     releases = await _web(yard, shapes)
     first = await releases.ensure_baseline()
     await _next(yard, shapes)
-    await _scale(yard, 4)
+    await yard.scale(4)
     restored = await releases.restore(first)
     assert restored.notes == ()
     assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 4
@@ -239,11 +239,11 @@ async def test_an_autoscaler_at_work_meanwhile_is_nobodys_change(yard: Any, shap
     first = await releases.ensure_baseline()
     await _next(yard, shapes)
     expected = await releases.capture()
-    await _scale(yard, 4)
+    await yard.scale(4)
 
     async def step(name: str, do: Any, *, find: Any = None) -> dict[str, Any]:
         if name == "restore Deployment web":
-            await _scale(yard, 5)
+            await yard.scale(5)
         return dict(await do())
 
     await releases.restore(first, step, expected=expected)
@@ -256,7 +256,7 @@ async def test_the_count_of_an_autoscaler_that_goes_is_what_it_was(yard: Any, sh
     releases = await yard.releases()
     first = await releases.ensure_baseline()
     await yard.apply(shapes.autoscaler("web", "web", low=3))
-    await _scale(yard, 4)
+    await yard.scale(4)
     await releases.restore(first)
     assert yard.sandbox.get("HorizontalPodAutoscaler", "web") is None
     assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 2
@@ -268,7 +268,7 @@ async def test_a_scaling_while_a_change_failed_is_kept_in_its_rollback(yard: Any
     first = await releases.ensure_baseline()
     await yard.apply(shapes.deployment(image="example/app:2", replicas=3))
     expected = await releases.capture()
-    await _scale(yard, 6)
+    await yard.scale(6)
     restored = await releases.restore(first, expected=expected)
     assert restored.notes == ("Deployment web keeps its 6 pods, as it was scaled since; the release had 2.",)
     assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 6
@@ -278,7 +278,7 @@ async def test_a_stopped_workload_with_an_autoscaler_gets_its_pods_back(yard: An
     releases = await _web(yard, shapes)
     first = await releases.ensure_baseline()
     then = yard.sandbox.get("Deployment", "web")["spec"]["replicas"]
-    await _scale(yard, 0)
+    await yard.scale(0)
     await releases.restore(first)
     assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == then
 
@@ -288,20 +288,12 @@ async def test_a_scaling_since_is_undone_unless_it_is_to_be_kept(yard: Any, shap
     releases = await yard.releases()
     first = await releases.ensure_baseline()
     await yard.apply(shapes.deployment(image="example/app:2", replicas=2))
-    await _scale(yard, 5)
-    import json
-
-    print(json.dumps(yard.sandbox.get("Deployment", "web")["metadata"]["managedFields"], indent=1))
+    await yard.scale(5)
     kept = await releases.restore(first, keep_scale=True)
     assert kept.notes == ("Deployment web keeps its 5 pods, as it was scaled since; the release had 2.",)
     assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 5
     await releases.restore(first)
     assert yard.sandbox.get("Deployment", "web")["spec"]["replicas"] == 2
-
-
-async def _scale(yard: Any, replicas: int) -> None:
-    cluster = await yard.clusters.cluster(None)
-    await cluster.scale(await cluster.resource("deployments.apps"), "web", "default", replicas)
 
 
 async def test_a_plan_stores_nothing_and_tells_every_field_without_secrets(yard: Any, shapes: Any) -> None:
