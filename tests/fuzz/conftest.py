@@ -24,7 +24,7 @@ def rss_bytes(pid: int) -> int:
 
 
 async def settled_rss_bytes(pid: int, attack: Callable[[], Awaitable[None]]) -> int:
-    """The memory that a process holds once a round of the attack adds little: what calls need is loaded after the start.
+    """The memory that a process holds once a round of the attack adds little: some is loaded after the start.
 
     Args:
         pid: The process.

@@ -100,9 +100,15 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+def deadline_scale() -> float:
+    """What deadlines of rollouts are multiplied by: small where they are to pass."""
+    return 0.002
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline_scale: float) -> AsyncIterator[Bench]:
     """klepaas with writes open, in front of a cluster whose steps take milliseconds."""
-    timing = replace(Timing.instant(), deadline_scale=0.002, autoscaler_s=3600.0)
+    timing = replace(Timing.instant(), deadline_scale=deadline_scale, autoscaler_s=3600.0)
     async with Sandbox(timing) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         monkeypatch.setenv("KLEPAAS_ROLLOUT_UNSCHEDULABLE_GRACE_S", "0.1")

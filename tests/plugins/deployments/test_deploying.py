@@ -235,6 +235,7 @@ async def test_what_the_credentials_do_not_allow_is_said_and_nothing_is_stored(b
     assert bench.sandbox.get("Service", "web") is None
 
 
+@pytest.mark.parametrize("deadline_scale", [0.1])
 async def test_where_watching_is_refused_looking_again_does(bench: Any) -> None:
     bench.sandbox.deny("watch", "*")
     said = await bench.deploy(image="example/slow:1")
@@ -300,6 +301,7 @@ async def test_what_is_refused_is_said_at_once_although_nobody_waits(bench: Any)
     assert said.code == "not_found"
 
 
+@pytest.mark.parametrize("deadline_scale", [0.1])
 async def test_a_second_change_of_the_same_application_is_refused_while_the_first_runs(bench: Any) -> None:
     answers: list[Any] = []
 
