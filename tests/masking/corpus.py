@@ -14,6 +14,7 @@ from klepaas.output.masking.token_table import DISTINCT
 
 from . import (
     innocent,
+    innocent_code,
     planted_addresses,
     planted_code,
     planted_commands,
@@ -67,7 +68,7 @@ def planted_texts(seed: int = 14) -> list[Text]:
 def innocent_texts(seed: int = 41) -> list[Text]:
     """Every text without a secret."""
     samples = Samples(seed)
-    families: Mapping[str, Sequence[str]] = innocent.FAMILIES
+    families: Mapping[str, Sequence[str]] = {**innocent.FAMILIES, **innocent_code.FAMILIES}
     return [
         _fill(family, template, samples)
         for family, templates in families.items()
