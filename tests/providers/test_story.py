@@ -22,6 +22,7 @@ from .slack_api import SlackApi
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 OURS = (kubernetes, deployments, cluster)
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
+WAIT_MAX_S = scale_timeout(1)
 TIMING = replace(Timing.instant(), deadline_scale=0.002)
 
 
@@ -85,8 +86,9 @@ async def test_what_is_down_slows_nothing_else(both: tuple[Side, Side], serve: S
         assert (await github.read(session)).is_error
         assert (await slack.read(session)).is_error
         after = await _took(session)
-        assert after["get_overview"] < 2 * before["get_overview"] + 0.01
-        assert after["tools/list"] < max(0.05, 2 * before["tools/list"])
+        # Whoever waited for one of them would wait for its time limit, which is several seconds.
+        assert after["get_overview"] < 2 * before["get_overview"] + WAIT_MAX_S
+        assert after["tools/list"] < 2 * before["tools/list"] + WAIT_MAX_S
         github.api.fault = slack.api.fault = None
 
 
