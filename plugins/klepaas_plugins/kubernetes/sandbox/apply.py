@@ -112,8 +112,25 @@ def _merge(live: Any, patch: Any, node: Node) -> Any:
         before, after = items_of(live, node), items_of(patch, node)
         if before is not None and after is not None:
             merged_items = {key: _merge(item, after.get(key, item), node.items) for key, item in before.items()}
-            return [{**after, **merged_items}[key] for key in {**before, **after}]
+            return [{**after, **merged_items}[key] for key in _merged_order(list(before), list(after))]
     return patch
+
+
+def _merged_order(live: list[str], patch: list[str]) -> list[str]:
+    """The order of a merged list: the items of the patch as it has them, the others where they stand between them.
+
+    Source: structured-merge-diff, mergingWalker.visitListItems.
+    """
+    shared = [key for key in patch if key in set(live)]
+    merged: list[str] = []
+    rest = list(patch)
+    for key in live:
+        if key not in patch:
+            merged.append(key)
+        elif shared and key == shared[0]:
+            end = rest.index(key) + 1
+            merged, rest, shared = [*merged, *rest[:end]], rest[end:], shared[1:]
+    return [*merged, *rest]
 
 
 def _remove(obj: Json, gone: Paths, others: Paths, node: Node) -> Json:

@@ -33,7 +33,7 @@ class _Leaf:
     """A value that holds no others.
 
     Attributes:
-        value: The value, as it may be shown.
+        value: The value, as it may be shown; of the order of a list with keys, the names of its items.
         steps: Where it is: names of fields, and positions in lists.
     """
 
@@ -76,11 +76,19 @@ def _says_the_same(
     path: str, was: _Leaf | None, now: _Leaf | None, old: Mapping[str, _Leaf], new: Mapping[str, _Leaf]
 ) -> bool:
     """Whether nothing differs; an empty value says nothing where the other state has something below it."""
+    if any(leaf is not None and isinstance(leaf.value, tuple) for leaf in (was, now)):
+        return was is None or now is None or _is_in_order(was.value, now.value)
     if was is not None and now is not None:
         return bool(was.value == now.value and isinstance(was.value, bool) == isinstance(now.value, bool))
     leaf, others = (was, new) if was is not None else (now, old)
     below = (f"{path}.", f"{path}[")
     return leaf is not None and leaf.value in ({}, []) and any(other.startswith(below) for other in others)
+
+
+def _is_in_order(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
+    """Whether the items that two lists have in common stand in one order."""
+    common = set(old) & set(new)
+    return [name for name in old if name in common] == [name for name in new if name in common]
 
 
 def _hidden_changes(path: str, was: _Leaf, sent: _Leaf | None, owners: "_Owners") -> Iterator[FieldChange]:
@@ -107,6 +115,8 @@ def _text(leaf: _Leaf | None) -> str | None:
     value = leaf.value
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(value)
     if isinstance(value, dict | list):
         return json.dumps(value)
     if isinstance(value, str) and is_masked(value):
@@ -129,13 +139,18 @@ def _leaves(value: Any, path: str, steps: Place, sets: Sequence[Mapping[str, Any
     elif isinstance(value, list) and value:
         seen: dict[str, int] = {}
         known = [Steps(fields) for fields in sets]
+        names: list[str] = []
         for position, inner in enumerate(value):
             step = next((step for steps in known for step in steps.of(inner)), None)
             name = _label(inner, position, step)
             seen[name] = seen.get(name, 0) + 1
             again = f"#{seen[name]}" if seen[name] > 1 else ""
             below = [fields.get(step) or {} for fields in sets] if step else []
+            names += [f"{name}{again}"] if step and step.startswith("k:") else []
             yield from _leaves(inner, f"{path}[{name}{again}]", (*steps, position), below)
+        if len(names) > 1:
+            # Init containers run in their order, and a variable may refer to those before it.
+            yield f"{path} (order)", _Leaf(tuple(names), steps)
     elif value is not None:
         yield path, _Leaf(value, steps)
 

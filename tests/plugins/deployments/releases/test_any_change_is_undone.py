@@ -27,7 +27,7 @@ LABELS = {"app": "web"}
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12)
 _SETTINGS = st.dictionaries(st.sampled_from(["mode", "url", "a.conf"]), _TEXT, min_size=1, max_size=3)
-_VARIABLES = st.dictionaries(st.sampled_from("ABC"), _TEXT, max_size=3)
+_VARIABLES = st.lists(st.tuples(st.sampled_from("ABC"), _TEXT), max_size=3, unique_by=lambda one: one[0])
 _SHAPE = st.fixed_dictionaries(
     {
         "image": st.sampled_from(["example/app:1", "example/app:2", "example/missing:3"]),
@@ -41,7 +41,7 @@ _SHAPE = st.fixed_dictionaries(
     }
 )
 _PLAIN = {
-    "image": "example/app:1", "replicas": 0, "settings": {"mode": ""}, "variables": {}, "port": None, "scaler": None,
+    "image": "example/app:1", "replicas": 0, "settings": {"mode": ""}, "variables": [], "port": None, "scaler": None,
     "door": False, "note": None,
 }  # fmt: skip
 _VANDALISM = st.lists(
@@ -52,8 +52,7 @@ _VANDALISM = st.lists(
 
 
 def _objects(shape: dict[str, Any], shapes: Any) -> list[dict[str, Any]]:
-    # Another order of the same variables is not told from the old one, and not restored.
-    env = [{"name": name, "value": value} for name, value in sorted(shape["variables"].items())]
+    env = [{"name": name, "value": value} for name, value in shape["variables"]]
     reference = [{"configMapRef": {"name": "web"}}]
     # A real API server keeps no empty list.
     variables = {"env": env} if env else {}
@@ -125,6 +124,13 @@ async def _there_and_back(
 @pytest.mark.timeout(600 if os.environ.get("KLEPAAS_TEST_SOAK") else scale_timeout(60))
 @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=_SHAPE, second=_SHAPE, vandalism=_VANDALISM, manager=st.sampled_from(["klepaas", "kubectl"]))
+# Another order of variables, of which one may refer to the one before it.
+@example(
+    first={**_PLAIN, "variables": [("A", "1"), ("B", "$(A)")]},
+    second={**_PLAIN, "variables": [("B", "$(A)"), ("A", "1")]},
+    vandalism=[],
+    manager="klepaas",
+)
 # The autoscaler belongs to a workload that is gone by then.
 @example(first=_PLAIN, second={**_PLAIN, "scaler": (1, 3)}, vandalism=["Deployment"], manager="klepaas")
 def test_any_change_is_undone(

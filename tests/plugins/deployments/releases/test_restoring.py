@@ -336,3 +336,21 @@ async def test_the_workloads_say_what_they_are_told_of_why_they_are_so(yard: Any
     found = yard.sandbox.get("Deployment", "web")["metadata"]["annotations"]
     assert found["kubernetes.io/change-cause"] == "rollback to release 1"
     assert (await releases.drift()).is_current
+
+
+@pytest.mark.parametrize("manager", ["klepaas", "kubectl"])
+async def test_the_order_of_init_containers_and_of_variables_is_undone(yard: Any, shapes: Any, manager: str) -> None:
+    def body(*names: str) -> dict[str, Any]:
+        found = shapes.deployment(env=[_variable(name, "1") for name in names])
+        first = [{"name": name.lower(), "image": "example/app:1"} for name in names]
+        found["spec"]["template"]["spec"]["initContainers"] = first
+        return dict(found)
+
+    await yard.apply(body("MIGRATE", "WARM"))
+    releases = await yard.releases()
+    first = await releases.ensure_baseline()
+    await yard.apply(body("WARM", "MIGRATE"), manager)
+    assert (await releases.restore(first)).changed == (("Deployment", "web"),)
+    pod = yard.sandbox.get("Deployment", "web")["spec"]["template"]["spec"]
+    assert [one["name"] for one in pod["initContainers"]] == ["migrate", "warm"]
+    assert [one["name"] for one in pod["containers"][0]["env"]] == ["MIGRATE", "WARM"]

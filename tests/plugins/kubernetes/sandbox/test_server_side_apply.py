@@ -328,3 +328,28 @@ async def test_a_namespace_that_ends_says_so_as_a_cause(server: Server) -> None:
     await server.patch(held, {"metadata": {"finalizers": None}})
     assert refused.status_code == 403
     assert [one["reason"] for one in refused.json()["details"]["causes"]] == ["NamespaceTerminating"]
+
+
+@pytest.mark.parametrize(
+    ("live", "applied", "merged"),
+    [
+        (["a", "b"], ["b", "a"], ["b", "a"]),
+        (["a", "b", "c"], ["c", "a", "b"], ["c", "a", "b"]),
+        (["a", "theirs", "b"], ["b", "a"], ["theirs", "b", "a"]),
+        (["theirs", "a"], ["new", "a"], ["theirs", "new", "a"]),
+        (["a", "theirs"], ["a", "new"], ["a", "theirs", "new"]),
+    ],
+)
+async def test_the_items_of_a_list_with_keys_take_the_order_of_the_applied_list(
+    server: Server, live: list[str], applied: list[str], merged: list[str]
+) -> None:
+    def body(names: list[str]) -> Json:
+        env = [{"name": name, "value": "1"} for name in names]
+        return deployment(template=containers({"name": "main", "image": "example/app:1", "env": env}))
+
+    path = server.deployment()
+    assert (await server.apply(path, body(live), manager="somebody")).status_code == 201
+    answer = await server.apply(path, body(applied))
+    assert answer.status_code == 200, answer.text
+    env = answer.json()["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert [one["name"] for one in env] == merged

@@ -430,3 +430,34 @@ async def test_a_deleted_object_is_made_again_from_what_was_read_of_it(world: Wo
     kept = {key: read[key] for key in ("uid", "resourceVersion", "creationTimestamp")}
     await world.apply(config_map({"a": "1"}, **kept))
     assert (await world.get("ConfigMap", "settings"))["metadata"]["uid"] != read["uid"]
+
+
+@pytest.mark.parametrize("field", ["initContainers", "containers"])
+async def test_another_order_of_containers_is_a_change_that_is_shown_and_made(world: World, field: str) -> None:
+    def body(*names: str) -> dict[str, Any]:
+        found = deployment()
+        found["spec"]["template"]["spec"][field] = [{"name": name, "image": "example/app:1"} for name in names]
+        return found
+
+    await world.apply(body("migrate", "warm-up"))
+    made = await world.apply(body("warm-up", "migrate"))
+    path = f"spec.template.spec.{field} (order)"
+    assert lines(made.change) == {path: ("migrate, warm-up", "warm-up, migrate")}
+    found = (await world.get("Deployment", "web"))["spec"]["template"]["spec"][field]
+    assert [one["name"] for one in found] == ["warm-up", "migrate"]
+    assert (await world.plan(body("warm-up", "migrate"))).action is Action.NONE
+
+
+async def test_another_order_of_variables_is_a_change_and_a_new_one_between_them_is_not(world: World) -> None:
+    def body(*names: str) -> dict[str, Any]:
+        return container(env=[{"name": name, "value": "1"} for name in names])
+
+    await world.apply(deployment())
+    await world.apply(body("HOST", "URL"))
+    plan = await world.plan(body("HOST", "PORT", "URL"))
+    env = "spec.template.spec.containers[main].env"
+    assert set(lines(plan)) == {f"{env}[PORT].name", f"{env}[PORT].value"}
+    made = await world.apply(body("URL", "HOST"))
+    assert lines(made.change) == {f"{env} (order)": ("HOST, URL", "URL, HOST")}
+    found = (await world.get("Deployment", "web"))["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert [one["name"] for one in found] == ["URL", "HOST"]
