@@ -160,6 +160,18 @@ class DeploymentAgent(ABC):
         """
         return None
 
+    async def end_unread(self, run: "Run", why: str) -> "Outcome | None":
+        """End a deployment that has begun and whose request cannot be read any more, since its key is lost.
+
+        Args:
+            run: The operation: its target, its notes and the names of its steps are readable. It may make steps.
+            why: Why the request cannot be read, as part of a sentence.
+
+        Returns:
+            How it ended. None: nobody can tell; it ends as unknown.
+        """
+        return None
+
 
 class Agents:
     """The agents of one server, in the order in which they are asked."""

@@ -56,3 +56,7 @@ class ClusterAgent(DeploymentAgent):
     async def leave_in_order(self, request: DeploymentRequest, run: "Run", reason: Interrupted) -> Outcome:
         """Back to what was there."""
         return await self._deployments.leave_in_order(request, run, reason)
+
+    async def end_unread(self, run: "Run", why: str) -> Outcome | None:
+        """Look what is there, and go back where that is not known to be what was wanted."""
+        return await self._deployments.end_unread(run, why)

@@ -101,6 +101,28 @@ class Deployments:
         carrier = await self._carrier(request, run)
         return await self._kept(request, run, carrier.place, await carrier.leave_in_order(reason))
 
+    async def end_unread(self, run: "Run", why: str) -> Outcome | None:
+        """End a deployment that has begun and whose request cannot be read: look, go back, or say what is not known.
+
+        Args:
+            run: The operation.
+            why: Why the request cannot be read, as part of a sentence.
+
+        Returns:
+            How it ended. None: no context leads to its cluster.
+        """
+        from klepaas_plugins.deployments.keeping import keep
+        from klepaas_plugins.deployments.recovering import Recovery
+
+        place = await place_again(self._clusters, run.operation.target, run.operation.location.context)
+        if place is None:
+            return None
+        asked = (run.operation.request.get("wanted") or {}).get("auto_rollback")
+        recovery = Recovery.of(self._host, place, run, why, auto_rollback=asked if isinstance(asked, bool) else None)
+        outcome = await recovery.end()
+        await keep(self._host, place, run, outcome)
+        return outcome
+
     async def _kept(self, request: DeploymentRequest, run: "Run", place: Place, outcome: Outcome) -> Outcome:
         from klepaas_plugins.deployments.keeping import keep
 

@@ -78,10 +78,10 @@ def kinds(host: Host) -> Iterable[Kind]:
     """
     deadline_s = RolloutSettings.of(host).deadline_s
     agents = _OfAgents(Agents.of(host), Notifications.of(host))
-    yield Kind(DEPLOY, agents.run, deadline_s, takes=agents.takes, tidy=agents.tidy)
+    yield Kind(DEPLOY, agents.run, deadline_s, takes=agents.takes, tidy=agents.tidy, end_unread=agents.end_unread)
     for name, carrier in ((ROLLBACK, _rollback), (SCALE, _scaling), (RESTART, _restart)):
         work = _OfCluster(host, Clusters.of(host), carrier)
-        yield Kind(name, work.run, deadline_s, takes=work.takes, tidy=work.tidy)
+        yield Kind(name, work.run, deadline_s, takes=work.takes, tidy=work.tidy, end_unread=work.end_unread)
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,11 @@ class _OfAgents:
             return Outcome(state, f"{run.operation.title} was stopped: {reason}. What was done by then stays.")
         return self._told(outcome)
 
+    async def end_unread(self, run: "Run", why: str) -> Outcome | None:
+        agent = self.agents.named(str(run.operation.request.get("agent")))
+        outcome = None if agent is None else await agent.end_unread(run, why)
+        return outcome and self._told(outcome)
+
     def _told(self, outcome: Outcome) -> Outcome:
         tell(self.notifications, DEPLOY, outcome)
         return outcome
@@ -144,6 +149,14 @@ class _OfCluster:
     async def tidy(self, run: "Run", reason: Interrupted) -> Outcome:
         carrier = await self._of(run)
         return await self._told(run, carrier.place, await carrier.leave_in_order(reason))
+
+    async def end_unread(self, run: "Run", why: str) -> Outcome | None:
+        from klepaas_plugins.deployments.recovering import Recovery
+
+        place = await place_again(self.clusters, run.operation.target, run.operation.location.context)
+        if place is None:
+            return None
+        return await self._told(run, place, await Recovery.of(self.host, place, run, why).end())
 
     async def _told(self, run: "Run", place: Place, outcome: Outcome) -> Outcome:
         from klepaas_plugins.deployments.keeping import keep

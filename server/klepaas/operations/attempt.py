@@ -6,6 +6,7 @@ The work may be cut short at any moment at which no step is under way. It knows 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 
@@ -26,7 +27,9 @@ from klepaas.operations.kinds import (
 from klepaas.operations.model import Operation, StepState
 from klepaas.output.verdict import nothing_changed
 
-__all__ = ["Again", "attempt", "end_unread"]
+__all__ = ["Again", "attempt", "begun_steps", "end_unread"]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -86,28 +89,70 @@ async def attempt(kind: Kind, holding: Holding) -> Outcome | Again:
         return _broke(operation, exc)
 
 
-def end_unread(operation: Operation, why: str) -> Outcome:
+async def end_unread(kind: Kind | None, holding: Holding, why: str) -> Outcome | Again:
     """The end of an operation of which nobody can read any more what was asked for.
 
     Args:
-        operation: The operation, with its steps.
+        kind: What it is; it may know how to look what became of it. None: no plugin here has that kind.
+        holding: The operation.
         why: Why it cannot be read, as part of a sentence.
+
+    Raises:
+        Fenced: Another process carries it out now.
+        Stopping: This server stops.
+        JournalBroken: The journal cannot be written.
     """
-    begun = [step.name for step in operation.steps if step.state is not StepState.FAILED]
+    operation = holding.operation
+    if not begun_steps(operation) or kind is None or kind.end_unread is None:
+        return _unread(operation, why)
+    end, run = kind.end_unread, holding.run
+    if operation.attempt > kind.retries + 1 + _MOST_TIDYINGS:
+        return _unread(operation, why, f"looking was tried {operation.attempt - 1} times")
+    run.begin_to_tidy(kind.tidy_s)
+    try:
+        found = await _uncut(holding, lambda: end(run, why))
+        return found or _unread(operation, why)
+    except StepUnknown as exc:
+        return _unread(operation, why, str(exc))
+    except DeadlinePassed:
+        return _unread(operation, why, f"it took more than {kind.tidy_s:g} s")
+    except KlepaasError as exc:
+        if exc.retryable and operation.attempt <= kind.retries + _MOST_TIDYINGS:
+            return Again(_retry_in_s(operation.attempt))
+        return _unread(operation, why, exc.line)
+    except Interrupted:
+        raise
+    except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
+        return _unread(operation, why, _broke(operation, exc).text)
+
+
+def begun_steps(operation: Operation) -> list[str]:
+    """The steps of an operation that were made, or may have been.
+
+    Args:
+        operation: The operation, with its steps.
+    """
+    return [step.name for step in operation.steps if step.state is not StepState.FAILED]
+
+
+def _unread(operation: Operation, why: str, trouble: str | None = None) -> Outcome:
+    """The end of what cannot be read: nothing was changed, or that is not known; and why looking did not tell."""
+    begun = begun_steps(operation)
     text = f"{operation.title}: what was asked for cannot be read any more, since {why}"
     if not begun:
         text = f"{text}. It had not begun: {nothing_changed(_NO_STEP)}. Ask for it again."
         return Outcome(State.FAILED, text, error={"code": "internal", "message": text, "retryable": False})
     place = ", ".join(part for part in (operation.location.namespace, operation.location.context) if part)
     advice = (
-        f"It had begun ({', '.join(begun)}), and whether the rest happened is not known. "
+        f"It had begun ({', '.join(begun)}), and whether the rest happened is not known"
+        f"{f': {trouble}' if trouble else ''}. "
         f"Look at {operation.target}{f' ({place})' if place else ''} before you change that again."
     )
     error = {"code": "internal", "message": f"{text}. {advice}", "retryable": False}
     return Outcome(State.UNKNOWN, f"{text}.\n{advice}", error=error)
 
 
-async def _uncut(holding: Holding, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _uncut(holding: Holding, work: Callable[[], Awaitable[T]]) -> T:
     """What the work gives, unless it is cut short: then why it was."""
     with anyio.CancelScope() as scope:
         holding.scope = scope

@@ -94,8 +94,7 @@ class Holding:
 
         def work(session: Session) -> journal.Intent:
             found = journal.intend(session, operation_id, self.epoch, name, self._lease_s, tidying=tidying, again=again)
-            result = self._bodies.open_result(operation_id, name, found.step.result)
-            return replace(found, step=replace(found.step, result=result))
+            return replace(found, step=replace(found.step, result=self._open_result(name, found.step.result)))
 
         try:
             found = await self._write(work)
@@ -103,6 +102,15 @@ class Holding:
             raise StepUnknown(name, f"what it gave cannot be read any more, since {exc}") from exc
         self.held_for(self._lease_s, since)
         return found
+
+    def _open_result(self, name: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """What a step gave. Of an operation that is only to be ended, that is nothing where the key is lost."""
+        try:
+            return self._bodies.open_result(self.operation.id, name, kept)
+        except BodyUnreadable:
+            if self.lost is None:
+                raise
+            return {}
 
     async def settle(self, name: str, state: StepState, result: Mapping[str, Any] | None = None) -> None:
         """Put on record what became of a step."""

@@ -140,6 +140,10 @@ class Kind:
         tidy: Leaves things in order where the work was cancelled, is too late or was given up; gets the reason, one of
             `OperationCancelled`, `DeadlinePassed`, `GaveUp`. It may make steps. None: what is done stays.
         tidy_s: What that gets, in seconds.
+        end_unread: Ends an operation that has begun and whose request cannot be read any more: its key is lost. Gets
+            the run and why, as part of a sentence. Readable are target, title, location, notes, the names and states
+            of steps, and the masked form of the request; of what an earlier step gave, nothing. It looks what is
+            there, and may make steps within `tidy_s`. None, or an outcome of None: it ends as unknown.
         retries: How often it is tried again after a crash or a temporary failure.
     """
 
@@ -149,4 +153,5 @@ class Kind:
     takes: Callable[[Mapping[str, Any]], Awaitable[bool]] | None = None
     tidy: "Callable[[Run, Interrupted], Awaitable[Outcome]] | None" = None
     tidy_s: float = 300.0
+    end_unread: "Callable[[Run, str], Awaitable[Outcome | None]] | None" = None
     retries: int = 8

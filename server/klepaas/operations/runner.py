@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from klepaas.correlation import Correlation, correlated
 from klepaas.operations import failpoints, journal, leases
-from klepaas.operations.attempt import Again, attempt, end_unread
+from klepaas.operations.attempt import Again, attempt, begun_steps, end_unread
 from klepaas.operations.bodies import Bodies, BodyUnreadable
 from klepaas.operations.failpoints import InjectedFailure
 from klepaas.operations.holders import new_holder
@@ -184,7 +184,7 @@ class Runner:
         answer: bool | None = False
         if kind is not None:
             opened, lost = await self._open(operation)
-            answer = await _takes(kind, opened) if lost is None else self._may_end(operation)
+            answer = await _takes(kind, opened) if lost is None else await self._takes_unread(kind, operation)
         if answer:
             self._not_ours.pop(operation.id, None)
             return True
@@ -210,12 +210,19 @@ class Runner:
             return operation, str(exc)
         return replace(operation, request=request), None
 
-    def _may_end(self, operation: Operation) -> bool:
-        """Whether an operation that cannot be read is this process's to end: no other server can have its key."""
-        if self._store.path is not None:
-            return True
+    async def _takes_unread(self, kind: Kind, operation: Operation) -> bool | None:
+        """Whether this process ends an operation that cannot be read. None: that could not be found out.
+
+        No other server can have its key; and one that has begun is looked at by a server that reaches what it works
+        on, until its deadline.
+        """
         since = operation.unattended_since or operation.updated_at
-        return time.time() - since > _OTHERS_KEY_S
+        if self._store.path is None and time.time() - since <= _OTHERS_KEY_S:
+            return False
+        if kind.end_unread is None or time.time() > operation.deadline_at:
+            return True
+        found = await self._store.read(lambda session: journal.get(session, operation.id, None))
+        return found is None or not begun_steps(found) or await _takes(kind, operation)
 
     async def _carry_out(self, holding: Holding) -> None:
         """One attempt, to the end of this process's part in it."""
@@ -241,7 +248,8 @@ class Runner:
     async def _attempt(self, holding: Holding) -> None:
         await failpoints.reach("after_claim")
         if holding.lost is not None:
-            result: Outcome | Again = end_unread(holding.operation, holding.lost)
+            kind = self._kinds.get(holding.operation.kind)
+            result: Outcome | Again = await end_unread(kind, holding, holding.lost)
         else:
             result = await attempt(self._kinds[holding.operation.kind], holding)
         if isinstance(result, Again):

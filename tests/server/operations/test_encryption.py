@@ -4,6 +4,7 @@
 
 import copy
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 from tests.server.operations.warehouse import Warehouse
 from tests.server.operations.work import ANNA, at_work, submitted
 
-from klepaas.errors import Conflict
+from klepaas.errors import Conflict, Forbidden
 from klepaas.operations import Kind, Operation, Operations, Outcome, Run, State
 from klepaas.operations.bodies import Bodies, BodyUnreadable, mask
 from klepaas.output.redaction import MARK
@@ -159,6 +160,59 @@ async def test_an_operation_that_has_begun_says_that_it_is_not_known_and_names_i
     assert "It had begun (before)" in found.outcome.text
     assert "Look at target of wait" in found.outcome.text
     assert warehouse.made == {f"{left.id}/before": 1}
+
+
+async def _look(run: Run, why: str) -> Outcome | None:
+    """What a kind sees of an operation that cannot be read, and one more step."""
+    step = run.operation.steps[0]
+    assert (step.name, run.operation.target, run.operation.request["app_name"]) == ("before", "target of wait", "web")
+    assert (await run.step("before", _not_again)) == {}, "what it gave cannot be read"
+
+    async def put_back() -> dict[str, Any]:
+        return {"back": True}
+
+    assert await run.step("put back", put_back) == {"back": True}
+    return Outcome(State.ROLLED_BACK, f"it is put back, since {why}")
+
+
+async def _not_again() -> dict[str, Any]:
+    raise AssertionError("it is done")
+
+
+async def _breaks(_run: Run, _why: str) -> Outcome | None:
+    raise RuntimeError("a defect")
+
+
+async def _refused(_run: Run, _why: str) -> Outcome | None:
+    raise Forbidden("it may not be read")
+
+
+async def _cannot_tell(_run: Run, _why: str) -> Outcome | None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("end_unread", "state", "said"),
+    [
+        (_look, State.ROLLED_BACK, "it is put back, since it was made with another key"),
+        (_breaks, State.UNKNOWN, "ended by a defect of klepaas or a plugin"),
+        (_refused, State.UNKNOWN, "is not known: it may not be read"),
+        (_cannot_tell, State.UNKNOWN, "Look at target of wait"),
+    ],
+)
+async def test_a_kind_ends_what_has_begun_from_what_stays_readable_when_its_key_is_lost(
+    warehouse: Warehouse, folder: Path, end_unread: Any, state: State, said: str
+) -> None:
+    left = await _left(folder, warehouse.url, "wait", lambda found: any(step.ended_at for step in found.steps))
+    _lose_key(folder, "another")
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["wait"] = replace(operations.kinds["wait"], end_unread=end_unread)
+        found = await operations.wait(left.id, scale_timeout(20))
+    assert found.state is state
+    assert found.outcome is not None
+    assert said in found.outcome.text
+    assert warehouse.made == {f"{left.id}/before": 1}
+    expect_no_secret(folder)
 
 
 def _lose_key(folder: Path, trouble: str) -> None:

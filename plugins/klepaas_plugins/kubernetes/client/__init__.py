@@ -29,7 +29,7 @@ from klepaas_plugins.kubernetes.manifests import MANIFESTS, Manifest, in_safe_or
 if TYPE_CHECKING:
     from klepaas_plugins.kubernetes.write.compare import compare
     from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
-    from klepaas_plugins.kubernetes.write.managers import judge_manager, reconcilers_of
+    from klepaas_plugins.kubernetes.write.managers import find_later_writers, judge_manager, reconcilers_of
     from klepaas_plugins.kubernetes.write.own_fields import extract_own, is_ours, own_paths
     from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
     from klepaas_plugins.kubernetes.write.writer import ChangedSincePlan, RaisedEffect, Written, write
@@ -39,6 +39,7 @@ _WRITE = {
     "compare": "compare",
     "DeleteRequest": "delete",
     "plan_delete": "delete",
+    "find_later_writers": "managers",
     "judge_manager": "managers",
     "reconcilers_of": "managers",
     "extract_own": "own_fields",
@@ -88,6 +89,7 @@ __all__ = [
     "compare",
     "explain_missing_namespaces",
     "extract_own",
+    "find_later_writers",
     "in_safe_order",
     "is_ours",
     "judge_manager",

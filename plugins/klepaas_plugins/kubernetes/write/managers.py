@@ -17,7 +17,7 @@ from typing import Any
 
 from klepaas_plugins.kubernetes.write.own_fields import MANAGER, Entry, entries_of
 
-__all__ = ["Manager", "Side", "judge_manager", "reconcilers_of"]
+__all__ = ["Manager", "Side", "find_later_writers", "judge_manager", "reconcilers_of"]
 
 
 class Side(StrEnum):
@@ -183,6 +183,30 @@ def reconcilers_of(obj: Mapping[str, Any]) -> list[Manager]:
         if manager.side is Side.CONTROLLER and not entry.subresource and _owns_intent(entry):
             found.setdefault(manager.title, manager)
     return list(found.values())
+
+
+def find_later_writers(obj: Mapping[str, Any]) -> list[str]:
+    """Who wrote to an object after klepaas did, by name; what controllers note in its status does not count.
+
+    Args:
+        obj: The object, with its managedFields.
+
+    Returns:
+        The managers; none where klepaas owns nothing of it.
+    """
+    entries = entries_of(obj)
+    ours = max((_moment(entry) for entry in entries if entry.is_ours), default=None)
+    if ours is None:
+        return []
+    later = [entry for entry in entries if not entry.is_ours and _moment(entry) > ours and _owns_intent(entry)]
+    # An entry of the subresource `scale` has no time, and an autoscaler writes there all the time.
+    managers = [judge_manager(entry.manager, obj) for entry in later if not entry.subresource]
+    return list(dict.fromkeys(one.text for one in managers))
+
+
+def _moment(entry: Entry) -> str:
+    """When an entry was last written; times of the API compare as texts."""
+    return str(entry.raw.get("time") or "")
 
 
 def _marks(obj: Mapping[str, Any]) -> list[str]:
