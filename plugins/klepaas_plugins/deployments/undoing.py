@@ -94,7 +94,7 @@ class Undoing:
         """
         try:
             release = await self.release(number)
-            return (await self.releases.diff(release)).lines()[:_MOST_CHANGES]
+            return (await self.releases.diff(release)).lines[:_MOST_CHANGES]
         except KlepaasError as exc:
             if exc.retryable:
                 raise

@@ -7,7 +7,6 @@ import pytest
 
 from klepaas.errors import BadRequest
 from klepaas.output.redaction import MARK
-from klepaas_plugins.deployments.changes import changes, listed
 from klepaas_plugins.deployments.manifests import Wanted, deployment, service
 
 Recorded = Callable[[str, str], Any]
@@ -54,12 +53,3 @@ def test_a_variable_with_a_redaction_mark_is_refused() -> None:
 def test_a_service_selects_the_pods_of_an_existing_deployment(recorded: Recorded) -> None:
     live = recorded("deployment-lifecycle", "get")
     assert service(Wanted("web", "rec", "web:1", port=80), live)["spec"]["selector"] == {"app": "web"}
-
-
-def test_changes_name_fields_shortly_and_never_show_values_of_variables() -> None:
-    def with_env(image: str, value: str) -> dict[str, Any]:
-        container = {"name": "web", "image": image, "env": [{"name": "DB", "value": value}]}
-        return {"spec": {"replicas": 2, "template": {"spec": {"containers": [container]}}}, "status": {"replicas": 9}}
-
-    lines = listed(changes(with_env("web:1", "old-secret"), with_env("web:2", "new-secret")))
-    assert lines == ["  image: web:1 -> web:2", "  env[DB].value: a value -> another value"]

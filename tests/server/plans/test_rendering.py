@@ -1,10 +1,13 @@
 """How a change is shown: every value masked and escaped by itself, whole or by its facts, never partly."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from klepaas.changes import Action, ChangeSet, FieldChange, ObjectChange, ObjectIdentity, Risk
 from klepaas.errors import BadRequest
-from klepaas.plans.describe import describe, escape
+from klepaas.plans.describe import count_differences, describe, escape, list_differences, summarize
 from klepaas.plans.rendering import answer_dry_run, preview_of
 
 
@@ -83,3 +86,68 @@ def test_a_dry_run_says_that_nothing_was_stored_and_names_the_change() -> None:
     assert answer.splitlines()[-1] == "Plan p."
     assert answer.splitlines()[0].startswith("Dry run, nothing was changed")
     assert "  spec.replicas: 2 -> 3" in answer
+
+
+def _workload(*names: str) -> dict[str, Any]:
+    containers = [{"name": name} for name in names]
+    return {"spec": {"template": {"spec": {"containers": containers}}}}
+
+
+def _update(*fields: FieldChange, after: dict[str, Any]) -> ChangeSet:
+    identity = ObjectIdentity(kind="Deployment", name="web", namespace="shop")
+    change = ObjectChange(identity=identity, action=Action.UPDATE, fields=fields, after=after)
+    return ChangeSet(title="Deploy", objects=(change,))
+
+
+def test_a_list_of_differences_leaves_out_the_path_to_the_only_container_and_names_one_of_several() -> None:
+    image = FieldChange(path="spec.template.spec.containers[web].image", before="web:1", after="web:2")
+    pods = FieldChange(path="spec.replicas", before="1", after="3")
+    assert list_differences(_update(image, pods, after=_workload("web"))) == [
+        "Deployment web: image: web:1 -> web:2",
+        "Deployment web: replicas: 1 -> 3",
+    ]
+    assert list_differences(_update(image, after=_workload("web", "proxy"))) == [
+        "Deployment web: web: image: web:1 -> web:2"
+    ]
+
+
+def test_a_list_of_differences_shows_the_first_line_that_differs_of_a_text_and_counts_the_rest() -> None:
+    field = FieldChange(path="data.conf", before="a\nb\nc\nd", after="a\nx: 1\ny\nd\ne")
+    assert list_differences(_update(field, after={})) == [
+        'Deployment web: data.conf: b (and 1 more lines) -> "x: 1" (and 2 more lines)'
+    ]
+
+
+def test_hidden_values_come_last_in_a_list_of_differences() -> None:
+    hidden = FieldChange(path="data.password", before="a value", after="9 bytes", hidden=True)
+    field = FieldChange(path="data.mode", before="fast", after="slow")
+    assert list_differences(_update(hidden, field, after={})) == [
+        "Deployment web: data.mode: fast -> slow",
+        "Deployment web: data.password: 9 bytes, hidden, not compared",
+    ]
+
+
+def test_the_key_of_a_new_item_is_not_shown_beside_its_other_fields_and_never_dropped_alone() -> None:
+    key = FieldChange(path="env[A].name", before=None, after="A")
+    value = FieldChange(path="env[A].value", before=None, after="A")
+    assert [line.strip() for line in describe(_update(key, value, after={})).lines[1:]] == ["env[A].value: A (new)"]
+    assert [line.strip() for line in describe(_update(key, after={})).lines[1:]] == ["env[A].name: A (new)"]
+
+
+def test_a_summary_names_three_objects_with_two_fields_each_and_counts_the_rest() -> None:
+    fields = tuple(FieldChange(path=f"data.{name}", before="1", after="2") for name in "abcd")
+    one = _update(*fields, after={}).objects[0]
+    gone = replace(one, action=Action.DELETE, fields=())
+    changes = ChangeSet(title="", objects=(one, gone, gone, gone, gone))
+    assert summarize(changes) == (
+        "Deployment web (data.a, data.b, 2 more fields), Deployment web removed, Deployment web removed and 2 more"
+    )
+    assert count_differences(changes) == 8
+
+
+@pytest.mark.parametrize("text", ["1 -> 2\nDeployment other: removed", "x (removed)", "hidden, not compared"])
+def test_a_value_in_a_list_of_differences_forges_no_other_line(text: str) -> None:
+    lines = list_differences(_update(FieldChange(path=text, before=text, after=None), after={}))
+    assert len(lines) == 1
+    assert len(lines[0].splitlines()) == 1
+    assert f": {text}" not in lines[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 from klepaas.changes import Action, ChangeSet, ObjectChange
 from klepaas.errors import NotFound
-from klepaas.plans.describe import describe_object
+from klepaas.plans.describe import describe_object, list_fields
 from klepaas_plugins.deployments import lookup
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
@@ -222,8 +222,7 @@ def lines_of(changes: ChangeSet) -> list[str]:
     """
     touched = [change for change in changes.objects if is_needed(change)]
     updated = [change for change in touched if change.action is Action.UPDATE]
-    plain = [replace(change, facts=(), risks=()) for change in updated]
-    found = [f"{_prefix(change, updated)}{line.strip()}" for change in plain for line in _lines(change)]
+    found = [f"{_prefix(change, updated)}{line}" for change in updated for line in list_fields(change)]
     more = [f"and {len(found) - MAX_LINES} more"] if len(found) > MAX_LINES else []
     lines = [f"Changed: {'; '.join([*found[:MAX_LINES], *more])}"] if found else []
     for action, word in ((Action.CREATE, "Created"), (Action.DELETE, "Removed")):
@@ -242,12 +241,13 @@ def notes_of(changes: ChangeSet) -> list[str]:
         line[0].upper() + line[1:]
         for change in changes.objects
         if change.action is Action.UPDATE
-        for line in _lines(replace(change, fields=(), risks=()))
+        for line in _facts(change)
     ]
 
 
-def _lines(change: ObjectChange) -> list[str]:
-    return [line.strip() for line in describe_object(change).lines[1:]]
+def _facts(change: ObjectChange) -> list[str]:
+    plain = replace(change, fields=(), risks=())
+    return [line.strip() for line in describe_object(plain).lines[1:]]
 
 
 def _prefix(change: ObjectChange, updated: list[ObjectChange]) -> str:

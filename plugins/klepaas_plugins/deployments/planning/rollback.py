@@ -11,6 +11,7 @@ from typing import Any
 from klepaas.changes import Action, ChangeSet, ObjectChange, ObjectIdentity
 from klepaas.errors import BadRequest, Conflict, Forbidden
 from klepaas.host import Host
+from klepaas.plans.describe import list_differences
 from klepaas_plugins.deployments.objects import name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
@@ -80,7 +81,7 @@ class GoingBack:
         change = Change(
             "Rollback",
             f"runs exactly {release.text} already" if nothing else f"is back at {release.text}",
-            lines=_changed(plan.lines()) if plan else (),
+            lines=_changed(list_differences(changes)) if changes else (),
             notes=(*choice.notes, *(plan.notes if plan else ())),
             facts={"restored_release": release.number},
             stored=not nothing,

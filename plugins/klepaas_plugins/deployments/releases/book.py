@@ -366,7 +366,7 @@ class Releases:
             number: The release's number.
         """
         try:
-            return (await self.diff(await self.get(number))).lines()
+            return (await self.diff(await self.get(number))).lines
         except (BadRequest, Forbidden):
             return []
 

@@ -1,23 +1,23 @@
 """What differs between two moments of an application, object by object and field by field, without secrets.
 
-Values are compared as they are and shown as they may be shown; of environment variables only that they differ. Pure.
+A difference is a `ChangeSet` of what was there: it is compared and described as every change is. Pure.
 """
 
-import copy
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from klepaas.output.line_diff import changed_lines
-from klepaas_plugins.deployments.changes import Change, changes
-from klepaas_plugins.deployments.objects import Object, at, one_line
+from klepaas.changes import Action, ChangeSet, ObjectChange, ObjectIdentity
+from klepaas.plans.describe import count_differences, list_differences, summarize
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
 from klepaas_plugins.deployments.releases.kinds import order_of
-from klepaas_plugins.deployments.releases.model import Key, SecretReference, Shared, Snapshot, title_of
+from klepaas_plugins.deployments.releases.model import Key, SecretReference, Shared, Snapshot, key_of, title_of
+from klepaas_plugins.deployments.releases.normal import LAST_APPLIED
+from klepaas_plugins.kubernetes.client import compare
 
-__all__ = ["Difference", "difference", "field_changes"]
+__all__ = ["Difference", "difference"]
 
-_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_LINE_CHARS = 100
+# Notes of how an object came to be: none of them is a difference in what runs.
+_NOTES = frozenset({f"metadata.annotations.{name}" for name in (CHANGE_CAUSE, LAST_APPLIED)})
 
 
 @dataclass(frozen=True)
@@ -25,43 +25,32 @@ class Difference:
     """What differs between an earlier and a later moment.
 
     Attributes:
-        added: Objects that only the later one has.
-        removed: Objects that only the earlier one has.
-        changed: The fields that differ, by object.
-        notes: What differs and no rollback restores: Secrets, shared objects.
+        changes: It, object by object; its notes say what differs and no rollback restores: Secrets, shared objects.
         unseen: Kinds that could not be looked at, so that nothing is known of them.
     """
 
-    added: tuple[Key, ...]
-    removed: tuple[Key, ...]
-    changed: Mapping[Key, Sequence[Change]]
-    notes: tuple[str, ...]
+    changes: ChangeSet
     unseen: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
         """How many fields and whole objects differ."""
-        return len(self.added) + len(self.removed) + sum(len(found) for found in self.changed.values())
+        return count_differences(self.changes)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What differs and no rollback restores."""
+        return self.changes.notes
+
+    @property
     def lines(self) -> list[str]:
         """One line a difference: "ConfigMap web: data.mode: fast -> slow"."""
-        changed = [f"{title_of(key)}: {change.line}" for key, found in self.changed.items() for change in found]
-        gone = [f"{title_of(key)}: removed" for key in self.removed]
-        return [*changed, *(f"{title_of(key)}: added" for key in self.added), *gone, *self.notes]
+        return [*list_differences(self.changes), *self.notes]
 
     @property
     def summary(self) -> str:
         """The difference on one short line; empty where there is none."""
-        parts = [f"{title_of(key)} ({', '.join(_fields(found))})" for key, found in self.changed.items()]
-        parts += [f"{title_of(key)} added" for key in self.added]
-        parts += [f"{title_of(key)} removed" for key in self.removed]
-        more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""
-        return ", ".join(parts[:3]) + more
-
-
-def _fields(found: Sequence[Change]) -> list[str]:
-    names = [change.field for change in found[:2]]
-    return [*names, f"{len(found) - 2} more fields"] if len(found) > 2 else names
+        return summarize(self.changes)
 
 
 def difference(before: Snapshot, after: Snapshot) -> Difference:
@@ -73,85 +62,43 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     """
     old, new = before.by_key, after.by_key
     autoscaled = before.autoscaled | after.autoscaled
-    pairs = ((key, field_changes(item, new[key], autoscaled)) for key, item in old.items() if key in new)
+    changed = [_updated(item, new[key], key in autoscaled) for key, item in old.items() if key in new]
     # What one of them could not look at is neither added nor removed.
-    return Difference(
-        tuple(key for key in _sorted(new) if key not in old and key[0] not in before.unseen),
-        tuple(key for key in _sorted(old) if key not in new and key[0] not in after.unseen),
-        {key: found for key, found in pairs if found},
-        (
-            *_secret_notes(before.secrets, after.secrets),
-            *_shared_notes(before.shared, after.shared),
-        ),
-        tuple(sorted({*before.unseen, *after.unseen})),
+    added = [new[key] for key in _sorted(new) if key not in old and key[0] not in before.unseen]
+    removed = [old[key] for key in _sorted(old) if key not in new and key[0] not in after.unseen]
+    objects = (
+        *(change for change in changed if change is not None),
+        *(ObjectChange(identity=_identity(item), action=Action.CREATE, after=item) for item in added),
+        *(ObjectChange(identity=_identity(item), action=Action.DELETE, before=item) for item in removed),
     )
+    notes = (*_secret_notes(before.secrets, after.secrets), *_shared_notes(before.shared, after.shared))
+    changes = ChangeSet(title=f"Releases of {after.app_name}", objects=objects, notes=notes)
+    return Difference(changes, tuple(sorted({*before.unseen, *after.unseen})))
 
 
 def _sorted(keys: Iterable[Key]) -> list[Key]:
     return sorted(keys, key=lambda key: (order_of(key[0]), key[1]))
 
 
-def field_changes(before: Object, after: Object, autoscaled: Collection[Key] = ()) -> list[Change]:
-    """The fields of one object that differ, as they may be shown.
-
-    Args:
-        before: The object as it was.
-        after: The object as it is.
-        autoscaled: Workloads whose number of pods is an autoscaler's affair.
-    """
-    old, new = _told(before, autoscaled), _told(after, autoscaled)
-    if old == new:
-        return []
-    from klepaas_plugins.kubernetes.client.masking import mask
-
-    old_shown, new_shown = mask(old), mask(new)
-    shown = {change.field: change for change in changes(old_shown, new_shown)}
-    found = [shown.get(change.field) or _hidden(change) for change in changes(old, new) if not _is_own_name(change)]
-    return [_with_lines(change, old_shown, new_shown) for change in found]
+def _updated(before: Object, after: Object, is_autoscaled: bool) -> ObjectChange | None:
+    """What differs of an object; the number of pods is an autoscaler's affair where there is one. None: nothing."""
+    if before == after:
+        return None
+    left_out = {*_NOTES, "spec.replicas"} if is_autoscaled else _NOTES
+    found = tuple(one for one in compare(before, after, is_history=True) if one.path not in left_out)
+    if not found:
+        return None
+    return ObjectChange(identity=_identity(after), action=Action.UPDATE, fields=found, before=before, after=after)
 
 
-def _is_own_name(change: Change) -> bool:
-    """Whether it only repeats the name by which an item of a list is called: env[A].name: A."""
-    name = change.before or change.after
-    return None in (change.before, change.after) and change.field.endswith(f"[{name}].name")
-
-
-def _told(item: Object, autoscaled: Collection[Key]) -> dict[str, Any]:
-    plain = copy.deepcopy(dict(item))
-    (at(plain, "metadata", "annotations") or {}).pop(_APPLIED, None)
-    key = (str(plain.get("kind")), str(at(plain, "metadata", "name")))
-    if key in autoscaled and isinstance(plain.get("spec"), dict):
-        plain["spec"].pop("replicas", None)
-    return plain
-
-
-def _hidden(change: Change) -> Change:
-    """A change of a secret: that it is one, and no more."""
-    return replace(
-        change,
-        before=None if change.before is None else "a value",
-        after=None if change.after is None else "another value" if change.before is not None else "a value",
+def _identity(item: Object) -> ObjectIdentity:
+    kind, name = key_of(item)
+    return ObjectIdentity(
+        kind=kind,
+        name=name,
+        namespace=at(item, "metadata", "namespace"),
+        api_version=str(item.get("apiVersion") or ""),
     )
-
-
-def _with_lines(change: Change, before: Object, after: Object) -> Change:
-    """A ConfigMap's text of several lines: the first that differ, and how many more do."""
-    key = change.field.removeprefix("data.")
-    old, new = at(before, "data", key), at(after, "data", key)
-    if not (isinstance(old, str) and isinstance(new, str) and "\n" in old + new):
-        return change
-    found = changed_lines(old, new)[1:]
-    gone, come = ([line[1:] for line in found if line.startswith(sign)] for sign in ("-", "+"))
-    if not gone and not come:
-        return _hidden(change)
-    return replace(change, before=_first(gone), after=_first(come))
-
-
-def _first(lines: Sequence[str]) -> str:
-    if not lines:
-        return "(no such line)"
-    more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
-    return f"{one_line(lines[0], _LINE_CHARS)}{more}"
 
 
 def _secret_notes(before: Sequence[SecretReference], after: Sequence[SecretReference]) -> list[str]:

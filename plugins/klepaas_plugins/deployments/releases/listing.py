@@ -215,7 +215,7 @@ async def diff_releases(
         text = f"{place.text}: {names[0]} and {names[1]} do not differ."
         return Answer("\n".join([text, *found.notes, basis]))
     head = f"{place.text}, from {names[0]} to {names[1]}: {counted(found.count, 'change')}"
-    return Answer(fit("\n".join([head, *found.lines(), basis]), LIST_BYTES, "k8s_get shows whole objects"))
+    return Answer(fit("\n".join([head, *found.lines, basis]), LIST_BYTES, "k8s_get shows whole objects"))
 
 
 def _compared(names: Sequence[str], found: Difference) -> Verdict:
@@ -226,7 +226,7 @@ def _compared(names: Sequence[str], found: Difference) -> Verdict:
 
 def _diff_facts(place: Place, before: int, after: int | None, found: Difference) -> dict[str, Any]:
     """For a program; as many differences as fit an answer."""
-    lines = found.lines()
+    lines = found.lines
     kept = within_bytes(lines, LIST_BYTES)
     return {
         **place.facts,

@@ -15,7 +15,7 @@ from typing import Any
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, REVISION, Object, at, name_of
 from klepaas_plugins.deployments.revisions import RESTARTED_AT
 
-__all__ = ["canonical", "content_digest", "digest", "essence", "exact_digest", "normal"]
+__all__ = ["LAST_APPLIED", "canonical", "content_digest", "digest", "essence", "exact_digest", "normal"]
 
 _KEPT_METADATA = ("name", "namespace", "labels", "annotations")
 # Annotations that controllers keep up to date: nobody's wish, and never restored.
@@ -25,7 +25,7 @@ _OF_CONTROLLERS = re.compile(
     r"|ingress\.kubernetes\.io/(backends|forwarding-rule|target-proxy|url-map|https-.*|ssl-cert)"
     r"|cloud\.google\.com/neg-status|field\.cattle\.io/publicEndpoints|control-plane\.alpha\.kubernetes\.io/.*"
 )
-_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def normal(item: Object, kind: str, api_version: str) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def digest(value: Any) -> str:
 def essence(item: Object) -> dict[str, Any]:
     """What an object runs: without notes, restarts, and the number of pods."""
     plain = copy.deepcopy(dict(item))
-    _drop(plain, ("metadata", "annotations"), (CHANGE_CAUSE, _APPLIED))
+    _drop(plain, ("metadata", "annotations"), (CHANGE_CAUSE, LAST_APPLIED))
     _drop(plain, ("spec", "template", "metadata", "annotations"), (RESTARTED_AT,))
     if plain.get("kind") in ("Deployment", "StatefulSet") and isinstance(plain.get("spec"), dict):
         plain["spec"].pop("replicas", None)

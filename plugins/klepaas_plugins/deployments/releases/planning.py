@@ -10,10 +10,8 @@ from typing import Any
 
 from klepaas.changes import Action
 from klepaas.errors import Conflict
-from klepaas_plugins.deployments.changes import Change
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
 from klepaas_plugins.deployments.planning.restore import Restoration, is_changed_since
-from klepaas_plugins.deployments.releases.differing import field_changes
 from klepaas_plugins.deployments.releases.kinds import NEVER_REMOVED, order_of
 from klepaas_plugins.deployments.releases.model import Key, Snapshot, key_of, title_of
 from klepaas_plugins.deployments.releases.normal import digest, normal
@@ -31,7 +29,6 @@ class Plan:
         wanted: What each object becomes, in the order of restoring; made anew where it is gone.
         seen: What each object was when the plan was made, normalised; absent where it was gone.
         removed: The objects that go.
-        changes: The fields that change, by object.
         notes: What is not restored, and why.
         workloads: What runs pods in the release, by kind and name.
         autoscaled: The workloads whose number of pods an autoscaler decides when all is done,
@@ -42,7 +39,6 @@ class Plan:
     wanted: Mapping[Key, dict[str, Any]]
     seen: Mapping[Key, dict[str, Any]]
     removed: tuple[Key, ...]
-    changes: Mapping[Key, list[Change]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     workloads: tuple[Key, ...] = ()
     autoscaled: frozenset[Key] = frozenset()
@@ -58,12 +54,6 @@ class Plan:
     def count(self) -> int:
         """How many objects it touches."""
         return len(self.wanted) + len(self.removed)
-
-    def lines(self) -> list[str]:
-        """What it would do, a line each."""
-        lines = [f"create {title_of(key)}" for key in self.made]
-        lines += [f"change {title_of(key)}: {change.line}" for key, found in self.changes.items() for change in found]
-        return [*lines, *(f"remove {title_of(key)}" for key in self.removed)]
 
 
 def plan_restore(
@@ -98,11 +88,10 @@ def plan_restore(
             notes += _of_a_claim(key, there)
     removed, kept = _going(target, live)
     seen = {key: live.by_key[key] for key in (*wanted, *removed) if key in live.by_key}
-    found = {key: field_changes(seen[key], item) for key, item in wanted.items() if key in seen}
     workloads = tuple(key_of(item) for item in target.workloads)
     floating = target.autoscaled | live.autoscaled
     told = (*notes, *kept, *_beyond(target, live))
-    return Plan(wanted, seen, removed, found, told, workloads, target.autoscaled, floating)
+    return Plan(wanted, seen, removed, told, workloads, target.autoscaled, floating)
 
 
 def _caused(item: dict[str, Any], change_cause: str | None) -> dict[str, Any]:
@@ -162,7 +151,6 @@ def with_ways(plan: Plan, ways: Mapping[Key, Restoration]) -> Plan:
         plan,
         wanted=wanted,
         seen={key: item for key, item in plan.seen.items() if key not in dropped},
-        changes={key: field_changes(plan.seen[key], item) for key, item in wanted.items() if key in plan.seen},
         notes=(*plan.notes, *left),
         ways=needed,
     )

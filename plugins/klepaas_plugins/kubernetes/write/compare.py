@@ -3,6 +3,9 @@
 Values are compared as they may be shown: of a hidden one that is sent it is said that it is, not whether it is new.
 Else whoever may try a change could try guesses. What the server keeps up to date by itself (status, versions, times) is
 nobody's wish and is left out.
+
+Of two states that were both there, such as those of two releases, nobody tries a guess: there a hidden value that
+differs is reported as such.
 """
 
 import json
@@ -25,6 +28,8 @@ _BY_SERVER = frozenset(
     {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink",
      "deletionTimestamp", "deletionGracePeriodSeconds"}
 )  # fmt: skip
+# How two values are shown of which nothing may be said but that they differ.
+_UNLIKE = ("a hidden value", "another hidden value")
 Place = tuple[str | int, ...]
 
 
@@ -42,7 +47,11 @@ class _Leaf:
 
 
 def compare(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, sent: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    sent: Mapping[str, Any] | None = None,
+    *,
+    is_history: bool = False,
 ) -> tuple[FieldChange, ...]:
     """The fields that differ between two states of one object.
 
@@ -50,6 +59,7 @@ def compare(
         before: The object as it is, with its managedFields. None: there is none, so there is nothing to compare.
         after: The object as it would be, or is now. None: the same.
         sent: What is named: hidden values in it are reported, and not compared. None: nothing.
+        is_history: Whether both states were there, so that hidden values are compared: that they differ is said.
     """
     if before is None or after is None:
         return ()
@@ -61,6 +71,9 @@ def compare(
     for path in [*old, *(path for path in new if path not in old)]:
         was, now = old.get(path), new.get(path)
         if was is not None and now is not None and _is_any_hidden(was, now, named.get(path)):
+            if is_history:
+                found += _hidden_differences(path, (was, now), (before, after), owners)
+                continue
             found += _hidden_changes(path, was, named.get(path), owners)
         elif not _says_the_same(path, was, now, old, new):
             by = owners.of(was.steps) if was is not None else ()
@@ -106,6 +119,29 @@ def _hidden_changes(path: str, was: _Leaf, sent: _Leaf | None, owners: "_Owners"
     if not is_masked(before) and not is_masked(after):
         texts = ["secrets in it"] * 2
     yield FieldChange(path=path, before=texts[0], after=texts[1], owners=by, hidden=True)
+
+
+def _hidden_differences(
+    path: str, leaves: tuple[_Leaf, _Leaf], states: tuple[Mapping[str, Any], Mapping[str, Any]], owners: "_Owners"
+) -> Iterator[FieldChange]:
+    """That a hidden value, or a hidden part of a text, is another one than before."""
+    was, now = leaves
+    if _value_at(states[0], was.steps) == _value_at(states[1], now.steps):
+        return
+    before, after = _text(was), _text(now)
+    if before == after:
+        before, after = _UNLIKE
+    yield FieldChange(path=path, before=before, after=after, owners=owners.of(was.steps))
+
+
+def _value_at(value: Any, steps: Place) -> Any:
+    """What lies there in an unmasked object; the whole above it where the masked one has other parts."""
+    for step in steps:
+        is_item = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if not is_item and not (isinstance(value, Mapping) and step in value):
+            break
+        value = value[step]
+    return value
 
 
 def _text(leaf: _Leaf | None) -> str | None:

@@ -110,7 +110,7 @@ async def _there_and_back(
     # What somebody else added is left to them.
     assert manager == "kubectl" or not added
     kept = replace(after, objects=tuple(item for item in after.objects if key_of(item) not in added))
-    lines = (await releases.diff(release, kept)).lines()
+    lines = (await releases.diff(release, kept)).lines
     if manager == "klepaas":
         assert lines == []
         assert kept.exact == release.exact

@@ -91,7 +91,7 @@ async def test_a_difference_tells_fields_and_no_secret(bench: Any, shapes: Any) 
     data = await bench.call("diff_releases", app_name="web", before=1, after=3, output="json")
     assert lines[0] == f"web in default, from release 1 to release 3: {data.json()['count']} changes"
     assert "Deployment web: image: example/app:1 -> example/app:2" in lines
-    assert "Deployment web: env[DB_PASSWORD].value: a value -> another value" in lines
+    assert "Deployment web: env[DB_PASSWORD].value: a hidden value -> another hidden value" in lines
     assert {"ConfigMap web: added", "Service web: added"} <= set(lines)
     assert SECRET not in json.dumps([said.text, data.text])
 
@@ -106,7 +106,7 @@ async def test_a_change_by_hand_is_drift_in_the_difference_the_list_and_the_stat
     difference = await bench.call("diff_releases", app_name="web")
     assert difference.text.splitlines()[1:-1] == [
         "ConfigMap web: data.mode: fast -> slow",
-        "ConfigMap web: data.password: a value -> another value",
+        "ConfigMap web: data.password: a hidden value -> another hidden value",
     ]
     drift = "with changes made since, not by a release: ConfigMap web (data.mode, data.password)."
     assert f"release 1 (verified) {drift}" in (await bench.call("list_releases", app_name="web")).text

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from klepaas.changes import ChangeSet
 from klepaas.errors import BadRequest, Conflict, Unavailable
+from klepaas.plans.describe import list_differences
 from klepaas_plugins.deployments.releases import ReleaseState
 
 pytestmark = pytest.mark.anyio
@@ -306,14 +308,15 @@ async def test_a_plan_stores_nothing_and_tells_every_field_without_secrets(yard:
     writes = [item for item in yard.sandbox.requests if item.method != "GET"]
     assert all(item.query.get("dryRun") == "All" or item.parsed.get("dryRun") == ["All"] for item in writes)
     assert plan.count == 3
-    assert plan.lines() == [
-        "change ConfigMap settings: data.mode: slow -> fast",
-        "change ConfigMap settings: data.added: x (removed)",
-        "change ConfigMap settings: data.file: a b (new)",
-        "change Deployment web: image: example/app:2 -> example/app:1",
-        "change Deployment web: env[A].value: a value -> another value",
-        "change Deployment web: env[B].value: a value (removed)",
-        "remove Ingress web",
+    assert plan.removed == (("Ingress", "web"),)
+    changes = ChangeSet(title="back", objects=tuple(way.change for way in plan.ways.values()))
+    assert list_differences(changes) == [
+        "ConfigMap settings: data.mode: slow -> fast",
+        "ConfigMap settings: data.added: x (removed)",
+        'ConfigMap settings: data.file: "a\\nb\\n" (new)',
+        "Deployment web: image: example/app:2 -> example/app:1",
+        "Deployment web: env[A].value: 2 -> 1",
+        "Deployment web: env[B].value: 1 (removed)",
     ]
 
 
