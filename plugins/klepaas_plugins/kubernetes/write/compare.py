@@ -38,7 +38,7 @@ class _Leaf:
     """A value that holds no others.
 
     Attributes:
-        value: The value, as it may be shown; of the order of a list with keys, the names of its items.
+        value: The value, as it may be shown; of the order of a list of objects, the names of its items.
         steps: Where it is: names of fields, and positions in lists.
     """
 
@@ -182,10 +182,10 @@ def _leaves(value: Any, path: str, steps: Place, sets: Sequence[Mapping[str, Any
             seen[name] = seen.get(name, 0) + 1
             again = f"#{seen[name]}" if seen[name] > 1 else ""
             below = [fields.get(step) or {} for fields in sets] if step else []
-            names += [f"{name}{again}"] if step and step.startswith("k:") else []
+            names += [f"{name}{again}"] if isinstance(inner, Mapping) else []
             yield from _leaves(inner, f"{path}[{name}{again}]", (*steps, position), below)
         if len(names) > 1:
-            # Init containers run in their order, and a variable may refer to those before it.
+            # Init containers and the steps of many custom resources run in their order.
             yield f"{path} (order)", _Leaf(tuple(names), steps)
     elif value is not None:
         yield path, _Leaf(value, steps)

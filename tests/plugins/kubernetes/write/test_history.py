@@ -48,7 +48,10 @@ def test_a_plan_compares_no_hidden_values_also_where_a_history_does() -> None:
         (_settings(f"host: db\npassword: {SECRET}\n"), _settings(f"host: other\npassword: {OTHER}\n")),
         (_settings("host: db\n"), _settings(f"host: db\npassword: {OTHER}\n")),
         (_workload(SECRET, args=[f"--password={SECRET}"]), _workload(SECRET, args=[f"--password={OTHER}"])),
-        (_workload(SECRET, command=["run", "--token", SECRET]), _workload(OTHER, command=["run", "-v", "--token", OTHER])),
+        (
+            _workload(SECRET, command=["run", "--token", SECRET]),
+            _workload(OTHER, command=["run", "-v", "--token", OTHER]),
+        ),
         (_workload("fast"), _workload(OTHER)),
     ],
 )
@@ -61,3 +64,14 @@ def test_a_difference_within_a_text_or_an_argument_is_found_and_shows_no_secret(
         assert all(change.before != change.after for change in found)
         assert SECRET not in str(found)
         assert OTHER not in str(found)
+
+
+def test_another_order_of_named_items_is_a_difference_also_where_nobody_says_how_the_list_is_merged() -> None:
+    def task(*names: str) -> dict[str, Any]:
+        return {"apiVersion": "tekton.dev/v1", "kind": "Task", "spec": {"steps": [{"name": name} for name in names]}}
+
+    found = _find(task("build", "push"), task("push", "build"))
+    assert [(one.path, one.before, one.after) for one in found] == [
+        ("spec.steps (order)", "build, push", "push, build")
+    ]
+    assert compare(task("build", "push"), task("push", "build")) == found
