@@ -22,7 +22,7 @@ __all__ = ["Wanted", "change_cause", "deployment", "removed_variables", "selects
 NAME, INSTANCE, MANAGED_BY = "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
 _HANDLERS = ("httpGet", "tcpSocket", "exec", "grpc")
 # The API's own default of 10 s would make each rollout wait that long for its first answer.
-_PROBE: dict[str, Any] = {"periodSeconds": 5, "timeoutSeconds": 2}
+_PROBE: dict[str, Any] = {"periodSeconds": 2, "timeoutSeconds": 2}
 _PLACES = {
     "cpu": ("requests", "cpu"),
     "memory": ("requests", "memory"),

@@ -7,6 +7,7 @@ those that the pipeline (`klepaas.resilience`) must not take for an ill API serv
 Source: Kubernetes API conventions, "Response Status Kind"; the answers of a 1.36 server.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ _UNREACHABLE = (b"error trying to reach service",)
 _STORAGE = ("etcdserver", "etcd ", "leader changed")
 # Said before anything is stored.
 _BEFORE_STORAGE = ("failed calling webhook", "failed to call webhook", "admission webhook")
+# A webhook's denial has whatever code the webhook chose, 401, 404, 429 and 503 among them.
+_DENIAL = re.compile(r"admission webhook \"[^\"]{1,300}\" denied the request")
 
 
 # What the API server says of a version or a uid that a request was held to; a webhook's 409 says something else.
@@ -159,6 +162,8 @@ def error_for(act: Act, code: int, body: bytes, retry_after: str | None = None) 
         retry_after: The Retry-After header. None: there was none.
     """
     status = _read(code, body, retry_after)
+    if status.code != 403 and _DENIAL.search(status.message):
+        return _denial(act, status)
     if status.code >= 500:
         return _server_trouble(act, status, body)
     explain = _BY_CODE.get(status.code, _bad_request)
@@ -188,6 +193,11 @@ def _line(message: Any) -> str:
 def _seconds(value: Any) -> float | None:
     seconds = None if value is None else parse_retry_after(str(value), time.time())
     return seconds if seconds is not None and seconds <= 3600 else None
+
+
+def _denial(act: Act, status: _Status) -> KlepaasError:
+    """Neither missing credentials nor an outage: the same body gets the same answer again."""
+    return BadRequest(act.cannot(status.message), next_step="Change what the webhook refuses and call again")
 
 
 def _bad_request(act: Act, status: _Status) -> KlepaasError:
