@@ -18,7 +18,7 @@ from klepaas.operations import PLANNED, DeadlinePassed, Interrupted, OperationCa
 from klepaas.output.verdict import Claim, nothing_changed, term
 from klepaas_plugins.deployments.outcome import ANSWERS, Words, nothing_done
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import CANCELLED, Change, Planned
+from klepaas_plugins.deployments.planned import CANCELLED, Change, Effect, Planned
 from klepaas_plugins.deployments.releases import (
     Cause,
     Release,
@@ -61,6 +61,15 @@ def _release_title(cause: Cause, request: Mapping[str, Any]) -> str | None:
 
 async def _not_found() -> None:
     """A look-up for what may as well be done again."""
+
+
+async def _not_there() -> None:
+    """An effect that has nothing left to do."""
+
+
+async def _as_it_should_be() -> Mapping[str, Any]:
+    """A look-up for what the plan does not name any more."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -248,7 +257,8 @@ class Carrier:
                 await self._undoing.restore(planned.restores, _BACK.rstrip(": "), keep_scale=True)
             for name in names:
                 await self.run.report(done, len(names), name)
-                effect = effects[name]
+                # What an earlier attempt has removed is in no later plan.
+                effect = effects.get(name) or Effect(name, _not_there, _as_it_should_be)
                 await self.run.step(name, effect.do, find=effect.find)
                 done += 1
         except KlepaasError as exc:

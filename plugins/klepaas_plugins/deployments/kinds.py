@@ -184,8 +184,9 @@ def _scaling(host: Host, place: Place, run: "Run") -> "Carrier":
 def _restart(host: Host, place: Place, run: "Run") -> "Carrier":
     from klepaas_plugins.deployments.planning.restart import Restart, restart_moment
 
-    drawn = (run.operation.request.get(PLANNED) or {}).get("moment")
-    change = Restart(place, str(drawn or restart_moment(run.operation.created_at)))
+    request = run.operation.request
+    moment = (request.get(PLANNED) or {}).get("moment") or restart_moment(run.operation.created_at)
+    change = Restart(place, str(moment), bool(request.get("take_ownership")))
     return _carrier(host, place, run, "restart", lambda _pins: change.planned())
 
 

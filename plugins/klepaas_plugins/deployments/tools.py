@@ -176,6 +176,7 @@ def _restart(tools: ToolContext) -> Tool:
         namespace: Namespace = None,
         wait_s: WaitS = None,
         dry_run: DryRun = False,
+        take_ownership: TakeOwnership = False,
         idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
@@ -184,13 +185,19 @@ def _restart(tools: ToolContext) -> Tool:
         how = (ctx, wait_s, idempotency_key)
         tools.forget_moment(place)
         pins = {"moment": current_change_set().basis["moment"]}
-        return await tools.change(kinds.RESTART, f"Restarting {app_name}", place, how, pins=pins)
+        title, wanted = f"Restarting {app_name}", {"take_ownership": take_ownership}
+        return await tools.change(kinds.RESTART, title, place, how, pins=pins, **wanted)
 
-    async def plan_restart(app_name: AppName, namespace: Namespace = None, context: ContextName = None) -> ChangeSet:
+    async def plan_restart(
+        app_name: AppName,
+        namespace: Namespace = None,
+        take_ownership: TakeOwnership = False,
+        context: ContextName = None,
+    ) -> ChangeSet:
         from klepaas_plugins.deployments.planning.restart import Restart
 
         place = await tools.place(app_name, namespace, context)
-        return (await Restart(place, tools.moment_for(place)).planned()).change_set
+        return (await Restart(place, tools.moment_for(place), take_ownership).planned()).change_set
 
     return changing_tool(
         restart_application,

@@ -205,6 +205,18 @@ async def test_manifests_remove_what_the_last_release_had_and_they_lack_after_a_
     assert bench.sandbox.get("ConfigMap", "web-config") is not None
 
 
+async def test_an_attempt_that_finds_a_removal_made_by_the_one_before_goes_on(bench: Any) -> None:
+    whole = [_deployment("example/app:1"), _config("web-config"), _config("web-extra")]
+    await bench.call("deploy_application", app_name="web", manifests=_yaml(whole))
+    # The release is marked after the removal.
+    bench.sandbox.fail("PATCH", "/secrets/.*release", 503, times=3)
+    less = _yaml([_deployment("example/app:2"), _config("web-config")])
+    said = await bench.call("deploy_application", app_name="web", manifests=less)
+    assert not said.is_error, said.text
+    assert (await bench.call("get_operation", operation_id=said.operation, output="json")).json()["attempt"] == 2
+    assert bench.sandbox.get("ConfigMap", "web-extra") is None
+
+
 async def test_what_manifests_removed_is_there_again_after_a_failure(bench: Any) -> None:
     whole = [_deployment("example/app:1"), _config("web-config"), _config("web-extra")]
     await bench.call("deploy_application", app_name="web", manifests=_yaml(whole))

@@ -21,8 +21,10 @@ from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Effect
 from klepaas_plugins.kubernetes.client import ApplyRequest, ChangedSincePlan, extract_own, plan_apply, write
 from klepaas_plugins.kubernetes.risks import find_risks, judge_again
+from klepaas_plugins.kubernetes.write.autoscaling import AutoscalerChanges
 
 __all__ = [
+    "Replan",
     "change_set",
     "effect_of",
     "is_needed",
@@ -62,6 +64,7 @@ async def plan_object(
     take_ownership: bool = False,
     removed: Iterable[Path] = (),
     is_restoring: bool = False,
+    autoscalers: AutoscalerChanges | None = None,
 ) -> ObjectChange:
     """What applying a whole body would do to its object: what klepaas set and the body lacks is removed.
 
@@ -71,6 +74,7 @@ async def plan_object(
         take_ownership: Whether fields of controllers are taken over too.
         removed: Paths that are to go, whoever set them.
         is_restoring: Whether an earlier state is restored: then a controller's fields are left alone and named.
+        autoscalers: What becomes of autoscalers in the same change. None: nothing.
 
     Raises:
         KlepaasError: It would be refused; the error says why.
@@ -84,6 +88,7 @@ async def plan_object(
         remove_unnamed=True,
         removed=frozenset(removed),
         is_restoring=is_restoring,
+        autoscalers=autoscalers or AutoscalerChanges(),
     )
     return _without_cause(await plan_apply(request))
 
@@ -144,7 +149,7 @@ def effect_of(
     """
 
     async def find() -> Mapping[str, Any] | None:
-        return None if is_needed(await replan()) else {}
+        return None if _is_to_send(await replan()) else {}
 
     async def do() -> Mapping[str, Any] | None:
         try:
@@ -156,7 +161,12 @@ def effect_of(
         return None
 
     identity = change.identity
-    return Effect(name or f"apply {identity.kind} {identity.name}", do, find, is_needed(change))
+    return Effect(name or f"apply {identity.kind} {identity.name}", do, find, _is_to_send(change))
+
+
+def _is_to_send(change: ObjectChange) -> bool:
+    """Whether a change is to be made: that a new autoscaler's number becomes its own changes no value."""
+    return is_needed(change) or bool((change.options.get("transfer") or {}).get("to_autoscaler"))
 
 
 def token_of(changes: ChangeSet, salt: str | None = None) -> str:

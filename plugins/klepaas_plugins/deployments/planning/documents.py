@@ -7,12 +7,12 @@ affair.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from klepaas.changes import ChangeSet, ObjectChange
+from klepaas.changes import Action, ChangeSet, ObjectChange
 from klepaas.errors import BadRequest, Forbidden, NotFound
 from klepaas.offload import offload, size_of
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
@@ -21,8 +21,9 @@ from klepaas_plugins.deployments.manifests import INSTANCE, MANAGED_BY
 from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import REVISION, annotation
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import Change, Planned
+from klepaas_plugins.deployments.planned import Change, Effect, Planned
 from klepaas_plugins.deployments.planning.apply import (
+    Replan,
     change_set,
     effect_of,
     is_needed,
@@ -38,6 +39,7 @@ from klepaas_plugins.deployments.releases.kinds import KINDS, NEVER_REMOVED, ord
 from klepaas_plugins.deployments.releases.model import Key, title_of
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import DeleteRequest, Manifest, is_ours, plan_delete, read_manifests
+from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges, is_target
 
 __all__ = ["DeployDocuments"]
 
@@ -68,18 +70,23 @@ class DeployDocuments:
             KlepaasError: It would be refused; the error says why.
         """
         bodies, workload = await self._bodies()
-        objects = await together(*(partial(self._plan, body) for body in bodies))
-        gone, notes = await self._removals({(str(body["kind"]), str(body["metadata"]["name"])) for body in bodies})
+        gone, notes = await self._removals({_key(body) for body in bodies})
+        plan = partial(self._plan, autoscalers=_autoscalers(bodies, gone))
+        objects = await together(*(partial(plan, body) for body in bodies))
         title = f"Deploying manifests as {self.place.text}"
-        changes = await change_set(self.place, title, [*objects, *gone], notes=notes)
-        pairs = zip(changes.objects, bodies, strict=False)
-        applied = [effect_of(self.place, one, partial(self._plan, body), among=changes.objects) for one, body in pairs]
-        removed = [removal_of(self.place, one) for one in gone]
-        name = (str(workload["kind"]), str(workload["metadata"]["name"]))
-        live = objects[bodies.index(workload)].before
+        changes = await change_set(self.place, title, _in_order(workload, objects, gone), notes=notes)
+        replans = {_key(body): partial(plan, body) for body in bodies}
+        effects = tuple(self._effect(one, replans, changes) for one in changes.objects)
+        name, live = _key(workload), objects[bodies.index(workload)].before
         before = {"/".join(name): live} if live else {}
         words = await offload(partial(_in_words, changes, live), size_chars=size_of([one.after for one in objects]))
-        return Planned(words, (name,), before, (*applied, *removed), changes=changes)
+        return Planned(words, (name,), before, effects, changes=changes)
+
+    def _effect(self, change: ObjectChange, replans: Mapping[Key, Replan], changes: ChangeSet) -> Effect:
+        if change.action is Action.DELETE:
+            return removal_of(self.place, change)
+        replan = replans[change.identity.kind, change.identity.name]
+        return effect_of(self.place, change, replan, among=changes.objects)
 
     async def _bodies(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The objects in the order in which they are applied, and the workload among them."""
@@ -117,13 +124,13 @@ class DeployDocuments:
         )
         return await plan_delete(request)
 
-    async def _live(self, body: dict[str, Any]) -> dict[str, Any] | None:
+    async def _live(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
         kind = f"{body['apiVersion']}/{body['kind']}"
         return await find(self.place.cluster, kind, body["metadata"]["name"], self.place.namespace)
 
-    async def _plan(self, body: dict[str, Any]) -> ObjectChange:
+    async def _plan(self, body: dict[str, Any], *, autoscalers: AutoscalerChanges) -> ObjectChange:
         try:
-            return await plan_object(self.place, body, take_ownership=self.take_ownership)
+            return await plan_object(self.place, body, take_ownership=self.take_ownership, autoscalers=autoscalers)
         except NotFound as exc:
             raise NotFound(
                 f"{body['kind']} {body['metadata']['name']} cannot be made in {self.place.namespace}: {exc.what}",
@@ -146,6 +153,29 @@ class DeployDocuments:
         labels.setdefault(MANAGED_BY, "klepaas")
         body["metadata"] = {**metadata, "namespace": self.place.namespace, "labels": labels}
         return body
+
+
+def _key(body: Mapping[str, Any]) -> Key:
+    return str(body["kind"]), str(body["metadata"]["name"])
+
+
+def _in_order(
+    workload: Mapping[str, Any], applied: Sequence[ObjectChange], gone: Sequence[ObjectChange]
+) -> list[ObjectChange]:
+    """The changes in the order in which they are made: an autoscaler that leaves the workload would undo its number."""
+    return sorted((*applied, *gone), key=lambda one: not _leaves(one, workload))
+
+
+def _leaves(change: ObjectChange, workload: Mapping[str, Any]) -> bool:
+    """Whether an autoscaler targets the workload now, and no more when the change is made."""
+    if change.identity.kind != AUTOSCALER or not is_target(change.before or {}, workload):
+        return False
+    return change.action is Action.DELETE or not is_target(change.after or {}, workload)
+
+
+def _autoscalers(bodies: Sequence[Mapping[str, Any]], gone: Sequence[ObjectChange]) -> AutoscalerChanges:
+    removed = frozenset(one.identity.name for one in gone if one.identity.kind == AUTOSCALER)
+    return AutoscalerChanges(tuple(body for body in bodies if body["kind"] == AUTOSCALER), removed)
 
 
 def _why_not(one: Manifest) -> str:

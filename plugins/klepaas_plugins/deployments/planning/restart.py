@@ -35,10 +35,12 @@ class Restart:
     Attributes:
         place: Where the application is.
         moment: What the restart is known by: the same in every attempt.
+        take_ownership: Whether fields of a controller are taken over.
     """
 
     place: Place
     moment: str
+    take_ownership: bool = False
 
     async def planned(self) -> Planned:
         """The change.
@@ -66,7 +68,7 @@ class Restart:
         body["metadata"].setdefault("annotations", {})[CHANGE_CAUSE] = "restart"
         metadata = body.setdefault("spec", {}).setdefault("template", {}).setdefault("metadata", {})
         metadata.setdefault("annotations", {})[RESTARTED_AT] = self.moment
-        return await plan_object(self.place, body)
+        return await plan_object(self.place, body, take_ownership=self.take_ownership)
 
 
 def _images(workload: Workload) -> str:

@@ -13,13 +13,13 @@ from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planning.apply import plan_object
 from klepaas_plugins.kubernetes.client import compare, judge_manager, own_paths
+from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, AutoscalerChanges, is_autoscalers
 from klepaas_plugins.kubernetes.write.items import key_of
 from klepaas_plugins.kubernetes.write.managers import Side
 from klepaas_plugins.kubernetes.write.own_fields import Path, entries_of, extract, find, to_fields
 
 __all__ = ["Restoration", "is_changed_since", "plan_restoration", "plan_restored_object"]
 
-_REPLICAS: Path = ("f:spec", "f:replicas")
 _CAUSE: Path = ("f:metadata", "f:annotations", f"f:{CHANGE_CAUSE}")
 
 
@@ -41,23 +41,26 @@ class Restoration:
     left: tuple[str, ...]
 
 
-async def plan_restoration(place: Place, live: Object | None, target: Object) -> Restoration:
+async def plan_restoration(
+    place: Place, live: Object | None, target: Object, autoscalers: AutoscalerChanges | None = None
+) -> Restoration:
     """How an object is brought back, and what that would do.
 
     Args:
         place: Where the application is.
         live: The object as it is, with its managedFields. None: it is gone, so all of it comes back.
         target: The object as it was.
+        autoscalers: What becomes of autoscalers in the same change. None: nothing.
 
     Raises:
         KlepaasError: The server refuses it as it was.
     """
     paths = await _restored_paths(place, live, target)
     body = dict(target) if live is None else _body(target, paths)
-    change = await plan_restored_object(place, body)
+    change = await plan_restored_object(place, body, autoscalers)
     found = compare(change.after, {**target, "metadata": {**target["metadata"]}}) if live is not None else ()
     left = [f"{one.path} stays as it is, set by {', '.join(one.owners)}" for one in found if one.owners]
-    return Restoration(body, to_fields(set(paths) - {_REPLICAS, _CAUSE}), change, tuple(left))
+    return Restoration(body, to_fields(set(paths) - {REPLICAS, _CAUSE}), change, tuple(left))
 
 
 async def _restored_paths(place: Place, live: Object | None, target: Object) -> list[Path]:
@@ -77,18 +80,20 @@ def _body(target: Object, paths: list[Path]) -> dict[str, Any]:
     return {**found, "apiVersion": target["apiVersion"], "kind": target["kind"], "metadata": metadata}
 
 
-async def plan_restored_object(place: Place, body: Mapping[str, Any], *, was_autoscaled: bool = False) -> ObjectChange:
+async def plan_restored_object(
+    place: Place, body: Mapping[str, Any], autoscalers: AutoscalerChanges | None = None
+) -> ObjectChange:
     """What bringing an object back would do; a controller's fields are left as they are and named.
 
     Args:
         place: Where the application is.
         body: What `plan_restoration` composed.
-        was_autoscaled: Whether an autoscaler that is gone has set its number of pods, which is taken over then.
+        autoscalers: What becomes of autoscalers in the same change. None: nothing.
 
     Raises:
         KlepaasError: The server refuses it.
     """
-    return await plan_object(place, body, take_ownership=was_autoscaled, is_restoring=not was_autoscaled)
+    return await plan_object(place, body, is_restoring=True, autoscalers=autoscalers)
 
 
 def is_changed_since(way: Restoration, was: Object | None, now: Object | None, aim: Object) -> bool:
@@ -111,9 +116,12 @@ def _is_to_restore(live: Object, target: Object, path: Path) -> bool:
     is_there, value = find(live, path)
     if not is_there:
         return True
+    owners = [entry for entry in entries_of(live) if path in entry.paths and entry.subresource != "status"]
+    if path == REPLICAS and owners and all(map(is_autoscalers, owners)):
+        # Whether an autoscaler sets it still is seen when it is written.
+        return True
     if path[-1].startswith("k:") or value == find(target, path)[1]:
         return False
-    owners = [entry for entry in entries_of(live) if path in entry.paths and entry.subresource != "status"]
     return all(judge_manager(entry.manager, live).side is not Side.CONTROLLER for entry in owners)
 
 

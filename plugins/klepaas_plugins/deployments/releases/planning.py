@@ -17,6 +17,7 @@ from klepaas_plugins.deployments.releases.model import Key, Snapshot, key_of, ti
 from klepaas_plugins.deployments.releases.normal import digest, normal
 from klepaas_plugins.deployments.releases.replicas import settle_replicas, without_replicas
 from klepaas_plugins.kubernetes.client import is_ours
+from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, is_target
 
 __all__ = ["Plan", "plan_restore", "refuse_foreign_changes", "with_ways"]
 
@@ -139,7 +140,13 @@ def with_ways(plan: Plan, ways: Mapping[Key, Restoration]) -> Plan:
         ways: How each object is brought back.
     """
     # A number that an autoscaler sets while it is there is known only when it is gone.
-    freed = {key for key in plan.floating - plan.autoscaled if at(plan.wanted.get(key), "spec", "replicas") is not None}
+    going = [plan.seen[key] for key in plan.removed if key[0] == AUTOSCALER]
+    freed = {
+        key
+        for key in plan.floating - plan.autoscaled
+        if at(plan.wanted.get(key), "spec", "replicas") is not None
+        and any(is_target(one, plan.wanted[key]) for one in going)
+    }
     needed = {key: way for key, way in ways.items() if key in freed or way.change.action is not Action.NONE}
     wanted = {key: _after(item, needed[key], plan.seen.get(key)) for key, item in plan.wanted.items() if key in needed}
     for key in freed & wanted.keys():

@@ -5,6 +5,8 @@ from typing import Any
 
 from klepaas_plugins.deployments.objects import Object, at
 from klepaas_plugins.deployments.releases.model import Snapshot, key_of, title_of
+from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscalers
+from klepaas_plugins.kubernetes.write.own_fields import entries_of
 
 __all__ = ["left_to_autoscaler", "settle_replicas", "without_replicas"]
 
@@ -72,11 +74,9 @@ def _with(item: dict[str, Any], replicas: int) -> dict[str, Any]:
 
 
 def _is_scaled(item: Object | None) -> bool:
-    """Whether somebody else has scaled it; a deployment that names a number takes that away.
+    """Whether somebody has scaled it, an autoscaler excepted; a deployment that names a number takes that away.
 
     Source: Kubernetes, "Server-Side Apply": a manager of the scale subresource owns `spec.replicas`.
     """
-    return any(
-        entry.get("subresource") == "scale" and "f:replicas" in (at(entry, "fieldsV1", "f:spec") or {})
-        for entry in at(item, "metadata", "managedFields") or ()
-    )
+    scaling = (entry for entry in entries_of(item) if entry.subresource == "scale" and REPLICAS in entry.paths)
+    return any(not is_autoscalers(entry) for entry in scaling)

@@ -24,6 +24,7 @@ from klepaas_plugins.deployments.releases.planning import Plan
 from klepaas_plugins.deployments.releases.replicas import left_to_autoscaler
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import DeleteRequest, plan_delete, write
+from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges
 
 __all__ = ["Restored", "Step", "carry_out", "try_out"]
 
@@ -89,10 +90,13 @@ async def plan_ways(place: Place, plan: Plan, live: Snapshot) -> dict[Key, Resto
     Raises:
         KlepaasError: One of them is refused; it names the object.
     """
+    removed = frozenset(name for kind, name in plan.removed if kind == AUTOSCALER)
+    applied = tuple(item for (kind, _), item in plan.wanted.items() if kind == AUTOSCALER)
+    autoscalers = AutoscalerChanges(applied, removed)
 
     async def one(key: Key) -> Restoration:
         try:
-            return await plan_restoration(place, live.live.get(key), plan.wanted[key])
+            return await plan_restoration(place, live.live.get(key), plan.wanted[key], autoscalers)
         except BadRequest as exc:
             what = f"{title_of(key)} cannot be put back as it was: {exc.what}"
             raise BadRequest(what, next_step=exc.next_step) from exc
@@ -125,7 +129,7 @@ async def carry_out(place: Place, plan: Plan, step: Step | None) -> Restored:
     """
     work = _Work(place, plan)
     # An autoscaler that goes must not change what is restored before.
-    first = [key for key in plan.removed if key[0] == "HorizontalPodAutoscaler"]
+    first = [key for key in plan.removed if key[0] == AUTOSCALER]
     for key in first:
         await _stepped(step, f"remove {title_of(key)}", partial(work.remove, key), partial(work.gone, key))
     for key in plan.wanted:
@@ -224,8 +228,7 @@ class _Work:
 
     async def _write(self, key: Key) -> None:
         """Apply the body that was composed, on what is there now."""
-        was_autoscaled = key in self.plan.floating - self.plan.autoscaled
-        change = await plan_restored_object(self.place, self.plan.ways[key].body, was_autoscaled=was_autoscaled)
+        change = await plan_restored_object(self.place, self.plan.ways[key].body)
         await write(self.place.cluster, change)
 
     async def _delete(self, key: Key, item: Object, *, dry_run: bool) -> None:

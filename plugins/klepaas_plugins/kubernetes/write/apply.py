@@ -21,6 +21,7 @@ from klepaas.plans.describe import describe_object, escape
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
 from klepaas_plugins.kubernetes.risks import find_risks, judge_again
+from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges
 from klepaas_plugins.kubernetes.write.generated_names import draw_name
 from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
 from klepaas_plugins.kubernetes.write.writer import Written, write
@@ -154,11 +155,12 @@ def _refuse_doubles(items: Sequence[_Item]) -> None:
 
 async def _plan_all(request: ManifestRequest, items: Sequence[_Item]) -> None:
     slots = anyio.Semaphore(AT_ONCE)
+    autoscalers = AutoscalerChanges(tuple(item.body for item in items if item.manifest.kind == AUTOSCALER))
 
     async def plan(item: _Item) -> None:
         async with slots:
             try:
-                item.plan = await plan_apply(_apply_request(request, item))
+                item.plan = await plan_apply(_apply_request(request, item, autoscalers))
             except KlepaasError as exc:
                 item.error = exc
 
@@ -167,7 +169,7 @@ async def _plan_all(request: ManifestRequest, items: Sequence[_Item]) -> None:
             group.start_soon(plan, item)
 
 
-def _apply_request(request: ManifestRequest, item: _Item) -> ApplyRequest:
+def _apply_request(request: ManifestRequest, item: _Item, autoscalers: AutoscalerChanges) -> ApplyRequest:
     return ApplyRequest(
         cluster=request.cluster,
         resource=item.resource,
@@ -177,6 +179,7 @@ def _apply_request(request: ManifestRequest, item: _Item) -> ApplyRequest:
         create=request.create,
         not_served=None if item.resource is not None else "its definition does not exist yet",
         absent_namespace=item.body["metadata"].get("namespace") in item.namespaces,
+        autoscalers=autoscalers,
     )
 
 

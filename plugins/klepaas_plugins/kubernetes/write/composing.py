@@ -10,7 +10,9 @@ from klepaas_plugins.kubernetes.write.drafts import Draft
 from klepaas_plugins.kubernetes.write.merging import Ambiguous, merge, without_paths, without_versions
 from klepaas_plugins.kubernetes.write.own_fields import Paths, entries_of, extract_own, find, own_paths, to_fields
 
-__all__ = ["compose"]
+__all__ = ["compose", "leave_replicas_of_new"]
+
+_LEFT = ("spec.replicas", "left to the autoscaler, which sets it")
 
 
 async def compose(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> None:
@@ -62,16 +64,33 @@ async def _learn_keys(draft: Draft, live: Mapping[str, Any]) -> dict[str, Any]:
     return dict(main.raw.get("fieldsV1") or {}) if main else {}
 
 
+async def leave_replicas_of_new(draft: Draft) -> None:
+    """Take the number of replicas out of a new object that an autoscaler targets from the start.
+
+    Args:
+        draft: The plan.
+    """
+    is_named, wanted = find(draft.named, REPLICAS)
+    if not is_named or may_set_replicas(None, wanted) or not await _is_autoscaled(draft, draft.named):
+        return
+    draft.named = without_paths(draft.named, frozenset({REPLICAS}))
+    draft.notes.append(_LEFT)
+
+
+async def _is_autoscaled(draft: Draft, workload: Mapping[str, Any]) -> bool:
+    return await is_autoscaled(draft.request.cluster, workload, draft.request.autoscalers)
+
+
 async def _leave_replicas(draft: Draft, live: Mapping[str, Any], own: Paths) -> None:
     """Take the number of replicas out of the body while an autoscaler sets it."""
     is_there, wanted = find(draft.body, REPLICAS)
     is_named = find(draft.named, REPLICAS)[0]
     if is_named and may_set_replicas(live, wanted):
         return
-    if not await is_autoscaled(draft.request.cluster, live):
+    if not find(live, REPLICAS)[0] or not await _is_autoscaled(draft, live):
         return
     draft.body = without_paths(draft.body, frozenset({REPLICAS}))
     if is_named and is_there and wanted != find(live, REPLICAS)[1]:
-        draft.notes.append(("spec.replicas", "left to the autoscaler, which sets it"))
+        draft.notes.append(_LEFT)
     if REPLICAS in own:
         draft.transfer = replace(draft.transfer, to_autoscaler=True)

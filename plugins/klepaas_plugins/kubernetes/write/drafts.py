@@ -6,6 +6,7 @@ from typing import Any
 
 from klepaas.changes import FieldChange, ObjectIdentity
 from klepaas_plugins.kubernetes.client import Cluster, Resource
+from klepaas_plugins.kubernetes.write.autoscaling import AutoscalerChanges
 from klepaas_plugins.kubernetes.write.own_fields import Paths
 from klepaas_plugins.kubernetes.write.ownership import Loss, Transfer
 
@@ -30,6 +31,7 @@ class ApplyRequest:
         not_served: Why the server cannot try it out. None: it can.
         absent_namespace: Whether a missing namespace is no mistake, since it is made before.
         is_restoring: Whether an earlier state is restored: a controller's field is then left as it is and named.
+        autoscalers: What becomes of autoscalers in the same change.
     """
 
     cluster: Cluster
@@ -42,6 +44,7 @@ class ApplyRequest:
     not_served: str | None = None
     absent_namespace: bool = False
     is_restoring: bool = False
+    autoscalers: AutoscalerChanges = field(default_factory=AutoscalerChanges)
 
     @property
     def name(self) -> str:

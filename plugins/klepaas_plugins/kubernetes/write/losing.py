@@ -8,6 +8,7 @@ from klepaas.changes import Risk
 from klepaas.effects import Effect
 from klepaas_plugins.kubernetes.masking import mask
 from klepaas_plugins.kubernetes.masking.comparing import is_hidden
+from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscalers
 from klepaas_plugins.kubernetes.write.drafts import Draft
 from klepaas_plugins.kubernetes.write.items import Finder
 from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
@@ -61,8 +62,14 @@ def _find_losses(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any])
     removed = frozenset(path for path in draft.request.removed if there.find(path)[0])
     nulls = frozenset(null_paths(encoded, live, everyone)) | removed
     taken = _find_taken(draft, live)
-    draft.losses = losses_of(live, after, taken=taken, removed=nulls)
+    draft.losses = [_judged(draft, loss) for loss in losses_of(live, after, taken=taken, removed=nulls)]
     return nulls
+
+
+def _judged(draft: Draft, loss: Loss) -> Loss:
+    """A loss, stale where an autoscaler's number is in the body: it is there only if none sets it any more."""
+    is_stale = loss.path == REPLICAS and is_autoscalers(loss.entry) and find(draft.body, REPLICAS)[0]
+    return replace(loss, is_stale=is_stale)
 
 
 def _leave(draft: Draft, live: dict[str, Any], refused: Sequence[Loss]) -> None:
@@ -123,7 +130,7 @@ def _is_owned_whole(live: Mapping[str, Any], path: Path, owned: Paths) -> bool:
 
 
 def _is_person(loss: Loss, live: Mapping[str, Any]) -> bool:
-    return judge_manager(loss.entry.manager, live).side is Side.PERSON
+    return loss.side(live) is Side.PERSON
 
 
 def _find_taken(draft: Draft, live: Mapping[str, Any]) -> Paths:
@@ -168,7 +175,7 @@ def reverting_risks(draft: Draft, live: Mapping[str, Any]) -> list[Risk]:
         draft: The plan.
         live: The object as it is.
     """
-    managers = [judge_manager(loss.entry.manager, live) for loss in draft.losses]
+    managers = [judge_manager(loss.entry.manager, live) for loss in draft.losses if not loss.is_stale]
     names = dict.fromkeys(one.text for one in managers if one.side is Side.CONTROLLER)
     return [
         Risk(code="reverted-by-controller", text=f"{name} may write its values again", severity=Effect.WRITE)

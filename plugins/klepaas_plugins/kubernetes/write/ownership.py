@@ -37,11 +37,21 @@ class Loss:
         entry: The manager's entry.
         path: The field.
         must_move: Whether it has to be moved in managedFields; what goes with an item of ours needs no move.
+        is_stale: Whether its manager sets it no more: it is the number of an autoscaler that is gone, or rests.
     """
 
     entry: Entry
     path: Path
     must_move: bool
+    is_stale: bool = False
+
+    def side(self, live: Mapping[str, Any]) -> Side:
+        """Whether it may be taken over: what nobody sets any more is as good as a person's.
+
+        Args:
+            live: The object.
+        """
+        return Side.PERSON if self.is_stale else judge_manager(self.entry.manager, live).side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +128,7 @@ def judge_losses(losses: Sequence[Loss], live: Mapping[str, Any], title: str, *,
     Raises:
         FieldConflict: A controller owns some of them, and they are not to be taken over.
     """
-    refused = [loss for loss in losses if judge_manager(loss.entry.manager, live).side is Side.CONTROLLER]
+    refused = [loss for loss in losses if loss.side(live) is Side.CONTROLLER]
     if not refused or take_ownership:
         return
     by_manager: dict[str, list[str]] = {}

@@ -21,7 +21,7 @@ from klepaas_plugins.kubernetes.risks import facts_of
 from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS
 from klepaas_plugins.kubernetes.write.basis import fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
-from klepaas_plugins.kubernetes.write.composing import compose
+from klepaas_plugins.kubernetes.write.composing import compose, leave_replicas_of_new
 from klepaas_plugins.kubernetes.write.drafts import ApplyRequest, Draft, identity_of, with_version_of_new
 from klepaas_plugins.kubernetes.write.losing import reverting_risks, settle_owners, takeover_facts
 from klepaas_plugins.kubernetes.write.merging import named_paths, without_nulls, without_versions
@@ -135,6 +135,8 @@ async def _plan_new(draft: Draft) -> ObjectChange:
     """The plan of an object that is not there, or may not be read."""
     request = draft.request
     is_new = draft.is_seen or request.create
+    if is_new:
+        await leave_replicas_of_new(draft)
     body = with_version_of_new(draft.named) if is_new else draft.named
     try:
         after = await request.cluster.apply(body, force=True, dry_run=True)
@@ -156,7 +158,7 @@ async def _plan_new(draft: Draft) -> ObjectChange:
     return ObjectChange(
         identity=identity_of(draft),
         action=Action.CREATE,
-        facts=facts_of(draft.named),
+        facts=(*facts_of(draft.named), *draft.notes),
         after=after,
         body=draft.named,
         basis=fields_basis(None, ()),
@@ -189,7 +191,8 @@ def _conclude(draft: Draft, live: dict[str, Any]) -> ObjectChange:
     fields = (*changed, *draft.immutable)
     named = named_paths(draft.named, to_fields(draft.claimed))
     rests_on = own_paths(live) | draft.claimed | draft.gone | named
-    if draft.transfer.to_autoscaler or (draft.notes and draft.notes[0][0] == "spec.replicas"):
+    is_autoscalers = any(loss.is_stale for loss in draft.losses)
+    if is_autoscalers or draft.transfer.to_autoscaler or (draft.notes and draft.notes[0][0] == "spec.replicas"):
         rests_on -= {REPLICAS}
     main = next((entry.paths for entry in entries_of(live) if entry.is_main), frozenset())
     is_idle = not fields and draft.transfer.is_empty and main == draft.claimed and draft.not_checked is None
