@@ -19,8 +19,8 @@ from mcp.server.request_state import RequestStateSecurity
 from klepaas import __version__
 from klepaas.agents import Agents
 from klepaas.announcements import Announcements
-from klepaas.audit import Audit, AuditSink
-from klepaas.audit_file import AuditFile
+from klepaas.audit import Audit
+from klepaas.audit_sinks import collect_sinks
 from klepaas.calls import Calls
 from klepaas.catalogue import Catalogue
 from klepaas.context_aliases import ContextAliases
@@ -191,9 +191,7 @@ def _plans(host: Host) -> "PlanStore":
 
 
 def _audit(plugins: Plugins, host: Host) -> Audit:
-    settings = host.settings
-    sinks = [found.item for found in plugins.contributions("klepaas_audit_sinks", AuditSink, host=host)]
-    sinks = [AuditFile(settings.state_dir, settings.audit_file_max_bytes).sink(), *sinks]
+    sinks = collect_sinks(plugins, host)
     metrics = Metrics.of(host)
     metrics.audit_sinks = [sink.name for sink in sinks]
     return Audit(sinks, lambda sink, *, taken: metrics.audit.written(sink, taken=taken))

@@ -33,7 +33,7 @@ class Principal:
 
     Attributes:
         name: The user's name, or `LOCAL`.
-        transport: How the call came: "stdio", "memory" or "http".
+        transport: How the call came: "stdio", "memory" or "http"; "terminal" for what a person confirms at one.
         uid: The operating system's number of the user. None: not known, or the system has none, as Windows.
         client: What the client program calls itself; not proven. None: it did not say.
     """

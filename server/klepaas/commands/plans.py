@@ -15,6 +15,14 @@ import anyio
 
 from klepaas.actions import FAILED, OK, print_json, print_line
 from klepaas.commands.agent_shells import find_agent
+from klepaas.commands.confirmation_audit import (
+    AGENT_SHELL,
+    NAME_NOT_TYPED,
+    NO_TERMINAL,
+    NOT_OPEN,
+    confirm_on_record,
+    record_refusal,
+)
 from klepaas.commands.parser import Parser
 from klepaas.errors import Conflict, Forbidden, NotFound
 from klepaas.host import Host
@@ -67,35 +75,42 @@ def show(arguments: argparse.Namespace, settings: Settings, _: Plugins) -> int:
     return OK if plan.trouble is None else FAILED
 
 
-def confirm(arguments: argparse.Namespace, settings: Settings, _: Plugins) -> int:
-    """Show a plan whole, ask the person at the terminal, and note that they confirmed it."""
+def confirm(arguments: argparse.Namespace, settings: Settings, plugins: Plugins) -> int:
+    """Show a plan whole, ask the person at the terminal, and note in store and audit that they confirmed it."""
     agent = find_agent(os.environ)
     if agent is not None:
+        note = f"this shell belongs to {agent.agent} ({agent.variable} is set)"
+        _refuse(arguments.plan_id, AGENT_SHELL, note, settings, plugins)
         raise Forbidden(
-            f"Nothing was confirmed: this shell belongs to {agent.agent} ({agent.variable} is set), and a person "
-            "confirms a change",
+            f"Nothing was confirmed: {note}, and a person confirms a change",
             next_step="Open a terminal of your own and run the command there",
         )
     try:
         with open_terminal() as terminal:
-            return _confirm_at(terminal, _find(arguments.plan_id, settings), settings)
+            return _confirm_at(terminal, _find(arguments.plan_id, settings), settings, plugins)
     except NoTerminal as exc:
+        _refuse(arguments.plan_id, NO_TERMINAL, str(exc), settings, plugins)
         raise Forbidden(
             f"Nothing was confirmed: klepaas asks a person at a terminal, and {exc}",
             next_step="Run the command in a terminal, without a pipe or a redirection",
         ) from exc
 
 
-def _confirm_at(terminal: ControllingTerminal, plan: Plan, settings: Settings) -> int:
-    _check_open(plan)
+def _confirm_at(terminal: ControllingTerminal, plan: Plan, settings: Settings, plugins: Plugins) -> int:
+    try:
+        _check_open(plan)
+    except Conflict as exc:
+        _refuse(plan.id, NOT_OPEN, exc.what, settings, plugins)
+        raise
     terminal.say(_text(plan, colour=_wants_colour()))
     name = plan.rendering.name
     typed = terminal.ask(f"Type {name} to confirm this change (변경을 승인하려면 {name}을(를) 입력하세요): ")
     if typed != name:
+        _refuse(plan.id, NAME_NOT_TYPED, f"what {_user()} typed is not the name that was asked for", settings, plugins)
         terminal.say("Nothing was confirmed; the plan is as before.\n")
         return FAILED
     by = _user()
-    confirmed = _with_store(settings, lambda store: store.confirm(plan, by))
+    confirmed = _with_host(settings, lambda host: confirm_on_record(plan, by, host, plugins))
     if confirmed is None:
         raise Conflict(f"{plan.id} is not open any more, so it was not confirmed", next_step=_ask_again(plan))
     terminal.say(
@@ -129,11 +144,20 @@ def _find(plan_id: str, settings: Settings) -> Plan:
     return plan
 
 
+def _refuse(plan_id: str, reason: str, note: str, settings: Settings, plugins: Plugins) -> None:
+    """Note in the audit that nothing was confirmed, and why."""
+    _with_host(settings, lambda host: record_refusal(plan_id, reason, note, host, plugins))
+
+
 def _with_store(settings: Settings, ask: Callable[[PlanStore], Awaitable[T]]) -> T:
+    return _with_host(settings, lambda host: ask(PlanStore.of(host)))
+
+
+def _with_host(settings: Settings, ask: Callable[[Host], Awaitable[T]]) -> T:
     async def run() -> T:
         host = Host(settings)
         try:
-            return await ask(PlanStore.of(host))
+            return await ask(host)
         finally:
             await host.aclose()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -25,7 +26,7 @@ from klepaas.host import Host
 from klepaas.plans.model import Draft, Plan, PlanState
 from klepaas.plans.plan_store import PlanStore
 from klepaas.plans.rendering import Preview
-from klepaas.portability.terminals import ControllingTerminal
+from klepaas.portability.terminals import ControllingTerminal, NoTerminal
 from klepaas.settings import Settings
 from klepaas.testing import scale_timeout
 
@@ -291,3 +292,100 @@ def test_keys_that_are_no_keys_are_refused_at_the_start_without_their_value() ->
     with pytest.raises(ValueError, match="is not a key") as caught:
         Settings(store_keys=SecretStr("c2hvcnQ, hunter2hunter2"))
     assert "hunter2" not in str(caught.value)
+
+
+def records(state: Path) -> list[dict[str, Any]]:
+    """What the audit holds."""
+    file = state / "audit.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_a_confirmation_at_a_terminal_is_on_record_with_user_plan_and_digest_before_it_counts(
+    state: Path, typist: Typist, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make(state)
+    assert cli.run(["confirm", plan.id]) == 0
+    first, last = records(state)
+    assert (first["event"], first["tool"], first["effect"]) == ("intent", "klepaas confirm", "destructive")
+    assert (first["principal"]["transport"], first["principal"]["uid"]) == ("terminal", os.getuid())
+    assert first["arguments"] == {
+        "plan_id": plan.id, "tool": "k8s_delete", "title": "Deleting web", "digest": plan.content_digest,
+    }  # fmt: skip
+    assert (last["event"], last["outcome"], last["change"]) == ("outcome", "ok", first["change"])
+    capsys.readouterr()
+    assert cli.run(["audit", "show"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    for part in ("klepaas confirm", "confirmed at a terminal by", f"(uid {os.getuid()})", plan.id, "ok"):
+        assert part in line, line
+    assert plan.content_digest[:16] in line
+    assert cli.run(["audit", "verify"]) == 0
+
+
+def test_what_the_audit_does_not_take_is_not_confirmed(
+    state: Path, typist: Typist, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make(state)
+    (state / "audit.jsonl").mkdir()
+    assert cli.run(["confirm", plan.id]) == 1
+    assert "the audit (file) cannot record it" in capsys.readouterr().err
+    assert find(state, plan.id).state is PlanState.OPEN
+
+
+def _be_an_agent(monkeypatch: pytest.MonkeyPatch, _typist: Typist) -> None:
+    monkeypatch.setenv("CLAUDECODE", "1")
+
+
+def _have_no_terminal(monkeypatch: pytest.MonkeyPatch, _typist: Typist) -> None:
+    def open_terminal() -> Any:
+        raise NoTerminal("it has no controlling terminal")
+
+    monkeypatch.setattr(command, "open_terminal", open_terminal)
+
+
+def _type_another_name(_monkeypatch: pytest.MonkeyPatch, typist: Typist) -> None:
+    typist.typed = "wbe"
+
+
+@pytest.mark.parametrize(
+    ("hinder", "reason", "note"),
+    [
+        (_be_an_agent, "agent_shell", "this shell belongs to Claude Code (CLAUDECODE is set)"),
+        (_have_no_terminal, "no_terminal", "it has no controlling terminal"),
+        (_type_another_name, "name_not_typed", "is not the name that was asked for"),
+    ],
+)
+def test_a_confirmation_that_is_refused_is_on_record_with_its_reason(
+    state: Path,
+    typist: Typist,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hinder: Callable[[pytest.MonkeyPatch, Typist], None],
+    reason: str,
+    note: str,
+) -> None:
+    plan = make(state)
+    hinder(monkeypatch, typist)
+    assert cli.run(["confirm", plan.id]) == 1
+    (record,) = records(state)
+    assert (record["event"], record["outcome"]) == ("refused", reason)
+    assert note in record["note"]
+    assert (record["arguments"]["plan_id"], record["arguments"]["digest"]) == (plan.id, plan.content_digest)
+    assert "wbe" not in json.dumps(record), "what was typed may be a secret"
+    capsys.readouterr()
+    assert cli.run(["audit", "show", "--outcome", "refused", "--tool", "klepaas confirm"]) == 0
+    out = capsys.readouterr().out
+    assert f"refused: {reason}" in out
+    assert plan.id in out
+    assert find(state, plan.id).state is PlanState.OPEN
+
+
+def test_a_second_confirmation_is_on_record_as_refused_and_what_is_no_plan_leaves_nothing(
+    state: Path, typist: Typist
+) -> None:
+    plan = make(state)
+    assert [cli.run(["confirm", plan.id]) for _ in range(2)] == [0, 1]
+    assert [(one["event"], one.get("outcome")) for one in records(state)] == [
+        ("intent", None), ("outcome", "ok"), ("refused", "not_open"),
+    ]  # fmt: skip
+    assert [cli.run(["confirm", wrong]) for wrong in ("", "../../x", "plan-\x1b[31m")] == [1, 1, 1]
+    assert len(records(state)) == 3
