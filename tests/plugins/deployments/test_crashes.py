@@ -147,7 +147,7 @@ async def _die(client: Client[Any], work: Work, namespace: str) -> float:
                 await client.call_tool("cancel_operation", {"operation_id": operation_id, "wait_s": 60})
             else:
                 await client.call_tool(work.tool, arguments, raise_on_error=False)
-            await anyio.sleep(60)
+            await anyio.sleep_forever()
     except TimeoutError:
         raise AssertionError(f"{work.name} did not come to the point where it dies") from None
     except Exception:  # noqa: BLE001 - the connection broke in whatever way
