@@ -56,7 +56,7 @@ WaitS = Annotated[
     int | None, Field(ge=0, le=WAIT_MAX_S, description=f"Seconds to wait for the end; default {DEFAULT_WAIT_S:g}")
 ]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
-TakeOwnership = Annotated[bool, Field(description="Take over fields other managers own")]
+TakeOwnership = Annotated[bool, Field(description="Take over others' fields")]
 Key = Annotated[str | None, _KEY]
 
 

@@ -180,7 +180,7 @@ def _restart(tools: ToolContext) -> Tool:
         idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
-        """Restart an application: replace its pods one after another, and wait for the new ones."""
+        """Restart an application: replace its pods in turn, and wait for them."""
         place = await tools.place(app_name, namespace, context)
         how = (ctx, wait_s, idempotency_key)
         tools.forget_moment(place)
@@ -206,7 +206,7 @@ def _restart(tools: ToolContext) -> Tool:
         plan=plan_restart,
         words=_RESTART,
         worst=Effect.WRITE,
-        hint="bounce recycle rollout restart",
+        hint="bounce recycle rollout",
     )
 
 
