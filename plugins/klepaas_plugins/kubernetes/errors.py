@@ -4,13 +4,14 @@ A message says what was asked, of which object in which context, and what to do 
 reason, never a URL, a header or a token. The few errors that callers tell apart have their own class here; so have
 those that the pipeline (`klepaas.resilience`) must not take for an ill API server.
 
+A text of admission decides, whatever its code (`refusals`); of the rest, the code.
+
 Source: Kubernetes API conventions, "Response Status Kind"; the answers of a 1.36 server.
 """
 
-import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from klepaas.errors import (
@@ -26,6 +27,7 @@ from klepaas.errors import (
 )
 from klepaas.foreign_json import parse_json
 from klepaas.resilience import OutcomeUnknown, parse_retry_after
+from klepaas_plugins.kubernetes.refusals import Refusal, find_refusal
 
 __all__ = [
     "Act",
@@ -46,11 +48,6 @@ _AWAY = (b"service unavailable",)
 _UNREACHABLE = (b"error trying to reach service",)
 # Storage in trouble: the one inner failure that is the API server's own, and that leaves a change in doubt.
 _STORAGE = ("etcdserver", "etcd ", "leader changed")
-# Said before anything is stored.
-_BEFORE_STORAGE = ("failed calling webhook", "failed to call webhook", "admission webhook")
-# A webhook's denial has whatever code the webhook chose, 401, 404, 429 and 503 among them.
-_DENIAL = re.compile(r"admission webhook \"[^\"]{1,300}\" denied the request")
-
 
 # What the API server says of a version or a uid that a request was held to; a webhook's 409 says something else.
 _MODIFIED = ("the object has been modified", "Precondition failed", "uid mismatch")
@@ -142,6 +139,7 @@ class _Status:
     message: str
     details: Mapping[str, Any]
     retry_after_s: float | None
+    refusal: Refusal | None = None
 
     @property
     def causes(self) -> list[Mapping[str, Any]]:
@@ -162,8 +160,8 @@ def error_for(act: Act, code: int, body: bytes, retry_after: str | None = None) 
         retry_after: The Retry-After header. None: there was none.
     """
     status = _read(code, body, retry_after)
-    if status.code != 403 and _DENIAL.search(status.message):
-        return _denial(act, status)
+    if status.refusal is not None:
+        return _EXPLAIN[status.refusal](act, status)
     if status.code >= 500:
         return _server_trouble(act, status, body)
     explain = _BY_CODE.get(status.code, _bad_request)
@@ -178,9 +176,10 @@ def _read(code: int, body: bytes, retry_after: str | None) -> _Status:
     found = document if isinstance(document, dict) and document.get("kind") == "Status" else {}
     details = found.get("details")
     details = details if isinstance(details, dict) else {}
-    message = _line(found.get("message"))
+    message, raw = _line(found.get("message")), str(found.get("message") or "")
     seconds = retry_after if retry_after is not None else details.get("retryAfterSeconds")
-    return _Status(code, str(found.get("reason") or ""), message, details, _seconds(seconds))
+    status = _Status(code, str(found.get("reason") or ""), message, details, _seconds(seconds))
+    return replace(status, refusal=find_refusal(raw, status.causes))
 
 
 def _line(message: Any) -> str:
@@ -195,11 +194,6 @@ def _seconds(value: Any) -> float | None:
     return seconds if seconds is not None and seconds <= 3600 else None
 
 
-def _denial(act: Act, status: _Status) -> KlepaasError:
-    """Neither missing credentials nor an outage: the same body gets the same answer again."""
-    return BadRequest(act.cannot(status.message), next_step="Change what the webhook refuses and call again")
-
-
 def _bad_request(act: Act, status: _Status) -> KlepaasError:
     reason = status.message or f"the server answered {status.code}"
     return BadRequest(act.cannot(reason), next_step="Correct that and call again")
@@ -207,27 +201,40 @@ def _bad_request(act: Act, status: _Status) -> KlepaasError:
 
 def _invalid(act: Act, status: _Status) -> KlepaasError:
     reason = status.message or f"the server answered {status.code}"
-    error = Invalid(act.cannot(reason), next_step="Correct that and call again")
+    advice = _ADVICE[status.refusal] if status.refusal is not None else "Correct that and call again"
+    error = Invalid(act.cannot(reason), next_step=advice)
     error.causes = tuple((_line(cause.get("field")), _line(cause.get("message"))) for cause in status.causes)
     return error
 
 
-def _unauthorized(act: Act, _: _Status) -> KlepaasError:
+def _unauthorized(act: Act, status: _Status) -> KlepaasError:
+    # Another reason is that of something between us and the API server, and its text may say what it wants.
+    said = "" if status.reason == "Unauthorized" or not status.message else f": {status.message}"
     return Unauthorized(
-        act.cannot("the cluster does not accept the credentials"),
+        act.cannot(f"the cluster does not accept the credentials{said}"),
         next_step="Log in to the cluster's provider again on the machine that runs klepaas, then retry",
     )
 
 
 def _forbidden(act: Act, status: _Status) -> KlepaasError:
     reason = status.message or "the credentials do not allow it"
-    if status.has_cause("NamespaceTerminating"):
-        return Conflict(act.cannot(reason), next_step="Wait until the namespace is gone, or use another one")
-    if "exceeded quota" in reason:
-        return Forbidden(act.cannot(reason), next_step="Free quota in the namespace or have it raised")
-    return Forbidden(
-        act.cannot(reason), next_step="Ask the cluster's administrator for that right, or use another context"
-    )
+    return Forbidden(act.cannot(reason), next_step=_ADVICE[Refusal.RIGHTS])
+
+
+def _refused(act: Act, status: _Status) -> KlepaasError:
+    """By a rule of the cluster, whoever asks: neither missing credentials nor an outage."""
+    kind = BadRequest if status.refusal is Refusal.WEBHOOK else Forbidden
+    return kind(act.cannot(status.message), next_step=_ADVICE[status.refusal or Refusal.ADMISSION])
+
+
+def _ending(act: Act, status: _Status) -> KlepaasError:
+    reason = status.message or "the namespace is being terminated"
+    return Conflict(act.cannot(reason), next_step="Wait until the namespace is gone, or use another one")
+
+
+def _behind(act: Act, status: _Status) -> KlepaasError:
+    reason = status.message or f"the server answered {status.code}"
+    return BehindIt(act.cannot(reason), next_step="Look at what it names: the API server itself is well")
 
 
 def _not_found(act: Act, status: _Status) -> KlepaasError:
@@ -283,8 +290,9 @@ def _expired(act: Act, _: _Status) -> KlepaasError:
 def _too_many(act: Act, status: _Status) -> KlepaasError:
     if status.has_cause("DisruptionBudget"):
         return Conflict(act.cannot(status.message), next_step="Wait until more pods are ready, then retry")
+    said = f": {status.message}" if status.message else ""
     return RateLimited(
-        act.cannot("the cluster asks to come back later"),
+        act.cannot(f"the cluster asks to come back later{said}"),
         next_step="Wait, then retry",
         retry_after_s=status.retry_after_s,
     )
@@ -296,7 +304,7 @@ def _server_trouble(act: Act, status: _Status, body: bytes) -> KlepaasError:
         return _bad_request(act, status)
     reason = status.message or f"the server answered {status.code}"
     if _is_behind(act, status, body):
-        return BehindIt(act.cannot(reason), next_step="Look at what it names: the API server itself is well")
+        return _behind(act, status)
     if act.changes:
         return OutcomeUnknown(act.cannot(f"{reason}; the change may have been made"), next_step=act.verify)
     kind = TimedOut if status.code == 504 else Unavailable
@@ -306,8 +314,6 @@ def _server_trouble(act: Act, status: _Status, body: bytes) -> KlepaasError:
 def _is_behind(act: Act, status: _Status, body: bytes) -> bool:
     """Whether the API server is well and only what is behind it is not; then a change was certainly not made."""
     message = status.message
-    if any(text in message for text in _BEFORE_STORAGE):
-        return True
     if any(text in message for text in _STORAGE):
         return False
     if message:
@@ -324,4 +330,24 @@ _BY_CODE: dict[int, Callable[[Act, _Status], KlepaasError]] = {
     410: _expired,
     422: _invalid,
     429: _too_many,
+}
+_EXPLAIN: dict[Refusal, Callable[[Act, _Status], KlepaasError]] = {
+    Refusal.WEBHOOK_UNREACHABLE: _behind,
+    Refusal.NAMESPACE_ENDING: _ending,
+    Refusal.WEBHOOK: _refused,
+    Refusal.POLICY: _invalid,
+    Refusal.QUOTA: _refused,
+    Refusal.POD_SECURITY: _refused,
+    Refusal.ESCALATION: _refused,
+    Refusal.RIGHTS: _forbidden,
+    Refusal.ADMISSION: _refused,
+}
+_ADVICE: dict[Refusal, str] = {
+    Refusal.WEBHOOK: "Change what the webhook refuses and call again",
+    Refusal.POLICY: "Change what the policy refuses and call again",
+    Refusal.QUOTA: "Free quota in the namespace or have it raised",
+    Refusal.POD_SECURITY: "Change the fields that it names, or have the namespace's level changed",
+    Refusal.ESCALATION: "Have it done by somebody who holds these permissions",
+    Refusal.RIGHTS: "Ask the cluster's administrator for that right, or use another context",
+    Refusal.ADMISSION: "Change what it names, or have the cluster's rule changed",
 }

@@ -22,20 +22,18 @@ from klepaas.errors import (
     Unauthorized,
 )
 from klepaas_plugins.deployments.executor.observed import Trouble
-from klepaas_plugins.kubernetes.client import Expired, FieldConflict, OutcomeUnknown
+from klepaas_plugins.kubernetes.client import Expired, FieldConflict, OutcomeUnknown, Refusal, find_refusal
 
 __all__ = ["classify_error", "classify_status"]
 
-# The first that is found in a text decides.
+# What the client reads from a text of admission; another refusal is the body's fault.
+_REFUSALS: Mapping[Refusal, Trouble] = {
+    Refusal.WEBHOOK_UNREACHABLE: Trouble.WEBHOOK_UNREACHABLE,
+    Refusal.NAMESPACE_ENDING: Trouble.NAMESPACE_ENDING,
+    Refusal.RIGHTS: Trouble.RIGHTS,
+}
+# Of the rest, the first that is found in a text decides.
 _TEXTS: tuple[tuple[re.Pattern[str], Trouble], ...] = (
-    (re.compile(r"failed(?: to call|\s+calling) webhook"), Trouble.WEBHOOK_UNREACHABLE),
-    (re.compile(r"admission webhook \"[^\"]{1,300}\" denied the request"), Trouble.ADMISSION),
-    (re.compile(r"because it is being terminated|NamespaceTerminating"), Trouble.NAMESPACE_ENDING),
-    (re.compile(r"ValidatingAdmissionPolicy|denied request:"), Trouble.ADMISSION),
-    (re.compile(r"exceeded quota|failed quota|violates PodSecurity"), Trouble.ADMISSION),
-    (re.compile(r"attempting to grant RBAC permissions not currently held"), Trouble.ADMISSION),
-    (re.compile(r"\bcannot [a-z]+ (?:resource|path) "), Trouble.RIGHTS),
-    (re.compile(r"is forbidden: "), Trouble.ADMISSION),
     (re.compile(r"failed to create typed patch object"), Trouble.REFUSED),
     (re.compile(r"namespaces \"[^\"]{1,300}\" not found"), Trouble.NAMESPACE_MISSING),
     (re.compile(r"no matches for kind|the server could not find the requested resource"), Trouble.NOT_SERVED),
@@ -81,11 +79,9 @@ def classify_status(code: int, reason: str, message: str, causes: Sequence[Mappi
         message: Its text.
         causes: Its `details.causes`.
     """
-    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-        return Trouble.NAMESPACE_ENDING
     if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
         return Trouble.OWNED
-    found = _classify_text(message)
+    found = _classify_text(message, causes)
     if found is not None:
         return found
     if code == 401:
@@ -96,5 +92,8 @@ def classify_status(code: int, reason: str, message: str, causes: Sequence[Mappi
     return _CODES.get(code, Trouble.REFUSED)
 
 
-def _classify_text(text: str) -> Trouble | None:
+def _classify_text(text: str, causes: Sequence[Mapping[str, Any]] = ()) -> Trouble | None:
+    refusal = find_refusal(text, causes)
+    if refusal is not None:
+        return _REFUSALS.get(refusal, Trouble.ADMISSION)
     return next((trouble for pattern, trouble in _TEXTS if pattern.search(text)), None)

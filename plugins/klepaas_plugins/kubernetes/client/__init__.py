@@ -25,49 +25,68 @@ from klepaas_plugins.kubernetes.client.namespaces import (
 )
 from klepaas_plugins.kubernetes.errors import AlreadyExists, Expired, FieldConflict, OutcomeUnknown
 from klepaas_plugins.kubernetes.manifests import MANIFESTS, Manifest, in_safe_order, read_manifests
+from klepaas_plugins.kubernetes.refusals import Refusal, find_refusal
 
 if TYPE_CHECKING:
+    from klepaas_plugins.kubernetes.risks import find_risks, judge_again
+    from klepaas_plugins.kubernetes.write.autoscaling import (
+        AUTOSCALER,
+        REPLICAS,
+        AutoscalerChanges,
+        is_autoscalers,
+        is_target,
+    )
     from klepaas_plugins.kubernetes.write.compare import compare
     from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
-    from klepaas_plugins.kubernetes.write.managers import find_later_writers, judge_manager, reconcilers_of
-    from klepaas_plugins.kubernetes.write.own_fields import extract_own, is_ours, own_paths
+    from klepaas_plugins.kubernetes.write.items import key_of
+    from klepaas_plugins.kubernetes.write.managers import Side, find_later_writers, judge_manager, reconcilers_of
+    from klepaas_plugins.kubernetes.write.own_fields import (
+        Path,
+        entries_of,
+        extract,
+        extract_own,
+        find,
+        is_ours,
+        own_paths,
+        to_fields,
+    )
     from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
     from klepaas_plugins.kubernetes.write.writer import ChangedSincePlan, RaisedEffect, Written, write
 
 # Loaded when a change is planned: a start, and a server that only reads, do without.
-_WRITE = {
-    "compare": "compare",
-    "DeleteRequest": "delete",
-    "plan_delete": "delete",
-    "find_later_writers": "managers",
-    "judge_manager": "managers",
-    "reconcilers_of": "managers",
-    "extract_own": "own_fields",
-    "is_ours": "own_fields",
-    "own_paths": "own_fields",
-    "ApplyRequest": "planning",
-    "plan_apply": "planning",
-    "ChangedSincePlan": "writer",
-    "RaisedEffect": "writer",
-    "Written": "writer",
-    "write": "writer",
-}
+_LATE = {
+    "risks": ("find_risks", "judge_again"),
+    "write.autoscaling": ("AUTOSCALER", "REPLICAS", "AutoscalerChanges", "is_autoscalers", "is_target"),
+    "write.compare": ("compare",),
+    "write.delete": ("DeleteRequest", "plan_delete"),
+    "write.items": ("key_of",),
+    "write.managers": ("Side", "find_later_writers", "judge_manager", "reconcilers_of"),
+    "write.own_fields": (
+        "Path", "entries_of", "extract", "extract_own", "find", "is_ours", "own_paths", "to_fields",
+    ),
+    "write.planning": ("ApplyRequest", "plan_apply"),
+    "write.writer": ("ChangedSincePlan", "RaisedEffect", "Written", "write"),
+}  # fmt: skip
+_HOMES = {name: home for home, names in _LATE.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """What plans and writes changes, on first use."""
-    module = _WRITE.get(name)
-    if module is None:
+    """What plans, judges and writes changes, on first use."""
+    home = _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"klepaas_plugins.kubernetes.write.{module}"), name)
+    return getattr(import_module(f"klepaas_plugins.kubernetes.{home}"), name)
 
 
 __all__ = [
+    "AUTOSCALER",
     "FIELD_MANAGER",
     "LATE_MODULES",
     "MANIFESTS",
+    "REPLICAS",
     "AlreadyExists",
     "ApplyRequest",
+    "AutoscalerChanges",
     "ChangedSincePlan",
     "Cluster",
     "Clusters",
@@ -80,19 +99,31 @@ __all__ = [
     "LogRange",
     "Manifest",
     "OutcomeUnknown",
+    "Path",
     "RaisedEffect",
+    "Refusal",
     "Resource",
     "Row",
+    "Side",
     "Table",
     "WatchEvent",
     "Written",
     "compare",
+    "entries_of",
     "explain_missing_namespaces",
+    "extract",
     "extract_own",
+    "find",
     "find_later_writers",
+    "find_refusal",
+    "find_risks",
     "in_safe_order",
+    "is_autoscalers",
     "is_ours",
+    "is_target",
+    "judge_again",
     "judge_manager",
+    "key_of",
     "last_log_lines",
     "missing_namespaces",
     "namespace_error",
@@ -102,6 +133,7 @@ __all__ = [
     "read_manifests",
     "reconcilers_of",
     "require_namespace",
+    "to_fields",
     "write",
 ]
 

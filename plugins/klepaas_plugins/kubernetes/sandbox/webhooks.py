@@ -41,6 +41,7 @@ class Webhook:
         delay_s: How long it takes to answer, in seconds.
         timeout_s: How long the API server waits for it, in seconds.
         ignores_failure: Whether a failed call lets the request through (failurePolicy Ignore).
+        lets_dry_runs_through: Whether it refuses and fails only where something would be stored.
         supports_dry_run: False for an old one with side effects: every dry run is then refused.
         times: How many requests it is asked about before it is gone; None for all.
     """
@@ -57,6 +58,7 @@ class Webhook:
     delay_s: float = 0.0
     timeout_s: float = 10.0
     ignores_failure: bool = False
+    lets_dry_runs_through: bool = False
     supports_dry_run: bool = True
     times: int | None = None
 
@@ -143,6 +145,8 @@ def _answers(webhook: Webhook, dry_run: bool) -> bool:
     """
     if dry_run and not webhook.supports_dry_run:
         raise bad_request(f'admission webhook "{webhook.name}" does not support dry run')
+    if dry_run and webhook.lets_dry_runs_through:
+        return True
     if webhook.fault:
         if webhook.ignores_failure:
             return False
