@@ -19,9 +19,16 @@ from klepaas_plugins.deployments import lookup
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Effect
-from klepaas_plugins.kubernetes.client import ApplyRequest, ChangedSincePlan, extract_own, plan_apply, write
-from klepaas_plugins.kubernetes.risks import find_risks, judge_again
-from klepaas_plugins.kubernetes.write.autoscaling import AutoscalerChanges
+from klepaas_plugins.kubernetes.client import (
+    ApplyRequest,
+    AutoscalerChanges,
+    ChangedSincePlan,
+    extract_own,
+    find_risks,
+    judge_again,
+    plan_apply,
+    write,
+)
 
 __all__ = [
     "Replan",

@@ -38,8 +38,16 @@ from klepaas_plugins.deployments.releases.capturing import read_object
 from klepaas_plugins.deployments.releases.kinds import KINDS, NEVER_REMOVED, order_of
 from klepaas_plugins.deployments.releases.model import Key, title_of
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import DeleteRequest, Manifest, is_ours, plan_delete, read_manifests
-from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges, is_target
+from klepaas_plugins.kubernetes.client import (
+    AUTOSCALER,
+    AutoscalerChanges,
+    DeleteRequest,
+    Manifest,
+    is_ours,
+    is_target,
+    plan_delete,
+    read_manifests,
+)
 
 __all__ = ["DeployDocuments"]
 

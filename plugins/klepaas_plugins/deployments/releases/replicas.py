@@ -5,8 +5,7 @@ from typing import Any
 
 from klepaas_plugins.deployments.objects import Object, at
 from klepaas_plugins.deployments.releases.model import Snapshot, key_of, title_of
-from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscalers
-from klepaas_plugins.kubernetes.write.own_fields import entries_of
+from klepaas_plugins.kubernetes.client import REPLICAS, entries_of, is_autoscalers
 
 __all__ = ["left_to_autoscaler", "settle_replicas", "without_replicas"]
 
