@@ -128,7 +128,7 @@ $(CONFORMANCE)/.installed $(EXTERNAL)/.installed $(NPM_CLIENTS): $(NODE)/.instal
 
 soak: $(INSTALLED)
 	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations \
-		tests/server/store/test_history.py $(ARGS)
+		tests/server/store/test_history.py tests/plugins/deployments/executor/test_any_sequence.py $(ARGS)
 
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
