@@ -40,6 +40,15 @@ TOKEN = obj(CORE, "Secret", "token", type="kubernetes.io/service-account-token",
 PROXY_TEXT = "configuration of an ingress controller"
 PULL_SECRET = obj(CORE, "Secret", "registry", type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "e30="})
 
+# Of "system:node:x" in the group "system:nodes", with a key that nobody has.
+NODE_REQUEST = (
+    "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIcE1JR1JBZ0VBTUM4eEZUQVRCZ05WQkFvTURITjVjM1JsYlRw"
+    "dWIyUmxjekVXTUJRR0ExVUVBd3dOYzNsegpkR1Z0T201dlpHVTZlREJaTUJNR0J5cUdTTTQ5QWdFR0NDcUdTTTQ5QXdFSEEwSUFC"
+    "T0pTbnFmcWkvd0dkOU44CmZBNTBqc3puNXo4Yys3ZEpZZTJmVDlENlQyTWoyLzhzL292UjlocHNDZ2dlMmhOS2JKKzFBUVZiN3lQ"
+    "N3NjQnMKSnlKTGRUS2dBREFLQmdncWhrak9QUVFEQWdOSEFEQkVBaUE2R2s1ajF6bGxFcG8xQ1lrSVpZWWRRUkxLTWJYdApJNnY2"
+    "dHA3WUM4NXh6UUlnVUwvZThKdThSV0Vzd0pIWmhJb3hPU3RyZTI3UEV0Wk51LzRKa2dxVWMzUT0KLS0tLS1FTkQgQ0VSVElGSUNB"
+    "VEUgUkVRVUVTVC0tLS0tCg=="
+)
 ADVISORIES = (
     # Ingress controllers.
     attack(
@@ -300,7 +309,7 @@ ADVISORIES = (
             spec={
                 "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
                 "usages": ["client auth"],
-                "request": "eA==",
+                "request": NODE_REQUEST,
             },
         ),
         fact="signer kubernetes.io/kube-apiserver-client-kubelet",

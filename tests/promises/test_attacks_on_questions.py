@@ -14,7 +14,7 @@ from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.client import Cluster
 
 from .attack_content import account, annotated, binding, obj, role, rule, user, web
-from .attack_stage import Stage, open_stage
+from .attack_stage import SandboxStage, open_stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(60))]
 FACT = "destructive: grants ClusterRole everything in the whole cluster: every verb on everything to"
@@ -76,13 +76,13 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SandboxStage]:
     async with open_stage(tmp_path_factory.mktemp("questions")) as stage:
         yield stage
 
 
 @pytest.fixture
-async def stage(shared: Stage) -> AsyncIterator[Stage]:
+async def stage(shared: SandboxStage) -> AsyncIterator[SandboxStage]:
     await shared.make(EVERYTHING)
     shared.sandbox.clear_requests()
     yield shared
@@ -103,7 +103,7 @@ def assert_honest(question: str) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in QUESTIONS if case.startswith("a subject before")])
-async def test_no_name_hides_the_subject_behind_it(stage: Stage, case: str) -> None:
+async def test_no_name_hides_the_subject_behind_it(stage: SandboxStage, case: str) -> None:
     answer = await stage.apply(QUESTIONS[case])
     assert stage.read, answer
     shown = [line.strip() for line in stage.read[0].splitlines()]
@@ -112,7 +112,7 @@ async def test_no_name_hides_the_subject_behind_it(stage: Stage, case: str) -> N
 
 
 @pytest.mark.parametrize("case", QUESTIONS)
-async def test_the_person_reads_what_is_granted_or_it_is_refused_when(stage: Stage, case: str) -> None:
+async def test_the_person_reads_what_is_granted_or_it_is_refused_when(stage: SandboxStage, case: str) -> None:
     answer = await stage.apply(QUESTIONS[case])
     if stage.read:
         assert_honest(stage.read[0])
@@ -154,7 +154,7 @@ WAYS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_every_way_to_write_objects_asks_with_the_fact_of_its_content(stage: Stage, way: str) -> None:
+async def test_every_way_to_write_objects_asks_with_the_fact_of_its_content(stage: SandboxStage, way: str) -> None:
     tool, arguments, fact = WAYS[way]
     await stage.make(web())
     await stage.make(POLICY)
@@ -166,7 +166,7 @@ async def test_every_way_to_write_objects_asks_with_the_fact_of_its_content(stag
     assert stage.changes == []
 
 
-async def test_too_many_grants_to_be_shown_are_refused_and_not_cut(stage: Stage) -> None:
+async def test_too_many_grants_to_be_shown_are_refused_and_not_cut(stage: SandboxStage) -> None:
     many = [binding("ClusterRole", "everything", user(f"u{n}"), name=f"b-{n}-{'x' * 60}") for n in range(80)]
     answer = await stage.apply(text(*many))
     assert stage.read == []
@@ -174,7 +174,7 @@ async def test_too_many_grants_to_be_shown_are_refused_and_not_cut(stage: Stage)
     assert stage.changes == []
 
 
-async def test_a_role_that_is_widened_while_the_person_reads_is_asked_about_anew(stage: Stage) -> None:
+async def test_a_role_that_is_widened_while_the_person_reads_is_asked_about_anew(stage: SandboxStage) -> None:
     await stage.make(role(rule("get", "pods"), name="small"))
     stage.sandbox.clear_requests()
 
@@ -188,7 +188,7 @@ async def test_a_role_that_is_widened_while_the_person_reads_is_asked_about_anew
     assert stage.changes == []
 
 
-async def test_an_owner_that_goes_while_the_person_reads_is_asked_about_anew(stage: Stage) -> None:
+async def test_an_owner_that_goes_while_the_person_reads_is_asked_about_anew(stage: SandboxStage) -> None:
     owner = await stage.make(obj("v1", "ConfigMap", "owner"))
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
     await stage.make(obj("v1", "ConfigMap", "owned"))
@@ -205,7 +205,7 @@ async def test_an_owner_that_goes_while_the_person_reads_is_asked_about_anew(sta
     assert stage.changes == []
 
 
-async def test_what_is_sent_under_a_plan_of_something_else_is_asked_about(stage: Stage) -> None:
+async def test_what_is_sent_under_a_plan_of_something_else_is_asked_about(stage: SandboxStage) -> None:
     harmless = annotated("ConfigMap", "v1", "janitor/ttl", "1h", data={"a": "b"})
     first = await stage.client.call_tool("k8s_apply", {"manifests": text(harmless), "dry_run": True})
     plan = getattr(first.content[0], "text", "").partition("plan_id")[2][:64].split()
@@ -232,7 +232,7 @@ def _mutate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_webhook_that_raises_the_effect_stops_the_change_which_is_restored_and_audited(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: SandboxStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await stage.make(web())
     stage.sandbox.clear_requests()
