@@ -222,10 +222,14 @@ async def _note_on_revision(place: Place, followed: Followed) -> None:
     note = cause.reason if failed and cause is not None else None
     if annotation(owner, FAILED) == note or not (failed or followed.verdict.done):
         return
+    from klepaas_plugins.deployments.planning.apply import own_body, plan_object
+    from klepaas_plugins.kubernetes.client import write
+
     try:
-        resource = await place.cluster.resource("replicasets.apps")
-        patch = {"metadata": {"annotations": {FAILED: note}}}
-        await place.cluster.merge_patch(resource, name_of(owner), place.namespace, patch)
+        body = own_body(owner, "ReplicaSet", "apps/v1")
+        body["metadata"].pop("annotations", None)
+        body["metadata"].update({} if note is None else {"annotations": {FAILED: note}})
+        await write(place.cluster, await plan_object(place, body))
     except KlepaasError:
         return
 

@@ -4,7 +4,6 @@ Nothing is connected: the last list that a running klepaas has seen is what ther
 is shown with every character that is not ASCII spelled out.
 """
 
-import difflib
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from klepaas.external.externals import FOLDER, Externals
 from klepaas.external.guarded import Guarded
 from klepaas.external.trust import Standing, TrustStore
 from klepaas.output.foreign_text import clean
+from klepaas.output.line_diff import changed_lines
 from klepaas.output.quoting import quote
 from klepaas.output.safe import limit_length, shorten
 from klepaas.output.verdict import nothing_changed
@@ -114,8 +114,7 @@ def _server(name: str) -> tuple[Guarded, TrustStore]:
 def _difference(server: Guarded, definition: Definition) -> list[str]:
     """What changed in a tool since it was trusted, line by line; all of it where it is new."""
     before = server.trust.definitions.get(definition.name)
-    old = before.pretty.splitlines() if before else []
-    lines = difflib.unified_diff(old, definition.pretty.splitlines(), "trusted", "now", lineterm="", n=2)
+    lines = changed_lines(before.pretty if before else "", definition.pretty, context_lines=2)
     return [f"== {quote(definition.name)} of {server.provider.name}", *(shorten(line, 2000) for line in lines)]
 
 

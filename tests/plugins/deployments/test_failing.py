@@ -118,6 +118,8 @@ async def test_a_revision_that_works_after_all_is_no_longer_remembered_as_failed
     await bench.deploy(image="example/crash:1")
     replicaset = bench.sandbox.list("ReplicaSet")[0]
     assert replicaset["metadata"]["annotations"][FAILED]
+    ours = [one for one in replicaset["metadata"]["managedFields"] if one["manager"] == "klepaas"]
+    assert [one["operation"] for one in ours] == ["Apply"], "it was written as every value is"
     await bench.call("scale_application", app_name="web", replicas=0)
     assert FAILED not in bench.sandbox.list("ReplicaSet")[0]["metadata"]["annotations"]
 
