@@ -10,18 +10,20 @@ since is left alone.
 """
 
 import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klepaas.errors import BadRequest, Forbidden, KlepaasError
+from klepaas.errors import BadRequest, Forbidden, InternalError, KlepaasError
 from klepaas.host import Host
-from klepaas.operations import Outcome, State, StepState
+from klepaas.operations import Outcome, State, StepState, StepUnknown
 from klepaas.output.verdict import Verdict
 from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import desired_replicas
 from klepaas_plugins.deployments.outcome import Words
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import Change, WorkloadName
+from klepaas_plugins.deployments.planned import CANCELLED, Change, WorkloadName
 from klepaas_plugins.deployments.releases import Cause, Release, Releases, ReleaseSettings, ReleaseState
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.undoing import Undoing
@@ -35,6 +37,8 @@ __all__ = ["Recovery"]
 
 # How the steps of this are called: what a step of the same work gave before cannot be read.
 _STAGE = "without the request"
+# These are gone on with, and put on record by whoever does so.
+_OWN_STAGES = (_STAGE, "undo: ", "undo again (")
 _LOOKED = ("the application's workloads", "the steps of the operation", "the releases in the cluster")
 
 
@@ -96,7 +100,7 @@ class Recovery:
         if writers:
             return self._unknown(f"since its last step was changed by others: {'; '.join(writers)}; that is left alone")
         own = await self._own_release()
-        failure = self._noted_failure()
+        failure = self._noted_failure() or await self._cancel(own)
         if failure is None and await self._is_as_wanted(own):
             gated = await self._gate()
             if gated.verified:
@@ -122,6 +126,13 @@ class Recovery:
     def _noted_failure(self) -> Failure | None:
         noted = self.run.notes.get("failure")
         return None if noted is None else Failure(**noted)
+
+    async def _cancel(self, own: Release | None) -> Failure | None:
+        """Why it goes back where somebody asked to cancel it before it had come to life. None: nobody did."""
+        if not self.run.operation.cancel_requested or (own is not None and own.state is ReleaseState.PASSED):
+            return None
+        await self.run.note(cancelled=True)
+        return Failure(CANCELLED, facts={"reason": "cancelled"}, observed=_LOOKED)
 
     async def _later_writers(self) -> list[str]:
         """Who wrote to a workload after klepaas did, one line each."""
@@ -173,6 +184,7 @@ class Recovery:
 
     async def _verified(self, gated: Gated, own: Release | None) -> Outcome:
         release = own or await self._record(ReleaseState.PENDING)
+        await self._settle(_as_it_should_be)
         notes = [f"What was asked for cannot be read any more, since {self.why}; what runs is what was applied."]
         unmarked = await self._mark(release, ReleaseState.PASSED)
         notes += [f"The release is not on record: {unmarked}"] if unmarked else []
@@ -193,11 +205,19 @@ class Recovery:
             own = await self._record(ReleaseState.FAILED)
         if own is not None:
             await self._mark(own, ReleaseState.FAILED, failure.what)
+        await self._settle(None)
         undoing = Undoing(self.place, self.run, self.releases, self.settings)
         undone = await undoing.go_back(await undoing.release(target.number))
         if undone.failure is not None:
             return self._words.not_rolled_back(failure, undone)
         return self._words.rolled_back(failure, undone, cancelled=bool(self.run.notes.get("cancelled")))
+
+    async def _settle(self, find: Callable[[], Awaitable[Mapping[str, Any] | None]] | None) -> None:
+        """Put on record what became of steps that were meant. `find` None: nobody can tell, and it is undone now."""
+        for step in self.run.operation.steps:
+            if step.state is StepState.INTENT and not step.name.startswith(_OWN_STAGES):
+                with suppress(StepUnknown):
+                    await self.run.step(step.name, _never, find=find)
 
     async def _record(self, state: ReleaseState) -> Release:
         """What is there now, as this operation's release."""
@@ -244,9 +264,11 @@ class Recovery:
         operation, place = self.run.operation, self.place
         begun = ", ".join(step.name for step in operation.steps if step.state is not StepState.FAILED)
         objects = ", ".join(f"{kind} {name}" for kind, name in self.run.notes.get("workloads") or ())
+        rest = ", ".join(name for name in self.run.notes.get("effects") or () if name not in self.run.begun)
         text = f"{operation.title}: what was asked for cannot be read any more, since {self.why}; {trouble}."
         look = f"Look at {objects or place.app_name} in {place.namespace} with {place.call('get_deployment_status')}"
-        advice = f"It had begun ({begun}), and whether the rest happened is not known. {look}."
+        left = f"; not done: {rest}" if rest else ", and whether the rest happened is not known"
+        advice = f"It had begun ({begun}){left}. {look}."
         seen = Verdict(observed=_LOOKED, not_checked=("whether what runs is what was asked for",))
         facts = {"app": place.app_name, "namespace": place.namespace, "state": "unknown", "operation": operation.id}
         error = {"code": "internal", "message": f"{text} {advice}", "retryable": False}
@@ -255,6 +277,16 @@ class Recovery:
 
 async def _not_found() -> None:
     """A look-up for what may as well be done again."""
+
+
+async def _as_it_should_be() -> dict[str, Any]:
+    """A look-up for what was just looked at."""
+    return {}
+
+
+async def _never() -> None:
+    """What a step that was meant would do: it is only put on record."""
+    raise InternalError("a step of a request that cannot be read was to be made")
 
 
 def _trouble(gated: Gated) -> str:

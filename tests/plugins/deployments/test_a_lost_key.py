@@ -28,7 +28,8 @@ from klepaas.store.tables import OperationRow
 from klepaas.testing import scale_timeout
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(240))]
+IS_SOAK = os.environ.get("KLEPAAS_TEST_SOAK") == "1"
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(480 if IS_SOAK else 240))]
 
 # Nobody takes up what is left before a test says that its process is gone.
 LEASES = LeaseTiming(lease_s=3600, heartbeat_s=0.2, look_s=0.1, first_look_s=0.05)
@@ -75,13 +76,17 @@ FEW = (
     Case("a deployment half done", DEPLOY, "after_effect", DEPLOYMENT, RESTORED, ("rolled back to release 1",)),
     Case("a deployment applied", DEPLOY, "before_intent", RECORD, (State.SUCCEEDED, NEW, 1), ("what was applied",)),
     Case("a deployment verified", DEPLOY, "before_outcome", "", (State.SUCCEEDED, NEW, 1), ("release 2",)),
+    Case(
+        "a deployment half done that somebody cancelled", DEPLOY, "after_effect", DEPLOYMENT,
+        (State.CANCELLED, NEXT, 1), ("was cancelled and is rolled back to release 1",),
+    ),
     Case("one that breaks, recorded", BREAK, "after_done", RECORD, RESTORED, ("rolled back to release 1",)),
     Case("one that is rolled back", BREAK, "before_effect", "undo: restore Deployment web", RESTORED),
     Case("a rollback done", BACK, "after_effect", UNDO, (State.SUCCEEDED, GOOD, 1), before=(GOOD, NEXT)),
     Case("a scaling sent", SCALE, "after_effect", "scale deployment web", (State.SUCCEEDED, NEXT, 3)),
     Case(
         "a first deployment half done", DEPLOY, "after_effect", DEPLOYMENT, (State.UNKNOWN, NEW, 1),
-        ("no earlier release", "Look at Deployment web in"), before=(),
+        ("no earlier release", "not done: apply Service web", "Look at Deployment web in"), before=(),
     ),
     Case(
         "a deployment without a way back", (DEPLOY[0], {**DEPLOY[1], "auto_rollback": False}), "after_effect",
@@ -105,7 +110,7 @@ MORE = (
     Case("a restart meant", RESTART, "before_effect", "restart deployment web", RESTORED),
     Case("a restart done", RESTART, "after_done", "restart deployment web", (State.SUCCEEDED, NEXT, 1)),
 )
-CASES = (*FEW, *MORE) if os.environ.get("KLEPAAS_TEST_SOAK") else FEW
+CASES = (*FEW, *MORE) if IS_SOAK else FEW
 
 
 @pytest.fixture
@@ -192,12 +197,14 @@ async def test_with_its_key_lost_a_change_is_verified_or_brought_back_or_not_kno
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     folder = tmp_path / "state"
-    async with _server(folder) as (client, _):
+    async with _server(folder) as (client, operations):
         async with anyio.create_task_group() as group:
             for case in CASES:
                 group.start_soon(_prepare, sandbox, client, case)
         for case in CASES:
             await _die(case, client)
+            if "cancelled" in case.name:
+                await operations.cancel(case.operation_id, None)
             if case.name == "written over by kubectl":
                 _write_over(sandbox, _namespace(case))
     await _lose_key(folder)
