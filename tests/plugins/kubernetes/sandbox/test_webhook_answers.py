@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from klepaas.errors import BadRequest
+from klepaas_plugins.kubernetes.errors import Act, error_for
 from klepaas_plugins.kubernetes.sandbox import Webhook
 
 from .api_server import MAIN, Json, Server, config_map, deployment, entries
@@ -38,12 +40,18 @@ async def test_a_denial_without_a_code_is_400_and_explains_nothing(server: Serve
     }
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 409, 422, 429, 500, 503])
-async def test_a_denial_carries_the_webhooks_code_and_no_reason(server: Server, tmp_path: Path, code: int) -> None:
+@pytest.mark.parametrize("code", [401, 403, 404, 407, 409, 410, 413, 422, 425, 429, 500, 502, 503, 504, 599])
+async def test_a_denial_carries_the_webhooks_code_and_no_reason_and_klepaas_reads_it_as_one(
+    server: Server, tmp_path: Path, code: int
+) -> None:
     answer = await refused(server, Webhook(resource=MAPS, denies=True, code=code, message="no owner"), tmp_path)
     assert answer.status_code == code
     assert "reason" not in answer.json()
     assert answer.json()["message"] == 'admission webhook "check.example.com" denied the request: no owner'
+    act = Act("apply", "configmap settings", "prod", "settings", changes=True)
+    error = error_for(act, answer.status_code, answer.content, answer.headers.get("retry-after"))
+    assert type(error) is BadRequest
+    assert "denied the request: no owner" in error.what
 
 
 @pytest.mark.parametrize(("code", "shown"), [(200, 400), (0, 400)])
