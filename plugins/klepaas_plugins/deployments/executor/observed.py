@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from klepaas.changes import FieldChange
-from klepaas_plugins.deployments.executor.intent import ObjectKey
+from klepaas_plugins.deployments.executor.intent import ObjectKey, Payload
 
 __all__ = [
     "BLOCKING",
@@ -107,6 +107,7 @@ class ObjectSeen:
         is_ours: Whether klepaas owns a field of it.
         error: Why it, or its dry run, cannot be had, or why the last write was refused. None: nothing is in the way.
         live: The object with its managedFields. None: it is not there, or cannot be read.
+        body: What it was compared with. None: nothing.
     """
 
     key: ObjectKey
@@ -116,6 +117,7 @@ class ObjectSeen:
     is_ours: bool = False
     error: ErrorSeen | None = None
     live: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    body: Payload | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

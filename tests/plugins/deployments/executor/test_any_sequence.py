@@ -27,7 +27,7 @@ from klepaas_plugins.deployments.executor.recording import record_cancel
 
 IS_SOAK = os.environ.get("KLEPAAS_TEST_SOAK") == "1"
 SETTINGS_OF_RUN = settings(
-    max_examples=5000 if IS_SOAK else 500,
+    max_examples=2000 if IS_SOAK else 500,
     stateful_step_count=60 if IS_SOAK else 30,
     deadline=None,
     derandomize=not IS_SOAK,
