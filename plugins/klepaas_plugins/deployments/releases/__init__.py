@@ -12,43 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from klepaas_plugins.deployments.releases.book import Drift, Releases
-    from klepaas_plugins.deployments.releases.choosing import Choice
-    from klepaas_plugins.deployments.releases.differing import Difference
-    from klepaas_plugins.deployments.releases.model import (
-        Cause,
-        Release,
-        ReleaseState,
-        SecretReference,
-        Shared,
-        Snapshot,
-    )
-    from klepaas_plugins.deployments.releases.planning import Plan
+    from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
     from klepaas_plugins.deployments.releases.restoring import Restored, Step
     from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 
 __all__ = [
     "Cause",
-    "Choice",
-    "Difference",
     "Drift",
-    "Plan",
     "Release",
     "ReleaseSettings",
     "ReleaseState",
     "Releases",
     "Restored",
-    "SecretReference",
-    "Shared",
     "Snapshot",
     "Step",
 ]
 
 _HOMES = {
     "book": ("Drift", "Releases"),
-    "choosing": ("Choice",),
-    "differing": ("Difference",),
-    "model": ("Cause", "Release", "ReleaseState", "SecretReference", "Shared", "Snapshot"),
-    "planning": ("Plan",),
+    "model": ("Cause", "Release", "ReleaseState", "Snapshot"),
     "restoring": ("Restored", "Step"),
     "settings": ("ReleaseSettings",),
 }

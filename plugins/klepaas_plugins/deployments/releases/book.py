@@ -80,9 +80,7 @@ class Releases:
         cause: Cause = Cause.DEPLOY,
         state: ReleaseState = ReleaseState.PENDING,
         title: str | None = None,
-        commit: str | None = None,
         restored_from: int | None = None,
-        reason: str | None = None,
     ) -> Release:
         """Record a release. The same operation's of the same cause is recorded once.
 
@@ -96,10 +94,8 @@ class Releases:
             cause: What made it.
             state: How it is.
             title: What it is, in a few words. None: the workload's change cause.
-            commit: The commit that it was built from. None: what the workload's annotations or labels say.
             restored_from: The number of the release that it returns to. None: what else than a deployment runs the
                 same thing as an earlier release returns to that.
-            reason: Why it failed. None: it did not.
 
         Raises:
             Forbidden: It cannot be recorded, and a setting requires it.
@@ -108,8 +104,7 @@ class Releases:
         release = Release(
             self._place.app_name, 0, state, cause, title=_title(snapshot) if title is None else title,
             image=snapshot.image, content=snapshot.content, created="", principal=principal, operation_id=operation_id,
-            commit=commit or _commit(snapshot), restored_from=restored_from, reason=reason, exact=snapshot.exact,
-            snapshot=snapshot,
+            commit=_commit(snapshot), restored_from=restored_from, exact=snapshot.exact, snapshot=snapshot,
         )  # fmt: skip
         return await self._added(release, snapshot)
 
@@ -295,7 +290,6 @@ class Releases:
         *,
         expected: Snapshot | None = None,
         keep_scale: bool = False,
-        change_cause: str | None = None,
     ) -> Plan:
         """What restoring a release would do; the server has checked it.
 
@@ -303,7 +297,6 @@ class Releases:
             release: The release.
             expected: What should be there if nobody else had changed anything since. None: whatever is there goes.
             keep_scale: Whether a number of pods that was set since by scaling stays.
-            change_cause: What the workloads say of why they are as they are. None: what they said then.
 
         Raises:
             Conflict: Somebody else has changed an object since `expected`.
@@ -312,10 +305,7 @@ class Releases:
         target = await self.load(release)
         live = await capture(self._place, target)
         scaled_to = await self._scaled_to(release) if keep_scale else None
-        work = partial(
-            plan_restore, target, live, expected=expected, keep_scale=keep_scale, scaled_to=scaled_to,
-            change_cause=change_cause,
-        )  # fmt: skip
+        work = partial(plan_restore, target, live, expected=expected, keep_scale=keep_scale, scaled_to=scaled_to)
         plan = await offload(work, size_chars=size_of([*target.objects, *live.objects]))
         plan = with_ways(plan, await plan_ways(self._place, plan, live))
         if expected is not None:
@@ -330,7 +320,6 @@ class Releases:
         *,
         expected: Snapshot | None = None,
         keep_scale: bool = False,
-        change_cause: str | None = None,
     ) -> Restored:
         """Put the application back to a release, whole; see `plan` for the arguments.
 
@@ -339,12 +328,11 @@ class Releases:
             step: `Run.step` of an operation: each object is one step. None: directly.
             expected: As in `plan`.
             keep_scale: As in `plan`.
-            change_cause: As in `plan`.
 
         Raises:
             KlepaasError: It is refused, or somebody else changed something meanwhile; what was restored stays so.
         """
-        plan = await self.plan(release, expected=expected, keep_scale=keep_scale, change_cause=change_cause)
+        plan = await self.plan(release, expected=expected, keep_scale=keep_scale)
         return await carry_out(self._place, plan, step)
 
     async def diff(self, before: Release | Snapshot, after: Release | Snapshot | None = None) -> Difference:
@@ -358,17 +346,6 @@ class Releases:
         if after is None:
             return await _difference(one, await capture(self._place, one))
         return await _difference(one, after if isinstance(after, Snapshot) else await self.load(after))
-
-    async def changed_since(self, number: int) -> builtins.list[str]:
-        """What differs from a release to what runs now, a line each; nothing where the release cannot be read.
-
-        Args:
-            number: The release's number.
-        """
-        try:
-            return (await self.diff(await self.get(number))).lines
-        except (BadRequest, Forbidden):
-            return []
 
     async def drift(self) -> Drift:
         """How what runs now compares with the releases.

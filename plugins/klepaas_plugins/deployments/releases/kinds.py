@@ -16,12 +16,10 @@ class HeldKind:
     Attributes:
         api_version: In which version it is read and restored.
         kind: Its name.
-        labelled_only: Whether only objects with the application's labels are its own.
     """
 
     api_version: str
     kind: str
-    labelled_only: bool = False
 
     @property
     def name(self) -> str:
@@ -30,12 +28,12 @@ class HeldKind:
 
 
 KINDS = (
-    HeldKind("v1", "ServiceAccount", labelled_only=True),
-    HeldKind("rbac.authorization.k8s.io/v1", "Role", labelled_only=True),
-    HeldKind("rbac.authorization.k8s.io/v1", "RoleBinding", labelled_only=True),
-    HeldKind("v1", "PersistentVolumeClaim", labelled_only=True),
+    HeldKind("v1", "ServiceAccount"),
+    HeldKind("rbac.authorization.k8s.io/v1", "Role"),
+    HeldKind("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    HeldKind("v1", "PersistentVolumeClaim"),
     HeldKind("v1", "ConfigMap"),
-    HeldKind("networking.k8s.io/v1", "NetworkPolicy", labelled_only=True),
+    HeldKind("networking.k8s.io/v1", "NetworkPolicy"),
     HeldKind("apps/v1", "StatefulSet"),
     HeldKind("apps/v1", "DaemonSet"),
     HeldKind("apps/v1", "Deployment"),

@@ -64,7 +64,6 @@ def plan_restore(
     expected: Snapshot | None = None,
     keep_scale: bool = False,
     scaled_to: int | None = None,
-    change_cause: str | None = None,
 ) -> Plan:
     """What it takes to go from what is to what was.
 
@@ -74,8 +73,6 @@ def plan_restore(
         expected: What should be there if nobody else had changed anything since. None: whatever is there goes.
         keep_scale: Whether a number of pods that was set since by scaling stays.
         scaled_to: The number that klepaas has scaled it to since. None: it has not.
-        change_cause: What the workloads say of why they are as they are. None: what they said then.
-
     """
     wanted, notes = {}, []
     for item in target.objects:
@@ -85,7 +82,7 @@ def plan_restore(
         item, note = settle_replicas(item, target, live, expected, keep_scale=keep_scale, scaled_to=scaled_to)
         notes += [note] if note else []
         if there is None or digest(item) != digest(there):
-            wanted[key] = _caused(item, change_cause)
+            wanted[key] = item
             notes += _of_a_claim(key, there)
     removed, kept = _going(target, live)
     seen = {key: live.by_key[key] for key in (*wanted, *removed) if key in live.by_key}
@@ -93,14 +90,6 @@ def plan_restore(
     floating = target.autoscaled | live.autoscaled
     told = (*notes, *kept, *_beyond(target, live))
     return Plan(wanted, seen, removed, told, workloads, target.autoscaled, floating)
-
-
-def _caused(item: dict[str, Any], change_cause: str | None) -> dict[str, Any]:
-    if change_cause is None or at(item, "spec", "template") is None:
-        return item
-    metadata = dict(item["metadata"])
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), CHANGE_CAUSE: change_cause}
-    return {**item, "metadata": metadata}
 
 
 def _of_a_claim(key: Key, there: Object | None) -> list[str]:

@@ -25,7 +25,6 @@ __all__ = [
     "find",
     "is_ours",
     "own_paths",
-    "owners_below",
     "owners_of",
     "path_text",
     "paths_of",
@@ -238,16 +237,6 @@ def owners_of(obj: Mapping[str, Any], path: Path) -> list[Entry]:
         path: The path.
     """
     return [entry for entry in entries_of(obj) if path in entry.paths]
-
-
-def owners_below(entries: Iterable[Entry], path: Path) -> list[Entry]:
-    """The entries that own a path, or anything below it.
-
-    Args:
-        entries: The entries.
-        path: The path.
-    """
-    return [entry for entry in entries if any(one[: len(path)] == path for one in entry.paths)]
 
 
 def path_text(path: Path) -> str:

@@ -331,16 +331,6 @@ async def test_kinds_that_the_release_could_not_see_are_not_removed(yard: Any, s
     assert "the release does not say whether it was there" in restored.notes[0]
 
 
-async def test_the_workloads_say_what_they_are_told_of_why_they_are_so(yard: Any, shapes: Any) -> None:
-    releases = await _web(yard, shapes)
-    first = await releases.ensure_baseline()
-    await _next(yard, shapes)
-    await releases.restore(first, change_cause="rollback to release 1")
-    found = yard.sandbox.get("Deployment", "web")["metadata"]["annotations"]
-    assert found["kubernetes.io/change-cause"] == "rollback to release 1"
-    assert (await releases.drift()).is_current
-
-
 @pytest.mark.parametrize("manager", ["klepaas", "kubectl"])
 async def test_the_order_of_init_containers_and_of_variables_is_undone(yard: Any, shapes: Any, manager: str) -> None:
     def body(*names: str) -> dict[str, Any]:
