@@ -44,14 +44,18 @@ MAY_COMPARE_TEXTS: Mapping[str, str] = {
 }
 MAY_COMPARE_STATES: Mapping[str, str] = {
     "klepaas/output/line_diff.py": "compares lines of texts",
+    "klepaas_plugins/deployments/executor/remaining.py": "whether anything but a status has moved since the last look",
     "klepaas_plugins/deployments/planning/restore.py": "decides which fields come back, each by itself; shows none",
     "klepaas_plugins/deployments/releases/book.py": "hands two releases to the comparison",
     "klepaas_plugins/deployments/releases/differing.py": "pairs the objects of two releases for the comparison",
     "klepaas_plugins/deployments/releases/planning.py": "decides which objects come back and go, by their digests",
     "klepaas_plugins/deployments/releases/replicas.py": "decides the number of pods of what comes back",
+    "klepaas_plugins/deployments/releases/restoring.py": "whether an object still is what was seen, by digests",
     "klepaas_plugins/deployments/revisions.py": "whether two revisions run the same, for the choice of one",
     "klepaas_plugins/kubernetes/masking/columns.py": "whether masking changed a cell",
     "klepaas_plugins/kubernetes/masking/documents.py": "which parts of a document masking changed",
+    "klepaas_plugins/kubernetes/fieldwalk.py": "the operators of a field path: a value with what was asked for",
+    "klepaas_plugins/kubernetes/write/basis.py": "which parts of what a plan rests on have moved, by digests",
     "klepaas_plugins/kubernetes/write/autoscaling.py": "whether a body sets the number of pods",
     "klepaas_plugins/kubernetes/write/composing.py": "whether a body sets the number of pods",
     "klepaas_plugins/kubernetes/write/ownership.py": "which fields of other managers are gone, by their managedFields",
@@ -143,14 +147,29 @@ def _text_comparisons(tree: ast.Module) -> Iterator[str]:
 
 
 def _state_comparisons(tree: ast.Module) -> Iterator[str]:
-    """Functions that take two states of an object, and expressions that hold one against the other."""
+    """Functions that take two states of an object and ask nobody, and expressions that hold one against the other."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             taken = {one.arg for one in [*node.args.args, *node.args.kwonlyargs] if _is_object(one.annotation)}
-            yield from (f"{node.lineno}: def {node.name}" for pair in STATES if pair <= taken)
+            asks = any(isinstance(one, ast.Call) and _last(one.func) == "compare" for one in ast.walk(node))
+            yield from (f"{node.lineno}: def {node.name}" for pair in STATES if pair <= taken and not asks)
+            yield from _equalities(node, taken)
         elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
             pair = {name for side in (node.left, node.comparators[0]) if (name := _last(side))}
             yield from [f"{node.lineno}: {ast.unparse(node)}"] if pair in STATES else []
+
+
+def _equalities(function: ast.AST, taken: set[str]) -> Iterator[str]:
+    """Expressions that hold a part of one object that a function takes against a part of another, by any names."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            left, right = (_names_in(side) & taken for side in (node.left, node.comparators[0]))
+            if left and right and left != right:
+                yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 def _is_object(annotation: ast.expr | None) -> bool:
@@ -222,6 +241,7 @@ def test_no_module_but_the_describing_one_puts_a_change_of_a_field_into_words() 
         (_text_comparisons, "from deepdiff import DeepDiff"),
         (_state_comparisons, "def f(before: Object, after: Object): ..."),
         (_state_comparisons, "def f(old, new): ..."),
+        (_state_comparisons, "def f(x: Object, y: dict[str, Any]): return at(x, 'spec') != at(y, 'spec')"),
         (_state_comparisons, "same = normal(pair.before) == normal(pair.after)"),
         (_field_changes, "FieldChange(path=path, before=a, after=b)"),
         (_descriptions, "f'{path}: {one} -> {other}'"),
