@@ -78,6 +78,12 @@ def find(state: Path, plan_id: str) -> Plan:
     return found
 
 
+def records(state: Path) -> list[dict[str, Any]]:
+    """What the audit holds."""
+    file = state / "audit.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
 class Sitting:
     """A person at a terminal in which klepaas runs."""
 
@@ -149,6 +155,7 @@ def test_a_person_who_types_a_name_of_the_change_at_the_controlling_terminal_con
     text = person.said.decode()
     for part in ("delete deployment/web (namespace shop)", "context prod", "some-client", "\x1b[1m\x1b[31m"):
         assert part in text, text
+    assert records(state)[-1]["outcome"] == ("ok" if typed == "web" else "name_not_typed")
     if typed == "web":
         assert found.confirmed_by is not None
         assert f"(uid {os.getuid()})" in found.confirmed_by
@@ -164,6 +171,7 @@ def test_a_pipe_into_a_terminal_confirms_nothing(state: Path, klepaas_environmen
     os.close(read)
     os.close(write)
     assert "its standard input is not a terminal" in " ".join(person.said.decode().split())
+    assert [one["outcome"] for one in records(state)] == ["no_terminal"]
     assert find(state, plan.id).state is PlanState.OPEN
 
 
@@ -175,6 +183,7 @@ def test_a_terminal_that_does_not_control_the_process_confirms_nothing(
     with sitting(plan.id, environment, controls=False) as person:
         assert person.end() == 1
     assert "it has no controlling terminal" in " ".join(person.said.decode().split())
+    assert [one["outcome"] for one in records(state)] == ["no_terminal"]
     assert find(state, plan.id).state is PlanState.OPEN
 
 
@@ -292,12 +301,6 @@ def test_keys_that_are_no_keys_are_refused_at_the_start_without_their_value() ->
     with pytest.raises(ValueError, match="is not a key") as caught:
         Settings(store_keys=SecretStr("c2hvcnQ, hunter2hunter2"))
     assert "hunter2" not in str(caught.value)
-
-
-def records(state: Path) -> list[dict[str, Any]]:
-    """What the audit holds."""
-    file = state / "audit.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def test_a_confirmation_at_a_terminal_is_on_record_with_user_plan_and_digest_before_it_counts(
