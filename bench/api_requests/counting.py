@@ -18,6 +18,7 @@ from fastmcp import Client
 from mcp_types import TextContent
 
 from klepaas.app import create_app
+from klepaas.policy import Decision, Rule
 from klepaas.settings import Mode, Settings
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 from klepaas_plugins.kubernetes.sandbox.server import Request
@@ -99,14 +100,23 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(folder: Path) -> AsyncIterator[Stage]:
-    """A stage; the environment names its kubeconfig for as long."""
+async def on_stage(folder: Path, *, is_confirmed: bool = False) -> AsyncIterator[Stage]:
+    """A stage; the environment names its kubeconfig for as long.
+
+    Args:
+        folder: For the server's state.
+        is_confirmed: Whether a person, who says yes, is asked where a change destroys.
+    """
     timing = replace(Timing.instant(), autoscaler_s=3600.0)
     before = {name: os.environ.get(name) for name in ("KUBECONFIG", "KLEPAAS_ROLLOUT_MIN_HEALTHY_S")}
     async with Sandbox(timing) as sandbox:
         os.environ["KUBECONFIG"] = str(sandbox.write_kubeconfig(folder / "kubeconfig"))
         os.environ["KLEPAAS_ROLLOUT_MIN_HEALTHY_S"] = "0.05"
-        app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=folder))
+        policy = () if is_confirmed else (Rule(decision=Decision.AUTO),)
+        settings = Settings(
+            mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=folder, policy=policy
+        )
+        app = create_app(settings)
 
         async def confirm(*_: Any) -> dict[str, bool]:
             return {"confirm": True}
@@ -130,11 +140,13 @@ class Scenario:
         verb: Its name.
         prepare: What comes before it.
         play: The call.
+        is_confirmed: Whether a person is asked where a change destroys; else it is made at once.
     """
 
     verb: str
     prepare: Play
     play: Play
+    is_confirmed: bool = False
 
 
 async def _nothing(_stage: Stage) -> str:
@@ -215,6 +227,7 @@ SCENARIOS = (
     Scenario(verb="scale", prepare=_scaled, play=_scale),
     Scenario(verb="restart", prepare=_restarted, play=_restart),
     Scenario(verb="delete a ConfigMap", prepare=_deleted, play=_delete),
+    Scenario(verb="delete a ConfigMap, confirmed", prepare=_deleted, play=_delete, is_confirmed=True),
 )
 
 
@@ -226,7 +239,7 @@ async def count(scenario: Scenario, folder: Path, *, latency_s: float = 0.0) -> 
         folder: For the server's state.
         latency_s: What each request waits at the API server before it is answered, in seconds.
     """
-    async with on_stage(folder) as stage:
+    async with on_stage(folder, is_confirmed=scenario.is_confirmed) as stage:
         await scenario.prepare(stage)
         stage.sandbox.clear_requests()
         if latency_s:

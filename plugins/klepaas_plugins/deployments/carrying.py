@@ -85,6 +85,7 @@ class Carrier:
         auto_rollback: Whether a failure is rolled back.
         plan: Looks what the change would do.
         unrecorded: What was there before and could not be recorded in the cluster; this process alone knows it.
+        recorded: The releases that this attempt has recorded.
     """
 
     place: Place
@@ -95,6 +96,7 @@ class Carrier:
     auto_rollback: bool
     plan: Plan
     unrecorded: list[Release] = field(default_factory=list)
+    recorded: list[Release] = field(default_factory=list)
 
     @classmethod
     def of(cls, host: Host, place: Place, run: "Run", cause: Cause, plan: Plan, *, auto_rollback: bool) -> "Carrier":
@@ -301,6 +303,7 @@ class Carrier:
                 title=_release_title(self.cause, operation.request),
                 restored_from=change.facts.get("restored_release"),
             )
+            self.recorded.append(release)
             return {"release": release.number, "unrecorded": release.unrecorded}
 
         recorded = await self.run.step("record the release", do, find=_not_found)
@@ -311,7 +314,8 @@ class Carrier:
         number = self.run.notes.get("release")
         if not number:
             return None
-        release = await self.releases.get(number)
+        known = (one for one in self.recorded if one.number == number)
+        release = next(known, None) or await self.releases.get(number)
 
         async def do() -> None:
             await self.releases.mark(release, state, reason)

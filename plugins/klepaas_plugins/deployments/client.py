@@ -14,6 +14,7 @@ from klepaas.operations import Interrupted, Outcome
 from klepaas.tools import Target
 from klepaas_plugins.deployments.kinds import observed_target, place_again
 from klepaas_plugins.deployments.place import Place, locate
+from klepaas_plugins.deployments.plan_looks import PlanLooks
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -75,7 +76,9 @@ class Deployments:
         Raises:
             KlepaasError: It would be refused; the error says why.
         """
-        return (await self._deploy(request, await self._place(request)).planned()).change_set
+        place = await self._place(request)
+        planned = await self._deploy(request, place).planned()
+        return PlanLooks.of(self._host).keep(planned.change_set, place)
 
     async def deploy(self, request: DeploymentRequest, run: "Run") -> Outcome:
         """Deploy, and see it through: verified, or rolled back with the cause named.
@@ -139,6 +142,7 @@ class Deployments:
         place = await place_again(self._clusters, run.operation.target, request.context)
         if place is None:
             raise NotFound(f"No context leads to the cluster of {run.operation.title} any more")
+        place = PlanLooks.of(self._host).handed_to(place, run.operation.request)
         settings = RolloutSettings.of(self._host)
         back = settings.auto_rollback if request.auto_rollback is None else request.auto_rollback
         plan = self._deploy(request, place).planned

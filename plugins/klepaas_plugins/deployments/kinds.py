@@ -14,6 +14,7 @@ from klepaas.host import Host
 from klepaas.notifications import Notifications
 from klepaas.operations import PLANNED, Interrupted, Kind, OperationCancelled, Outcome, State
 from klepaas_plugins.deployments.place import Place, locate
+from klepaas_plugins.deployments.plan_looks import PlanLooks
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.telling import tell
 from klepaas_plugins.kubernetes.client import Clusters
@@ -170,7 +171,7 @@ class _OfCluster:
         place = await place_again(self.clusters, request["place"], request["context"])
         if place is None:
             raise NotFound(f"No context leads to the cluster of {run.operation.title} any more")
-        return self.carrier(self.host, place, run)
+        return self.carrier(self.host, PlanLooks.of(self.host).handed_to(place, request), run)
 
 
 def _scaling(host: Host, place: Place, run: "Run") -> "Carrier":

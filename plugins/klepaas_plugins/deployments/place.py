@@ -1,10 +1,10 @@
 """Where a call works: the cluster, the namespace and the application, and how an answer names these."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from klepaas.tools import Target
-from klepaas_plugins.kubernetes.client import Cluster, Clusters
+from klepaas_plugins.kubernetes.client import Cluster, Clusters, Looks, looks_of, remembering
 
 __all__ = ["Place", "locate"]
 
@@ -42,6 +42,19 @@ class Place:
         """The application as data names it."""
         return {"context": self.cluster.context, "namespace": self.namespace, "app": self.app_name}
 
+    @property
+    def looks(self) -> Looks | None:
+        """What was seen of the cluster a moment ago. None: nothing is remembered."""
+        return looks_of(self.cluster)
+
+    def remembering(self, looks: Looks | None = None) -> "Place":
+        """The same place, whose cluster is asked the same question once.
+
+        Args:
+            looks: What was seen of it a moment ago. None: nothing.
+        """
+        return replace(self, cluster=remembering(self.cluster, looks or Looks()))
+
     def call(self, tool: str, **arguments: object) -> str:
         """A call of a tool about this application, as a model would write it."""
         named = {"app_name": self.app_name, "namespace": self.namespace, **arguments}
@@ -52,7 +65,7 @@ class Place:
 
 
 async def locate(clusters: Clusters, app_name: str, namespace: str | None, context: str | None) -> Place:
-    """Where a call's parameters lead, without a request.
+    """Where a call's parameters lead, without a request. What is read there is read once for a few seconds.
 
     Args:
         clusters: The clusters there are.
@@ -62,4 +75,4 @@ async def locate(clusters: Clusters, app_name: str, namespace: str | None, conte
     """
     cluster = await clusters.cluster(context)
     where = namespace or cluster.default_namespace
-    return Place(cluster, where, app_name, context, is_namespace_given=namespace is not None)
+    return Place(cluster, where, app_name, context, is_namespace_given=namespace is not None).remembering()

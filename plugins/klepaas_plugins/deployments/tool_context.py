@@ -8,7 +8,7 @@ from typing import Any, cast
 from fastmcp import Context
 
 from klepaas.agents import Agents, DeploymentRequest
-from klepaas.changes import current_change_set
+from klepaas.changes import ChangeSet, current_change_set
 from klepaas.errors import BadRequest
 from klepaas.host import Host
 from klepaas.operations import PLANNED, Location, Operations
@@ -17,6 +17,7 @@ from klepaas.tools import Target
 from klepaas_plugins.deployments import kinds
 from klepaas_plugins.deployments.declaring import Resources, Variables
 from klepaas_plugins.deployments.place import Place, locate
+from klepaas_plugins.deployments.plan_looks import PlanLooks
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.kubernetes.client import Clusters
 
@@ -69,6 +70,18 @@ class ToolContext:
             place: The application.
         """
         self._moments.pop(_key(place), None)
+
+    def keep_looks(self, changes: ChangeSet, place: Place) -> ChangeSet:
+        """Keep what a plan has seen for the operation that makes the change.
+
+        Args:
+            changes: The plan.
+            place: Where it looked.
+
+        Returns:
+            The plan.
+        """
+        return PlanLooks.of(self.host).keep(changes, place)
 
     async def targets(self, arguments: Mapping[str, Any]) -> Sequence[Target]:
         """What a change of an application changes."""

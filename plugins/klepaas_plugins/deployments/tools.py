@@ -156,7 +156,7 @@ def _scale(tools: ToolContext) -> Tool:
         from klepaas_plugins.deployments.planning.scale import Scaling
 
         place = await tools.place(app_name, namespace, context)
-        return (await Scaling(place, replicas, take_ownership).planned()).change_set
+        return tools.keep_looks((await Scaling(place, replicas, take_ownership).planned()).change_set, place)
 
     return changing_tool(
         scale_application,
@@ -197,7 +197,8 @@ def _restart(tools: ToolContext) -> Tool:
         from klepaas_plugins.deployments.planning.restart import Restart
 
         place = await tools.place(app_name, namespace, context)
-        return (await Restart(place, tools.moment_for(place), take_ownership).planned()).change_set
+        planned = await Restart(place, tools.moment_for(place), take_ownership).planned()
+        return tools.keep_looks(planned.change_set, place)
 
     return changing_tool(
         restart_application,
@@ -243,7 +244,7 @@ def _rollback(tools: ToolContext) -> Tool:
 
         place = await tools.place(app_name, namespace, context)
         wanted: dict[str, Any] = {"release": release, "steps": steps, "commit": commit, "revision": revision}
-        return (await GoingBack.of(tools.host, place, **wanted).planned({})).change_set
+        return tools.keep_looks((await GoingBack.of(tools.host, place, **wanted).planned({})).change_set, place)
 
     return changing_tool(
         rollback_deployment,

@@ -159,7 +159,9 @@ async def _one(
             return Gated(failure=_gone(kind, name))
         target = replace(Target.of(kind, live), missed_before=missed)
         grace_s = settings.unschedulable_grace_s
-        followed = await follow(place.cluster, target, wait_s=limit_s, grace_s=grace_s, report=report, hold=hold)
+        followed = await follow(
+            place.cluster, target, wait_s=limit_s, grace_s=grace_s, report=report, hold=hold, seen=live
+        )
     except NotFound:
         return Gated(failure=_gone(kind, name))
     except KlepaasError as exc:

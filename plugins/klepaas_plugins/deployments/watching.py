@@ -22,11 +22,13 @@ from klepaas_plugins.deployments.hold import Hold
 from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
 from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_waiting
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent
+from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent, forget_looks, fresh
 
 __all__ = ["Followed", "Report", "Target", "follow", "look"]
 
 _RETRY_S, _LOOK_AGAIN_S = 0.5, 1.0
+# Events tell only why a pod stays pending: they are asked for where one does for so long.
+PENDING_S = 0.5
 # While it has to stay complete, how long it has is told so often.
 _TELL_EVERY_S = 1.0
 
@@ -114,6 +116,11 @@ class _Seen:
         settled = verdict.done and (healthy_s >= self.hold.needed_s or not verdict.counts.desired)
         return Followed(snapshot, verdict, trouble, healthy_s, settled)
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a pod waits for a node, a volume or its images."""
+        return any(at(pod, "status", "phase") == "Pending" for pod in self.objects.get("Pod", {}).values())
+
     def next_look_s(self) -> float | None:
         """Seconds until the time alone changes the decision or what is told of it. None: only an event can."""
         now_s = anyio.current_time()
@@ -134,11 +141,20 @@ async def look(cluster: Cluster, target: Target, grace_s: float = 0.0) -> Snapsh
     Raises:
         NotFound: The workload is gone.
     """
-    return (await _Follower(cluster, target, grace_s).load()).snapshot
+    follower = _Follower(cluster, target, grace_s)
+    await follower.load()
+    return (await follower.load_events()).snapshot
 
 
 async def follow(
-    cluster: Cluster, target: Target, *, wait_s: float, grace_s: float, report: Report, hold: Hold | None = None
+    cluster: Cluster,
+    target: Target,
+    *,
+    wait_s: float,
+    grace_s: float,
+    report: Report,
+    hold: Hold | None = None,
+    seen: Object | None = None,
 ) -> Followed:
     """Watch until the rollout has settled, has failed for a decisive cause, or the time is over.
 
@@ -149,16 +165,24 @@ async def follow(
         grace_s: Seconds without a node after which a pod counts as unschedulable.
         report: Called with pods ready, pods wanted and a message whenever these change.
         hold: How long it must have been complete, without a restart, to have settled. None: no time at all.
+        seen: The workload as it was a moment ago, which is watched from there on. None: it is read.
 
     Raises:
         NotFound: The workload was deleted meanwhile.
         KlepaasError: Not even the first look was possible.
     """
-    follower = _Follower(cluster, target, grace_s, hold)
-    await follower.load()
-    if wait_s > 0:
-        with anyio.move_on_after(wait_s):
-            await follower.run(_Announcer(report, follower.hold))
+    follower = _Follower(fresh(cluster), target, grace_s, hold)
+    try:
+        # What has to stay as it is for a while is watched for longer than what was seen is old.
+        await follower.load(seen if wait_s > 0 and follower.hold.needed_s else None)
+        if wait_s > 0:
+            with anyio.move_on_after(wait_s):
+                await follower.run(_Announcer(report, follower.hold))
+        else:
+            await follower.load_events()
+    finally:
+        # Time has passed, and the cluster with it.
+        forget_looks(cluster)
     return follower.last
 
 
@@ -205,10 +229,27 @@ class _Follower:
         assert self._last is not None  # noqa: S101 - load() comes first
         return self._last
 
-    async def load(self) -> Followed:
-        """See everything anew."""
-        await together(*(partial(self._load_one, query) for query in self._queries))
+    async def load(self, seen: Object | None = None) -> Followed:
+        """See everything anew but the events.
+
+        Args:
+            seen: The workload, which need not be read. None: it is read.
+        """
+        kind = self._seen.target.kind
+        queries = [one for one in self._queries if one.required and (seen is None or one.kind != kind)]
+        if seen is not None:
+            self._seen.objects[kind] = {uid(seen): seen}
+            self._seen.versions[kind] = str(at(seen, "metadata", "resourceVersion"))
+        await together(*(partial(self._load_one, query) for query in queries))
+        self._seen.objects.pop("Event", None)
         self._judge()
+        return self.last
+
+    async def load_events(self) -> Followed:
+        """See the events also, where a pod is pending: they tell why it stays so."""
+        if self._seen.is_pending:
+            await together(*(partial(self._load_one, query) for query in self._queries if not query.required))
+            self._judge()
         return self.last
 
     async def _load_one(self, query: "_Query") -> None:
@@ -287,6 +328,13 @@ class _Follower:
         """Pass on what one watch sees, and at its end why it ended; None: it just did."""
         ended: KlepaasError | None = None
         try:
+            if not query.required:
+                await self._until_pending()
+                await self._load_one(query)
+                for item in self._seen.objects.get(query.kind, {}).values():
+                    await send.send((query.kind, WatchEvent("ADDED", item)))
+                if query not in self._queries:
+                    return
             resource = await self._cluster.resource(query.resource)
             async with self._cluster.watch(
                 resource,
@@ -304,6 +352,13 @@ class _Follower:
                 return
             ended = exc
         await send.send((query.kind, ended))
+
+    async def _until_pending(self) -> None:
+        """Wait until a pod has been pending for some time; what was seen tells, so nothing is asked."""
+        while True:
+            await anyio.sleep(PENDING_S)
+            if self._seen.is_pending:
+                return
 
 
 _Event = tuple[str, WatchEvent | KlepaasError | None]

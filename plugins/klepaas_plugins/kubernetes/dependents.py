@@ -14,7 +14,7 @@ import anyio
 from klepaas.errors import KlepaasError
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 
-__all__ = ["Dependent", "Found", "contents_of", "kept_kinds", "owned_by"]
+__all__ = ["Dependent", "Found", "contents_of", "dependents_in", "kept_kinds", "owned_by"]
 
 AT_ONCE = 8
 PAGE = 500
@@ -175,6 +175,17 @@ async def _metadata(cluster: Cluster, resource: Resource, namespace: str | None)
         if cursor is None:
             return items, True
     return items, False
+
+
+def dependents_in(resource: Resource, items: Sequence[Mapping[str, Any]], owners: set[str]) -> list[Dependent]:
+    """The objects of a list that others own.
+
+    Args:
+        resource: Their kind.
+        items: The list.
+        owners: The uids of these others.
+    """
+    return [one for one, found in _dependents(resource, items) if found & owners]
 
 
 def _dependents(resource: Resource, items: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Dependent, frozenset[str]]]:

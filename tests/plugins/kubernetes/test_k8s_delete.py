@@ -104,3 +104,84 @@ async def test_what_may_not_be_looked_at_is_told(change: Ask, text: Any, sandbox
     assert "not looked at: pods (forbidden)" in text(
         await change("k8s_delete", kind="deploy", name="web", dry_run=True)
     )
+
+
+PLAIN = {"name": "main", "image": "example/app:1"}
+
+
+def _pod_specs(key: str) -> dict[str, dict[str, Any]]:
+    """Every way in which a pod takes something from an object that is called used."""
+    variable: dict[str, Any] = {"env": [{"name": "A", "valueFrom": {f"{key}KeyRef": {"name": "used", "key": "a"}}}]}
+    source = {"secretName": "used"} if key == "secret" else {"name": "used"}
+    part = {"projected": {"sources": [{key: {"name": "used"}}]}}
+    return {
+        "a variable": {"containers": [{**PLAIN, **variable}]},
+        "all variables": {"containers": [{**PLAIN, "envFrom": [{f"{key}Ref": {"name": "used"}}]}]},
+        "a container that initializes": {
+            "containers": [PLAIN],
+            "initContainers": [{**PLAIN, "name": "first", **variable}],
+        },
+        "a volume": {"containers": [PLAIN], "volumes": [{"name": "v", key: source}]},
+        "a part of a volume": {"containers": [PLAIN], "volumes": [{"name": "v", **part}]},
+    }
+
+
+def _held(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """An object of a kind that has a pod template, or a pod."""
+    template = {"metadata": {"labels": {"app": "user"}}, "spec": spec}
+    selected = {"selector": {"matchLabels": {"app": "user"}}, "template": template}
+    jobs = {"template": {**template, "spec": {**spec, "restartPolicy": "Never"}}}
+    group, body = {
+        "Deployment": ("apps/v1", selected),
+        "StatefulSet": ("apps/v1", {**selected, "serviceName": "user"}),
+        "DaemonSet": ("apps/v1", selected),
+        "CronJob": ("batch/v1", {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": jobs}}),
+        "Pod": ("v1", spec),
+    }[kind]
+    return {"apiVersion": group, "kind": kind, "metadata": {"name": "user"}, "spec": body}
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize("way", list(_pod_specs("configMap")))
+async def test_who_uses_a_config_map_or_a_secret_is_named_however_it_is_used(
+    change: Ask, text: Any, sandbox: Sandbox, kind: str, way: str
+) -> None:
+    sandbox.create({"apiVersion": "v1", "kind": kind, "metadata": {"name": "used"}})
+    sandbox.create(_held("Deployment", _pod_specs({"ConfigMap": "configMap", "Secret": "secret"}[kind])[way]))
+    shown = text(await change("k8s_delete", kind=kind, name="used", dry_run=True))
+    assert "used by: deployment user" in shown
+    assert f"{kind.lower()}/used" in shown
+
+
+@pytest.mark.parametrize("user", ["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Pod"])
+async def test_who_uses_a_config_map_is_named_whatever_has_the_pods(
+    change: Ask, text: Any, sandbox: Sandbox, user: str
+) -> None:
+    sandbox.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "used"}})
+    sandbox.create(_held(user, _pod_specs("configMap")["a variable"]))
+    shown = text(await change("k8s_delete", kind="cm", name="used", dry_run=True))
+    assert f"used by: {user.lower()} user" in shown
+
+
+async def test_what_was_not_searched_for_the_users_of_a_config_map_is_named(
+    change: Ask, text: Any, sandbox: Sandbox
+) -> None:
+    sandbox.create(_config_map("one"))
+    shown = text(await change("k8s_delete", kind="cm", name="one", dry_run=True))
+    assert "used by: nothing that was searched" in shown
+    assert "not searched for who uses it or goes with it: kinds other than Deployments," in shown
+    sandbox.deny("list", "pods")
+    denied = text(await change("k8s_delete", kind="cm", name="one", dry_run=True))
+    assert "and Pods, pods (forbidden)" in denied
+
+
+async def test_what_a_config_map_owns_is_named_where_it_was_searched(
+    change: Ask, text: Any, sandbox: Sandbox, deployment: Any
+) -> None:
+    made = sandbox.create(_config_map("one"))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "one", "uid": made["metadata"]["uid"]}
+    owned = deployment("web")
+    owned["metadata"]["ownerReferences"] = [owner]
+    sandbox.create(owned)
+    shown = text(await change("k8s_delete", kind="cm", name="one", dry_run=True))
+    assert "with it: 1 deployment" in shown

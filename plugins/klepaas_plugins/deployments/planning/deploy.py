@@ -14,7 +14,7 @@ from typing import Any
 from klepaas.changes import ChangeSet, ObjectChange
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
 from klepaas_plugins.deployments.errors import OwnedByAnother
-from klepaas_plugins.deployments.lookup import find
+from klepaas_plugins.deployments.lookup import find, look_at_all
 from klepaas_plugins.deployments.manifests import (
     Wanted,
     deployment,
@@ -127,6 +127,8 @@ class Deploy:
     async def _plan(self) -> tuple["_Seen", list[ObjectChange], list[str]]:
         place, seen = self.place, await self.look()
         wanted, live = seen.wanted, seen.live
+        if live is not None:
+            await look_at_all(place.cluster, "v1/Service", place.namespace)
         front = await find(place.cluster, "services", wanted.app_name, place.namespace)
         notes = [] if self.wanted.image is not None else [f"The image stays {wanted.image}."]
         bodies = [(deployment(wanted, live, seen.container), _removed(seen))]

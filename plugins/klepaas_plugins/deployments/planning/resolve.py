@@ -11,6 +11,7 @@ from typing import Any
 
 from klepaas.errors import BadRequest, Conflict, NotFound
 from klepaas_plugins.deployments.applications import KINDS, LABELS, Workload, workloads
+from klepaas_plugins.deployments.lookup import look_at_all
 from klepaas_plugins.deployments.naming import application_label
 from klepaas_plugins.deployments.objects import items, name_of, namespace_of
 from klepaas_plugins.deployments.place import Place
@@ -133,6 +134,9 @@ async def not_found(place: Place, others: Sequence[Workload] | None = None) -> N
 
 async def _look(place: Place) -> tuple[list[Workload], Sequence[Workload] | None]:
     """The workloads that the name means, and all of the namespace, where these were read."""
+    # What klepaas made has the label. All objects with it are needed later, and the one of the name is among them.
+    mark = f"{LABELS[0]}={application_label(place.app_name)}"
+    await look_at_all(place.cluster, "apps/v1/Deployment", place.namespace, mark)
     try:
         resource = await place.cluster.resource("deployments.apps")
         item = await place.cluster.get(resource, place.app_name, place.namespace)

@@ -62,6 +62,8 @@ class Releases:
         self._place = place
         self._settings = settings
         self._store = Store(place, settings)
+        # How many records there are, as far as is known: none need go while these are few.
+        self._records: int | None = None
 
     async def capture(self) -> Snapshot:
         """Everything that the application owns, as it is now, normalised.
@@ -111,7 +113,9 @@ class Releases:
     async def _added(self, release: Release, snapshot: Snapshot) -> Release:
         """The release as it is stored, or with why it is not."""
         try:
-            return await self._store.add(release, snapshot)
+            added = await self._store.add(release, snapshot)
+            self._records = self._records and self._records + 1
+            return added
         except (Forbidden, TooLarge, BadRequest, Conflict) as exc:
             if self._settings.required:
                 raise Forbidden(
@@ -136,7 +140,7 @@ class Releases:
             return replace(release, state=state, reason=reason)
         try:
             marked = await self._store.mark(release, state, reason)
-            if state is not ReleaseState.PENDING:
+            if state is not ReleaseState.PENDING and not self._are_few:
                 await self._store.clear()
             return marked
         except (Forbidden, NotFound) as exc:
@@ -384,9 +388,16 @@ class Releases:
 
     async def _shelf_if_readable(self) -> Shelf | None:
         try:
-            return await self._store.shelf()
+            shelf = await self._store.shelf()
         except Forbidden:
             return None
+        self._records = len(shelf.heads) + len(shelf.parts) + len(shelf.notes)
+        return shelf
+
+    @property
+    def _are_few(self) -> bool:
+        """Whether no record can be one too many: each release may have made several."""
+        return self._records is not None and self._records + self._settings.max_parts <= self._settings.keep
 
 
 async def _difference(before: Snapshot, after: Snapshot) -> Difference:

@@ -10,6 +10,7 @@ from typing import Any
 
 from klepaas.errors import Forbidden, NotFound
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
+from klepaas_plugins.deployments.lookup import PAGE
 from klepaas_plugins.deployments.objects import Object, at, items, name_of, uid
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planning.resolve import find_workloads
@@ -29,7 +30,6 @@ from klepaas_plugins.deployments.together import together
 
 __all__ = ["capture", "completed", "read_object"]
 
-_PAGE = 500
 _WHOLE = ("Service", "Ingress", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 _BY_KIND = {kind.kind: kind for kind in KINDS}
 
@@ -114,7 +114,7 @@ async def _list(place: Place, held: HeldKind, selector: str | None) -> list[dict
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
-        page = await place.cluster.list(resource, place.namespace, label_selector=selector, limit=_PAGE, cursor=cursor)
+        page = await place.cluster.list(resource, place.namespace, label_selector=selector, limit=PAGE, cursor=cursor)
         found += [_as_held(held.kind, item) for item in items(page)]
         cursor = at(page, "metadata", "continue") or None
         if cursor is None:

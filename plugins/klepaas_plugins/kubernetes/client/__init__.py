@@ -16,6 +16,7 @@ from klepaas_plugins.kubernetes.client.cluster import FIELD_MANAGER, Cluster
 from klepaas_plugins.kubernetes.client.clusters import Clusters
 from klepaas_plugins.kubernetes.client.completing import Completions
 from klepaas_plugins.kubernetes.client.log_tail import last_log_lines
+from klepaas_plugins.kubernetes.client.looks import Looks, forget_looks, fresh, looks_of, remembering
 from klepaas_plugins.kubernetes.client.models import Column, ContextInfo, LogRange, Resource, Row, Table, WatchEvent
 from klepaas_plugins.kubernetes.client.namespaces import (
     explain_missing_namespaces,
@@ -97,6 +98,7 @@ __all__ = [
     "Expired",
     "FieldConflict",
     "LogRange",
+    "Looks",
     "Manifest",
     "OutcomeUnknown",
     "Path",
@@ -117,6 +119,8 @@ __all__ = [
     "find_later_writers",
     "find_refusal",
     "find_risks",
+    "forget_looks",
+    "fresh",
     "in_safe_order",
     "is_autoscalers",
     "is_ours",
@@ -125,6 +129,7 @@ __all__ = [
     "judge_manager",
     "key_of",
     "last_log_lines",
+    "looks_of",
     "missing_namespaces",
     "namespace_error",
     "own_paths",
@@ -132,6 +137,7 @@ __all__ = [
     "plan_delete",
     "read_manifests",
     "reconcilers_of",
+    "remembering",
     "require_namespace",
     "to_fields",
     "write",

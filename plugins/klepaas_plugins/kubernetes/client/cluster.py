@@ -74,7 +74,7 @@ class Cluster:
             NotFound: There is none of that name.
         """
         act = self._act("read", resource, name, namespace)
-        return await self._transport.json(Request(act, paths.instance(resource, name, namespace)))
+        return await self._json(Request(act, paths.instance(resource, name, namespace)))
 
     async def list(
         self,
@@ -101,7 +101,7 @@ class Cluster:
             BadRequest: A selector or the cursor is wrong, or the answer is too large.
         """
         query = selection(label_selector, field_selector, limit, cursor)
-        return await self._transport.json(self._collection(resource, namespace, query), LIST_MAX_BYTES)
+        return await self._json(self._collection(resource, namespace, query), LIST_MAX_BYTES)
 
     async def table(
         self,
@@ -145,7 +145,7 @@ class Cluster:
             act = self._act("read", resource, name, namespace)
             path = paths.instance(resource, name, namespace)
             request = Request(act, path, {"includeObject": included}, accept=tables.ACCEPT)
-        return tables.parse(await self._transport.json(request, LIST_MAX_BYTES if whole_objects else TABLE_MAX_BYTES))
+        return tables.parse(await self._json(request, LIST_MAX_BYTES if whole_objects else TABLE_MAX_BYTES))
 
     async def create(
         self, resource: Resource, body: Mapping[str, Any], namespace: str | None, *, dry_run: bool = False
@@ -169,7 +169,7 @@ class Cluster:
         act = self._act("create", resource, name, namespace, changes=not dry_run)
         query = change_query(FIELD_MANAGER, dry_run)
         path = paths.collection(resource, namespace)
-        return await self._transport.json(Request(act, path, query, "POST", dict(body)))
+        return await self._json(Request(act, path, query, "POST", dict(body)))
 
     async def apply(
         self, body: Mapping[str, Any], *, force: bool = False, dry_run: bool = False, field_manager: str = FIELD_MANAGER
@@ -197,7 +197,7 @@ class Cluster:
         if force:
             query["force"] = "true"
         path = paths.instance(resource, name, namespace)
-        return await self._transport.json(Request(act, path, query, "PATCH", dict(body), _APPLY))
+        return await self._json(Request(act, path, query, "PATCH", dict(body), _APPLY))
 
     async def merge_patch(
         self,
@@ -226,7 +226,7 @@ class Cluster:
         act = self._act("change", resource, name, namespace, changes=not dry_run)
         path = paths.instance(resource, name, namespace)
         request = Request(act, path, change_query(FIELD_MANAGER, dry_run), "PATCH", dict(patch), _MERGE)
-        return await self._transport.json(request)
+        return await self._json(request)
 
     async def json_patch(
         self,
@@ -257,7 +257,7 @@ class Cluster:
         act = self._act("change", resource, name, namespace, changes=not dry_run)
         path = paths.instance(resource, name, namespace)
         query = change_query(FIELD_MANAGER, dry_run)
-        return await self._transport.json(Request(act, path, query, "PATCH", body, _JSON_PATCH))
+        return await self._json(Request(act, path, query, "PATCH", body, _JSON_PATCH))
 
     async def delete(
         self,
@@ -301,9 +301,7 @@ class Cluster:
         }
         if dry_run:
             body["dryRun"] = ["All"]
-        return await self._transport.json(
-            Request(act, paths.instance(resource, name, namespace), method="DELETE", body=body)
-        )
+        return await self._json(Request(act, paths.instance(resource, name, namespace), method="DELETE", body=body))
 
     async def metadata(
         self,
@@ -329,8 +327,7 @@ class Cluster:
             Kubernetes API concepts, "Receiving resources as PartialObjectMetadata".
         """
         query = selection(label_selector, field_selector, limit, cursor)
-        request = self._collection(resource, namespace, query, accept=_METADATA)
-        return await self._transport.json(request, LIST_MAX_BYTES)
+        return await self._json(self._collection(resource, namespace, query, accept=_METADATA), LIST_MAX_BYTES)
 
     async def resources(self) -> Sequence[Resource]:
         """Every kind that the cluster serves, each in its preferred version."""
@@ -429,7 +426,7 @@ class Cluster:
             Kubernetes API concepts, "OpenAPI V3".
         """
         act = Act("read the schema of", resource.plural, self.context)
-        return await self._transport.json(Request(act, paths.openapi(resource)))
+        return await self._json(Request(act, paths.openapi(resource)))
 
     def watch(
         self,
@@ -469,12 +466,15 @@ class Cluster:
         """
         act = Act("ask after", "the API server", self.context)
         await self._transport.read(Request(act, "/readyz", accept="*/*"), max_bytes=64 * 1024)
-        version = await self._transport.json(Request(act, "/version"))
+        version = await self._json(Request(act, "/version"))
         return str(version.get("gitVersion") or "unknown")
 
     async def aclose(self) -> None:
         """Close its connections."""
         await self._transport.aclose()
+
+    async def _json(self, request: Request, *max_bytes: int) -> dict[str, Any]:
+        return await self._transport.json(request, *max_bytes)
 
     def _collection(
         self,

@@ -1,6 +1,6 @@
 """Recognises clusters: asks them for the uids that name them, remembers these, and says which contexts lead to one.
 
-A cluster is asked for its namespace kube-system once in a process, and not at all where the store knows the answer.
+A cluster is asked for a namespace once in a process, and for kube-system not at all where the store knows the answer.
 What may not be read is no error: the other names stand. Nothing is asked before something is to be changed.
 """
 
@@ -43,6 +43,7 @@ class Recognition:
         self._remembered = remembered
         self._asked: dict[str, str | None] = {}
         self._seen: dict[str, set[str]] = {}
+        self._namespaces: dict[tuple[str, str], str] = {}
         self._silent_until_s: dict[str, float] = {}
 
     async def group(self, names: Names) -> Names:
@@ -114,7 +115,7 @@ class Recognition:
         async with anyio.create_task_group() as group:
             group.start_soon(self._ask_for_kube_system, cluster, names, found)
             if namespace is not None:
-                group.start_soon(self._ask_for, cluster, namespace, found)
+                group.start_soon(self._ask_for, cluster, names, namespace, found)
         self._seen.setdefault(names[0], set()).update(found)
         return (*names, *sorted(found))
 
@@ -130,11 +131,16 @@ class Recognition:
         if name is not None:
             found.add(name)
 
-    async def _ask_for(self, cluster: "Cluster", namespace: str, found: set[str]) -> None:
-        with suppress(KlepaasError):
-            name = await _in_time(lambda: _read(cluster, namespace, identities.of_namespace))
-            if name is not None:
-                found.add(name)
+    async def _ask_for(self, cluster: "Cluster", names: Names, namespace: str, found: set[str]) -> None:
+        """What a namespace names a cluster; one that was deleted since has named it all the same."""
+        key = (names[0], namespace)
+        if key not in self._namespaces:
+            with suppress(KlepaasError):
+                name = await _in_time(lambda: _read(cluster, namespace, identities.of_namespace))
+                if name is not None:
+                    self._namespaces[key] = name
+        if key in self._namespaces:
+            found.add(self._namespaces[key])
 
 
 async def _in_time(ask: Callable[[], Awaitable[str | None]]) -> str | None:

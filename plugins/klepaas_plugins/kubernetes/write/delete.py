@@ -13,6 +13,7 @@ from klepaas.output import Answer
 from klepaas.plans.describe import describe_object, escape
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.dependents import Found, contents_of, kept_kinds, owned_by
+from klepaas_plugins.kubernetes.referrers import USED_BY_PODS, find_users
 from klepaas_plugins.kubernetes.risks import find_risks
 from klepaas_plugins.kubernetes.write.basis import deletion_basis
 from klepaas_plugins.kubernetes.write.trial import why_no_dry_run
@@ -119,7 +120,7 @@ async def plan_delete(request: DeleteRequest) -> ObjectChange:
             f"There is a {request.title}, but it has another uid; nothing was deleted",
             next_step="Read it again: somebody deleted and created it since",
         )
-    facts = tuple(_facts(request, metadata, await _going(request, live)))
+    facts = tuple(await _facts_of(request, live))
     not_checked = await _try_deletion(request, str(metadata.get("uid")))
     pinned = {} if request.resource_version is None else {"resource_version": request.resource_version}
     return ObjectChange(
@@ -155,6 +156,15 @@ async def _try_deletion(request: DeleteRequest, uid: str) -> str | None:
     except BadRequest as exc:
         return why_no_dry_run(exc)
     return None
+
+
+async def _facts_of(request: DeleteRequest, live: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a reader should know of the deletion: what goes with the object, and who uses it."""
+    metadata = live.get("metadata") or {}
+    if request.resource.kind not in USED_BY_PODS or request.resource.group:
+        return _facts(request, metadata, await _going(request, live))
+    users = await find_users(request.cluster, request.resource, live)
+    return [*_facts(request, metadata, users.owned), *users.facts]
 
 
 async def _going(request: DeleteRequest, live: Mapping[str, Any]) -> Found:

@@ -7,6 +7,7 @@ of the change than was planned, the object is restored.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
@@ -272,7 +273,8 @@ async def _delete(cluster: Cluster, change: ObjectChange) -> Written:
     identity = change.identity
     resource = await cluster.resource(f"{identity.api_version}/{identity.kind}")
     for attempt in range(ATTEMPTS_MAX):
-        live = await _look_at_deleted(cluster, resource, change)
+        # What was planned on a moment ago is looked at again where the server says that it has changed since.
+        live = await _look_at_deleted(cluster, resource, change, change.before if attempt == 0 else None)
         try:
             ended = await cluster.delete(
                 resource,
@@ -284,6 +286,10 @@ async def _delete(cluster: Cluster, change: ObjectChange) -> Written:
             )
         except ObjectModified:
             await anyio.sleep(PAUSE_S * attempt)
+        except (Conflict, NotFound):
+            # It is another one by now, or gone: the next look says so.
+            if attempt:
+                raise
         else:
             is_ending = ended.get("kind") != "Status" and (ended.get("metadata") or {}).get("deletionTimestamp")
             return Written(change=change, object=ended, is_gone=not is_ending)
@@ -295,11 +301,19 @@ def _propagation(change: ObjectChange) -> Literal["Background", "Foreground", "O
     return "Foreground" if found == "Foreground" else "Orphan" if found == "Orphan" else "Background"
 
 
-async def _look_at_deleted(cluster: Cluster, resource: Resource, change: ObjectChange) -> dict[str, Any]:
-    try:
-        live: dict[str, Any] | None = await cluster.get(resource, change.identity.name, change.identity.namespace)
-    except NotFound:
-        live = None
+def _is_versioned(seen: Mapping[str, Any]) -> bool:
+    """Whether a deletion of what was seen can be held to it."""
+    metadata = seen.get("metadata") or {}
+    return bool(metadata.get("uid") and metadata.get("resourceVersion"))
+
+
+async def _look_at_deleted(
+    cluster: Cluster, resource: Resource, change: ObjectChange, seen: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    live = seen if seen is not None and _is_versioned(seen) else None
+    if live is None:
+        with suppress(NotFound):
+            live = await cluster.get(resource, change.identity.name, change.identity.namespace)
     planned = {key: value for key, value in change.basis.items() if key != "facts"}
     now = deletion_basis(live)
     if live is None or now != planned:

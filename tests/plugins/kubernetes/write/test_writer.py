@@ -209,7 +209,7 @@ async def _plan_deletion(world: World, **more: Any) -> ObjectChange:
 async def test_a_deletion_takes_only_the_object_that_was_planned_for(world: World) -> None:
     await world.apply(config_map({"a": "1"}))
     plan = await _plan_deletion(world)
-    assert (plan.action, plan.facts[1:]) == (Action.DELETE, (("with it", "nothing else"),))
+    assert (plan.action, plan.facts[1]) == (Action.DELETE, ("with it", "nothing else"))
     await world.http.delete(world.path("ConfigMap", "settings"))
     await world.post(config_map({"a": "1"}), "kubectl-create")
     with pytest.raises(ChangedSincePlan, match="deleted and created again"):
