@@ -16,6 +16,7 @@ from klepaas.errors import KlepaasError, NotFound
 from klepaas.offload import offload, size_of
 from klepaas_plugins.kubernetes.client.cluster import Cluster
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
+from klepaas_plugins.kubernetes.errors import ObjectModified
 
 __all__ = ["Looks", "forget_looks", "fresh", "looks_of", "remembering"]
 
@@ -66,6 +67,9 @@ class Looks:
             except NotFound as exc:
                 self._keep(key, _Look(exc, at_s), epoch)
                 raise
+            except ObjectModified:
+                self._take_touched(request)
+                raise
             except KlepaasError:
                 self.forget()
                 raise
@@ -81,25 +85,37 @@ class Looks:
             max_bytes: Longest accepted answer.
 
         Raises:
+            ObjectModified: It has another version by now; what was seen of its kind is forgotten.
             KlepaasError: As the server answers; then everything is forgotten.
         """
         at_s = anyio.current_time()
         try:
             answer = await cluster.send(request, *max_bytes)
+        except ObjectModified:
+            self._take_touched(request)
+            raise
         except BaseException:
             self.forget()
             raise
-        self._epoch += 1
-        plural, name = _object_of(request.path)
-        touched = {key: look for key, look in self._looks.items() if _is_touched(key[1], plural, name)}
-        for key, look in touched.items():
-            del self._looks[key]
+        for key, look in self._take_touched(request).items():
             listed = _with_item(key, look.answer, answer) if request.method == "PATCH" else None
             if listed is not None:
                 self._looks[key] = _Look(listed, look.at_s)
-        if request.method == "PATCH" and (answer.get("metadata") or {}).get("name") == name:
+        if request.method == "PATCH" and (answer.get("metadata") or {}).get("name") == _object_of(request.path)[1]:
             self._looks["GET", request.path, "", JSON] = _Look(await _text(answer), at_s)
         return answer
+
+    def _take_touched(self, request: Request) -> dict[Key, _Look]:
+        """Forget what a change makes untrue.
+
+        Returns:
+            What was forgotten.
+        """
+        self._epoch += 1
+        plural, name = _object_of(request.path)
+        touched = {key: look for key, look in self._looks.items() if _is_touched(key[1], plural, name)}
+        self._looks = {key: look for key, look in self._looks.items() if key not in touched}
+        return touched
 
     async def _known(self, key: Key) -> dict[str, Any] | None:
         """What was seen a moment ago. None: nothing.
