@@ -87,7 +87,7 @@ async def _examine(cluster: Cluster, one: Diagnosis, grace_s: float) -> Diagnosi
 
     async def read() -> Diagnosis | None:
         target = Target.of(one.workload.kind, one.workload.item)
-        snapshot = with_waits(await look(cluster, target, grace_s), datetime.now(UTC))
+        snapshot = with_waits(await look(cluster, target, grace_s, one.workload.item), datetime.now(UTC))
         cause = decide(snapshot).cause
         if cause is None:
             return Diagnosis(one.workload, phase(snapshot))

@@ -26,7 +26,7 @@ __all__ = ["Standing", "standing"]
 _REASON_CHARS = 160
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """What the answer says besides the cluster's own state.
 
@@ -35,12 +35,14 @@ class Standing:
         facts: The same for a program.
         went_back: That a change was undone and nothing was changed since, in a few words. None: so it is not.
         newest: The newest release. None: none is recorded, or it may not be read.
+        not_checked: What the comparison with the release leaves open.
     """
 
     lines: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     went_back: str | None = None
     newest: "Release | None" = None
+    not_checked: tuple[str, ...] = ()
 
 
 async def standing(host: Host, place: Place) -> Standing:
@@ -54,7 +56,9 @@ async def standing(host: Host, place: Place) -> Standing:
     lines = tuple(line for one in found for line in one.lines)
     facts = {key: value for one in found for key, value in one.facts.items()}
     went_back = next((one.went_back for one in found if one.went_back), None)
-    return Standing(lines, facts, went_back, next((one.newest for one in found if one.newest), None))
+    newest = next((one.newest for one in found if one.newest), None)
+    not_checked = tuple(text for one in found for text in one.not_checked)
+    return Standing(lines=lines, facts=facts, went_back=went_back, newest=newest, not_checked=not_checked)
 
 
 async def _known(read: Any, host: Host, place: Place) -> Standing:
@@ -71,11 +75,23 @@ async def _release(host: Host, place: Place) -> Standing:
     from klepaas_plugins.deployments.releases.listing import drift_facts, drift_line
 
     releases = Releases(place, ReleaseSettings.of(host))
-    live, listed = await together(releases.capture, releases.list)
-    drift = await releases.compared(live, listed)
+    drift, listed = await releases.glance()
     line = drift_line(drift)
     went_back = _went_back(listed, drift, by_itself=RolloutSettings.of(host).auto_rollback)
-    return Standing((f"Release: {line}",) if line else (), drift_facts(drift), went_back, listed[0] if listed else None)
+    return Standing(
+        lines=(f"Release: {line}",) if line else (),
+        facts=drift_facts(drift),
+        went_back=went_back,
+        newest=listed[0] if listed else None,
+        not_checked=_not_checked(drift),
+    )
+
+
+def _not_checked(drift: "Drift") -> tuple[str, ...]:
+    """What the comparison with a release leaves open."""
+    if drift.release is None or drift.difference is None or not drift.difference.unseen:
+        return ()
+    return (f"objects of other kinds than release {drift.release.number} holds",)
 
 
 def _went_back(listed: "Sequence[Release]", drift: "Drift", *, by_itself: bool) -> str | None:
@@ -103,7 +119,7 @@ async def _change(host: Host, place: Place) -> Standing:
     facts = {"operation": operation.id, "operation_state": str(operation.state)}
     if operation.unattended_since is not None:
         facts["unattended_since"] = _clock(operation.unattended_since)
-    return Standing((_in_words(operation),), facts)
+    return Standing(lines=(_in_words(operation),), facts=facts)
 
 
 def _in_words(operation: Operation) -> str:

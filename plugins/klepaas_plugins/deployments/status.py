@@ -20,6 +20,7 @@ from klepaas_plugins.deployments.causes import Cause, advice, pod_cause
 from klepaas_plugins.deployments.evidence import Evidence, collect
 from klepaas_plugins.deployments.last_change import last_change
 from klepaas_plugins.deployments.listing import facts_of, rows_of
+from klepaas_plugins.deployments.lookup import list_all
 from klepaas_plugins.deployments.manifests import selects
 from klepaas_plugins.deployments.objects import (
     REVISION,
@@ -29,7 +30,6 @@ from klepaas_plugins.deployments.objects import (
     at,
     condition,
     images,
-    items,
     name_of,
     one_line,
 )
@@ -76,9 +76,9 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host, output:
     place, found = await _found(place)
     if len(found) > 1:
         return await _several(place, found, settings, output)
-    workload = found[0]
+    workload, grace_s = found[0], settings.unschedulable_grace_s
     snapshot, services, ingresses, stands, address = await together(
-        partial(look, place.cluster, Target.of(workload.kind, workload.item), settings.unschedulable_grace_s),
+        partial(look, place.cluster, Target.of(workload.kind, workload.item), grace_s, workload.item),
         partial(_listed, place, "services"),
         partial(_listed, place, "ingresses.networking.k8s.io"),
         partial(standing, host, place),
@@ -132,12 +132,8 @@ async def _address(host: Host, place: Place) -> "Address | None":
 
 async def _listed(place: Place, kind: str) -> list[dict[str, Any]]:
     """All objects of a kind in the namespace; none where they may not be read."""
-    nothing: dict[str, Any] = {}
-
-    async def read() -> dict[str, Any]:
-        return await place.cluster.list(await place.cluster.resource(kind), place.namespace)
-
-    return items(await if_allowed(read, nothing))
+    nothing: list[dict[str, Any]] = []
+    return await if_allowed(partial(list_all, place.cluster, kind, place.namespace), nothing)
 
 
 async def _several(place: Place, found: Sequence[Workload], settings: RolloutSettings, output: Output) -> Answer:
@@ -200,7 +196,8 @@ class _Status:
     def _seen(self) -> Seen:
         """What the state rests on."""
         observed = (*observed_in(self.snapshot), "Services and Ingresses")
-        return Seen(observed=observed, not_checked=("requests from outside the cluster",), at=self.now.timestamp())
+        not_checked = ("requests from outside the cluster", *self.standing.not_checked)
+        return Seen(observed=observed, not_checked=not_checked, at=self.now.timestamp())
 
     def _head(self, verdict: Verdict, state: Phase) -> str:
         workload = self.snapshot.workload

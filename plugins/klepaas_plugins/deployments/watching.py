@@ -135,14 +135,20 @@ def _named(item: Object, name: str) -> bool:
     return bool(at(item, "metadata", "name") == name)
 
 
-async def look(cluster: Cluster, target: Target, grace_s: float = 0.0) -> Snapshot:
+async def look(cluster: Cluster, target: Target, grace_s: float = 0.0, seen: Object | None = None) -> Snapshot:
     """The workload, its ReplicaSets and its pods as they are now.
+
+    Args:
+        cluster: Where the workload is.
+        target: The workload.
+        grace_s: Seconds without a node after which a pod counts as unschedulable.
+        seen: The workload as it was read for the same answer. None: it is read.
 
     Raises:
         NotFound: The workload is gone.
     """
     follower = _Follower(cluster, target, grace_s)
-    await follower.load()
+    await follower.load(seen)
     return (await follower.load_events()).snapshot
 
 

@@ -12,8 +12,9 @@ from functools import partial
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
 from klepaas.offload import offload, size_of
 from klepaas_plugins.deployments.last_change import author_of
-from klepaas_plugins.deployments.objects import CHANGE_CAUSE, annotation, labels
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, annotation, at, labels
 from klepaas_plugins.deployments.place import Place
+from klepaas_plugins.deployments.planning.resolve import find_workloads
 from klepaas_plugins.deployments.releases import choosing
 from klepaas_plugins.deployments.releases.capturing import capture, completed
 from klepaas_plugins.deployments.releases.choosing import Choice
@@ -30,6 +31,8 @@ from klepaas_plugins.deployments.together import together
 
 __all__ = ["Drift", "Releases"]
 
+# The kinds that a glance looks at beside those of the release.
+_GLANCED = ("ConfigMap", "Service", "Ingress")
 _COMMIT = "org.opencontainers.image.revision"
 
 
@@ -62,8 +65,8 @@ class Releases:
         self._place = place
         self._settings = settings
         self._store = Store(place, settings)
-        # How many records there are, as far as is known: none need go while these are few.
-        self._records: int | None = None
+        # How many releases there are, where that is known and each is one record: none need go while these are few.
+        self._count: int | None = None
 
     async def capture(self) -> Snapshot:
         """Everything that the application owns, as it is now, normalised.
@@ -114,7 +117,7 @@ class Releases:
         """The release as it is stored, or with why it is not."""
         try:
             added = await self._store.add(release, snapshot)
-            self._records = self._records and self._records + 1
+            self._count = None if self._count is None else self._count + 1
             return added
         except (Forbidden, TooLarge, BadRequest, Conflict) as exc:
             if self._settings.required:
@@ -360,6 +363,37 @@ class Releases:
         live, releases = await together(self.capture, self.list)
         return await self.compared(live, releases)
 
+    async def glance(self) -> tuple[Drift, builtins.list[Release]]:
+        """How what runs compares with the releases, at a glance: looked at are only the kinds that count.
+
+        These are the kinds that the newest release that did not fail holds, and what configures and serves every
+        application. That objects of other kinds were added since is not seen.
+
+        Returns:
+            How it compares, and the releases.
+
+        Raises:
+            Forbidden: Secrets may not be listed.
+        """
+        releases = await self.list()
+        likely = next((one for one in releases if one.state is not ReleaseState.FAILED), None)
+        if not releases or likely is None:
+            return await self.compared(await self.capture(), releases) if releases else Drift(
+                None, False, None
+            ), releases
+        try:
+            held = {str(item["kind"]) for item in (await self.load(likely)).objects}
+        except (BadRequest, Forbidden):
+            held = set()
+        live = await capture(self._place, kinds=frozenset({*held, *_GLANCED, *await self._scalers()}))
+        return await self.compared(live, releases), releases
+
+    async def _scalers(self) -> builtins.list[str]:
+        """The kind of autoscalers, where a workload's number of pods is not what was applied to it."""
+        entries = (at(one.item, "metadata", "managedFields") or () for one in await find_workloads(self._place))
+        is_scaled = any(entry.get("subresource") == "scale" for some in entries for entry in some)
+        return ["HorizontalPodAutoscaler"] if is_scaled else []
+
     async def compared(self, live: Snapshot, releases: Sequence[Release]) -> Drift:
         """The same for what was read already.
 
@@ -391,13 +425,12 @@ class Releases:
             shelf = await self._store.shelf()
         except Forbidden:
             return None
-        self._records = len(shelf.heads) + len(shelf.parts) + len(shelf.notes)
+        self._count = None if shelf.parts else len(shelf.heads)
         return shelf
 
     @property
     def _are_few(self) -> bool:
-        """Whether no record can be one too many: each release may have made several."""
-        return self._records is not None and self._records + self._settings.max_parts <= self._settings.keep
+        return self._count is not None and self._count <= self._settings.keep
 
 
 async def _difference(before: Snapshot, after: Snapshot) -> Difference:

@@ -10,7 +10,7 @@ from typing import Any
 
 from klepaas.errors import Forbidden, NotFound
 from klepaas_plugins.deployments.applications import KINDS as WORKLOADS
-from klepaas_plugins.deployments.lookup import PAGE
+from klepaas_plugins.deployments.lookup import list_all
 from klepaas_plugins.deployments.objects import Object, at, items, name_of, uid
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planning.resolve import find_workloads
@@ -34,13 +34,14 @@ _WHOLE = ("Service", "Ingress", "HorizontalPodAutoscaler", "PodDisruptionBudget"
 _BY_KIND = {kind.kind: kind for kind in KINDS}
 
 
-async def capture(place: Place, known: Snapshot | None = None) -> Snapshot:
+async def capture(place: Place, known: Snapshot | None = None, *, kinds: frozenset[str] | None = None) -> Snapshot:
     """Everything the application owns now, normalised; without objects where there is no such application.
 
     Args:
         place: The application.
         known: What it owned at another moment: what still is there of that counts too, and so does what belongs to its
             workloads, should they be gone. None: nothing is known.
+        kinds: The kinds that are looked at besides the workloads of its name; the others are unseen. None: all.
 
     Raises:
         Forbidden: Its workloads may not be read.
@@ -50,7 +51,7 @@ async def capture(place: Place, known: Snapshot | None = None) -> Snapshot:
     there = {key_of(item) for item in roots}
     gone = [item for item in known.workloads if key_of(item) not in there] if known is not None else []
     reading = _Reading(place, Scope.of(place.app_name, [*roots, *gone]), roots, gone)
-    await reading.look()
+    await reading.look(kinds)
     own = reading.own()
     wanted = _secrets_wanted(own)
     references = await together(*(partial(_secret, place, name, optional) for name, optional in wanted.items()))
@@ -110,15 +111,8 @@ def _as_held(kind: str, item: Object) -> dict[str, Any]:
 
 async def _list(place: Place, held: HeldKind, selector: str | None) -> list[dict[str, Any]]:
     """All objects of a kind in the namespace that a selector finds."""
-    resource = await place.cluster.resource(held.name)
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = await place.cluster.list(resource, place.namespace, label_selector=selector, limit=PAGE, cursor=cursor)
-        found += [_as_held(held.kind, item) for item in items(page)]
-        cursor = at(page, "metadata", "continue") or None
-        if cursor is None:
-            return found
+    found = await list_all(place.cluster, held.name, place.namespace, selector)
+    return [_as_held(held.kind, item) for item in found]
 
 
 def _secrets_wanted(own: Iterable[Object]) -> dict[str, bool]:
@@ -155,10 +149,16 @@ class _Reading:
     found: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     everyone: list[dict[str, Any]] | None = None
 
-    async def look(self) -> None:
-        """Read what may be the application's."""
+    async def look(self, kinds: frozenset[str] | None) -> None:
+        """Read what may be the application's.
+
+        Args:
+            kinds: Of these kinds. None: of all.
+        """
         selector = self.scope.selector if self.roots or self.gone else f"app.kubernetes.io/instance={self.scope.mark}"
-        asked = [held for held in KINDS if held.kind in _WHOLE or selector is not None]
+        wanted = [held for held in KINDS if kinds is None or held.kind in kinds]
+        self.unseen |= {held.kind for held in KINDS} - {held.kind for held in wanted}
+        asked = [held for held in wanted if held.kind in _WHOLE or selector is not None]
         lists = await together(
             *(partial(self._seen, held, None if held.kind in _WHOLE else selector) for held in asked)
         )
