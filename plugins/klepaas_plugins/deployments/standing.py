@@ -91,7 +91,7 @@ def _not_checked(drift: "Drift") -> tuple[str, ...]:
     """What the comparison with a release leaves open."""
     if drift.release is None or drift.difference is None or not drift.difference.unseen:
         return ()
-    return (f"objects of other kinds than release {drift.release.number} holds",)
+    return (f"whether objects of further kinds were added since release {drift.release.number}",)
 
 
 def _went_back(listed: "Sequence[Release]", drift: "Drift", *, by_itself: bool) -> str | None:

@@ -27,13 +27,70 @@ async def test_the_status_of_a_healthy_application_is_short_and_whole(bench: Any
     assert lines[5].startswith("  1: example/app:1, ")
     assert re.fullmatch(
         r"Looked at \(..:..:.. UTC\): deployment web, 1 pod, Services and Ingresses. "
-        r"Not checked: requests from outside the cluster.",
+        r"Not checked: requests from outside the cluster, whether objects of further kinds were added since release 2.",
         lines[-1],
     )
     assert "POD" not in said.text
     assert len(said.text) < 700
     found = (await bench.call("get_deployment_status", app_name="web", output="json")).json()
     assert found["state"] == "healthy"
+
+
+def _config_map(value: str) -> dict[str, Any]:
+    metadata = {"name": "web", "namespace": "default", "labels": {"app.kubernetes.io/instance": "web"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mode": value}}
+
+
+def _policy(port: int) -> dict[str, Any]:
+    metadata = {"name": "web", "namespace": "default", "labels": {"app.kubernetes.io/instance": "web"}}
+    spec = {"podSelector": {}, "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}], "policyTypes": ["Ingress"]}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+async def test_the_status_shows_drift_of_each_kind_that_the_release_holds_and_of_added_config_maps(bench: Any) -> None:
+    bench.sandbox.create(_policy(80))
+    await bench.deploy()
+    bench.sandbox.delete("NetworkPolicy", "web")
+    bench.sandbox.create(_policy(81))
+    bench.sandbox.create(_config_map("slow"))
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert "NetworkPolicy web (" in said.text
+    assert "ConfigMap web added" in said.text
+
+
+async def test_the_status_says_that_it_does_not_look_for_added_objects_of_kinds_that_the_release_lacks(
+    bench: Any,
+) -> None:
+    await bench.deploy()
+    bench.sandbox.create(_policy(80))
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert "release 1 (verified) runs." in said.text
+    assert "Not checked: requests from outside the cluster, whether objects of further kinds were added" in said.text
+    found = (await bench.call("get_deployment_status", app_name="web", output="json")).json()
+    assert "whether objects of further kinds were added since release 1" in found["not_checked"]
+    # The comparison that is asked for looks at all kinds.
+    assert "NetworkPolicy web: added" in (await bench.call("diff_releases", app_name="web")).text
+
+
+async def test_the_number_of_pods_that_an_autoscaler_added_since_has_set_is_no_drift(bench: Any) -> None:
+    await bench.deploy()
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 5},
+    }
+    bench.sandbox.create(scaler)
+    live = bench.sandbox.get("Deployment", "web")
+    entry = {
+        "manager": "kube-controller-manager", "operation": "Update", "subresource": "scale", "apiVersion": "apps/v1",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }  # fmt: skip
+    metadata = {**live["metadata"], "managedFields": [*live["metadata"]["managedFields"], entry]}
+    bench.sandbox.plant({**live, "metadata": metadata, "spec": {**live["spec"], "replicas": 3}})
+    said = await bench.call("get_deployment_status", app_name="web")
+    assert "replicas" not in said.text.partition("Release:")[2].partition("\n")[0]
 
 
 async def test_an_unknown_application_names_the_namespace_that_has_it(bench: Any) -> None:
