@@ -41,7 +41,8 @@ class PlanLooks:
             The plan.
         """
         if place.looks is not None:
-            self._plans = [*self._plans[-_KEPT + 1 :], (changes, place.looks)]
+            young = [one for one in self._plans if not one[1].is_old]
+            self._plans = [*young[-_KEPT + 1 :], (changes, place.looks)]
         return changes
 
     def handed_to(self, place: Place, request: Any) -> Place:

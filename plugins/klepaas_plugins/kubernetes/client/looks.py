@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from klepaas.errors import KlepaasError, NotFound
+from klepaas.errors import Forbidden, KlepaasError, NotFound
 from klepaas.offload import offload, size_of
 from klepaas_plugins.kubernetes.client.cluster import Cluster
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
@@ -28,7 +28,7 @@ Key = tuple[str, str, str, str]
 class _Look:
     """An answer, as JSON or as the error that it was, and when it was asked for on the event loop's clock."""
 
-    answer: str | NotFound
+    answer: str | NotFound | Forbidden
     at_s: float
 
 
@@ -39,6 +39,12 @@ class Looks:
         self._looks: dict[Key, _Look] = {}
         self._asking: dict[Key, anyio.Lock] = {}
         self._epoch = 0
+
+    @property
+    def is_old(self) -> bool:
+        """Whether nothing that was seen counts any more."""
+        oldest_s = anyio.current_time() - MAX_AGE_S
+        return all(look.at_s <= oldest_s for look in self._looks.values())
 
     def forget(self) -> None:
         """See everything anew: the cluster may have changed."""
@@ -64,14 +70,11 @@ class Looks:
             epoch, at_s = self._epoch, anyio.current_time()
             try:
                 answer = await cluster.send(request, *max_bytes)
-            except NotFound as exc:
+            except (NotFound, Forbidden) as exc:
                 self._keep(key, _Look(exc, at_s), epoch)
                 raise
             except ObjectModified:
                 self._take_touched(request)
-                raise
-            except KlepaasError:
-                self.forget()
                 raise
             self._keep(key, _Look(await _text(answer), at_s), epoch)
             return answer
@@ -122,11 +125,12 @@ class Looks:
 
         Raises:
             NotFound: It was seen that there is none.
+            Forbidden: It was seen that it may not be read.
         """
         oldest_s = anyio.current_time() - MAX_AGE_S
         look = self._looks.get(key)
         if look is not None and look.at_s > oldest_s:
-            if isinstance(look.answer, NotFound):
+            if not isinstance(look.answer, str):
                 raise look.answer.with_traceback(None)
             return await _parsed(look.answer)
         method, path, query, accept = key
@@ -244,9 +248,9 @@ def _item_of(listed: dict[str, Any], name: str) -> dict[str, Any] | None:
     return item and {**item, "kind": kind.removesuffix("List"), "apiVersion": listed.get("apiVersion")}
 
 
-def _with_item(key: Key, listed: str | NotFound, answer: dict[str, Any]) -> str | None:
+def _with_item(key: Key, listed: str | KlepaasError, answer: dict[str, Any]) -> str | None:
     """A list with an object as a change left it. None: the object may have come into the list, or left it."""
-    if isinstance(listed, NotFound) or key[3] != JSON or "fieldSelector" in key[2]:
+    if not isinstance(listed, str) or key[3] != JSON or "fieldSelector" in key[2]:
         return None
     found, metadata = json.loads(listed), answer.get("metadata") or {}
     for at, item in enumerate(found.get("items") or ()):

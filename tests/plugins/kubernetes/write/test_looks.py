@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from klepaas.errors import NotFound
+from klepaas.errors import Forbidden, NotFound
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, Looks, forget_looks, fresh, looks, remembering
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
@@ -53,6 +53,20 @@ async def test_the_same_question_is_asked_once(seen: tuple[Sandbox, World]) -> N
     with pytest.raises(NotFound):
         await _read(world.cluster, "absent")
     assert _asked(sandbox) == ["GET configmaps/settings", "GET configmaps/absent"]
+
+
+async def test_what_may_not_be_read_is_asked_for_once_and_makes_nothing_else_forgotten(
+    seen: tuple[Sandbox, World],
+) -> None:
+    sandbox, world = seen
+    sandbox.create(config_map({"a": "1"}, namespace="shop"))
+    sandbox.deny("list", "services")
+    services = await world.cluster.resource("services")
+    for _ in range(2):
+        await _read(world.cluster, "settings")
+        with pytest.raises(Forbidden):
+            await world.cluster.list(services, "shop")
+    assert _asked(sandbox) == ["GET configmaps/settings", "GET services"]
 
 
 async def test_whoever_changes_what_was_answered_changes_no_other_answer(seen: tuple[Sandbox, World]) -> None:
