@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from klepaas.errors import Forbidden, KlepaasError, NotFound
+from klepaas.foreign_json import parse_json
 from klepaas.offload import offload, size_of
 from klepaas_plugins.kubernetes.client.cluster import Cluster
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
@@ -234,7 +235,7 @@ async def _text(answer: dict[str, Any]) -> str:
 
 
 async def _parsed(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = await offload(partial(json.loads, text), size_chars=len(text))
+    found: dict[str, Any] = await offload(partial(parse_json, text), size_chars=len(text))
     return found
 
 
@@ -252,7 +253,7 @@ def _with_item(key: Key, listed: str | KlepaasError, answer: dict[str, Any]) -> 
     """A list with an object as a change left it. None: the object may have come into the list, or left it."""
     if not isinstance(listed, str) or key[3] != JSON or "fieldSelector" in key[2]:
         return None
-    found, metadata = json.loads(listed), answer.get("metadata") or {}
+    found, metadata = parse_json(listed), answer.get("metadata") or {}
     for at, item in enumerate(found.get("items") or ()):
         same = item.get("metadata") or {}
         if same.get("uid") == metadata.get("uid"):
