@@ -256,7 +256,9 @@ class Carrier:
         names: list[str] = list(self.run.notes["effects"])
         try:
             if planned.restores is not None:
-                await self._undoing.restore(planned.restores, _BACK.rstrip(": "), keep_scale=True)
+                take = bool(self.run.operation.request.get("take_ownership"))
+                stage = _BACK.rstrip(": ")
+                await self._undoing.restore(planned.restores, stage, keep_scale=True, take_ownership=take)
             for name in names:
                 await self.run.report(done, len(names), name)
                 # What an earlier attempt has removed is in no later plan.

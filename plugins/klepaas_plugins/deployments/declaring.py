@@ -52,9 +52,7 @@ Namespace = Annotated[str | None, names.NAMESPACE]
 ContextName = Annotated[str | None, names.CONTEXT]
 Variables = list[Annotated[str, names.ENVIRONMENT_ASSIGNMENT]]
 Quantity = Annotated[str, names.QUANTITY]
-WaitS = Annotated[
-    int | None, Field(ge=0, le=WAIT_MAX_S, description=f"Seconds to wait for the end; default {DEFAULT_WAIT_S:g}")
-]
+WaitS = Annotated[int | None, Field(ge=0, le=WAIT_MAX_S, description=f"Seconds to wait; default {DEFAULT_WAIT_S:g}")]
 DryRun = Annotated[bool, Field(description="Only show what would change")]
 TakeOwnership = Annotated[bool, Field(description="Take over others' fields")]
 Key = Annotated[str | None, _KEY]

@@ -196,7 +196,7 @@ def _rollback(host: Host, place: Place, run: "Run") -> "Carrier":
 
     request = run.operation.request
     wanted = {name: request.get(name) for name in ("release", "steps", "commit", "revision")}
-    change = GoingBack.of(host, place, **wanted)
+    change = GoingBack.of(host, place, **wanted, take_ownership=bool(request.get("take_ownership")))
     return _carrier(host, place, run, "rollback", change.planned)
 
 

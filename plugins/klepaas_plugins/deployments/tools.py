@@ -215,19 +215,21 @@ def _rollback(tools: ToolContext) -> Tool:
     async def rollback_deployment(
         app_name: AppName,
         ctx: Context,
-        release: Annotated[int | None, Field(ge=1, description="To this release")] = None,
-        steps: Annotated[int | None, Field(ge=1, le=100, description="So many releases back; default 1")] = None,
+        release: Annotated[int | None, Field(ge=1)] = None,
+        steps: Annotated[int | None, Field(ge=1, le=100, description="Releases back; default 1")] = None,
         commit: Annotated[str | None, COMMIT] = None,
         revision: Annotated[int | None, Field(ge=1, description="Only the pod template of this revision")] = None,
         namespace: Namespace = None,
         wait_s: WaitS = None,
         dry_run: DryRun = False,
+        take_ownership: TakeOwnership = False,
         idempotency_key: Key = None,
         context: ContextName = None,
     ) -> Answer:
-        """Roll back (undo): restore an application to an earlier release, whole, and wait for its pods."""
+        """Roll back (undo) an application to an earlier release, whole, and wait for its pods."""
         place = await tools.place(app_name, namespace, context)
         wanted: dict[str, Any] = {"release": release, "steps": steps, "commit": commit, "revision": revision}
+        wanted["take_ownership"] = take_ownership
         how = (ctx, wait_s, idempotency_key)
         return await tools.change(kinds.ROLLBACK, f"Rolling {app_name} back", place, how, pins={}, **wanted)
 
@@ -238,12 +240,14 @@ def _rollback(tools: ToolContext) -> Tool:
         commit: Annotated[str | None, COMMIT] = None,
         revision: Annotated[int | None, Field(ge=1)] = None,
         namespace: Namespace = None,
+        take_ownership: TakeOwnership = False,
         context: ContextName = None,
     ) -> ChangeSet:
         from klepaas_plugins.deployments.planning.rollback import GoingBack
 
         place = await tools.place(app_name, namespace, context)
         wanted: dict[str, Any] = {"release": release, "steps": steps, "commit": commit, "revision": revision}
+        wanted["take_ownership"] = take_ownership
         return tools.keep_looks((await GoingBack.of(tools.host, place, **wanted).planned({})).change_set, place)
 
     return changing_tool(

@@ -56,7 +56,13 @@ class Undoing:
     unrecorded: list[Release] = field(default_factory=list)
 
     async def restore(
-        self, release: Release, stage: str, *, expected: Snapshot | None = None, keep_scale: bool = False
+        self,
+        release: Release,
+        stage: str,
+        *,
+        expected: Snapshot | None = None,
+        keep_scale: bool = False,
+        take_ownership: bool | None = None,
     ) -> Restored:
         """Put every object back. What an earlier attempt put back, without living to say so, is said now.
 
@@ -65,12 +71,14 @@ class Undoing:
             stage: What the steps' names begin with: the same object may be restored twice.
             expected: What should be there if nobody else had changed anything. None: whatever is there goes.
             keep_scale: Whether a number of pods that was set since by scaling stays.
+            take_ownership: Whether fields that controllers own now are taken over. None: nobody was asked, so they are
+                left as they are, and named.
 
         Raises:
             KlepaasError: It is refused, or somebody else changed something; what was restored stays so.
         """
         restored = await self.releases.restore(
-            release, self._step(stage), expected=expected, keep_scale=keep_scale
+            release, self._step(stage), expected=expected, keep_scale=keep_scale, take_ownership=take_ownership
         )  # fmt: skip
         for earlier in self.run.operation.steps:
             if earlier.state is StepState.INTENT and earlier.name.startswith(f"{stage}: "):

@@ -258,6 +258,23 @@ async def test_a_rollback_takes_back_what_a_person_s_command_changed(bench: Any)
     assert bench.container()["image"] == "example/app:1"
 
 
+async def test_a_rollback_takes_no_field_from_a_controller_until_ownership_is_taken(bench: Any) -> None:
+    await bench.deploy()
+    await bench.deploy(image="example/app:2")
+    theirs = {"template": {"spec": {"containers": [_container("example/app:9")]}}}
+    await apply_as(bench, "argocd-controller", theirs)
+    said = await bench.call("rollback_deployment", app_name="web", release=1)
+    assert said.is_error
+    assert "argocd-controller (Argo CD) owns spec.template.spec.containers[web].image" in said.text
+    assert "take_ownership=true" in said.text
+    assert "operation_id" not in said.meta
+    assert bench.container()["image"] == "example/app:9"
+    said = await bench.call("rollback_deployment", app_name="web", release=1, take_ownership=True)
+    assert not said.is_error, said.text
+    assert "taken over from argocd-controller (Argo CD)" in said.text
+    assert bench.container()["image"] == "example/app:1"
+
+
 async def test_the_status_says_who_reconciles_an_application(bench: Any) -> None:
     await bench.deploy()
     said = await bench.call("get_deployment_status", app_name="web")

@@ -20,6 +20,7 @@ from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Effect
 from klepaas_plugins.kubernetes.client import (
+    AlreadyExists,
     ApplyRequest,
     AutoscalerChanges,
     ChangedSincePlan,
@@ -161,7 +162,7 @@ def effect_of(
     async def do() -> Mapping[str, Any] | None:
         try:
             await write(place.cluster, change, judge=judge_again(place.cluster, among or [change]))
-        except ChangedSincePlan:
+        except (AlreadyExists, ChangedSincePlan):
             # A request of an earlier attempt may have come in late: then what is there is what was wanted.
             if await find() is None:
                 raise

@@ -16,7 +16,7 @@ from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
 from klepaas_plugins.deployments.planning.apply import change_set, effect_of, notes_of
 from klepaas_plugins.deployments.planning.resolve import resolve_one
-from klepaas_plugins.deployments.planning.restore import Restoration, plan_restoration
+from klepaas_plugins.deployments.planning.restore import Former, Restoration, plan_restoration
 from klepaas_plugins.deployments.releases.normal import normal
 from klepaas_plugins.deployments.revisions import Revision, choose, history
 from klepaas_plugins.deployments.watching import Target, look
@@ -35,11 +35,13 @@ class ToRevision:
         revision: The revision's number. None: the newest earlier one that differs.
         replicaset: The ReplicaSet that keeps it, where an earlier attempt has chosen: a revision that is restored gets
             another number. None: it is to be chosen.
+        take_ownership: Whether fields that controllers own are taken over; else they are left as they are, and named.
     """
 
     place: Place
     revision: int | None
     replicaset: str | None = None
+    take_ownership: bool = False
 
     async def planned(self) -> Planned:
         """The change.
@@ -75,7 +77,13 @@ class ToRevision:
         chosen = next((one for one in revisions if one.replicaset == replicaset), None)
         target = chosen or choose(seen.workload, revisions, self.revision)
         live = {**seen.workload, "kind": workload.kind, "apiVersion": "apps/v1"}
-        return seen.workload, target, await plan_restoration(self.place, live, _with_template(live, target))
+        former = Former(
+            place=self.place,
+            live=live,
+            target=_with_template(live, target),
+            take_ownership=True if self.take_ownership else None,
+        )
+        return seen.workload, target, await plan_restoration(former)
 
 
 def _with_template(live: Object, target: Revision) -> dict[str, Any]:

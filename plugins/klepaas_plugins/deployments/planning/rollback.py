@@ -8,19 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klepaas.changes import Action, ChangeSet, ObjectChange, ObjectIdentity
+from klepaas.changes import ChangeSet
 from klepaas.errors import BadRequest, Conflict, Forbidden
 from klepaas.host import Host
 from klepaas.plans.describe import list_differences
 from klepaas_plugins.deployments.objects import name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
-from klepaas_plugins.deployments.planning.apply import change_set
 from klepaas_plugins.deployments.planning.revision import ToRevision
 from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
 from klepaas_plugins.deployments.releases.choosing import Choice
-from klepaas_plugins.deployments.releases.model import Key
-from klepaas_plugins.deployments.releases.normal import digest
 from klepaas_plugins.deployments.releases.planning import Plan
 
 __all__ = ["GoingBack"]
@@ -39,6 +36,8 @@ class GoingBack:
         steps: So many releases back. None: not so.
         commit: To the release of this commit. None: not so.
         revision: To this revision of the Deployment. None: not so.
+        take_ownership: Whether fields that controllers own now are taken over; else a release that takes them is
+            refused.
     """
 
     place: Place
@@ -47,6 +46,7 @@ class GoingBack:
     steps: int | None = None
     commit: str | None = None
     revision: int | None = None
+    take_ownership: bool = False
 
     @classmethod
     def of(cls, host: Host, place: Place, **wanted: Any) -> "GoingBack":
@@ -70,14 +70,17 @@ class GoingBack:
         """
         choice = None if "replicaset" in pins else await self._choice(pins)
         if choice is None:
-            return await ToRevision(self.place, self.revision, pins.get("replicaset")).planned()
+            return await ToRevision(
+                self.place, self.revision, pins.get("replicaset"), self.take_ownership
+            ).planned()  # fmt: skip
         release = choice.release
         snapshot = await self.releases.load(release)
         workloads = tuple((str(item["kind"]), name_of(item)) for item in snapshot.workloads)
         # An earlier attempt has said already what it changes, and may have changed some of it.
-        plan = await self.releases.plan(release, keep_scale=True) if not pins else None
+        take = self.take_ownership
+        plan = await self.releases.plan(release, keep_scale=True, take_ownership=take) if not pins else None
         nothing = plan is not None and not plan.count
-        changes = None if plan is None else await self._change_set(plan, choice)
+        changes = None if plan is None else self._change_set(plan, choice)
         change = Change(
             "Rollback",
             f"runs exactly {release.text} already" if nothing else f"is back at {release.text}",
@@ -89,22 +92,10 @@ class GoingBack:
         restores, pins = None if nothing else release, {"release": release.number}
         return Planned(change, workloads, restores=restores, pins=pins, changes=changes)
 
-    async def _change_set(self, plan: Plan, choice: Choice) -> ChangeSet:
+    def _change_set(self, plan: Plan, choice: Choice) -> ChangeSet:
         """What putting the release back would do, object by object."""
-        objects = [*(way.change for way in plan.ways.values()), *(self._removal(key, plan) for key in plan.removed)]
         title = f"Rollback of {self.place.text} to {choice.release.text}"
-        return await change_set(self.place, title, objects, notes=(*plan.notes, *choice.notes))
-
-    def _removal(self, key: Key, plan: Plan) -> ObjectChange:
-        seen = plan.seen[key]
-        identity = ObjectIdentity(
-            kind=key[0],
-            name=key[1],
-            namespace=self.place.namespace,
-            context=self.place.cluster.context,
-            api_version=str(seen["apiVersion"]),
-        )
-        return ObjectChange(identity=identity, action=Action.DELETE, before=seen, basis=digest(seen))
+        return ChangeSet(title=title, objects=plan.objects, notes=(*plan.notes, *choice.notes))
 
     async def _choice(self, pins: Mapping[str, Any]) -> Choice | None:
         """The release to go back to. None: a revision is meant, or all that there is."""

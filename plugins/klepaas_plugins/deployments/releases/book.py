@@ -8,6 +8,7 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
 from klepaas.offload import offload, size_of
@@ -21,13 +22,15 @@ from klepaas_plugins.deployments.releases.choosing import Choice
 from klepaas_plugins.deployments.releases.differing import Difference, difference
 from klepaas_plugins.deployments.releases.encoding import Damaged, TooLarge
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
-from klepaas_plugins.deployments.releases.planning import Plan, plan_restore, refuse_foreign_changes, with_ways
-from klepaas_plugins.deployments.releases.restoring import Restored, Step, carry_out, plan_ways, try_out
 from klepaas_plugins.deployments.releases.settings import ReleaseSettings
 from klepaas_plugins.deployments.releases.storing import Shelf, Store
 from klepaas_plugins.deployments.rollout import Phase, counts, phase
 from klepaas_plugins.deployments.rollout import Snapshot as Seen
 from klepaas_plugins.deployments.together import together
+
+if TYPE_CHECKING:
+    from klepaas_plugins.deployments.releases.planning import Plan
+    from klepaas_plugins.deployments.releases.restoring import Restored, Step
 
 __all__ = ["Drift", "Releases"]
 
@@ -297,37 +300,42 @@ class Releases:
         *,
         expected: Snapshot | None = None,
         keep_scale: bool = False,
-    ) -> Plan:
+        take_ownership: bool | None = None,
+    ) -> "Plan":
         """What restoring a release would do; the server has checked it.
 
         Args:
             release: The release.
             expected: What should be there if nobody else had changed anything since. None: whatever is there goes.
             keep_scale: Whether a number of pods that was set since by scaling stays.
+            take_ownership: Whether fields that controllers own now are taken over. None: nobody was asked, so they are
+                left as they are, and named.
 
         Raises:
+            FieldConflict: Controllers own fields of the release now, and they are not to be taken over.
             Conflict: Somebody else has changed an object since `expected`.
             BadRequest: The release cannot be read, or the server refuses a change: a field that cannot be changed back.
         """
+        from klepaas_plugins.deployments.releases.planning import plan_restore
+        from klepaas_plugins.deployments.releases.restoring import Moments, plan_changes
+
         target = await self.load(release)
         live = await capture(self._place, target)
         scaled_to = await self._scaled_to(release) if keep_scale else None
         work = partial(plan_restore, target, live, expected=expected, keep_scale=keep_scale, scaled_to=scaled_to)
         plan = await offload(work, size_chars=size_of([*target.objects, *live.objects]))
-        plan = with_ways(plan, await plan_ways(self._place, plan, live))
-        if expected is not None:
-            refuse_foreign_changes(plan, target, live, expected)
-        await try_out(self._place, plan)
-        return plan
+        moments = Moments(target=target, live=live, expected=expected)
+        return await plan_changes(self._place, plan, moments, take_ownership=take_ownership)
 
     async def restore(
         self,
         release: Release,
-        step: Step | None = None,
+        step: "Step | None" = None,
         *,
         expected: Snapshot | None = None,
         keep_scale: bool = False,
-    ) -> Restored:
+        take_ownership: bool | None = None,
+    ) -> "Restored":
         """Put the application back to a release, whole; see `plan` for the arguments.
 
         Args:
@@ -335,12 +343,15 @@ class Releases:
             step: `Run.step` of an operation: each object is one step. None: directly.
             expected: As in `plan`.
             keep_scale: As in `plan`.
+            take_ownership: As in `plan`.
 
         Raises:
             KlepaasError: It is refused, or somebody else changed something meanwhile; what was restored stays so.
         """
-        plan = await self.plan(release, expected=expected, keep_scale=keep_scale)
-        return await carry_out(self._place, plan, step)
+        from klepaas_plugins.deployments.releases.restoring import restore
+
+        plan = await self.plan(release, expected=expected, keep_scale=keep_scale, take_ownership=take_ownership)
+        return await restore(self._place, plan, step)
 
     async def diff(self, before: Release | Snapshot, after: Release | Snapshot | None = None) -> Difference:
         """What differs from a release to another, or to what runs now.

@@ -27,6 +27,7 @@ from klepaas_plugins.deployments.releases.model import Key, SecretReference, Sha
 from klepaas_plugins.deployments.releases.normal import digest, normal
 from klepaas_plugins.deployments.releases.references import config_maps, ingress_secrets, secrets
 from klepaas_plugins.deployments.together import together
+from klepaas_plugins.kubernetes.client import own_fields
 
 __all__ = ["capture", "completed", "read_object"]
 
@@ -63,6 +64,7 @@ async def capture(place: Place, known: Snapshot | None = None, *, kinds: frozens
         tuple(sorted(references, key=lambda item: item.name)),
         tuple(sorted(reading.shared.values(), key=lambda item: (item.kind, item.name))),
         tuple(sorted(reading.unseen)),
+        _own(own),
         {key_of(item): item for item in own},
     )
     return seen if known is None else await completed(place, seen, known)
@@ -84,7 +86,14 @@ async def completed(place: Place, live: Snapshot, other: Snapshot) -> Snapshot:
     there = {key_of(item): item for item in read if item is not None}
     more = [normal(item, item["kind"], item["apiVersion"]) for item in there.values()]
     objects = sorted((*live.objects, *more), key=lambda item: (order_of(item["kind"]), name_of(item)))
-    return replace(live, objects=tuple(objects), live={**live.live, **there})
+    own = {**live.own, **_own(there.values())}
+    return replace(live, objects=tuple(objects), own=own, live={**live.live, **there})
+
+
+def _own(objects: Iterable[Object]) -> dict[Key, dict[str, Any]]:
+    """What klepaas owns of each object of which it owns something."""
+    found = {key_of(item): own_fields(item) for item in objects}
+    return {key: fields for key, fields in found.items() if fields}
 
 
 async def read_object(place: Place, key: Key) -> dict[str, Any] | None:

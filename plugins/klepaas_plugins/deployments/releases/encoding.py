@@ -84,6 +84,8 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "secrets": [vars(item) for item in snapshot.secrets],
         "shared": [vars(item) for item in snapshot.shared],
         "unseen": list(snapshot.unseen),
+        # An older klepaas passes this over, and its records lack it.
+        "own": [[*key, fields] for key, fields in sorted(snapshot.own.items())],
     }
 
 
@@ -164,9 +166,17 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
             _check_name(secret.name)
         shared = tuple(Shared(**item) for item in document["shared"])
         unseen = tuple(str(item) for item in document["unseen"])
-    except (KeyError, TypeError) as exc:
+        own = {(str(kind), str(name)): _checked_fields(fields) for kind, name, fields in document.get("own", ())}
+    except (KeyError, TypeError, ValueError) as exc:
         raise Damaged("its record lacks what a release has") from exc
-    return Snapshot(document["application"], document["namespace"], objects, secrets, shared, unseen)
+    return Snapshot(document["application"], document["namespace"], objects, secrets, shared, unseen, own)
+
+
+def _checked_fields(fields: Any) -> dict[str, Any]:
+    """A set of fields: mappings of steps, and nothing else."""
+    if not isinstance(fields, dict):
+        raise Damaged("its record holds something that is no set of fields")
+    return {step: _checked_fields(inner) for step, inner in fields.items()}
 
 
 def _check_name(name: Any) -> None:

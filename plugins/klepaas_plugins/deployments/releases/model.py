@@ -94,6 +94,8 @@ class Snapshot:
         secrets: The Secrets that it uses.
         shared: What it uses and does not own.
         unseen: Kinds that could not be looked at, so that the snapshot says nothing about them.
+        own: What klepaas owned of each object, as FieldsV1; an object of which it owned nothing is left out, and so are
+            all of them in a record of an older version.
         live: The objects as the API gave them, by kind and name; empty in a stored snapshot.
     """
 
@@ -103,6 +105,7 @@ class Snapshot:
     secrets: tuple[SecretReference, ...] = ()
     shared: tuple[Shared, ...] = ()
     unseen: tuple[str, ...] = ()
+    own: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
     live: Mapping[Key, Object] = field(default_factory=dict, compare=False, repr=False)
 
     @property

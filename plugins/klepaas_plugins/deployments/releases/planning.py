@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from klepaas.changes import Action
+from klepaas.changes import Action, ObjectChange
 from klepaas.errors import Conflict
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
 from klepaas_plugins.deployments.planning.restore import Restoration, is_changed_since
@@ -16,8 +16,7 @@ from klepaas_plugins.deployments.releases.kinds import NEVER_REMOVED, order_of
 from klepaas_plugins.deployments.releases.model import Key, Snapshot, key_of, title_of
 from klepaas_plugins.deployments.releases.normal import digest, normal
 from klepaas_plugins.deployments.releases.replicas import settle_replicas, without_replicas
-from klepaas_plugins.kubernetes.client import is_ours
-from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, is_target
+from klepaas_plugins.kubernetes.client import AUTOSCALER, is_ours, is_target
 
 __all__ = ["Plan", "plan_restore", "refuse_foreign_changes", "with_ways"]
 
@@ -32,9 +31,9 @@ class Plan:
         removed: The objects that go.
         notes: What is not restored, and why.
         workloads: What runs pods in the release, by kind and name.
-        autoscaled: The workloads whose number of pods an autoscaler decides when all is done,
-        floating: and those of which one may have changed it since they were seen.
+        freed: The workloads whose number of pods is set by an autoscaler that goes.
         ways: How each object is brought back, as the server was asked; empty before it was.
+        objects: Every change in the order in which they are made, judged; empty before the server was asked.
     """
 
     wanted: Mapping[Key, dict[str, Any]]
@@ -42,9 +41,9 @@ class Plan:
     removed: tuple[Key, ...]
     notes: tuple[str, ...] = ()
     workloads: tuple[Key, ...] = ()
-    autoscaled: frozenset[Key] = frozenset()
-    floating: frozenset[Key] = frozenset()
+    freed: frozenset[Key] = frozenset()
     ways: Mapping[Key, Restoration] = field(default_factory=dict)
+    objects: tuple[ObjectChange, ...] = ()
 
     @property
     def made(self) -> list[Key]:
@@ -87,9 +86,16 @@ def plan_restore(
     removed, kept = _going(target, live)
     seen = {key: live.by_key[key] for key in (*wanted, *removed) if key in live.by_key}
     workloads = tuple(key_of(item) for item in target.workloads)
-    floating = target.autoscaled | live.autoscaled
+    going = [live.by_key[key] for key in removed if key[0] == AUTOSCALER]
+    freed = {
+        key
+        for key, item in wanted.items()
+        if key not in target.autoscaled
+        and at(item, "spec", "replicas") is not None
+        and any(is_target(one, item) for one in going)
+    }
     told = (*notes, *kept, *_beyond(target, live))
-    return Plan(wanted, seen, removed, told, workloads, target.autoscaled, floating)
+    return Plan(wanted, seen, removed, told, workloads, frozenset(freed))
 
 
 def _of_a_claim(key: Key, there: Object | None) -> list[str]:
@@ -109,7 +115,6 @@ def _going(target: Snapshot, live: Snapshot) -> tuple[tuple[Key, ...], list[str]
             going.append(key)
         else:
             notes.append(f"{title_of(key)} was added since and stays: {reason}.")
-    # Autoscalers go before everything else (they would change what is restored): see `carry_out`.
     return tuple(sorted(going, key=lambda key: (-order_of(key[0]), key[1]))), notes
 
 
@@ -129,17 +134,8 @@ def with_ways(plan: Plan, ways: Mapping[Key, Restoration]) -> Plan:
         ways: How each object is brought back.
     """
     # A number that an autoscaler sets while it is there is known only when it is gone.
-    going = [plan.seen[key] for key in plan.removed if key[0] == AUTOSCALER]
-    freed = {
-        key
-        for key in plan.floating - plan.autoscaled
-        if at(plan.wanted.get(key), "spec", "replicas") is not None
-        and any(is_target(one, plan.wanted[key]) for one in going)
-    }
-    needed = {key: way for key, way in ways.items() if key in freed or way.change.action is not Action.NONE}
+    needed = {key: way for key, way in ways.items() if key in plan.freed or way.change.action is not Action.NONE}
     wanted = {key: _after(item, needed[key], plan.seen.get(key)) for key, item in plan.wanted.items() if key in needed}
-    for key in freed & wanted.keys():
-        wanted[key] = {**wanted[key], "spec": {**wanted[key]["spec"], "replicas": plan.wanted[key]["spec"]["replicas"]}}
     dropped = set(plan.wanted) - set(wanted)
     left = [f"{title_of(key)}: {line}." for key, way in ways.items() for line in way.left]
     left += [f"{title_of(key)}: {name}: {text}." for key, way in ways.items() for name, text in way.change.facts]

@@ -7,7 +7,7 @@ from klepaas_plugins.deployments.objects import Object, at
 from klepaas_plugins.deployments.releases.model import Snapshot, key_of, title_of
 from klepaas_plugins.kubernetes.client import REPLICAS, entries_of, is_autoscalers
 
-__all__ = ["left_to_autoscaler", "settle_replicas", "without_replicas"]
+__all__ = ["settle_replicas", "without_replicas"]
 
 
 def settle_replicas(
@@ -45,17 +45,6 @@ def settle_replicas(
             item, now
         ), f"{title_of(key)} keeps its {now} pods, as it was scaled since; the release had {then}."
     return item, None
-
-
-def left_to_autoscaler(item: dict[str, Any], there: Object) -> dict[str, Any]:
-    """An autoscaled workload with the number of pods that it has; at 0 pods an autoscaler rests and decides nothing.
-
-    Args:
-        item: The workload.
-        there: The same as it is now.
-    """
-    now, then = at(there, "spec", "replicas"), at(item, "spec", "replicas")
-    return _with(item, now) if now and then else item
 
 
 def without_replicas(item: Object) -> Object:

@@ -1,34 +1,38 @@
 """Bringing an application back to a release, whole: every object exactly as it was, what was added since removed.
 
-    plan (compare with what runs) -> dry run of every change -> one idempotent step an object
+    plan (compare with what runs) -> change of every object, tried out by the server -> one idempotent step an object
 
-A change is a server-side apply of what is klepaas' to restore, held to what was seen, so that a foreign change in
-between is never run over: it ends the restoring with a conflict. What is to be done is `planning`'s affair.
+Each object goes the way of every write: it is planned, judged, and sent by the one writer, held to what it was planned
+on, so that a foreign change in between is never run over. What is to be done is `planning`'s affair.
 
 Source: Kubernetes, "Server-Side Apply"; API conventions, "Concurrency Control and Consistency".
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from klepaas.errors import BadRequest, Conflict, NotFound
-from klepaas_plugins.deployments.objects import Object, at
+from klepaas.changes import Action, ObjectChange
+from klepaas.errors import BadRequest, Forbidden
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planning.restore import Restoration, plan_restoration, plan_restored_object
-from klepaas_plugins.deployments.releases.capturing import read_object
+from klepaas_plugins.deployments.planned import Effect
+from klepaas_plugins.deployments.planning.apply import effect_of, removal_of
+from klepaas_plugins.deployments.planning.restore import Former, Restoration, plan_body, plan_restoration
 from klepaas_plugins.deployments.releases.model import Key, Snapshot, title_of
-from klepaas_plugins.deployments.releases.normal import digest, normal
-from klepaas_plugins.deployments.releases.planning import Plan
-from klepaas_plugins.deployments.releases.replicas import left_to_autoscaler
+from klepaas_plugins.deployments.releases.planning import Plan, refuse_foreign_changes, with_ways
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import DeleteRequest, plan_delete, write
-from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges
+from klepaas_plugins.kubernetes.client import (
+    AUTOSCALER,
+    AutoscalerChanges,
+    DeleteRequest,
+    find_risks,
+    forget_looks,
+    plan_delete,
+)
 
-__all__ = ["Restored", "Step", "carry_out", "try_out"]
-
-_ATTEMPTS = 5
+__all__ = ["Moments", "Restored", "Step", "plan_changes", "restore"]
 
 
 class Step(Protocol):
@@ -79,175 +83,137 @@ class Restored:
         return "; ".join(parts) or "everything was as it should be"
 
 
-async def plan_ways(place: Place, plan: Plan, live: Snapshot) -> dict[Key, Restoration]:
-    """How each object is brought back, as the server says.
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """What an application was and is.
+
+    Attributes:
+        target: What it was.
+        live: What it is.
+        expected: What it should be if nobody else had changed anything. None: whatever is there goes.
+    """
+
+    target: Snapshot
+    live: Snapshot
+    expected: Snapshot | None = None
+
+
+async def plan_changes(place: Place, plan: Plan, moments: Moments, *, take_ownership: bool | None) -> Plan:
+    """The plan with the change of each object, as the server says, and judged by its content.
 
     Args:
         place: The application.
         plan: What is to be done.
-        live: What is there now.
+        moments: What it was and is.
+        take_ownership: Whether controllers' fields are taken over. None: they are left as they are, and named.
 
     Raises:
+        Conflict: Somebody else has changed an object since.
         KlepaasError: One of them is refused; it names the object.
     """
-    removed = frozenset(name for kind, name in plan.removed if kind == AUTOSCALER)
+    live = moments.live.live
+    former = partial(_former, place, plan, moments, take_ownership=take_ownership)
+    formers = {key: former(key) for key in plan.wanted}
+    found = await together(*(partial(_plan_one, key, former) for key, former in formers.items()))
+    plan = with_ways(plan, dict(zip(formers, found, strict=True)))
+    if moments.expected is not None:
+        refuse_foreign_changes(plan, moments.target, moments.live, moments.expected)
+    removals = await together(*(partial(_plan_removal, place, key, live[key]) for key in plan.removed))
+    # An autoscaler that goes must not change what is restored before.
+    first = [one for one in removals if one.identity.kind == AUTOSCALER]
+    rest = [one for one in removals if one.identity.kind != AUTOSCALER]
+    changes = [way.change for way in plan.ways.values()]
+    return replace(plan, objects=await find_risks(place.cluster, [*first, *changes, *rest]))
+
+
+def _former(place: Place, plan: Plan, moments: Moments, key: Key, *, take_ownership: bool | None) -> Former:
     applied = tuple(item for (kind, _), item in plan.wanted.items() if kind == AUTOSCALER)
-    autoscalers = AutoscalerChanges(applied, removed)
+    removed = frozenset(name for kind, name in plan.removed if kind == AUTOSCALER)
+    return Former(
+        place=place,
+        live=moments.live.live.get(key),
+        target=plan.wanted[key],
+        own=moments.target.own.get(key),
+        expected=None if moments.expected is None else moments.expected.by_key.get(key),
+        take_ownership=take_ownership,
+        autoscalers=AutoscalerChanges(applied, removed),
+    )
 
-    async def one(key: Key) -> Restoration:
-        try:
-            return await plan_restoration(place, live.live.get(key), plan.wanted[key], autoscalers)
-        except BadRequest as exc:
-            what = f"{title_of(key)} cannot be put back as it was: {exc.what}"
-            raise BadRequest(what, next_step=exc.next_step) from exc
 
-    ways = await together(*(partial(one, key) for key in plan.wanted))
-    return dict(zip(plan.wanted, ways, strict=True))
+async def _plan_one(key: Key, former: Former) -> Restoration:
+    with _naming(key, "be put back as it was"):
+        return await plan_restoration(former)
 
 
-async def try_out(place: Place, plan: Plan) -> None:
-    """Have the server check every removal, so that a refusal leaves nothing half done.
+async def _plan_removal(place: Place, key: Key, item: Mapping[str, Any]) -> ObjectChange:
+    request = DeleteRequest(
+        cluster=place.cluster,
+        resource=await place.cluster.resource(f"{item['apiVersion']}/{key[0]}"),
+        name=key[1],
+        namespace=place.namespace,
+        uid=item["metadata"]["uid"],
+    )
+    with _naming(key, "be removed"):
+        return await plan_delete(request)
+
+
+@contextmanager
+def _naming(key: Key, what: str) -> Iterator[None]:
+    """Say of which object a refusal is.
 
     Raises:
-        KlepaasError: One of them is refused; it names the object.
+        KlepaasError: The refusal.
     """
-    work = _Work(place, plan)
-    await together(*(partial(work.remove, key, dry_run=True) for key in plan.removed))
+    try:
+        yield
+    except (BadRequest, Forbidden) as exc:
+        kind = Forbidden if isinstance(exc, Forbidden) else BadRequest
+        raise kind(f"{title_of(key)} cannot {what}: {exc.what}", next_step=exc.next_step) from exc
 
 
-async def carry_out(place: Place, plan: Plan, step: Step | None) -> Restored:
+async def restore(place: Place, plan: Plan, step: Step | None) -> Restored:
     """Do what is planned, one object after another.
 
     Args:
         place: The application.
-        plan: What is to be done.
+        plan: What is to be done, with the change of each object.
         step: Has each effect once. None: each is had directly.
 
     Raises:
         Conflict: An object was changed by somebody else meanwhile.
+        RaisedEffect: A webhook made more of an object than was planned; it is as it was before.
         KlepaasError: The cluster refuses a change, or does not answer.
     """
-    work = _Work(place, plan)
-    # An autoscaler that goes must not change what is restored before.
-    first = [key for key in plan.removed if key[0] == AUTOSCALER]
-    for key in first:
-        await _stepped(step, f"remove {title_of(key)}", partial(work.remove, key), partial(work.gone, key))
-    for key in plan.wanted:
-        await _stepped(step, f"restore {title_of(key)}", partial(work.put, key), partial(work.found, key))
-    for key in (key for key in plan.removed if key not in first):
-        await _stepped(step, f"remove {title_of(key)}", partial(work.remove, key), partial(work.gone, key))
+    for change in plan.objects:
+        key = (change.identity.kind, change.identity.name)
+        effect = removal_of(place, change) if key in plan.removed else _effect(place, plan, key, change)
+        do = partial(_do, key, effect)
+        await (do() if step is None else step(effect.name, do, find=effect.find))
     changed = tuple(key for key in plan.wanted if key in plan.seen)
     return Restored(changed, tuple(plan.made), plan.removed, plan.notes, list(plan.workloads))
 
 
-async def _stepped(
-    step: Step | None,
-    name: str,
-    do: Callable[[], Awaitable[Mapping[str, Any]]],
-    find: Callable[[], Awaitable[Mapping[str, Any] | None]],
-) -> None:
-    if step is None:
-        await do()
-    else:
-        await step(name, do, find=find)
+async def _do(key: Key, effect: Effect) -> Mapping[str, Any] | None:
+    with _naming(key, "be removed" if effect.name.startswith("remove ") else "be put back as it was"):
+        return await effect.do()
 
 
-@dataclass(frozen=True)
-class _Work:
-    """The effects of a plan; each may be had again, and looks before it writes."""
+def _effect(place: Place, plan: Plan, key: Key, change: ObjectChange) -> Effect:
+    way, name = plan.ways[key], f"restore {title_of(key)}"
 
-    place: Place
-    plan: Plan
+    async def replan() -> ObjectChange:
+        now = await plan_body(way.former, way.body)
+        # What a controller took only after the plan was not to be left to it: the object is not as it should be.
+        return now if set(now.facts) <= set(change.facts) else replace(now, action=Action.UPDATE)
 
-    async def found(self, key: Key) -> dict[str, Any] | None:
-        """Whether an object is as it is wanted."""
-        _, there = await self._now(key)
-        return {"object": title_of(key)} if there is not None and self._is_wanted(key, there) else None
+    effect = effect_of(place, change, replan, name, among=plan.objects)
+    if key not in plan.freed:
+        return effect
 
-    async def gone(self, key: Key) -> dict[str, Any] | None:
-        """Whether an object is gone, or going."""
-        item, _ = await self._now(key)
-        return {"object": title_of(key)} if item is None or at(item, "metadata", "deletionTimestamp") else None
+    async def do() -> Mapping[str, Any] | None:
+        # Its autoscaler has set the number of pods until just now.
+        forget_looks(place.cluster)
+        now = await find_risks(place.cluster, [await replan()])
+        return await effect_of(place, now[0], replan, name, among=now).do()
 
-    async def put(self, key: Key) -> dict[str, Any]:
-        """Make an object what it was."""
-        for attempt in range(_ATTEMPTS):
-            _, there = await self._now(key)
-            if there is not None and self._is_wanted(key, there):
-                break
-            if there is not None and not self._is_seen(key, there):
-                raise _changed_meanwhile(key)
-            try:
-                await self._write(key)
-                break
-            except (Conflict, NotFound):
-                # Its status moved on, or it went: look again, and see that nothing that counts has changed.
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-            except BadRequest as exc:
-                what = f"{title_of(key)} cannot be put back as it was: {exc.what}"
-                raise BadRequest(what, next_step=exc.next_step) from exc
-        return {"object": title_of(key)}
-
-    async def remove(self, key: Key, *, dry_run: bool = False) -> dict[str, Any]:
-        """Delete an object that was added since, if it still is what was seen."""
-        for attempt in range(_ATTEMPTS):
-            item, there = await self._now(key)
-            if item is None or there is None or at(item, "metadata", "deletionTimestamp"):
-                break
-            if not self._is_seen(key, there):
-                raise _changed_meanwhile(key)
-            try:
-                await self._delete(key, item, dry_run=dry_run)
-                break
-            except NotFound:
-                break
-            except Conflict:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-        return {"object": title_of(key)}
-
-    async def _now(self, key: Key) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """An object as it is now: whole, and normalised."""
-        item = await read_object(self.place, key)
-        return item, None if item is None else normal(item, item["kind"], item["apiVersion"])
-
-    def _wanted(self, key: Key, there: Object) -> dict[str, Any]:
-        """What it is to become; an autoscaler may have changed the number of pods meanwhile."""
-        wanted = self.plan.wanted[key]
-        return left_to_autoscaler(wanted, there) if key in self.plan.autoscaled else wanted
-
-    def _is_wanted(self, key: Key, there: Object) -> bool:
-        return digest(there) == digest(self._wanted(key, there))
-
-    def _is_seen(self, key: Key, there: Object) -> bool:
-        seen = self.plan.seen.get(key)
-        if seen is None:
-            return False
-        return digest(there) == digest(left_to_autoscaler(seen, there) if key in self.plan.floating else seen)
-
-    async def _write(self, key: Key) -> None:
-        """Apply the body that was composed, on what is there now."""
-        change = await plan_restored_object(self.place, self.plan.ways[key].body)
-        await write(self.place.cluster, change)
-
-    async def _delete(self, key: Key, item: Object, *, dry_run: bool) -> None:
-        cluster, metadata = self.place.cluster, item["metadata"]
-        request = DeleteRequest(
-            cluster=cluster,
-            resource=await cluster.resource(f"{item['apiVersion']}/{key[0]}"),
-            name=key[1],
-            namespace=self.place.namespace,
-            uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
-        )
-        change = await plan_delete(request)
-        if not dry_run:
-            await write(cluster, change)
-
-
-def _changed_meanwhile(key: Key) -> Conflict:
-    return Conflict(
-        f"{title_of(key)} was changed by somebody else meanwhile, so restoring stopped before it",
-        next_step="Look at the difference with diff_releases, then roll back again",
-    )
+    return replace(effect, do=do)

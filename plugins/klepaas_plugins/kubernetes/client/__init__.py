@@ -39,16 +39,19 @@ if TYPE_CHECKING:
     )
     from klepaas_plugins.kubernetes.write.compare import compare
     from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
-    from klepaas_plugins.kubernetes.write.items import key_of
+    from klepaas_plugins.kubernetes.write.items import Finder, key_of
     from klepaas_plugins.kubernetes.write.managers import Side, find_later_writers, judge_manager, reconcilers_of
+    from klepaas_plugins.kubernetes.write.merging import merge
     from klepaas_plugins.kubernetes.write.own_fields import (
         Path,
+        Paths,
         entries_of,
         extract,
         extract_own,
-        find,
         is_ours,
+        own_fields,
         own_paths,
+        paths_of,
         to_fields,
     )
     from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
@@ -60,10 +63,12 @@ _LATE = {
     "write.autoscaling": ("AUTOSCALER", "REPLICAS", "AutoscalerChanges", "is_autoscalers", "is_target"),
     "write.compare": ("compare",),
     "write.delete": ("DeleteRequest", "plan_delete"),
-    "write.items": ("key_of",),
+    "write.items": ("Finder", "key_of"),
     "write.managers": ("Side", "find_later_writers", "judge_manager", "reconcilers_of"),
+    "write.merging": ("merge",),
     "write.own_fields": (
-        "Path", "entries_of", "extract", "extract_own", "find", "is_ours", "own_paths", "to_fields",
+        "Path", "Paths", "entries_of", "extract", "extract_own", "is_ours", "own_fields", "own_paths", "paths_of",
+        "to_fields",
     ),
     "write.planning": ("ApplyRequest", "plan_apply"),
     "write.writer": ("ChangedSincePlan", "RaisedEffect", "Written", "write"),
@@ -97,11 +102,13 @@ __all__ = [
     "DeleteRequest",
     "Expired",
     "FieldConflict",
+    "Finder",
     "LogRange",
     "Looks",
     "Manifest",
     "OutcomeUnknown",
     "Path",
+    "Paths",
     "RaisedEffect",
     "Refusal",
     "Resource",
@@ -115,7 +122,6 @@ __all__ = [
     "explain_missing_namespaces",
     "extract",
     "extract_own",
-    "find",
     "find_later_writers",
     "find_refusal",
     "find_risks",
@@ -130,9 +136,12 @@ __all__ = [
     "key_of",
     "last_log_lines",
     "looks_of",
+    "merge",
     "missing_namespaces",
     "namespace_error",
+    "own_fields",
     "own_paths",
+    "paths_of",
     "plan_apply",
     "plan_delete",
     "read_manifests",

@@ -89,6 +89,7 @@ async def _leave_replicas(draft: Draft, live: Mapping[str, Any], own: Paths) -> 
         return
     if not find(live, REPLICAS)[0] or not await _is_autoscaled(draft, live):
         return
+    draft.has_moving_replicas = True
     draft.body = without_paths(draft.body, frozenset({REPLICAS}))
     if is_named and is_there and wanted != find(live, REPLICAS)[1]:
         draft.notes.append(_LEFT)

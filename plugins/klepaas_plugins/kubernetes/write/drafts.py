@@ -81,6 +81,7 @@ class Draft:
         immutable: Fields that the server never changes.
         not_checked: Why `after` is not the server's.
         notes: Facts about the change.
+        has_moving_replicas: Whether an autoscaler sets the number of replicas, so that nothing rests on it.
     """
 
     request: ApplyRequest
@@ -96,6 +97,7 @@ class Draft:
     immutable: list[FieldChange] = field(default_factory=list)
     not_checked: str | None = None
     notes: list[tuple[str, str]] = field(default_factory=list)
+    has_moving_replicas: bool = False
 
 
 def identity_of(draft: Draft) -> ObjectIdentity:

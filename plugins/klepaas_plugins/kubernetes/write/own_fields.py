@@ -24,6 +24,7 @@ __all__ = [
     "extract_own",
     "find",
     "is_ours",
+    "own_fields",
     "own_paths",
     "owners_of",
     "path_text",
@@ -152,6 +153,19 @@ def own_paths(obj: Mapping[str, Any]) -> Paths:
     applied = frozenset().union(*(one.paths for one in entries if one.is_main))
     patched = frozenset().union(*(one.paths for one in entries if not one.is_main)) - applied
     return _encoded(applied | (_without_defaults(patched, obj) if patched else patched), obj)
+
+
+def own_fields(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """What klepaas owns of an object, as FieldsV1, to be remembered with the object's values.
+
+    A mapping that klepaas set empty and that others filled is left out: its content is theirs.
+
+    Args:
+        obj: The object, with its managedFields.
+    """
+    own, others = own_paths(obj), _of_others(obj)
+    above, ours = ({path[:size] for path in paths for size in range(1, len(path))} for paths in (others, own))
+    return to_fields(path for path in own if path not in above or path in ours or path[-1].startswith("k:"))
 
 
 def _without_defaults(paths: Paths, obj: Mapping[str, Any]) -> Paths:

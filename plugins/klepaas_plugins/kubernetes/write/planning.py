@@ -191,8 +191,7 @@ def _conclude(draft: Draft, live: dict[str, Any]) -> ObjectChange:
     fields = (*changed, *draft.immutable)
     named = named_paths(draft.named, to_fields(draft.claimed))
     rests_on = own_paths(live) | draft.claimed | draft.gone | named
-    is_autoscalers = any(loss.is_stale for loss in draft.losses)
-    if is_autoscalers or draft.transfer.to_autoscaler or (draft.notes and draft.notes[0][0] == "spec.replicas"):
+    if draft.has_moving_replicas or any(loss.is_stale for loss in draft.losses):
         rests_on -= {REPLICAS}
     main = next((entry.paths for entry in entries_of(live) if entry.is_main), frozenset())
     is_idle = not fields and draft.transfer.is_empty and main == draft.claimed and draft.not_checked is None

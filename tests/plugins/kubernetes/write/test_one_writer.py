@@ -50,7 +50,6 @@ MAY_COMPARE_STATES: Mapping[str, str] = {
     "klepaas_plugins/deployments/releases/differing.py": "pairs the objects of two releases for the comparison",
     "klepaas_plugins/deployments/releases/planning.py": "decides which objects come back and go, by their digests",
     "klepaas_plugins/deployments/releases/replicas.py": "decides the number of pods of what comes back",
-    "klepaas_plugins/deployments/releases/restoring.py": "whether an object still is what was seen, by digests",
     "klepaas_plugins/deployments/revisions.py": "whether two revisions run the same, for the choice of one",
     "klepaas_plugins/kubernetes/masking/columns.py": "whether masking changed a cell",
     "klepaas_plugins/kubernetes/masking/documents.py": "which parts of a document masking changed",
