@@ -13,6 +13,7 @@ import anyio
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 from tests.server.operations.warehouse import Warehouse
 from tests.server.operations.work import ANNA, at_work, submitted
@@ -213,6 +214,61 @@ async def test_a_kind_ends_what_has_begun_from_what_stays_readable_when_its_key_
     assert said in found.outcome.text
     assert warehouse.made == {f"{left.id}/before": 1}
     expect_no_secret(folder)
+
+
+async def _elsewhere(_request: Any) -> bool:
+    return False
+
+
+async def _not_here(_run: Run, _why: str) -> Outcome | None:
+    raise AssertionError("this server does not reach what it works on")
+
+
+async def test_what_has_begun_is_left_to_a_server_that_reaches_it_until_its_deadline_when_its_key_is_lost(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    left = await _left(folder, warehouse.url, "wait", lambda found: any(step.ended_at for step in found.steps))
+    _lose_key(folder, "another")
+    asked = anyio.Event()
+
+    async def elsewhere(_request: Any) -> bool:
+        asked.set()
+        return False
+
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["wait"] = Kind("wait", _idle, takes=elsewhere, end_unread=_not_here)
+        with anyio.fail_after(scale_timeout(20)):
+            await asked.wait()
+        assert not (await operations.get(left.id, ANNA)).ended
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["wait"] = replace(operations.kinds["wait"], end_unread=_look)
+        assert (await operations.wait(left.id, scale_timeout(20))).state is State.ROLLED_BACK
+
+
+async def test_what_has_begun_ends_as_unknown_after_its_deadline_where_no_server_reaches_it_and_its_key_is_lost(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    left = await _left(folder, warehouse.url, "wait", lambda found: any(step.ended_at for step in found.steps))
+    _lose_key(folder, "another")
+    store = Store(folder)
+    await store.write(lambda session: session.execute(update(OperationRow).values(deadline_at=1.0)))
+    await store.aclose()
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["wait"] = Kind("wait", _idle, takes=_elsewhere, end_unread=_cannot_tell)
+        assert (await operations.wait(left.id, scale_timeout(20))).state is State.UNKNOWN
+
+
+async def test_what_has_not_begun_ends_at_once_whoever_reaches_its_target_when_its_key_is_lost(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    left = await _left(folder, warehouse.url, "idle", lambda found: found.state is State.RUNNING)
+    _lose_key(folder, "another")
+    async with at_work(folder, warehouse.url) as operations:
+        operations.kinds["idle"] = Kind("idle", _idle, takes=_elsewhere, end_unread=_not_here)
+        found = await operations.wait(left.id, scale_timeout(20))
+    assert found.state is State.FAILED
+    assert found.outcome is not None
+    assert "nothing was changed" in found.outcome.text
 
 
 def _lose_key(folder: Path, trouble: str) -> None:
