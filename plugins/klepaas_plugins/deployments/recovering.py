@@ -4,9 +4,7 @@
     else -> the last verified release of the cluster again
     else -> unknown, with the objects named
 
-What was wanted is known from what is not encrypted: the release that the operation recorded in the cluster, the release
-that a rollback goes back to, or steps that are all done and that nobody has written after. What somebody else wrote
-since is left alone.
+What is there, and whether that is what was wanted, is `remains`' affair. What somebody else wrote since is left alone.
 """
 
 import time
@@ -15,20 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klepaas.errors import BadRequest, Forbidden, InternalError, KlepaasError
+from klepaas.errors import InternalError, KlepaasError
 from klepaas.host import Host
 from klepaas.operations import Outcome, State, StepState, StepUnknown
 from klepaas.output.verdict import Verdict
-from klepaas_plugins.deployments.lookup import find
-from klepaas_plugins.deployments.objects import desired_replicas
 from klepaas_plugins.deployments.outcome import Words
 from klepaas_plugins.deployments.place import Place
-from klepaas_plugins.deployments.planned import CANCELLED, Change, WorkloadName
+from klepaas_plugins.deployments.planned import CANCELLED, Change
 from klepaas_plugins.deployments.releases import Cause, Release, Releases, ReleaseSettings, ReleaseState
+from klepaas_plugins.deployments.remains import Remains
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.undoing import Undoing
 from klepaas_plugins.deployments.verifying import Failure, Gated, gate
-from klepaas_plugins.kubernetes.client import find_later_writers
 
 if TYPE_CHECKING:
     from klepaas.operations import Run
@@ -96,12 +92,12 @@ class Recovery:
         await self.run.report(0, 0, "looking what is there, since its request cannot be read")
         if "change" not in self.run.notes:
             return self._unknown("what it was to change is not on record")
-        writers = await self._later_writers()
+        writers = await self._remains.find_later_writers()
         if writers:
             return self._unknown(f"since its last step was changed by others: {'; '.join(writers)}; that is left alone")
-        own = await self._own_release()
+        own = await self._remains.find_own_release()
         failure = self._noted_failure() or await self._cancel(own)
-        if failure is None and await self._is_as_wanted(own):
+        if failure is None and await self._remains.is_as_wanted(own):
             gated = await self._gate()
             if gated.verified:
                 return await self._verified(gated, own)
@@ -116,8 +112,8 @@ class Recovery:
     # What is there.
 
     @property
-    def _workloads(self) -> list[WorkloadName]:
-        return [(kind, name) for kind, name in self.run.notes["workloads"]]
+    def _remains(self) -> Remains:
+        return Remains(self.place, self.run, self.releases, self.cause)
 
     @property
     def _change(self) -> Change:
@@ -134,49 +130,10 @@ class Recovery:
         await self.run.note(cancelled=True)
         return Failure(CANCELLED, facts={"reason": "cancelled"}, observed=_LOOKED)
 
-    async def _later_writers(self) -> list[str]:
-        """Who wrote to a workload after klepaas did, one line each."""
-        found: list[str] = []
-        for kind, name in self._workloads:
-            managers = find_later_writers(await self._find(kind, name) or {})
-            found += [f"{kind} {name} by {', '.join(managers)}"] if managers else []
-        return found
-
-    async def _find(self, kind: str, name: str) -> dict[str, Any] | None:
-        return await find(self.place.cluster, f"{kind.lower()}s.apps", name, self.place.namespace)
-
-    async def _own_release(self) -> Release | None:
-        """The release that this operation has recorded. None: it has not, or that may not be read."""
-        try:
-            return await self.releases.recorded(self.run.operation.id, self.cause)
-        except Forbidden:
-            return None
-
-    async def _is_as_wanted(self, own: Release | None) -> bool:
-        """Whether what is there is what the operation was to make, as far as the records tell."""
-        restored = self._change.facts.get("restored_release")
-        try:
-            if own is not None:
-                return not (await self.releases.plan(own)).count
-            if restored is not None:
-                return not (await self.releases.plan(await self.releases.get(int(restored)), keep_scale=True)).count
-        except (BadRequest, Forbidden):
-            return False
-        done = {step.name for step in self.run.operation.steps if step.state is StepState.DONE}
-        return done.issuperset(self.run.notes["effects"]) or await self._is_scaled()
-
-    async def _is_scaled(self) -> bool:
-        """Whether a number of pods that was asked for is there; of a scaling, that is all and it is readable."""
-        replicas = self.run.operation.request.get("replicas")
-        if self.cause is not Cause.SCALE or not isinstance(replicas, int):
-            return False
-        found = [await self._find(*workload) for workload in self._workloads]
-        return all(live is not None and desired_replicas(live) == replicas for live in found)
-
     async def _gate(self) -> Gated:
         noted = self.run.notes
         return await gate(
-            self.place, self._workloads, self.settings, self.run.report, limit_s=self.run.seconds_left,
+            self.place, self._remains.workloads, self.settings, self.run.report, limit_s=self.run.seconds_left,
             missed_before=noted["missed"], run=self.run,
         )  # fmt: skip
 
