@@ -114,13 +114,18 @@ async def _create(cluster: Cluster, change: ObjectChange) -> dict[str, Any]:
 
 
 async def _update(cluster: Cluster, resource: Resource, change: ObjectChange) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Apply to an object that is there: the object as it was, and as the server answered."""
+    """Apply to an object that is there: the object as it was, and as the server answered.
+
+    What others changed between a look and a refused attempt is no part of the change; the owners are those from before
+    fields were moved.
+    """
     name, namespace = change.identity.name, change.identity.namespace
     transfer = Transfer.of(change.options.get("transfer") or {})
-    basis, before = change.basis, None
+    basis, owners = change.basis, None
     for attempt in range(ATTEMPTS_MAX):
         live = await _look(cluster, resource, change, basis)
-        before = before or live
+        owners = owners or live["metadata"].get("managedFields") or []
+        before = {**live, "metadata": {**live["metadata"], "managedFields": owners}}
         try:
             moved = await _transfer(cluster, resource, live, transfer)
             transfer, basis = Transfer(), fields_basis(moved, _paths(basis))

@@ -13,7 +13,7 @@ from klepaas_plugins.kubernetes.write import writer
 from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
 from klepaas_plugins.kubernetes.write.writer import ChangedSincePlan, RaisedEffect, write
 
-from .conftest import JSON_PATCH, World, config_map, container, deployment, lines, managers
+from .conftest import JSON_PATCH, Json, World, config_map, container, deployment, lines, managers
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +127,32 @@ async def _record(sent: list[Any], function: Any, *args: Any, **more: Any) -> An
     sent.append(args[-1])
     assert not more.get("force")
     return await function(*args, **more)
+
+
+@pytest.mark.parametrize("manager", ["klepaas", "kubectl-edit"])
+async def test_what_others_change_between_look_and_write_is_no_part_of_the_change(
+    world: World, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    await world.apply(config_map({"a": "1"}))
+    notes = {"metadata": {"annotations": {"theirs": "old", "gone": "soon"}}}
+    await world.patch("ConfigMap", "settings", notes, "some-operator")
+    if manager != "klepaas":
+        await world.patch("ConfigMap", "settings", {"data": {"a": "2"}}, manager)
+    plan = await world.plan(config_map({"a": "3"}))
+    send, done = world.cluster.apply, list[str]()
+
+    async def others_first(body: Json, **more: Any) -> Json:
+        if not done and not more.get("dry_run"):
+            done.append("once")
+            theirs = {"metadata": {"annotations": {"theirs": "new", "gone": None}}}
+            await world.patch("ConfigMap", "settings", theirs, "some-operator")
+        return await send(body, **more)
+
+    monkeypatch.setattr(world.cluster, "apply", others_first)
+    made = await write(world.cluster, plan)
+    assert done
+    assert [one.path for one in made.change.fields] == ["data.a"]
+    assert (await world.get("ConfigMap", "settings"))["metadata"]["annotations"] == {"theirs": "new"}
 
 
 async def test_a_creation_never_changes_what_somebody_else_made_meanwhile(world: World) -> None:
