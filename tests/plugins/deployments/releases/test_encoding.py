@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,3 +127,30 @@ def test_parts_of_different_releases_do_not_make_one() -> None:
 def test_a_secret_with_other_data_is_refused(data: Any) -> None:
     with pytest.raises(Damaged):
         _back([{"data": data}])
+
+
+def _packed(document: dict[str, Any]) -> tuple[bytes, str]:
+    text = json.dumps(document).encode()
+    return gzip.compress(text), hashlib.sha256(text).hexdigest()
+
+
+def _record_of(**more: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"objects": [_object("a", {})], "secrets": [], "shared": [], "unseen": []}
+    return {"format": 1, "application": "web", "namespace": "default", **empty, **more}
+
+
+def test_what_klepaas_owned_comes_back_and_a_record_of_an_older_version_says_nothing_of_it() -> None:
+    own: dict[Any, dict[str, Any]] = {("ConfigMap", "a"): {"f:data": {"f:mode": {}}}}
+    snapshot = replace(_snapshot(_object("a", {"mode": "x"})), own=own)
+    assert _back(_secrets(encode(snapshot, max_parts=1))).own == own
+    packed, digest = _packed(_record_of())
+    assert decode(packed, digest, app_name="web", namespace="default").own == {}
+
+
+@pytest.mark.parametrize(
+    "own", [[["ConfigMap", "a", "x"]], [["ConfigMap", "a", {"f:data": 1}]], [["ConfigMap", "a"]], [1], 1, "abc"]
+)
+def test_a_set_of_fields_that_is_none_is_damage(own: Any) -> None:
+    packed, digest = _packed(_record_of(own=own))
+    with pytest.raises(Damaged):
+        decode(packed, digest, app_name="web", namespace="default")
