@@ -7,13 +7,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
+import yaml
 from fastmcp import Client
 from mcp_types import TextContent
 
@@ -112,21 +113,31 @@ async def on_stage(folder: Path, *, is_confirmed: bool = False) -> AsyncIterator
     async with Sandbox(timing) as sandbox:
         os.environ["KUBECONFIG"] = str(sandbox.write_kubeconfig(folder / "kubeconfig"))
         os.environ["KLEPAAS_ROLLOUT_MIN_HEALTHY_S"] = "0.05"
-        policy = () if is_confirmed else (Rule(decision=Decision.AUTO),)
-        settings = Settings(
-            mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=folder, policy=policy
-        )
-        app = create_app(settings)
-
-        async def confirm(*_: Any) -> dict[str, bool]:
-            return {"confirm": True}
-
         try:
-            async with Client(app.server, elicitation_handler=confirm) as client:
-                yield Stage(sandbox, client)
+            async with klepaas_of(folder, sandbox, is_confirmed=is_confirmed) as stage:
+                yield stage
         finally:
             for name, text in before.items():
                 os.environ.pop(name, None) if text is None else os.environ.update({name: text})
+
+
+@asynccontextmanager
+async def klepaas_of(folder: Path, sandbox: Sandbox, *, is_confirmed: bool = False) -> AsyncIterator[Stage]:
+    """A klepaas, in front of the sandbox that the environment names.
+
+    Args:
+        folder: For the server's state.
+        sandbox: The cluster.
+        is_confirmed: Whether a person, who says yes, is asked where a change destroys.
+    """
+    policy = () if is_confirmed else (Rule(decision=Decision.AUTO),)
+    settings = Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=folder, policy=policy)
+
+    async def confirm(*_: Any) -> dict[str, bool]:
+        return {"confirm": True}
+
+    async with Client(create_app(settings).server, elicitation_handler=confirm) as client:
+        yield Stage(sandbox, client)
 
 
 Play = Callable[[Stage], Awaitable[str]]
@@ -141,12 +152,14 @@ class Scenario:
         prepare: What comes before it.
         play: The call.
         is_confirmed: Whether a person is asked where a change destroys; else it is made at once.
+        is_cold: Whether it is the first call of a klepaas that was started anew on the same store.
     """
 
     verb: str
     prepare: Play
     play: Play
     is_confirmed: bool = False
+    is_cold: bool = False
 
 
 async def _nothing(_stage: Stage) -> str:
@@ -217,10 +230,49 @@ async def _restarted(stage: Stage) -> str:
     return await _restart(stage)
 
 
+def _manifests(version: int, config_maps: int) -> str:
+    """A Deployment, a Service and so many ConfigMaps, all of which differ from version to version."""
+    labels = {"app": APPLICATION}
+    container = {"name": APPLICATION, "image": f"example/app:{version}"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APPLICATION},
+         "spec": {"selector": {"matchLabels": labels}, "template": template}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": APPLICATION},
+         "spec": {"selector": labels, "ports": [{"port": PORT}]}},
+    ]  # fmt: skip
+    for number in range(config_maps):
+        metadata = {"name": f"{APPLICATION}-{number}"}
+        objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"v": str(version)}})
+    return yaml.safe_dump_all(objects)
+
+
+async def _deploy_manifests(stage: Stage, version: int, config_maps: int) -> str:
+    manifests = _manifests(version, config_maps)
+    return await stage.call("deploy_application", app_name=APPLICATION, manifests=manifests, wait_s=60)
+
+
+async def _manifests_deployed(stage: Stage, config_maps: int) -> str:
+    for version in (1, 2):
+        await _deploy_manifests(stage, version, config_maps)
+    return ""
+
+
 SCENARIOS = (
     Scenario(verb="deploy, the first of all", prepare=_nothing, play=lambda stage: stage.deploy(1)),
     Scenario(verb="deploy", prepare=_deployed, play=lambda stage: stage.deploy(3)),
     Scenario(verb="deploy over a foreign change", prepare=_deployed_and_changed, play=lambda stage: stage.deploy(3)),
+    Scenario(verb="deploy, cold", prepare=_deployed, play=lambda stage: stage.deploy(3), is_cold=True),
+    Scenario(
+        verb="deploy manifests",
+        prepare=lambda stage: _manifests_deployed(stage, 0),
+        play=lambda stage: _deploy_manifests(stage, 3, 0),
+    ),
+    Scenario(
+        verb="deploy manifests, one object more",
+        prepare=lambda stage: _manifests_deployed(stage, 1),
+        play=lambda stage: _deploy_manifests(stage, 3, 1),
+    ),
     Scenario(verb="status", prepare=_seen, play=_status),
     Scenario(verb="status with drift", prepare=_seen_with_drift, play=_status),
     Scenario(verb="rollback", prepare=_rolled_back, play=_roll_back),
@@ -239,8 +291,11 @@ async def count(scenario: Scenario, folder: Path, *, latency_s: float = 0.0) -> 
         folder: For the server's state.
         latency_s: What each request waits at the API server before it is answered, in seconds.
     """
-    async with on_stage(folder, is_confirmed=scenario.is_confirmed) as stage:
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(on_stage(folder, is_confirmed=scenario.is_confirmed))
         await scenario.prepare(stage)
+        if scenario.is_cold:
+            stage = await stack.enter_async_context(klepaas_of(folder, stage.sandbox))
         stage.sandbox.clear_requests()
         if latency_s:
             stage.sandbox.slow("", latency_s)
