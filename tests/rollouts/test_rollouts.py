@@ -5,13 +5,14 @@ real images do not behave by their names).
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from rollouts.playing import Stage, on_a_cluster, on_the_sandbox, play
 from rollouts.scenarios import BAD, FLOOR, GOOD, Scenario
 
 from klepaas.testing import scale_timeout, time_budget
+from klepaas_plugins.deployments.executor.shadow import Shadow, shadowing
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 
@@ -34,6 +35,16 @@ async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         pytest.skip("KLEPAAS_TEST_KUBECONFIG names no cluster: the rollouts were NOT played on a real one")
     async with on_a_cluster(kubeconfig) if request.param == "cluster" and kubeconfig else on_the_sandbox() as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def shadow() -> Iterator[Shadow]:
+    """Each rollout is decided once more by the table to come; where the two differ, it must be known why."""
+    with shadowing() as found:
+        yield found
+    for difference in found.differences:
+        print(difference.text)
+    assert [one.text for one in found.differences if one.reason is None] == []
 
 
 def test_there_are_as_many_scenarios_as_promised() -> None:

@@ -7,6 +7,7 @@ Every attempt runs through this from the start: what is done is on record (`Run.
 operation's notes, so that no later attempt decides again. It rolls back once at most, and never rolls back a rollback.
 """
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from klepaas_plugins.deployments.verifying import Failure, Gated, gate, observed
 
 if TYPE_CHECKING:
     from klepaas.operations import Run
+    from klepaas_plugins.deployments.executor.shadow import Shadow
 
 __all__ = ["Carrier"]
 
@@ -44,6 +46,8 @@ _PLANNED_ANEW = "the change was planned again before its first step"
 # What shows that a change was cancelled.
 _STEPS = ("the steps of the operation",)
 
+# Compares what is decided here with `executor.decide`; None: nobody does.
+shadow: "Shadow | None" = None
 # Gets what an earlier attempt has chosen; empty in the first one.
 Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
 
@@ -127,6 +131,7 @@ class Carrier:
         if failure is None:
             gated = await self._gate()
             if gated.verified:
+                await self._shadow("verify")
                 return await self._verified(gated)
             if gated.failure is None:
                 return await self._undecided(gated)
@@ -192,6 +197,8 @@ class Carrier:
             if exc.retryable or not self.run.begun:
                 raise
             return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code}, observed=ANSWERS)
+        if shadow is not None:
+            await shadow.compare_plan(self, begun)
         return await self._apply(begun)
 
     async def _begin(self) -> Planned:
@@ -277,7 +284,7 @@ class Carrier:
         await self._record(ReleaseState.PENDING)
         noted = self.run.notes
         workloads = [(kind, name) for kind, name in noted["workloads"]]
-        return await gate(
+        gated = await gate(
             self.place,
             workloads,
             self.settings,
@@ -286,6 +293,14 @@ class Carrier:
             missed_before=noted["missed"],
             run=self.run,
         )
+        if shadow is not None:
+            shadow.see(self, gated)
+        return gated
+
+    async def _shadow(self, older: str, failure: Failure | None = None) -> None:
+        """Compare what is decided here, where somebody asks for that."""
+        if shadow is not None:
+            await shadow.compare_end(self, older, failure)
 
     async def _record(self, state: ReleaseState) -> None:
         """The release as it is now; once an operation."""
@@ -344,6 +359,7 @@ class Carrier:
         if gated.trouble is None:
             self.run.check()
             raise DeadlinePassed("its deadline is over")
+        await self._shadow("end without having seen it")
         return await self._words().unseen(gated)
 
     # Going back.
@@ -371,9 +387,12 @@ class Carrier:
         words, number = self._words(changed), self.run.notes.get("back")
         cancelled = bool(self.run.notes.get("cancelled"))
         reason_to_leave = self._reason_to_leave(failure, number)
+        await self._shadow("go back" if reason_to_leave is None else "leave as it is", failure)
         if reason_to_leave is not None:
             return words.left(failure, reason_to_leave, cancelled=cancelled)
         undone = await self._undoing.go_back(await self._undoing.release(int(number or 0)))
+        if shadow is not None:
+            await shadow.compare_restore(self, undone)
         if undone.failure is not None:
             return words.not_rolled_back(failure, undone)
         return words.rolled_back(failure, undone, cancelled=cancelled)
@@ -398,3 +417,9 @@ class Carrier:
                 found = await self._undoing.differences(number)
             await self.run.note(changed=found)
         return list(self.run.notes["changed"])
+
+
+if os.environ.get("KLEPAAS_TEST_SHADOW") == "1":
+    from klepaas_plugins.deployments.executor.shadow import Shadow
+
+    shadow = Shadow()

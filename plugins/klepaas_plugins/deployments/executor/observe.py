@@ -32,7 +32,7 @@ from klepaas_plugins.deployments.executor.remaining import is_same_intent, remai
 from klepaas_plugins.deployments.executor.rollout_look import look_at_rollout
 from klepaas_plugins.deployments.objects import at, uid
 from klepaas_plugins.deployments.together import together
-from klepaas_plugins.kubernetes.client import Cluster, is_ours
+from klepaas_plugins.kubernetes.client import Cluster, fresh, is_ours
 
 __all__ = ["Observer", "Surroundings"]
 
@@ -77,6 +77,10 @@ class Observer:
     open_payload: Callable[[Payload], Mapping[str, Any]]
     grace_s: float = 10.0
     clock_ahead_s: Callable[[], float] = field(default=lambda: 0.0)
+
+    def __post_init__(self) -> None:
+        # What a call remembers of a moment ago is no observation.
+        object.__setattr__(self, "cluster", fresh(self.cluster))
 
     async def observe(
         self, intent: Intent, before: Observed | None = None, around: Surroundings | None = None

@@ -31,7 +31,7 @@ from klepaas_plugins.deployments.executor.observed import (
     Trouble,
 )
 from klepaas_plugins.deployments.executor.recording import record_answer, record_attempt, record_attention, record_look
-from klepaas_plugins.kubernetes.client import Cluster, Clusters
+from klepaas_plugins.kubernetes.client import Cluster, Clusters, Looks, remembering
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, Webhook
 
 pytestmark = pytest.mark.anyio
@@ -273,6 +273,14 @@ async def test_a_look_costs_few_requests_and_a_second_one_fewer(scene: Scene) ->
     await scene.look()
     assert len(scene.requests) == 4, scene.requests
     assert not any("events" in one for one in scene.requests), "warnings are for what is not complete"
+
+
+async def test_a_look_sees_what_is_there_now_whatever_the_call_remembers(scene: Scene) -> None:
+    observer = Observer(cluster=remembering(scene.cluster, Looks()), open_payload=lambda payload: payload.content)
+    what = intent(wish(SETTINGS, settings_map()))
+    assert (await observer.observe(what)).objects[0].presence is Presence.ABSENT
+    scene.sandbox.plant(settings_map())
+    assert (await observer.observe(what)).objects[0].presence is Presence.LIVE
 
 
 async def test_a_look_changes_nothing(scene: Scene) -> None:
