@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from klepaas.changes import ObjectChange
 from klepaas.errors import Conflict, Forbidden, KlepaasError
 from klepaas.host import Host
 from klepaas.operations import PLANNED, DeadlinePassed, Interrupted, OperationCancelled, Outcome
 from klepaas.output.verdict import Claim, nothing_changed, term
+from klepaas_plugins.deployments.meanwhile import are_other_pods, changed_by_others, lines_of_others
 from klepaas_plugins.deployments.outcome import ANSWERS, Words, nothing_done
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED, Change, Effect, Planned
@@ -90,6 +92,7 @@ class Carrier:
         plan: Looks what the change would do.
         unrecorded: What was there before and could not be recorded in the cluster; this process alone knows it.
         recorded: The releases that this attempt has recorded.
+        written: What it makes of each object, as the server computed it in this attempt.
     """
 
     place: Place
@@ -101,6 +104,7 @@ class Carrier:
     plan: Plan
     unrecorded: list[Release] = field(default_factory=list)
     recorded: list[Release] = field(default_factory=list)
+    written: list[ObjectChange] = field(default_factory=list)
 
     @classmethod
     def of(cls, host: Host, place: Place, run: "Run", cause: Cause, plan: Plan, *, auto_rollback: bool) -> "Carrier":
@@ -199,6 +203,7 @@ class Carrier:
             return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code}, observed=ANSWERS)
         if shadow is not None:
             await shadow.compare_plan(self, begun)
+        self.written[:] = begun.changes.objects if begun.changes is not None else ()
         return await self._apply(begun)
 
     async def _begin(self) -> Planned:
@@ -347,12 +352,14 @@ class Carrier:
         return release
 
     async def _verified(self, gated: Gated) -> Outcome:
-        release = await self._mark(ReleaseState.PASSED)
+        live = gated.followed.snapshot.workload if gated.followed is not None else {}
+        others = changed_by_others(self.written, live) if live and self._change.stored else []
+        release = None if are_other_pods(others) else await self._mark(ReleaseState.PASSED)
         unrecorded = self.run.notes.get("unrecorded")
         notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
         unmarked = self.run.notes.get("unmarked")
         notes += [f"This release could not be marked as {term(Claim.VERIFIED)}: {unmarked}"] if unmarked else []
-        return self._words().verified(gated, release, notes)
+        return self._words().verified(gated, release, [*lines_of_others(others), *notes])
 
     async def _undecided(self, gated: Gated) -> Outcome:
         """Neither alive nor dead: its time is over, or it cannot be seen."""

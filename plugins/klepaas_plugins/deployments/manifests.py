@@ -144,6 +144,9 @@ def _fill(container: dict[str, Any], wanted: Wanted, live: Object) -> None:
         container["ports"] = [{"containerPort": wanted.port, "protocol": "TCP"}]
     if wanted.env_vars:
         container["env"] = _environment(container.get("env") or [], wanted.env_vars)
+        if not container["env"]:
+            # An empty list would be owned as a whole, with what others add to it.
+            del container["env"]
     for name, quantity in wanted.resources.items():
         group, resource = _PLACES[name]
         container.setdefault("resources", {}).setdefault(group, {})[resource] = quantity

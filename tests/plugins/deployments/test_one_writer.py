@@ -177,6 +177,18 @@ async def test_what_others_added_stays_when_klepaas_deploys(bench: Any) -> None:
     assert bench.env() == {"A": "2", "THEIRS": "1"}
 
 
+async def test_what_others_added_stays_theirs_when_the_last_variable_of_klepaas_goes(bench: Any) -> None:
+    await bench.deploy(env_vars=["A=1"])
+    theirs = {"containers": [{"name": "web", "env": [{"name": "THEIRS", "value": "1"}]}]}
+    await apply_as(bench, "some-operator", {"template": {"spec": theirs}})
+    for image, variables in (("example/app:2", ["A"]), ("example/app:3", [])):
+        said = await bench.deploy(image=image, env_vars=variables)
+        assert not said.is_error, said.text
+    entries = bench.sandbox.get("Deployment", "web")["metadata"]["managedFields"]
+    owners = [one["manager"] for one in entries if "THEIRS" in json.dumps(one["fieldsV1"])]
+    assert owners == ["some-operator"]
+
+
 async def test_a_deployment_that_is_refused_is_no_operation(bench: Any) -> None:
     await bench.deploy()
     await apply_as(bench, "argocd-controller", {"template": {"spec": {"containers": [_container("example/app:9")]}}})

@@ -1,7 +1,7 @@
 """After any sequence of changes and other writers, klepaas' own fields are as wanted last, and those of others stay.
 
 The model knows of each variable and of the number of pods the value and the owner, of the image and the ConfigMaps what
-they are. After each step it is compared with what the cluster has. `KLEPAAS_TEST_SOAK=1` plays the full number of sequences.
+they are. After each step it is compared with what the cluster has. `KLEPAAS_TEST_SOAK=1` plays the full number.
 """
 
 import copy
@@ -318,11 +318,13 @@ def _entries(obj: Json) -> set[tuple[str, str, str]]:
 
 
 def _owner_of(live: Json, name: str) -> str:
+    """Who owns a variable's value; its name may be of several."""
+
     def owns(fields: Json) -> bool:
         node: Any = fields
         for step in ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"web"}', "f:env"):
             node = node.get(step) or {}
-        return f'k:{{"name":"{name}"}}' in node
+        return "f:value" in (node.get(f'k:{{"name":"{name}"}}') or {})
 
     return _owner(live, owns)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ class Effect:
         cut_events: the connection ends after so many lines of the answer.
         cut_bytes: the connection ends after so many bytes of the answer's body.
         half: the connection ends in the middle of the answer's body.
+        meanwhile: what somebody else does before it is handled; None for nothing.
     """
 
     delay_s: float = 0.0
@@ -53,6 +54,7 @@ class Effect:
     cut_events: int | None = None
     cut_bytes: int | None = None
     half: bool = False
+    meanwhile: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from .controllers.volumes import PROVISIONER
 from .faults import Effect, Faults
 from .floods import Flood
@@ -81,6 +83,19 @@ class Knobs:
         """End the connection in the middle of an answer's body."""
         self._faults.plant("*", path_regex, Effect(half=True), times)
 
+    def interpose(
+        self, method: str, path_regex: str, meanwhile: Callable[[], Awaitable[None]], *, times: int | None = 1
+    ) -> None:
+        """Let somebody else do something just before a request is handled: a race that is won every time.
+
+        Args:
+            method: `*` for any.
+            path_regex: which requests.
+            meanwhile: what is done; the request waits for it.
+            times: before how many requests; None for all.
+        """
+        self._faults.plant(method, path_regex, Effect(meanwhile=meanwhile), times)
+
     def add_webhook(self, webhook: Webhook) -> None:
         """Ask an admission webhook about writes from now on: it may refuse, change, be slow or not be there."""
         self._objects.webhooks.add(webhook)
@@ -98,7 +113,7 @@ class Knobs:
         self._faults.rotate(token)
 
     def clear_faults(self) -> None:
-        """Take back every deny, fail, throttle, slow, hang, cut, halve, unauthorized_after and add_webhook."""
+        """Take back every fault: deny, fail, slow, interpose and the like, and every webhook."""
         self._faults.clear()
         self._objects.webhooks.clear()
 

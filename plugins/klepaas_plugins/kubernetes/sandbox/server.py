@@ -257,6 +257,8 @@ class Sandbox(Knobs):
 
     async def _answer(self, request: HttpRequest, body: bytes, effect: Effect, answer_to: Answer) -> None:
         await anyio.sleep(effect.delay_s)
+        if effect.meanwhile is not None:
+            await effect.meanwhile()
         if effect.hang:
             await _gone(request)
             return

@@ -19,6 +19,7 @@ from klepaas_plugins.kubernetes.write.own_fields import (
     entries_of,
     extract,
     find,
+    others_paths,
     own_paths,
     path_text,
     to_fields,
@@ -83,7 +84,9 @@ def _leave(draft: Draft, live: dict[str, Any], refused: Sequence[Loss]) -> None:
     own = own_paths(live)
     kept = frozenset(path for path in own if any(_item_of(one) == path[: len(_item_of(one))] for one in held))
     if kept:
-        draft.body = merge(draft.body, extract(live, to_fields(kept)), to_fields(own | draft.claimed))
+        draft.body = merge(
+            draft.body, extract(live, to_fields(kept), to_fields(others_paths(live))), to_fields(own | draft.claimed)
+        )
 
 
 def _item_of(path: Path) -> Path:

@@ -24,6 +24,7 @@ __all__ = [
     "extract_own",
     "find",
     "is_ours",
+    "others_paths",
     "own_fields",
     "own_paths",
     "owners_of",
@@ -190,11 +191,16 @@ def extract_own(obj: Mapping[str, Any]) -> dict[str, Any]:
         obj: The object, with its managedFields.
     """
     own = own_paths(obj)
-    found = extract(obj, to_fields(own), to_fields(_of_others(obj))) if own else {}
+    found = extract(obj, to_fields(own), to_fields(others_paths(obj))) if own else {}
     return found if isinstance(found, dict) else {}
 
 
-def _of_others(obj: Mapping[str, Any]) -> Paths:
+def others_paths(obj: Mapping[str, Any]) -> Paths:
+    """What others own of an object.
+
+    Args:
+        obj: The object, with its managedFields.
+    """
     return frozenset().union(*(one.paths for one in entries_of(obj) if not one.is_ours))
 
 
@@ -204,13 +210,15 @@ def extract(value: Any, fields: Mapping[str, Any], others: Mapping[str, Any] | N
     Args:
         value: An object, a list or a leaf of the live document.
         fields: The set; an empty one names the whole value.
-        others: What other managers own of it: what they have added to a mapping that was set empty is not ours. None:
-            not known.
+        others: What other managers own of it: what they have added to a mapping or a list that was set empty is not
+            ours. None: not known.
     """
     others = others or {}
+    if not fields and isinstance(value, dict | list) and any(step != "." for step in others):
+        return type(value)()
     if isinstance(value, dict):
         if not fields:
-            return {} if any(step != "." for step in others) else value
+            return value
         names = [step[2:] for step in fields if step.startswith("f:")]
         return {
             name: extract(value[name], fields[f"f:{name}"] or {}, others.get(f"f:{name}"))

@@ -24,7 +24,7 @@ from klepaas_plugins.kubernetes.errors import ObjectModified
 from klepaas_plugins.kubernetes.write.basis import deletion_basis, differing_parts, fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
 from klepaas_plugins.kubernetes.write.drafts import with_version_of_new
-from klepaas_plugins.kubernetes.write.own_fields import Paths, extract, own_paths, to_fields
+from klepaas_plugins.kubernetes.write.own_fields import Paths, extract, others_paths, own_paths, to_fields
 from klepaas_plugins.kubernetes.write.ownership import Transfer, transferred
 
 __all__ = ["ChangedSincePlan", "Judge", "RaisedEffect", "Written", "write"]
@@ -269,7 +269,7 @@ async def _restore(place: _Place, before: dict[str, Any] | None, answer: dict[st
 
 
 def _former_body(before: Mapping[str, Any], own: Paths) -> dict[str, Any]:
-    found = extract(before, to_fields(own)) if own else {}
+    found = extract(before, to_fields(own), to_fields(others_paths(before) - own)) if own else {}
     return {**found, "apiVersion": before["apiVersion"], "kind": before["kind"]}
 
 
