@@ -19,6 +19,7 @@ from klepaas_plugins.deployments.releases import Release, Releases, Restored, Sn
 from klepaas_plugins.deployments.rollout import missed_deadline
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.verifying import Gated, gate
+from klepaas_plugins.kubernetes.client import forget_looks
 
 if TYPE_CHECKING:
     from klepaas.operations import Run
@@ -119,6 +120,8 @@ class Undoing:
             Interrupted: It must stop here.
         """
         await self.run.report(0, 0, f"rolling back to {release.text}")
+        # What somebody else has done since the failure was looked at is to be left, and not to be met with a conflict.
+        forget_looks(self.place.cluster)
         began = time.monotonic()
         try:
             restored = await self._put_back(release)
