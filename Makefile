@@ -130,7 +130,7 @@ soak: $(INSTALLED)
 	KLEPAAS_TEST_SOAK=1 $(BIN)/python -m pytest tests/fuzz tests/providers/test_faults.py tests/server/operations \
 		tests/server/store/test_history.py tests/plugins/deployments/executor/test_any_sequence.py \
 		tests/plugins/deployments/test_crashes.py tests/plugins/deployments/test_crashes_and_faults.py \
-		tests/plugins/deployments/test_a_lost_key.py \
+		tests/plugins/deployments/test_a_lost_key.py tests/plugins/deployments/test_wanted_state.py \
 		tests/plugins/deployments/releases/test_any_change_is_undone.py $(ARGS)
 
 constraints: $(INSTALLED)
