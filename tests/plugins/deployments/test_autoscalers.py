@@ -13,6 +13,12 @@ pytestmark = pytest.mark.anyio
 _AUTOSCALER = ("kube-controller-manager", "Update", "scale")
 
 
+@pytest.fixture
+def deadline_scale() -> float:
+    """No rollout here is to miss its deadline, on a busy machine either."""
+    return 0.1
+
+
 def scaler(target: str = "web", name: str = "web", low: int = 1) -> dict[str, Any]:
     aim = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
     spec = {"scaleTargetRef": aim, "minReplicas": low, "maxReplicas": 9}

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.anyio
 Json = dict[str, Any]
 
 
+@pytest.fixture
+def deadline_scale() -> float:
+    """No rollout here is to miss its deadline, on a busy machine either."""
+    return 0.1
+
+
 async def apply_as(bench: Any, manager: str, spec: Json) -> None:
     """Another manager sets fields of the workload, whoever owned them."""
     cluster = await Clusters.of(bench.host).cluster(None)

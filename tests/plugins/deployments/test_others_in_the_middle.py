@@ -22,6 +22,12 @@ ROLLOUT = ("POST", "/secrets")
 FAILED = ("PATCH", r"/secrets/klepaas\.release")
 
 
+@pytest.fixture
+def deadline_scale() -> float:
+    """No rollout here is to miss its deadline, on a busy machine either."""
+    return 0.1
+
+
 async def write_as(bench: Any, manager: str, spec: Json) -> None:
     """Another manager sets fields of the workload, whoever owned them."""
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}

@@ -164,7 +164,7 @@ def own_fields(obj: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         obj: The object, with its managedFields.
     """
-    own, others = own_paths(obj), _of_others(obj)
+    own, others = own_paths(obj), others_paths(obj)
     above, ours = ({path[:size] for path in paths for size in range(1, len(path))} for paths in (others, own))
     return to_fields(path for path in own if path not in above or path in ours or path[-1].startswith("k:"))
 

@@ -49,7 +49,7 @@ def test_what_others_added_to_a_list_that_was_set_empty_is_not_ours() -> None:
     def entry(manager: str, fields: Any) -> Any:
         return {"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsV1": fields}
 
-    theirs = {"f:spec": {"f:env": {'k:{"name":"X"}': {".": {}, "f:name": {}}}}}
+    theirs: Any = {"f:spec": {"f:env": {'k:{"name":"X"}': {".": {}, "f:name": {}}}}}
     managed = [entry("klepaas", {"f:spec": {"f:env": {}, "f:args": {}}}), entry("argocd-controller", theirs)]
     obj = {"metadata": {"managedFields": managed}, "spec": {"env": [{"name": "X"}], "args": ["a"]}}
     assert extract_own(obj) == {"spec": {"env": [], "args": ["a"]}}
