@@ -72,8 +72,8 @@ class Restoration:
     Attributes:
         former: The object as it was.
         body: What is applied.
-        fields: What of it is restored, as FieldsV1, without the number of pods and the note of why it was made. None:
-            all of it.
+        fields: What of it is restored or removed, as FieldsV1, without the number of pods and the note of why it was
+            made. None: all of it.
         change: What applying it would do.
         left: What differs from what it was and stays, one line each.
     """
@@ -102,9 +102,14 @@ async def plan_restoration(former: Former) -> Restoration:
     else:
         paths, body, change = await _plan_own(former, paths_of(former.own))
     is_whole = former.live is None and former.own is None
-    restored = paths & own_paths(change.after or {}) if (change.after or {}).get("metadata") else paths
-    fields = None if is_whole else to_fields(restored - {REPLICAS, _CAUSE})
+    fields = None if is_whole else to_fields(_touched(former, paths, change) - {REPLICAS, _CAUSE})
     return Restoration(former=former, body=body, fields=fields, change=change, left=tuple(_left(former, change)))
+
+
+def _touched(former: Former, paths: Paths, change: ObjectChange) -> Paths:
+    """What is restored, without what is left to controllers, and what klepaas owns now, of which the rest goes."""
+    after = own_paths(change.after) if change.after is not None else frozenset()
+    return (paths & after if after else paths) | own_paths(former.live or {})
 
 
 async def plan_body(former: Former, body: Mapping[str, Any]) -> ObjectChange:
