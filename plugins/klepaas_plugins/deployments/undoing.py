@@ -120,8 +120,6 @@ class Undoing:
             Interrupted: It must stop here.
         """
         await self.run.report(0, 0, f"rolling back to {release.text}")
-        # What somebody else has done since the failure was looked at is to be left, and not to be met with a conflict.
-        forget_looks(self.place.cluster)
         began = time.monotonic()
         try:
             restored = await self._put_back(release)

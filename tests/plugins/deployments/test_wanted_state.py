@@ -184,6 +184,9 @@ class Walk:
         if self.is_autoscaled and now.sized_by == KLEPAAS and self.sizer() == AUTOSCALER:
             # A rollback to what runs already writes nothing, so it hands nothing over.
             self._hand_over()
+        if then.sized_by == NOBODY and self.wanted.sized_by == KLEPAAS and self.sizer() == NOBODY:
+            # In that release klepaas had named no number.
+            self.wanted.sized_by = NOBODY
         self._release(said)
 
     # What others do.
