@@ -40,6 +40,7 @@ class Undone:
         failure: Why the restored release does not come to life, or could not be restored. None: it lives.
         revision: The Deployment's revision then. None: there is none.
         took_s: How long it took, in seconds.
+        exception: What a sentence about the release adds where not all of it came back; else empty.
     """
 
     release: Release
@@ -47,6 +48,7 @@ class Undone:
     failure: str | None = None
     revision: int | None = None
     took_s: float = 0.0
+    exception: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class Words:
         """It failed, or was cancelled, and what was there before is there again."""
         again = _gated(undone.took_s)
         good, seen = again.render(Claim.VERIFIED), _seen(failure, f"after going back {again.observed[0]}")
-        which = f"release {undone.release.number} ({undone.release.image}), {good} after {undone.took_s:.0f} s"
+        release = f"release {undone.release.number} ({undone.release.image}){undone.exception}"
+        which = f"{release}, {good} after {undone.took_s:.0f} s"
         how = "was cancelled" if cancelled else "failed"
         what = f"{self.change.noun} of {self.place.text} {how} and is rolled back to {which}"
         what = what if cancelled else f"{what}: {failure.what}"

@@ -135,7 +135,8 @@ class Undoing:
         live = gated.followed.snapshot.workload if gated.followed else {}
         revision = annotation(live, REVISION)
         took_s = time.monotonic() - began
-        return Undone(release, lines, None, int(revision) if revision else None, took_s)
+        number = int(revision) if revision else None
+        return Undone(release, lines, None, number, took_s, restored.exception)
 
     async def _put_back(self, release: Release) -> Restored:
         """Restore every object; a foreign change meanwhile is not run over."""

@@ -124,6 +124,7 @@ async def test_a_rollback_by_itself_leaves_what_a_controller_has_taken_since_and
     await bench.deploy(env_vars=["A=1"])
     said = await call_and_meet(bench, FAILED, ARGO, spec, "deploy_application", {"image": "example/crash:2"})
     assert "stays as it is, set by argocd-controller" in said.text
+    assert "is rolled back to release 1 (example/app:1), except 1 field left to others, verified" in said.text
     is_image = spec == image("example/app:9")
     assert bench.container()["image"] == ("example/app:9" if is_image else "example/app:1")
     assert bench.env() == {"A": "1" if is_image else "9"}

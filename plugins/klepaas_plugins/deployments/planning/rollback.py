@@ -16,7 +16,7 @@ from klepaas_plugins.deployments.objects import name_of
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change, Planned
 from klepaas_plugins.deployments.planning.revision import ToRevision
-from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
+from klepaas_plugins.deployments.releases import Release, Releases, ReleaseSettings
 from klepaas_plugins.deployments.releases.choosing import Choice
 from klepaas_plugins.deployments.releases.planning import Plan
 
@@ -83,7 +83,7 @@ class GoingBack:
         changes = None if plan is None else self._change_set(plan, choice)
         change = Change(
             "Rollback",
-            f"runs exactly {release.text} already" if nothing else f"is back at {release.text}",
+            _done(release, plan, nothing),
             lines=_changed(list_differences(changes)) if changes else (),
             notes=(*choice.notes, *(plan.notes if plan else ())),
             facts={"restored_release": release.number},
@@ -119,6 +119,14 @@ class GoingBack:
             return bool(await self.releases.list())
         except Forbidden:
             return False
+
+
+def _done(release: Release, plan: Plan | None, nothing: bool) -> str:
+    """What is so when it is done: never that all is as it was, where something is left to others."""
+    exception = "" if plan is None else plan.exception
+    if not nothing:
+        return f"is back at {release.text}{exception}"
+    return f"runs {release.text} already{exception}" if exception else f"runs exactly {release.text} already"
 
 
 def _changed(lines: Sequence[str]) -> list[str]:

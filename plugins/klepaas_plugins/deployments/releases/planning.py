@@ -10,7 +10,7 @@ from typing import Any
 
 from klepaas.changes import Action, ObjectChange
 from klepaas.errors import Conflict
-from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at
+from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object, at, counted
 from klepaas_plugins.deployments.planning.restore import Restoration, is_changed_since
 from klepaas_plugins.deployments.releases.kinds import NEVER_REMOVED, order_of
 from klepaas_plugins.deployments.releases.model import Key, Snapshot, key_of, title_of
@@ -34,6 +34,7 @@ class Plan:
         freed: The workloads whose number of pods is set by an autoscaler that goes.
         ways: How each object is brought back, as the server was asked; empty before it was.
         objects: Every change in the order in which they are made, judged; empty before the server was asked.
+        left: The notes that name fields which differ from the release and stay so.
     """
 
     wanted: Mapping[Key, dict[str, Any]]
@@ -44,11 +45,17 @@ class Plan:
     freed: frozenset[Key] = frozenset()
     ways: Mapping[Key, Restoration] = field(default_factory=dict)
     objects: tuple[ObjectChange, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def made(self) -> list[Key]:
         """The objects that are gone and made anew."""
         return [key for key in self.wanted if key not in self.seen]
+
+    @property
+    def exception(self) -> str:
+        """What a sentence about the release adds where not all of it comes back; else empty."""
+        return f", except {counted(len(self.left), 'field')} left to others" if self.left else ""
 
     @property
     def count(self) -> int:
@@ -137,13 +144,14 @@ def with_ways(plan: Plan, ways: Mapping[Key, Restoration]) -> Plan:
     needed = {key: way for key, way in ways.items() if key in plan.freed or way.change.action is not Action.NONE}
     wanted = {key: _after(item, needed[key], plan.seen.get(key)) for key, item in plan.wanted.items() if key in needed}
     dropped = set(plan.wanted) - set(wanted)
-    left = [f"{title_of(key)}: {line}." for key, way in ways.items() for line in way.left]
-    left += [f"{title_of(key)}: {name}: {text}." for key, way in ways.items() for name, text in way.change.facts]
+    left = tuple(f"{title_of(key)}: {line}." for key, way in ways.items() for line in way.left)
+    facts = [f"{title_of(key)}: {name}: {text}." for key, way in ways.items() for name, text in way.change.facts]
     return replace(
         plan,
         wanted=wanted,
         seen={key: item for key, item in plan.seen.items() if key not in dropped},
-        notes=(*plan.notes, *left),
+        notes=(*plan.notes, *left, *facts),
+        left=left,
         ways=needed,
     )
 

@@ -59,6 +59,7 @@ class Restored:
         removed: The objects that are gone.
         notes: What was not restored, and why.
         workloads: What runs pods in the release, by kind and name: what to watch now.
+        exception: What a sentence about the release adds where not all of it came back; else empty.
     """
 
     changed: tuple[Key, ...]
@@ -66,6 +67,7 @@ class Restored:
     removed: tuple[Key, ...]
     notes: tuple[str, ...]
     workloads: list[Key] = field(default_factory=list)
+    exception: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -190,7 +192,7 @@ async def restore(place: Place, plan: Plan, step: Step | None) -> Restored:
         do = partial(_do, key, effect)
         await (do() if step is None else step(effect.name, do, find=effect.find))
     changed = tuple(key for key in plan.wanted if key in plan.seen)
-    return Restored(changed, tuple(plan.made), plan.removed, plan.notes, list(plan.workloads))
+    return Restored(changed, tuple(plan.made), plan.removed, plan.notes, list(plan.workloads), plan.exception)
 
 
 async def _do(key: Key, effect: Effect) -> Mapping[str, Any] | None:
