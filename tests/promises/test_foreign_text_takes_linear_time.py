@@ -14,7 +14,7 @@ import pytest
 
 from klepaas.output.masking import tokens
 from klepaas.output.masking.token_table import DISTINCT, PLAIN
-from klepaas_plugins.kubernetes import happenings
+from klepaas_plugins.kubernetes import happenings, refusals
 from klepaas_plugins.kubernetes.client.known_plugins import KNOWN_PLUGINS
 from klepaas_plugins.kubernetes.risks import marks
 from klepaas_plugins.prometheus import questions
@@ -40,6 +40,7 @@ BUILT: Mapping[str, tuple[str, ...]] = {
     "klepaas.testing.http_fake:_pattern_of": ("/api/(?P<name>[^/]+)/items/(?P<item>[^/]+)",),
     "klepaas_plugins.deployments.releases.membership:made_by_a_stateful_set": (r"data\-a-web\.b-[0-9]+",),
     "klepaas_plugins.kubernetes.happenings:_is_about": (rf"web\-1(?:{happenings._SUFFIX})",),
+    "klepaas_plugins.kubernetes.refusals:fits": tuple(row.pattern for row in refusals._ROWS),
     "klepaas_plugins.kubernetes.risks.marks:_matches": tuple(row.keys for row in marks._ROWS),
     "klepaas_plugins.prometheus.questions:fits": (
         *(f"web{questions._POD_END}", "(.*-)?web-a(-.*)?", "(.*/)?web", "10\\.0\\.0\\.1(:[0-9]+)?"),
