@@ -7,6 +7,7 @@ inside each other, characters that both match are among the copies, so that the 
 
 import contextlib
 import dataclasses
+import gc
 import importlib
 import itertools
 import math
@@ -312,6 +313,9 @@ def _broken_off_after(limit_s: float) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _TooLong
 
+    # What a collection calls back would be broken off instead, and reported by the interpreter.
+    collects = gc.isenabled()
+    gc.disable()
     before = signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, limit_s)
     try:
@@ -319,3 +323,5 @@ def _broken_off_after(limit_s: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        if collects:
+            gc.enable()

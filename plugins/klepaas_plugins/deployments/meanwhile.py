@@ -54,7 +54,4 @@ def lines_of_others(fields: Sequence[FieldChange]) -> list[str]:
     shown = [f"{one.path} is {one.before}, set by {', '.join(one.owners)}" for one in fields[:_MOST]]
     shown += [f"and {len(fields) - _MOST} more"] if len(fields) > _MOST else []
     lines = [f"Changed by others since it was written, and left so: {'; '.join(shown)}"] if shown else []
-    return [
-        *lines,
-        *(["This release is not marked as verified: the pods are not its own."] if are_other_pods(fields) else []),
-    ]
+    return [*lines, "This release stays pending: the pods are not its own."] if are_other_pods(fields) else lines

@@ -27,7 +27,7 @@ from klepaas.errors import (
 )
 from klepaas.foreign_json import parse_json
 from klepaas.resilience import OutcomeUnknown, parse_retry_after
-from klepaas_plugins.kubernetes.refusals import Refusal, find_refusal
+from klepaas_plugins.kubernetes.refusals import Refusal, refusal_of
 
 __all__ = [
     "Act",
@@ -176,10 +176,10 @@ def _read(code: int, body: bytes, retry_after: str | None) -> _Status:
     found = document if isinstance(document, dict) and document.get("kind") == "Status" else {}
     details = found.get("details")
     details = details if isinstance(details, dict) else {}
-    message, raw = _line(found.get("message")), str(found.get("message") or "")
+    message = _line(found.get("message"))
     seconds = retry_after if retry_after is not None else details.get("retryAfterSeconds")
     status = _Status(code, str(found.get("reason") or ""), message, details, _seconds(seconds))
-    return replace(status, refusal=find_refusal(raw, status.causes))
+    return replace(status, refusal=refusal_of(found))
 
 
 def _line(message: Any) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Refusal", "find_refusal"]
+__all__ = ["Refusal", "find_refusal", "refusal_of"]
 
 
 class Refusal(StrEnum):
@@ -81,7 +81,18 @@ _OURS, _OURS_END = "Cannot ", "): "
 _INNER = "Internal error occurred: "
 _FORBIDDEN = re.compile(r'(?:[^"\n]{0,300}(?:"[^"\n]{0,300}" )?is )?forbidden: ')
 _ENDING = "NamespaceTerminating"
-_READ_CHARS = 4096
+
+
+def refusal_of(status: Mapping[str, Any]) -> Refusal | None:
+    """What refused a request, as its answer says. The message is compared as it came, and shown to nobody.
+
+    Args:
+        status: The answer: a Status of the API.
+    """
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    found = [one for one in causes if isinstance(one, dict)] if isinstance(causes, list) else []
+    return find_refusal(str(status.get("message") or ""), found)
 
 
 def find_refusal(text: str, causes: Iterable[Mapping[str, Any]] = ()) -> Refusal | None:
@@ -93,7 +104,6 @@ def find_refusal(text: str, causes: Iterable[Mapping[str, Any]] = ()) -> Refusal
     """
     if any(cause.get("reason") == _ENDING for cause in causes):
         return Refusal.NAMESPACE_ENDING
-    text = text[:_READ_CHARS]
     if text.startswith(_OURS):
         text = text.partition(_OURS_END)[2] or text
     text = text.removeprefix(_INNER)

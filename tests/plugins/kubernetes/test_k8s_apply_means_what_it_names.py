@@ -89,7 +89,7 @@ async def test_an_atomic_list_of_a_custom_resource_is_shown_as_replaced_item_by_
         await change("k8s_apply", manifests=_tank(size=3, valves=[{"name": "a", "open": False}]), dry_run=True)
     )
     assert "  spec.valves[a].open: true -> false\n" in shown
-    assert "  spec.valves[b].name: b (removed)\n" in shown
+    assert "  spec.valves[b].open: false (removed)\n" in shown
 
 
 async def test_the_answer_names_what_was_left_and_what_was_taken_over(change: Ask, text: Any, sandbox: Sandbox) -> None:

@@ -14,6 +14,8 @@ SAYS_ITSELF = {
     "plugins/klepaas_plugins/prometheus",
     "plugins/klepaas_plugins/deployments/asking.py",
     "plugins/klepaas_plugins/kubernetes/sandbox",
+    # Compared with the beginnings of refusals, and shown to nobody.
+    "plugins/klepaas_plugins/kubernetes/refusals.py",
 }
 
 # As a 1.36 server wrote them, with SECRET where a value stood.
