@@ -36,8 +36,6 @@ from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing, Webhook
 
 pytestmark = pytest.mark.anyio
 
-# No limit of the test: a look that nothing else brings about.
-LOOK_AGAIN_S = scale_timeout(0.05)
 WEB = ObjectKey(api_version="apps/v1", kind="Deployment", name="web", namespace="default")
 SETTINGS = ObjectKey(api_version="v1", kind="ConfigMap", name="settings", namespace="default")
 
@@ -105,7 +103,7 @@ class Scene:
                 elif not isinstance(found, Wait):
                     return found
                 else:
-                    with anyio.move_on_after(LOOK_AGAIN_S):
+                    with anyio.move_on_after(0.05):  # what nothing but time brings about
                         await self.sandbox.changed()
 
     @property
