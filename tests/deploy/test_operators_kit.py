@@ -136,7 +136,7 @@ async def served(app: App) -> AsyncIterator[int]:
 @pytest.fixture
 async def klepaas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     """A klepaas with writes open, in front of a cluster whose steps take milliseconds."""
-    async with Sandbox(replace(Timing.instant(), deadline_scale=0.002)) as sandbox:
+    async with Sandbox(replace(Timing.instant(), deadline_scale=0.02)) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         yield create_app(
             Settings(mode=Mode.WRITES, external_plugins=False, strict_plugins=True, state_dir=tmp_path / "state")

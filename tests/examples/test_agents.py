@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(60))]
 
 Example = Callable[[str], Path]
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
-TIMING = replace(Timing.instant(), deadline_scale=0.002)
+TIMING = replace(Timing.instant(), deadline_scale=0.02)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from .slack_api import SlackApi
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "github-and-slack"
-TIMING = replace(Timing.instant(), deadline_scale=0.002)
+TIMING = replace(Timing.instant(), deadline_scale=0.02)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(scale_timeout(75))]
 OURS = (kubernetes, deployments, cluster)
 GOOD, CRASHING = "registry.example/shop:1.0", "registry.example/shop:1.1-crash"
 WAIT_MAX_S = scale_timeout(1)
-TIMING = replace(Timing.instant(), deadline_scale=0.002)
+TIMING = replace(Timing.instant(), deadline_scale=0.02)
 
 
 @pytest.fixture(params=["slack_go", "slack_npm"])

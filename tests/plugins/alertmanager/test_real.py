@@ -82,7 +82,7 @@ async def stack(
 ) -> AsyncIterator[Stack]:
     monkeypatch.setenv("KLEPAAS_ALERTMANAGER_URL", real.url)
     monkeypatch.setenv("KLEPAAS_ALERTMANAGER_WEBHOOK_TOKEN", TOKEN)
-    async with Sandbox(replace(Timing.instant(), deadline_scale=0.002)) as sandbox:
+    async with Sandbox(replace(Timing.instant(), deadline_scale=0.02)) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         async with served(listener, tmp_path / "state") as (app, session):
             yield Stack(app, session, real, sandbox)

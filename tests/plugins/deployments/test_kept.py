@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def klepaas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[App, Client[Any]]]:
-    async with Sandbox(replace(Timing.instant(), deadline_scale=0.002)) as sandbox:
+    async with Sandbox(replace(Timing.instant(), deadline_scale=0.02)) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         app = create_app(Settings(mode=Mode.WRITES, external_plugins=False, state_dir=tmp_path / "state"))
         async with Client(app.server) as client:

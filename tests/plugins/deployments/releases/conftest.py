@@ -120,7 +120,7 @@ class Yard:
 @pytest.fixture
 async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
     """A cluster whose steps take milliseconds."""
-    async with Sandbox(replace(Timing.instant(), deadline_scale=0.002, autoscaler_s=3600.0)) as sandbox:
+    async with Sandbox(replace(Timing.instant(), deadline_scale=0.02, autoscaler_s=3600.0)) as sandbox:
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         host = Host(Settings(mode=Mode.WRITES, state_dir=tmp_path))
         clusters = Clusters.of(host)

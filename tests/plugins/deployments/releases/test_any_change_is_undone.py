@@ -82,7 +82,7 @@ async def _become(cluster: Cluster, sandbox: Sandbox, bodies: list[dict[str, Any
 
 
 async def _example(folder: Path, bodies: list[list[dict[str, Any]]], vandalism: list[str], manager: str) -> None:
-    async with Sandbox(replace(Timing.instant(), deadline_scale=0.002)) as sandbox:
+    async with Sandbox(replace(Timing.instant(), deadline_scale=0.02)) as sandbox:
         kubeconfig = sandbox.write_kubeconfig(folder / "kubeconfig")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KUBECONFIG", str(kubeconfig))
