@@ -166,24 +166,24 @@ async def _nothing(_stage: Stage) -> str:
     return ""
 
 
-async def _deployed(stage: Stage, versions: int = 2) -> str:
+async def _deploy_versions(stage: Stage, versions: int = 2) -> str:
     for version in range(1, versions + 1):
         await stage.deploy(version)
     return ""
 
 
-async def _deployed_and_changed(stage: Stage) -> str:
-    await _deployed(stage)
+async def _deploy_and_change(stage: Stage) -> str:
+    await _deploy_versions(stage)
     await stage.change_by_hand("one")
     return ""
 
 
-async def _seen(stage: Stage) -> str:
+async def _deploy_and_look(stage: Stage) -> str:
     await stage.deploy(1)
     return await _status(stage)
 
 
-async def _seen_with_drift(stage: Stage) -> str:
+async def _deploy_and_see_drift(stage: Stage) -> str:
     await stage.deploy(1)
     await stage.change_by_hand("one")
     return await _status(stage)
@@ -193,8 +193,8 @@ async def _status(stage: Stage) -> str:
     return await stage.call("get_deployment_status", app_name=APPLICATION)
 
 
-async def _rolled_back(stage: Stage) -> str:
-    await _deployed(stage, 3)
+async def _deploy_and_roll_back(stage: Stage) -> str:
+    await _deploy_versions(stage, 3)
     return await _roll_back(stage)
 
 
@@ -202,7 +202,7 @@ async def _roll_back(stage: Stage) -> str:
     return await stage.call("rollback_deployment", app_name=APPLICATION, wait_s=60)
 
 
-async def _deleted(stage: Stage) -> str:
+async def _create_and_delete(stage: Stage) -> str:
     stage.create_config_map("two")
     stage.create_config_map("one")
     return await _delete(stage, "one")
@@ -216,7 +216,7 @@ async def _scale(stage: Stage, replicas: int = 3) -> str:
     return await stage.call("scale_application", app_name=APPLICATION, replicas=replicas, wait_s=60)
 
 
-async def _scaled(stage: Stage) -> str:
+async def _deploy_and_scale(stage: Stage) -> str:
     await stage.deploy(1)
     return await _scale(stage, 2)
 
@@ -225,7 +225,7 @@ async def _restart(stage: Stage) -> str:
     return await stage.call("restart_application", app_name=APPLICATION, wait_s=60)
 
 
-async def _restarted(stage: Stage) -> str:
+async def _deploy_and_restart(stage: Stage) -> str:
     await stage.deploy(1)
     return await _restart(stage)
 
@@ -260,9 +260,9 @@ async def _manifests_deployed(stage: Stage, config_maps: int) -> str:
 
 SCENARIOS = (
     Scenario(verb="deploy, the first of all", prepare=_nothing, play=lambda stage: stage.deploy(1)),
-    Scenario(verb="deploy", prepare=_deployed, play=lambda stage: stage.deploy(3)),
-    Scenario(verb="deploy over a foreign change", prepare=_deployed_and_changed, play=lambda stage: stage.deploy(3)),
-    Scenario(verb="deploy, cold", prepare=_deployed, play=lambda stage: stage.deploy(3), is_cold=True),
+    Scenario(verb="deploy", prepare=_deploy_versions, play=lambda stage: stage.deploy(3)),
+    Scenario(verb="deploy over a foreign change", prepare=_deploy_and_change, play=lambda stage: stage.deploy(3)),
+    Scenario(verb="deploy, cold", prepare=_deploy_versions, play=lambda stage: stage.deploy(3), is_cold=True),
     Scenario(
         verb="deploy manifests",
         prepare=lambda stage: _manifests_deployed(stage, 0),
@@ -273,13 +273,13 @@ SCENARIOS = (
         prepare=lambda stage: _manifests_deployed(stage, 1),
         play=lambda stage: _deploy_manifests(stage, 3, 1),
     ),
-    Scenario(verb="status", prepare=_seen, play=_status),
-    Scenario(verb="status with drift", prepare=_seen_with_drift, play=_status),
-    Scenario(verb="rollback", prepare=_rolled_back, play=_roll_back),
-    Scenario(verb="scale", prepare=_scaled, play=_scale),
-    Scenario(verb="restart", prepare=_restarted, play=_restart),
-    Scenario(verb="delete a ConfigMap", prepare=_deleted, play=_delete),
-    Scenario(verb="delete a ConfigMap, confirmed", prepare=_deleted, play=_delete, is_confirmed=True),
+    Scenario(verb="status", prepare=_deploy_and_look, play=_status),
+    Scenario(verb="status with drift", prepare=_deploy_and_see_drift, play=_status),
+    Scenario(verb="rollback", prepare=_deploy_and_roll_back, play=_roll_back),
+    Scenario(verb="scale", prepare=_deploy_and_scale, play=_scale),
+    Scenario(verb="restart", prepare=_deploy_and_restart, play=_restart),
+    Scenario(verb="delete a ConfigMap", prepare=_create_and_delete, play=_delete),
+    Scenario(verb="delete a ConfigMap, confirmed", prepare=_create_and_delete, play=_delete, is_confirmed=True),
 )
 
 
