@@ -1,8 +1,10 @@
 """What every test may use."""
 
+import functools
+import inspect
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """No test takes more than a minute of an idle machine, unless it is marked so."""
     if config.option.timeout is None and "PYTEST_TIMEOUT" not in os.environ:
         config.option.timeout = scale_timeout(60)
+
+
+# What is in the source of a test whose promise is a speed.
+_SPEEDS = ("time_budget(", "least_processor_s(")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A promise of speed counts as broken when it is broken twice: a neighbour may have had the machine once."""
+    for item in items:
+        source = _source(item.function) if isinstance(item, pytest.Function) else ""
+        if any(speed in source for speed in _SPEEDS):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@functools.cache
+def _source(function: Callable[..., object]) -> str:
+    return inspect.getsource(function)
 
 
 @pytest.hookimpl(wrapper=True)

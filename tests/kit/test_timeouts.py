@@ -35,3 +35,14 @@ def test_a_time_budget_needs_its_reason() -> None:
 
 def test_the_limit_of_a_whole_test_is_scaled_too(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.getoption("timeout") == scale_timeout(60)
+
+
+def test_a_promise_of_speed_is_looked_at_once_more_before_it_counts_as_broken(request: pytest.FixtureRequest) -> None:
+    assert time_budget(0.5, "a neighbour has the machine for a moment") > 0
+    marker = request.node.get_closest_marker("flaky")
+    assert marker is not None
+    assert marker.kwargs == {"reruns": 1}
+
+
+def test_what_promises_no_speed_is_run_once(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("flaky") is None

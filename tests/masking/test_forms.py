@@ -164,6 +164,6 @@ def test_addresses_directives_and_messages_keep_their_words(text: str) -> None:
 )
 def test_a_hostile_text_of_these_forms_takes_linear_time(piece: str) -> None:
     text = (piece * (256 * 1024 // len(piece) + 1))[: 256 * 1024]
-    began = time.process_time()
+    began = time.thread_time()
     redact_text(text)
-    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
+    assert time.thread_time() - began < time_budget(3, "a pattern would backtrack")

@@ -209,10 +209,10 @@ def test_names_that_are_in_use_pass(check: Check, value: str) -> None:
 )
 def test_a_rule_takes_linear_time_even_without_its_length_limit(check: Check, piece: str) -> None:
     hostile = piece * (100_000 // len(piece)) + "!"
-    began = time.process_time()
+    began = time.thread_time()
     check.accepts(hostile)
     check.accepts(f"/{hostile}")
-    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
+    assert time.thread_time() - began < time_budget(3, "a pattern would backtrack")
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.noun)

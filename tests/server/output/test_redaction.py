@@ -345,9 +345,9 @@ def test_any_text_can_be_redacted(text: str) -> None:
 )
 def test_a_hostile_text_of_256_kib_takes_linear_time(piece: str) -> None:
     text = (piece * (256 * 1024 // len(piece) + 1))[: 256 * 1024]
-    began = time.process_time()
+    began = time.thread_time()
     redact_text(text)
-    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
+    assert time.thread_time() - began < time_budget(3, "a pattern would backtrack")
 
 
 def test_names_of_secrets_are_known_by_their_parts() -> None:
@@ -433,9 +433,9 @@ def test_many_secrets_are_found_in_linear_time() -> None:
     for number in range(50):
         vault.keep(f"secret-number-{number}-{number * 7919}")
     text = "secret-number-1 " * 16_384
-    began = time.process_time()
+    began = time.thread_time()
     vault.redact(text)
-    assert time.process_time() - began < time_budget(3, "a pattern would backtrack")
+    assert time.thread_time() - began < time_budget(3, "a pattern would backtrack")
 
 
 def test_a_secret_that_is_set_is_never_forgotten_however_many_others_come() -> None:
