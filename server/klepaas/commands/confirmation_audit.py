@@ -1,5 +1,7 @@
 """What `klepaas confirm` leaves in the audit: who confirmed which plan at a terminal, and what was refused there."""
 
+from dataclasses import replace
+
 from klepaas.audit import Audit, Change
 from klepaas.audit_sinks import collect_sinks
 from klepaas.errors import KlepaasError
@@ -8,8 +10,7 @@ from klepaas.plans.handles import is_handle
 from klepaas.plans.model import Plan
 from klepaas.plans.plan_store import PlanStore
 from klepaas.plugins import Plugins
-from klepaas.portability.users import current_user
-from klepaas.principals import Principal
+from klepaas.principals import process_principal
 from klepaas.tools import Target
 
 __all__ = ["AGENT_SHELL", "COMMAND", "NAME_NOT_TYPED", "NOT_OPEN", "NO_TERMINAL", "confirm_on_record", "record_refusal"]
@@ -71,13 +72,12 @@ async def record_refusal(plan_id: str, reason: str, note: str, host: Host, plugi
 
 def _change(plan_id: str, plan: Plan | None) -> Change:
     """The confirmation as a record names it. A plan that is not there, or cannot be read, has its id alone."""
-    name, uid = current_user()
     known = plan if plan is not None and plan.trouble is None else None
     arguments = {"plan_id": plan_id}
     if known is not None:
         arguments |= {"tool": known.tool, "title": known.rendering.title, "digest": known.content_digest}
     return Change(
-        principal=Principal(name, "terminal", uid),
+        principal=replace(process_principal(), transport="terminal"),
         tool=COMMAND,
         effect=known.effect if known is not None else "destructive",
         targets=(Target(None, None, "plan", plan_id),),

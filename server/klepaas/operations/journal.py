@@ -26,7 +26,7 @@ from klepaas.operations.records import (
     redacted,
     step_of,
 )
-from klepaas.principals import Principal
+from klepaas.principals import Principal, owners_of
 from klepaas.store.database import now_of
 from klepaas.store.identities import group_of
 from klepaas.store.tables import OperationRow, StepRow
@@ -147,9 +147,9 @@ def _equal_one(session: Session, wanted: Submission, bodies: Bodies) -> Operatio
     if wanted.idempotency_key is not None:
         keyed = session.scalars(
             select(OperationRow).where(
-                OperationRow.owned_by == owned_by, OperationRow.idempotency_key == wanted.idempotency_key
+                OperationRow.owned_by.in_(owners_of(owned_by)), OperationRow.idempotency_key == wanted.idempotency_key
             )
-        ).one_or_none()
+        ).first()
         if keyed is not None:
             if not _is_equal(session, keyed, wanted, bodies):
                 raise BadRequest(
@@ -158,7 +158,7 @@ def _equal_one(session: Session, wanted: Submission, bodies: Bodies) -> Operatio
                 )
             return keyed
     running = running_on(session, wanted.target, lock=True)
-    if running is None or (running.owned_by == owned_by and _is_equal(session, running, wanted, bodies)):
+    if running is None or (running.owned_by in owners_of(owned_by) and _is_equal(session, running, wanted, bodies)):
         return running
     raise Conflict(
         f"{running.title} is under way (operation {running.id}), so {wanted.title} was not begun",
@@ -207,7 +207,7 @@ def get(session: Session, operation_id: str, owned_by: str | None) -> Operation 
         owned_by: Whose. None: anybody's.
     """
     row = session.get(OperationRow, operation_id)
-    if row is None or (owned_by is not None and row.owned_by != owned_by):
+    if row is None or (owned_by is not None and row.owned_by not in owners_of(owned_by)):
         return None
     steps = session.scalars(select(StepRow).where(StepRow.operation_id == operation_id).order_by(StepRow.number)).all()
     return operation_of(row, now_of(session), steps)
@@ -235,8 +235,9 @@ def find(
     wanted = select(OperationRow)
     if target is not None:
         wanted = wanted.where(OperationRow.target.in_(_names_of(session, target)))
+    if owned_by is not None:
+        wanted = wanted.where(OperationRow.owned_by.in_(owners_of(owned_by)))
     for column, value in (
-        (OperationRow.owned_by, owned_by),
         (OperationRow.state, state),
         (OperationRow.kind, kind),
     ):

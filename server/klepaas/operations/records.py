@@ -154,7 +154,7 @@ def _location_of(row: OperationRow) -> Location:
 
 def _principal_of(kept: Mapping[str, Any]) -> Principal:
     # A field that a newer version keeps is not ours to know.
-    return Principal(kept["name"], kept["transport"], kept.get("uid"), kept.get("client"))
+    return Principal(kept["name"], kept["transport"], kept.get("uid"), kept.get("client"), kept.get("realm"))
 
 
 def _outcome_of(kept: Mapping[str, Any] | None) -> Outcome | None:

@@ -2,12 +2,16 @@
 
 import os
 import pwd
+import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastmcp import Client, Context, FastMCP
 
-from klepaas.principals import LOCAL, Principal, acting, current_principal, principal_of
+from klepaas import principals
+from klepaas.portability import machines
+from klepaas.principals import LOCAL, Principal, acting, current_principal, owners_of, principal_of
 
 pytestmark = pytest.mark.anyio
 
@@ -51,5 +55,48 @@ def test_whoever_differs_in_anything_has_another_key() -> None:
         Principal(LOCAL, "http", client='one", null'),
         Principal(LOCAL, "http", client="one"),
         Principal(LOCAL, "http"),
+        Principal("kim", "stdio", 1000, realm="one"),
+        Principal("kim", "stdio", 1000, realm="two"),
+        Principal(LOCAL, "http", realm="one"),
     ]
     assert len({principal.key for principal in principals}) == len(principals)
+
+
+SOMEBODY = [Principal("root", "stdio", 0), Principal("kim", "stdio"), Principal(LOCAL, "http")]
+
+
+@pytest.mark.parametrize("who", SOMEBODY, ids=lambda who: who.name)
+def test_the_owner_names_the_machine_so_two_users_of_one_name_on_two_machines_are_two(who: Principal) -> None:
+    first, second = (replace(who, realm=machine) for machine in ("machine-a", "machine-b"))
+    assert first.owner != second.owner
+    assert first.owner == replace(first, client="another").owner
+
+
+@pytest.mark.parametrize("who", SOMEBODY, ids=lambda who: who.name)
+def test_what_an_earlier_klepaas_wrote_without_a_machine_is_still_theirs(who: Principal) -> None:
+    here = replace(who, realm="machine-a")
+    assert owners_of(here.owner) == (here.owner, who.owner)
+    assert owners_of(who.owner) == (who.owner,)
+
+
+def test_everybody_who_calls_has_this_machine_as_realm(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert current_principal().realm == machines.machine_id()
+    monkeypatch.setattr(principals, "machine_id", lambda: "another")
+    assert current_principal().realm == "another"
+
+
+@pytest.mark.parametrize(
+    ("files", "is_container", "same_by_another_name"),
+    [({"/etc/machine-id": "4f1c\n"}, False, True), ({"/etc/machine-id": "4f1c\n"}, True, False), ({}, False, False)],
+)
+def test_a_machine_is_known_by_its_own_number_and_a_container_by_its_name_too(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, str], is_container: bool, same_by_another_name: bool
+) -> None:
+    found = []
+    monkeypatch.setattr(machines, "_system_id", lambda: next(iter(files.values()), "").strip())
+    monkeypatch.setattr(machines, "_is_container", lambda: is_container)
+    for name in ("here", "there"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        found.append(machines.machine_id.__wrapped__())
+    assert (found[0] == found[1]) is same_by_another_name
+    assert all(len(text) == 16 and "4f1c" not in text for text in found)
