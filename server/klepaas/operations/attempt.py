@@ -25,6 +25,7 @@ from klepaas.operations.kinds import (
     StepUnknown,
 )
 from klepaas.operations.model import Operation, StepState
+from klepaas.operations.records import RETRY_MAX_S
 from klepaas.output.verdict import nothing_changed
 
 __all__ = ["Again", "attempt", "begun_steps", "end_unread"]
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 60.0
+_FIRST_RETRY_S = 0.5
 # What ends its process even while it is left in order is left as it is.
 _MOST_TIDYINGS = 3
 # How it is known that an operation which cannot be read has changed nothing.
@@ -46,9 +47,11 @@ class Again:
 
     Attributes:
         in_s: Not before so many seconds.
+        reason: What it waits for until then, in one line.
     """
 
     in_s: float
+    reason: str
 
 
 async def attempt(kind: Kind, holding: Holding) -> Outcome | Again:
@@ -79,7 +82,7 @@ async def attempt(kind: Kind, holding: Holding) -> Outcome | Again:
             return _failed(operation, exc)
         if operation.attempt <= kind.retries:
             log.info("operation %s is tried again: %s", operation.id, exc.line)
-            return Again(_retry_in_s(operation.attempt))
+            return Again(_retry_in_s(operation.attempt), exc.line)
         reason = GaveUp(f"it was tried {operation.attempt} times; {exc.line}")
         reason.__cause__ = exc
         return await _tidied(kind, holding, reason)
@@ -118,7 +121,7 @@ async def end_unread(kind: Kind | None, holding: Holding, why: str) -> Outcome |
         return _unread(operation, why, f"it took more than {kind.tidy_s:g} s")
     except KlepaasError as exc:
         if exc.retryable and operation.attempt <= kind.retries + _MOST_TIDYINGS:
-            return Again(_retry_in_s(operation.attempt))
+            return Again(_retry_in_s(operation.attempt), exc.line)
         return _unread(operation, why, exc.line)
     except Interrupted:
         raise
@@ -187,7 +190,7 @@ async def _tidied(kind: Kind, holding: Holding, reason: Interrupted) -> Outcome 
         return _left_as_it_is(operation, reason, f"it took more than {kind.tidy_s:g} s")
     except KlepaasError as exc:
         if exc.retryable and operation.attempt <= kind.retries + _MOST_TIDYINGS:
-            return Again(_retry_in_s(operation.attempt))
+            return Again(_retry_in_s(operation.attempt), exc.line)
         return _left_as_it_is(operation, reason, exc.line)
     except Interrupted:
         raise
@@ -196,7 +199,7 @@ async def _tidied(kind: Kind, holding: Holding, reason: Interrupted) -> Outcome 
 
 
 def _retry_in_s(attempt_number: int) -> float:
-    return float(min(_FIRST_RETRY_S * 2 ** (attempt_number - 1), _LONGEST_RETRY_S))
+    return float(min(_FIRST_RETRY_S * 2 ** (attempt_number - 1), RETRY_MAX_S))
 
 
 def _ended_by(operation: Operation, reason: Interrupted) -> Outcome:

@@ -45,7 +45,7 @@ class Holding:
         self.epoch = epoch
         self.progress = leases.Progress(operation.done, operation.total, operation.line)
         self.scope: anyio.CancelScope | None = None
-        self.run = Run(operation, self, max(0.0, operation.deadline_at - operation.updated_at))
+        self.run = Run(operation, self, operation.seconds_left)
         self._store = store
         self._holder = holder
         self._lease_s = lease_s
@@ -130,6 +130,22 @@ class Holding:
         )
         return found
 
+    async def wait(self, reason: str, for_s: float | None) -> None:
+        """Put on record that the operation only waits."""
+        operation_id = self.operation.id
+        await self._write(lambda session: journal.wait(session, operation_id, self.epoch, reason, for_s))
+        self.tell()
+
+    async def resume(self) -> None:
+        """Put on record that it is at work again."""
+        operation_id = self.operation.id
+        await self._write(lambda session: journal.resume(session, operation_id, self.epoch))
+        self.tell()
+
+    def claims(self) -> leases.Held:
+        """What this process says of the operation with each sign of life."""
+        return leases.Held(self.epoch, self.run.attended_s, self.progress if self.progress.changed else None)
+
     def reported(self, done: float, total: float, line: str) -> None:
         """The operation has come so far; the store hears of it with the next heartbeat."""
         self.progress = leases.Progress(done, total, line, changed=True)
@@ -142,8 +158,8 @@ class Holding:
     async def renew(self) -> None:
         """Make sure that it is."""
         since = time.monotonic()
-        held = {self.operation.id: self.epoch}
-        found = await self._write(lambda session: leases.renew(session, held, self._holder, self._lease_s, {}))
+        held = {self.operation.id: leases.Held(self.epoch, self.run.attended_s)}
+        found = await self._write(lambda session: leases.renew(session, held, self._holder, self._lease_s))
         if not found[self.operation.id].kept:
             raise Fenced(f"another process carries out {self.operation.id}")
         self.held_for(self._lease_s, since)
@@ -156,10 +172,14 @@ class Holding:
         )
         return state
 
-    async def release(self, retry_in_s: float | None = None) -> None:
+    async def release(self, retry_in_s: float | None = None, reason: str | None = None) -> None:
         """Let go of the operation, for another process or a later attempt."""
-        operation_id = self.operation.id
-        await self._write(lambda session: leases.release(session, operation_id, self.epoch, retry_in_s))
+        operation_id, attended_s = self.operation.id, self.run.attended_s
+        await self._write(
+            lambda session: leases.release(
+                session, operation_id, self.epoch, retry_in_s, reason=reason, attended_s=attended_s
+            )
+        )
 
     async def _write(self, work: Any) -> Any:
         try:

@@ -4,15 +4,16 @@ It decides nothing about when something is done; `klepaas.operations.run` and `k
 write of whoever carries an operation out asks for its epoch, so that a process that was overtaken writes nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from klepaas.errors import BadRequest, Conflict
-from klepaas.operations.bodies import Bodies, shown_part
+from klepaas.errors import BadRequest
+from klepaas.operations.bodies import Bodies
 from klepaas.operations.kinds import Fenced, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
 from klepaas.operations.records import (
@@ -21,14 +22,15 @@ from klepaas.operations.records import (
     notes_of,
     notes_with,
     operation_of,
-    outcome_as_json,
     principal_as_json,
-    redacted,
     step_of,
+    waiting_as_json,
 )
+from klepaas.operations.superseding import Describe, end, make_room
 from klepaas.principals import Principal, owners_of
 from klepaas.store.database import now_of
 from klepaas.store.identities import group_of
+from klepaas.store.moments import ClockWatch
 from klepaas.store.tables import OperationRow, StepRow
 
 __all__ = [
@@ -40,13 +42,13 @@ __all__ = [
     "get",
     "intend",
     "note",
+    "resume",
     "settle",
     "submit",
+    "wait",
 ]
 
 _OPEN = (State.PENDING.value, State.RUNNING.value)
-# Operations that ended are kept so long; the history of deployments is kept apart from them.
-_KEPT_S = 90 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class Submission:
         idempotency_key: The same key means the same operation, also after it has ended. None: there is none.
         deadline_s: How long it may take, in seconds.
         location: Where it works, by the names that people use.
+        namespace_uid: Which namespace of that name it is. "": that is not known.
+        id: Its handle, which exists before it is on record.
+        describe: What a superseded operation had changed, a line each. None: its steps say it.
     """
 
     kind: str
@@ -72,6 +77,9 @@ class Submission:
     idempotency_key: str | None
     deadline_s: float
     location: Location = field(default_factory=Location)
+    namespace_uid: str = ""
+    id: str = field(default_factory=new_id)
+    describe: Describe | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,17 @@ class Intent:
 
 
 def submit(
-    session: Session, wanted: Submission, holder: str, lease_s: float, *, bodies: Bodies
+    session: Session,
+    wanted: Submission,
+    holder: str,
+    lease_s: float,
+    *,
+    bodies: Bodies,
+    watch: ClockWatch | None = None,
 ) -> tuple[Operation, bool]:
     """Put an operation on record, held by who submits it; or find the equal one that is there.
+
+    One on the same target that only waits ends by that: the new one takes its place.
 
     Args:
         session: A transaction that writes.
@@ -102,6 +118,7 @@ def submit(
         holder: Who submits it.
         lease_s: For how long it is held, in seconds.
         bodies: Encrypts what is asked for.
+        watch: Says whether the clock was set, so that nobody counts as gone by it. None: it was not.
 
     Returns:
         The operation, and whether it is new.
@@ -112,10 +129,14 @@ def submit(
         IntegrityError: Somebody was faster; try again.
     """
     now = now_of(session)
-    there = _equal_one(session, wanted, bodies)
+    is_steady = watch is None or watch.observe(now, time.monotonic())
+    there, in_the_way = _equal_one(session, wanted, bodies)
     if there is not None:
         return operation_of(there, now), False
-    operation_id = new_id()
+    operation_id = wanted.id
+    supersedes = make_room(
+        session, in_the_way, operation_id, wanted.title, now=now, is_steady=is_steady, describe=wanted.describe
+    )
     digest = bodies.digest(operation_id, wanted.request)
     row = OperationRow(
         id=operation_id,
@@ -133,6 +154,9 @@ def submit(
         epoch=1,
         held_by=holder,
         lease_until=now + lease_s,
+        lease_s=lease_s,
+        supersedes=supersedes,
+        namespace_uid=wanted.namespace_uid,
         created_at=now,
         updated_at=now,
         deadline_at=now + wanted.deadline_s,
@@ -142,7 +166,10 @@ def submit(
     return operation_of(row, now), True
 
 
-def _equal_one(session: Session, wanted: Submission, bodies: Bodies) -> OperationRow | None:
+def _equal_one(
+    session: Session, wanted: Submission, bodies: Bodies
+) -> tuple[OperationRow | None, Sequence[OperationRow]]:
+    """The operation that is the same as what is wanted; else those that work on its target."""
     owned_by = wanted.principal.owner
     if wanted.idempotency_key is not None:
         keyed = session.scalars(
@@ -156,14 +183,12 @@ def _equal_one(session: Session, wanted: Submission, bodies: Bodies) -> Operatio
                     f"The idempotency key was used for another request, the operation {keyed.id} ({keyed.title})",
                     next_step="Use a new key for a new request",
                 )
-            return keyed
-    running = running_on(session, wanted.target, lock=True)
-    if running is None or (running.owned_by in owners_of(owned_by) and _is_equal(session, running, wanted, bodies)):
-        return running
-    raise Conflict(
-        f"{running.title} is under way (operation {running.id}), so {wanted.title} was not begun",
-        next_step=f"Wait for it with get_operation {running.id}, or cancel it with cancel_operation",
-    )
+            return keyed, ()
+    there = open_on(session, wanted.target, wanted.namespace_uid, lock=True)
+    for row in there:
+        if row.owned_by in owners_of(owned_by) and _is_equal(session, row, wanted, bodies):
+            return row, ()
+    return None, there
 
 
 def _is_equal(session: Session, row: OperationRow, wanted: Submission, bodies: Bodies) -> bool:
@@ -176,18 +201,40 @@ def _is_equal(session: Session, row: OperationRow, wanted: Submission, bodies: B
     return any(bodies.is_equal(row.request_digest, row.id, one) for one in (wanted.request, request))
 
 
-def running_on(session: Session, target: str, *, lock: bool = False) -> OperationRow | None:
+def running_on(session: Session, target: str) -> OperationRow | None:
     """The operation that works on a target, by whatever name of it. None: none does.
 
     Args:
         session: A transaction.
         target: By one of its names.
+    """
+    return next(iter(open_on(session, target)), None)
+
+
+def open_on(session: Session, target: str, namespace_uid: str = "", *, lock: bool = False) -> Sequence[OperationRow]:
+    """The operations that work on a target, by whatever name of it, the oldest first.
+
+    Two may be open, begun before it was known that their names mean one target. A namespace that was deleted and
+    created again is another target: what works in the old one is not in the way of what works in the new one.
+
+    Args:
+        session: A transaction.
+        target: By one of its names.
+        namespace_uid: Which namespace of its name it is. "": not known, so it may be any.
         lock: Whether another that begins an operation on the same target waits for this transaction.
     """
+    if lock and session.get_bind().dialect.name == "postgresql":
+        # Two names of one target may have no row in common that could be locked.
+        name = target.partition("/")[2] or target
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtext('klepaas operation'), hashtext(:name))"), {"name": name}
+        )
     names = _names_of(session, target, lock=lock)
-    # Two may be open, begun before it was known that their names mean one target.
     on_it = select(OperationRow).where(OperationRow.target.in_(names), OperationRow.state.in_(_OPEN))
-    return session.scalars(on_it.order_by(OperationRow.created_at)).first()
+    if namespace_uid:
+        on_it = on_it.where(OperationRow.namespace_uid.in_(("", namespace_uid)))
+    on_it = on_it.order_by(OperationRow.created_at)
+    return session.scalars(on_it.with_for_update() if lock else on_it).all()
 
 
 def _names_of(session: Session, target: str, *, lock: bool = False) -> list[str]:
@@ -303,7 +350,7 @@ def intend(
     """
     row = _held(session, operation_id, epoch)
     now = now_of(session)
-    row.lease_until = now + lease_s
+    row.lease_until, row.lease_s, row.waiting = now + lease_s, lease_s, None
     step = session.get(StepRow, (operation_id, name))
     asked = row.cancel_requested_at is not None
     if step is None:
@@ -362,6 +409,33 @@ def note(session: Session, operation_id: str, epoch: int, facts: Mapping[str, An
     return notes_of(row)
 
 
+def wait(session: Session, operation_id: str, epoch: int, reason: str, for_s: float | None) -> None:
+    """Put on record that an operation only waits; what it waits for already, it waits for since then.
+
+    Args:
+        session: A transaction that writes.
+        operation_id: The operation.
+        epoch: The holder's.
+        reason: What it waits for, in one line.
+        for_s: When it looks again at the latest, in seconds from now. None: that is not known.
+
+    Raises:
+        Fenced: Another process holds it, or another operation superseded it.
+    """
+    row = _held(session, operation_id, epoch)
+    now = now_of(session)
+    row.waiting = waiting_as_json(row.waiting, reason, now, None if for_s is None else now + for_s)
+
+
+def resume(session: Session, operation_id: str, epoch: int) -> None:
+    """Put on record that an operation is at work again.
+
+    Raises:
+        Fenced: Another process holds it, or another operation superseded it.
+    """
+    _held(session, operation_id, epoch).waiting = None
+
+
 def conclude(session: Session, operation_id: str, epoch: int, outcome: Outcome) -> Outcome:
     """Put the end of an operation on record, and forget what it needed only until then.
 
@@ -371,26 +445,4 @@ def conclude(session: Session, operation_id: str, epoch: int, outcome: Outcome) 
     Raises:
         Fenced: Another process holds it.
     """
-    row = _held(session, operation_id, epoch)
-    now = now_of(session)
-    outcome = _as_far_as_known(outcome, _open_intent(session, operation_id))
-    row.state, row.outcome = outcome.state.value, outcome_as_json(outcome)
-    row.ended_at = row.updated_at = now
-    row.held_by = row.lease_until = row.next_attempt_at = None
-    row.request, row.notes, row.line = redacted(shown_part(row.request)), redacted(row.notes), ""
-    session.execute(update(StepRow).where(StepRow.operation_id == operation_id).values(result=None))
-    session.execute(delete(OperationRow).where(OperationRow.ended_at < now - _KEPT_S))
-    return outcome
-
-
-def _open_intent(session: Session, operation_id: str) -> str | None:
-    """The name of a step of which only the intent is known. None: there is none."""
-    is_open = (StepRow.operation_id == operation_id, StepRow.state == StepState.INTENT.value)
-    return session.scalar(select(StepRow.name).where(*is_open).limit(1))
-
-
-def _as_far_as_known(outcome: Outcome, open_step: str | None) -> Outcome:
-    if open_step is None or outcome.state not in (State.FAILED, State.CANCELLED):
-        return outcome
-    text = f"{outcome.text}\nWhether the step {open_step} happened is not known: look before you change it again."
-    return replace(outcome, state=State.UNKNOWN, text=text)
+    return end(session, _held(session, operation_id, epoch), outcome, now_of(session))

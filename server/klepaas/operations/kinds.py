@@ -3,12 +3,13 @@
 Plain data, imported at every start, so it imports little; `klepaas.operations.model` has what the journal gives.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from klepaas.operations.model import Operation
     from klepaas.operations.run import Run
 
 __all__ = [
@@ -134,7 +135,8 @@ class Kind:
         name: One among all plugins: "deploy".
         run: Does the work. It is called once, and from the start again after a crash, a restart of the server or a
             temporary failure; so every effect goes through `Run.step`, and between the effects it only reads.
-        deadline_s: Longest time an operation may take, waiting for a server to carry it out included, in seconds.
+        deadline_s: Longest time an operation may take, in seconds; what passes while no server carries it out, or while
+            it waits (`Run.wait`), does not count.
         takes: Whether this process can reach the very same target (the same API server and CA); an error means that
             this is not known, and it is asked again soon. None: always.
         tidy: Leaves things in order where the work was cancelled, is too late or was given up; gets the reason, one of
@@ -145,6 +147,8 @@ class Kind:
             of steps, and the masked form of the request; of what an earlier step gave, nothing. It looks what is
             there, and may make steps within `tidy_s`. None, or an outcome of None: it ends as unknown.
         retries: How often it is tried again after a crash or a temporary failure.
+        describe: What an operation that another one supersedes has changed and what stays, a line each, from its record
+            alone. None: its steps say it.
     """
 
     name: str
@@ -155,3 +159,4 @@ class Kind:
     tidy_s: float = 300.0
     end_unread: "Callable[[Run, str], Awaitable[Outcome | None]] | None" = None
     retries: int = 8
+    describe: "Callable[[Operation], Sequence[str]] | None" = None

@@ -1,10 +1,12 @@
 """Who carries an operation out: leases that run out, and epochs that fence whoever lost one.
 
 A process holds an operation for `LEASE_S` and says every `HEARTBEAT_S` that it still does. Each take-over counts the
-epoch up, and every write of a holder asks that its epoch is still the last. Functions on a session, one transaction
-each; nothing here runs anything.
+epoch up, and every write of a holder asks that its epoch is still the last. A holder goes by its own monotonic clock;
+others go by the store's, and by no lease that is further ahead than it lasts: such a one was written before the clock
+was set back. Functions on a session, one transaction each; nothing here runs anything.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +17,24 @@ from sqlalchemy.orm import Session
 from klepaas.operations.holders import is_gone
 from klepaas.operations.kinds import State
 from klepaas.operations.model import Operation
-from klepaas.operations.records import operation_of
+from klepaas.operations.records import (
+    LEASE_OF_OLDER_S,
+    RETRY_MAX_S,
+    is_leased,
+    operation_of,
+    waiting_as_json,
+)
 from klepaas.store.database import now_of
+from klepaas.store.moments import ClockWatch, is_ahead
 from klepaas.store.tables import OperationRow
 
-__all__ = ["Census", "Progress", "Renewal", "candidates", "census", "claim", "release", "renew"]
+__all__ = ["Census", "Held", "Progress", "Renewal", "candidates", "census", "claim", "release", "renew"]
 
 _OPEN = (State.PENDING.value, State.RUNNING.value)
 _MOST_CANDIDATES = 50
 _STUCK_AFTER_S = 60.0
+# As `klepaas.store.moments.is_ahead`.
+_TOLERANCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,18 +48,31 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Held:
+    """An operation that a process says it holds.
+
+    Attributes:
+        epoch: Under which it took it.
+        attended_s: How much of the operation's time is used, in seconds, by the holder's clock. None: no news.
+        progress: How far it is. None: no news.
+    """
+
+    epoch: int
+    attended_s: float | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
 class Renewal:
     """What became of a lease.
 
     Attributes:
         kept: Whether it is still ours.
         cancel_requested: Whether somebody asked to cancel the operation.
-        overdue: Whether its deadline is over.
     """
 
     kept: bool
     cancel_requested: bool = False
-    overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,30 +90,38 @@ class Census:
     stuck: int = 0
 
 
-def candidates(session: Session, holder: str) -> tuple[list[tuple[Operation, int]], float | None]:
+def candidates(
+    session: Session, holder: str, watch: ClockWatch | None = None
+) -> tuple[list[tuple[Operation, int]], float | None]:
     """Operations that nobody carries out, each with its epoch; and in how many seconds the next may be one.
 
     Args:
         session: A transaction.
         holder: Who asks: what it holds itself does not count.
+        watch: Sees whether the clock was set: until every holder had time to say that it is alive, only what surely
+            nobody holds is free. None: it was not.
     """
     now = now_of(session)
+    is_steady = watch is None or watch.observe(now, time.monotonic())
     rows = session.scalars(
         select(OperationRow).where(OperationRow.state.in_(_OPEN)).order_by(OperationRow.created_at)
     ).all()
-    free = [row for row in rows if _free_at(row) <= now or _is_left(row, now)]
-    later = [_free_at(row) - now for row in rows if row not in free and row.held_by != holder]
+    free = [row for row in rows if _is_free(row, now, is_steady=is_steady)]
+    later = [_free_in_s(row, now) for row in rows if row not in free and row.held_by != holder]
     found = [(operation_of(row, now), row.epoch) for row in free[:_MOST_CANDIDATES]]
     return found, min(later, default=None)
 
 
-def _free_at(row: OperationRow) -> float:
-    return max(row.lease_until or 0.0, row.next_attempt_at or 0.0)
+def _is_free(row: OperationRow, now: float, *, is_steady: bool) -> bool:
+    if is_ahead(row.next_attempt_at, now, at_most_s=RETRY_MAX_S):
+        return False
+    if row.held_by is None or is_gone(row.held_by):
+        return True
+    return is_steady and not is_leased(row, now)
 
 
-def _is_left(row: OperationRow, now: float) -> bool:
-    """Whether its holder has died with the lease; who waits for a later attempt waits all the same."""
-    return (row.next_attempt_at or 0.0) <= now and row.held_by is not None and is_gone(row.held_by)
+def _free_in_s(row: OperationRow, now: float) -> float:
+    return max(0.0, (row.lease_until or 0.0) - now, (row.next_attempt_at or 0.0) - now)
 
 
 def claim(session: Session, operation_id: str, epoch: int, holder: str, lease_s: float) -> bool:
@@ -112,12 +144,15 @@ def claim(session: Session, operation_id: str, epoch: int, holder: str, lease_s:
         "epoch": epoch + 1,
         "held_by": holder,
         "lease_until": now + lease_s,
+        "lease_s": lease_s,
         "next_attempt_at": None,
         "state": State.RUNNING.value,
         "attempt": OperationRow.attempt + case((counts, 1), else_=0),
         "updated_at": now,
     }
-    free = or_(OperationRow.lease_until.is_(None), OperationRow.lease_until <= now)
+    lasts_s = func.coalesce(OperationRow.lease_s, LEASE_OF_OLDER_S)
+    is_too_far = OperationRow.lease_until > now + lasts_s + _TOLERANCE_S
+    free = or_(OperationRow.lease_until.is_(None), OperationRow.lease_until <= now, is_too_far)
     held_by = session.scalar(select(OperationRow.held_by).where(OperationRow.id == operation_id))
     if held_by is not None and is_gone(held_by):
         free = or_(free, OperationRow.held_by == held_by)
@@ -130,61 +165,69 @@ def claim(session: Session, operation_id: str, epoch: int, holder: str, lease_s:
     return _rows(changed) == 1
 
 
-def renew(
-    session: Session, held: Mapping[str, int], holder: str, lease_s: float, progress: Mapping[str, Progress]
-) -> dict[str, Renewal]:
+def renew(session: Session, held: Mapping[str, Held], holder: str, lease_s: float) -> dict[str, Renewal]:
     """Say of several operations that they are still carried out.
 
     Args:
         session: A transaction that writes.
-        held: The epochs by id.
+        held: What is held, by id.
         holder: Who holds them.
         lease_s: For how long, in seconds.
-        progress: How far they are, by id, as far as that is news.
     """
     now = now_of(session)
     found = {}
-    for operation_id, epoch in held.items():
-        values: dict[str, Any] = {"lease_until": now + lease_s}
-        news = progress.get(operation_id)
-        if news is not None:
+    for operation_id, one in held.items():
+        values: dict[str, Any] = {"lease_until": now + lease_s, "lease_s": lease_s}
+        if one.attended_s is not None:
+            values["attended_s"] = one.attended_s
+        if one.progress is not None:
+            news = one.progress
             values |= {"done": news.done, "total": news.total, "line": news.line, "updated_at": now}
         changed = session.execute(
             update(OperationRow)
-            .where(OperationRow.id == operation_id, OperationRow.epoch == epoch, OperationRow.held_by == holder)
+            .where(OperationRow.id == operation_id, OperationRow.epoch == one.epoch, OperationRow.held_by == holder)
             .values(values)
-            .returning(OperationRow.cancel_requested_at, OperationRow.deadline_at)
+            .returning(OperationRow.cancel_requested_at)
             .execution_options(synchronize_session=False)
         ).one_or_none()
-        found[operation_id] = (
-            Renewal(False) if changed is None else Renewal(True, changed[0] is not None, changed[1] < now)
-        )
+        found[operation_id] = Renewal(False) if changed is None else Renewal(True, changed[0] is not None)
     return found
 
 
-def release(session: Session, operation_id: str, epoch: int, retry_in_s: float | None = None) -> None:
+def release(
+    session: Session,
+    operation_id: str,
+    epoch: int,
+    retry_in_s: float | None = None,
+    *,
+    reason: str | None = None,
+    attended_s: float | None = None,
+) -> None:
     """Let go of an operation that has not ended.
 
     Args:
         session: A transaction that writes.
         operation_id: Which.
         epoch: The holder's.
-        retry_in_s: It is not to be taken up again before so many seconds. None: at once.
+        retry_in_s: It is not to be taken up again before so many seconds, `RETRY_MAX_S` at most. None: at once.
+        reason: What it waits for, in one line. None: for nothing, or for what is on record.
+        attended_s: How much of its time is used, in seconds. None: no news.
     """
     now = now_of(session)
-    values = {
+    values: dict[str, Any] = {
         "held_by": None,
         "lease_until": None,
-        "next_attempt_at": None if retry_in_s is None else now + retry_in_s,
+        "next_attempt_at": None if retry_in_s is None else now + min(retry_in_s, RETRY_MAX_S),
         "state": State.PENDING.value,
         "updated_at": now,
     }
-    session.execute(
-        update(OperationRow)
-        .where(OperationRow.id == operation_id, OperationRow.epoch == epoch, OperationRow.state.in_(_OPEN))
-        .values(values)
-        .execution_options(synchronize_session=False)
-    )
+    if attended_s is not None:
+        values["attended_s"] = attended_s
+    is_ours = (OperationRow.id == operation_id, OperationRow.epoch == epoch, OperationRow.state.in_(_OPEN))
+    if reason is not None:
+        before = session.scalars(select(OperationRow.waiting).where(*is_ours)).one_or_none()
+        values["waiting"] = waiting_as_json(before, reason, now, values["next_attempt_at"])
+    session.execute(update(OperationRow).where(*is_ours).values(values).execution_options(synchronize_session=False))
 
 
 def census(session: Session) -> Census:

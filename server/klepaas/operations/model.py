@@ -8,7 +8,7 @@ from typing import Any
 from klepaas.operations.kinds import Location, Outcome, State
 from klepaas.principals import Principal
 
-__all__ = ["Operation", "StepRecord", "StepState"]
+__all__ = ["Operation", "StepRecord", "StepState", "Superseded", "Waiting"]
 
 
 class StepState(StrEnum):
@@ -40,6 +40,40 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """What an operation waits for; it writes nothing meanwhile, so a newer change of its target takes its place.
+
+    Attributes:
+        reason: What it waits for, in one line.
+        since: Since when, in seconds since 1970.
+        until: When it looks again at the latest, in seconds since 1970. None: that is not known.
+    """
+
+    reason: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Superseded:
+    """The operation whose place another one took.
+
+    Attributes:
+        id: Its handle.
+        title: What it did, in a few words.
+        waited_for: What it waited for.
+        notes: What it had noted: what it would have gone back to is what its successor goes back to.
+        has_begun: Whether it had changed anything, or may have.
+    """
+
+    id: str
+    title: str
+    waited_for: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    has_begun: bool = False
+
+
+@dataclass(frozen=True)
 class Operation:
     """An operation as the journal knows it at one moment. Times are seconds since 1970.
 
@@ -54,7 +88,7 @@ class Operation:
         attempt: How often it was taken up, from 1 on; 0: not yet.
         created_at: When it was submitted.
         updated_at: When the journal last changed it.
-        deadline_at: When it must have ended.
+        deadline_at: When it must have ended, if it is attended all the time and never waits.
         ended_at: When it ended. None: not yet.
         cancel_requested: Whether somebody asked to cancel it.
         done: How far it is,
@@ -66,6 +100,9 @@ class Operation:
         unattended_since: When the process that carried it out went away and no other took over. None: it is attended.
         location: Where it works, by the names that people use.
         next_attempt_at: Before then it is not taken up again. None: at once.
+        waiting: What it waits for. None: it is at work, or has ended.
+        supersedes: What it took the place of. None: nothing.
+        attended_s: How much of its time is used, in seconds; being unattended and waiting do not count.
         kept_request: What was asked for, as the store keeps it; `klepaas.operations.bodies` opens it.
         request_digest: The digest of what was asked for.
     """
@@ -92,8 +129,16 @@ class Operation:
     unattended_since: float | None = None
     next_attempt_at: float | None = None
     location: Location = field(default_factory=Location)
+    waiting: Waiting | None = None
+    supersedes: Superseded | None = None
+    attended_s: float = 0.0
     kept_request: Mapping[str, Any] = field(default_factory=dict, repr=False)
     request_digest: str = field(default="", repr=False)
+
+    @property
+    def seconds_left(self) -> float:
+        """How much of its time is left, in seconds; never below 0."""
+        return max(0.0, self.deadline_at - self.created_at - self.attended_s)
 
     @property
     def ended(self) -> bool:

@@ -16,15 +16,21 @@ from klepaas.errors import BadRequest
 from klepaas.observability import one_line, safe_text
 from klepaas.operations.bodies import shown_part
 from klepaas.operations.kinds import PLANNED, Location, Outcome, State
-from klepaas.operations.model import Operation, StepRecord, StepState
+from klepaas.operations.model import Operation, StepRecord, StepState, Superseded, Waiting
 from klepaas.output.redaction import MARK, is_secret_field
 from klepaas.output.safe import shorten
 from klepaas.principals import Principal
+from klepaas.store.moments import is_ahead
 from klepaas.store.tables import OperationRow, StepRow
 
 __all__ = [
+    "LEASE_OF_OLDER_S",
+    "LEFT_AFTER_S",
+    "RETRY_MAX_S",
+    "UNATTENDED",
     "as_json",
     "digest",
+    "is_leased",
     "new_id",
     "notes_of",
     "notes_with",
@@ -32,12 +38,21 @@ __all__ = [
     "outcome_as_json",
     "redacted",
     "step_of",
+    "waiting_as_json",
+    "waiting_of",
 ]
 
 # Under this name the notes keep where the operation works.
 _LOCATION = "location"
+# What an operation waits for that nobody carries out, and after how many seconds it is surely left.
+UNATTENDED = "a server that carries it out"
+LEFT_AFTER_S = 60.0
+# The longest pause before an operation is tried again, and the longest lease of an earlier version; in seconds.
+RETRY_MAX_S = 60.0
+LEASE_OF_OLDER_S = 60.0
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARS = 12
+_REASON_MAX_CHARS = 300
 _REQUEST_MAX_BYTES = 2 * 1024 * 1024
 _TEXT_MAX_CHARS = 64 * 1024
 
@@ -129,6 +144,9 @@ def operation_of(row: OperationRow, now: float, steps: Sequence[StepRow] = ()) -
         unattended_since=_unattended_since(row, now),
         next_attempt_at=row.next_attempt_at,
         location=_location_of(row),
+        waiting=waiting_of(row, now),
+        supersedes=_superseded_of(row),
+        attended_s=row.attended_s,
     )
 
 
@@ -152,6 +170,50 @@ def _location_of(row: OperationRow) -> Location:
     return Location(kept.get("context"), kept.get("namespace"))
 
 
+def waiting_as_json(before: Mapping[str, Any] | None, reason: str, now: float, until: float | None) -> dict[str, Any]:
+    """What an operation waits for, as it is kept.
+
+    Args:
+        before: What it waited for before; for the same it waits since then. None: it was at work.
+        reason: What it waits for.
+        now: The store's time.
+        until: When it looks again at the latest, in seconds since 1970. None: that is not known.
+    """
+    line = one_line(reason, _REASON_MAX_CHARS)
+    since = before["since"] if before is not None and before.get("reason") == line else now
+    return {"reason": line, "since": since, "until": until}
+
+
+def waiting_of(row: OperationRow, now: float) -> Waiting | None:
+    """What an operation waits for, also for a server where it was left. None: it is at work, or has ended.
+
+    Args:
+        row: The row.
+        now: The store's time.
+    """
+    if State(row.state).ended:
+        return None
+    if row.waiting is not None:
+        until = row.waiting.get("until")
+        due = row.next_attempt_at if row.next_attempt_at is not None else until
+        return Waiting(str(row.waiting["reason"]), float(row.waiting["since"]), due)
+    unattended = _unattended_since(row, now)
+    return Waiting(UNATTENDED, unattended) if unattended is not None and now - unattended > LEFT_AFTER_S else None
+
+
+def _superseded_of(row: OperationRow) -> Superseded | None:
+    kept = row.supersedes
+    if not kept:
+        return None
+    return Superseded(
+        id=kept["id"],
+        title=kept["title"],
+        waited_for=kept["waited_for"],
+        notes={name: value for name, value in (kept.get("notes") or {}).items() if name != _LOCATION},
+        has_begun=bool(kept.get("has_begun")),
+    )
+
+
 def _principal_of(kept: Mapping[str, Any]) -> Principal:
     # A field that a newer version keeps is not ours to know.
     return Principal(kept["name"], kept["transport"], kept.get("uid"), kept.get("client"), kept.get("realm"))
@@ -164,8 +226,21 @@ def _outcome_of(kept: Mapping[str, Any] | None) -> Outcome | None:
 
 
 def _unattended_since(row: OperationRow, now: float) -> float | None:
-    if State(row.state).ended or (row.lease_until is not None and row.lease_until >= now):
+    if State(row.state).ended or is_leased(row, now):
         return None
-    if row.next_attempt_at is not None and row.next_attempt_at > now:
+    if is_ahead(row.next_attempt_at, now, at_most_s=RETRY_MAX_S):
         return None
-    return row.lease_until if row.lease_until is not None else row.updated_at
+    since = row.lease_until if row.lease_until is not None else row.updated_at
+    # A moment in the future was written before the clock was set back; nobody knows more than that it is over.
+    return since if since <= now else min(row.updated_at, now)
+
+
+def is_leased(row: OperationRow, now: float) -> bool:
+    """Whether somebody's lease of an operation lasts; one that is further ahead than it lasts has expired.
+
+    Args:
+        row: The row.
+        now: The store's time.
+    """
+    lasts_s = LEASE_OF_OLDER_S if row.lease_s is None else row.lease_s
+    return is_ahead(row.lease_until, now, at_most_s=lasts_s)

@@ -9,7 +9,7 @@ operation stops in the state "unknown": that is a person's to judge, and nothing
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import anyio
@@ -68,6 +68,14 @@ class Pages(Protocol):
         """Add to the operation's notes; gives all of them."""
         ...
 
+    async def wait(self, reason: str, for_s: float | None) -> None:
+        """Put on record that the operation only waits."""
+        ...
+
+    async def resume(self) -> None:
+        """Put on record that it is at work again."""
+        ...
+
     def reported(self, done: float, total: float, line: str) -> None:
         """The operation has come so far."""
         ...
@@ -100,6 +108,8 @@ class Run:
         self.tidying = False
         self._pages = pages
         self._ends_at = time.monotonic() + seconds_left
+        self._attended_at_most_s = operation.deadline_at - operation.created_at
+        self._waits_for: _Wait | None = None
         self._stop_for: Interrupted | None = None
         self._stop_later_for: Interrupted | None = None
         # Steps that an earlier attempt may have sent: what became of them is found out before anything is cut short.
@@ -110,8 +120,20 @@ class Run:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the deadline; never below 0."""
-        return max(0.0, self._ends_at - time.monotonic())
+        """Seconds until the deadline; never below 0. They do not run out while it waits."""
+        waits = self._waits_for
+        now_s = waits.since_s if waits is not None and waits.stops_clock else time.monotonic()
+        return max(0.0, self._ends_at - now_s)
+
+    @property
+    def attended_s(self) -> float | None:
+        """How much of the operation's time is used, in seconds. None: it is being left in order."""
+        return None if self.tidying else max(0.0, self._attended_at_most_s - self.seconds_left)
+
+    @property
+    def waits_for(self) -> str | None:
+        """What it waits for, as `wait` was told in this attempt. None: it is at work."""
+        return None if self._waits_for is None else self._waits_for.reason
 
     @property
     def begun(self) -> frozenset[str]:
@@ -188,6 +210,46 @@ class Run:
         """
         self.notes = await self._pages.note(facts)
 
+    async def wait(self, reason: str, until_s: float | None = None, *, stops_clock: bool = True) -> None:
+        """Put on record that from now on it only waits, for what may take hours: the cluster, rights, a person.
+
+        It ends with the next step, or with `resume`. Until then nothing may be written without one of these: a newer
+        change of the same target may take its place at any moment, and then both raise `Fenced`. It does not sleep;
+        telling it the same again costs nothing.
+
+        Args:
+            reason: What it waits for, in one line for people, without secrets.
+            until_s: When it looks again at the latest, by the monotonic clock. None: that is not known.
+            stops_clock: Whether the time does not count into the deadline.
+
+        Raises:
+            Fenced: Another process carries it out now, or a newer change has superseded it.
+            JournalBroken: The journal cannot be written.
+        """
+        waits = self._waits_for
+        if waits is not None and waits.says_the_same(reason, until_s):
+            return
+        self._count_wait()
+        now_s = time.monotonic()
+        await self._pages.wait(reason, None if until_s is None else max(0.0, until_s - now_s))
+        self._waits_for = _Wait(reason, until_s, now_s, stops_clock)
+
+    async def resume(self) -> None:
+        """Put on record that it is at work again, before anything is written without a step.
+
+        Raises:
+            Fenced: Another process carries it out now, or a newer change has superseded it.
+            JournalBroken: The journal cannot be written.
+        """
+        await self._pages.resume()
+        self._count_wait()
+
+    def _count_wait(self) -> None:
+        """The wait is over; the time of it does not count."""
+        waits, self._waits_for = self._waits_for, None
+        if waits is not None and waits.stops_clock:
+            self._ends_at += time.monotonic() - waits.since_s
+
     def stop_for(self, reason: Interrupted) -> bool:
         """The work must stop at the next step or check.
 
@@ -226,6 +288,7 @@ class Run:
             limit_s: The time for it, in seconds.
         """
         self.tidying, self._stop_for, self._stop_later_for = True, None, None
+        self._count_wait()
         self._ends_at = time.monotonic() + limit_s
 
     async def _made(
@@ -268,6 +331,7 @@ class Run:
 
     async def _intend(self, name: str, *, again: bool = False) -> Any:
         intent = await self._pages.intend(name, again=again)
+        self._count_wait()
         if intent.cancel_requested and not self.tidying and intent.is_new:
             raise OperationCancelled("somebody asked to cancel it")
         self._begun.add(name)
@@ -343,6 +407,29 @@ class Run:
                     raise Unavailable(f"Whether the step {name} happened cannot be looked up ({text})") from exc
             await self._wait(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """What a run waits for.
+
+    Attributes:
+        reason: The reason.
+        until_s: When it looks again at the latest, by the monotonic clock. None: that is not known.
+        since_s: Since when, by the monotonic clock.
+        stops_clock: Whether the time does not count into the deadline.
+    """
+
+    reason: str
+    until_s: float | None
+    since_s: float
+    stops_clock: bool
+
+    def says_the_same(self, reason: str, until_s: float | None) -> bool:
+        """Whether the record needs no change: nobody cares for less than a second."""
+        if reason != self.reason or (until_s is None) != (self.until_s is None):
+            return False
+        return until_s is None or self.until_s is None or abs(until_s - self.until_s) < 1.0
 
 
 class _Unsure(Exception):

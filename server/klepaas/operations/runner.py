@@ -28,6 +28,7 @@ from klepaas.operations.numbers import Numbers
 from klepaas.operations.timing import Timing
 from klepaas.principals import acting
 from klepaas.store import Store
+from klepaas.store.moments import ClockWatch
 
 __all__ = ["Runner"]
 
@@ -66,6 +67,7 @@ class Runner:
     ) -> None:
         self._bodies = bodies
         self.holder = new_holder()
+        self.watch = ClockWatch(2 * timing.lease_s)
         self.held: dict[str, Holding] = {}
         self._store = store
         self._kinds = kinds
@@ -105,7 +107,7 @@ class Runner:
         Raises:
             StoreUnavailable: The journal cannot be read or written.
         """
-        found, next_s = await self._store.read(lambda session: leases.candidates(session, self.holder))
+        found, next_s = await self._store.read(lambda session: leases.candidates(session, self.holder, self.watch))
         self._numbers.counted(await self._store.read(leases.census))
         for operation, epoch in found:
             if not self.is_full and operation.id not in self.held and await self._is_ours(operation):
@@ -126,18 +128,17 @@ class Runner:
         for holding in holdings.values():
             if holding.run.seconds_left <= 0:
                 holding.interrupt(DeadlinePassed("its time is over"))
-        news = {key: holding.progress for key, holding in holdings.items() if holding.progress.changed}
-        held = {key: holding.epoch for key, holding in holdings.items()}
+        held = {key: holding.claims() for key, holding in holdings.items()}
         if not held:
             return
         since, lease_s = time.monotonic(), self._timing.lease_s
-        found = await self._store.write(lambda session: leases.renew(session, held, self.holder, lease_s, news))
+        found = await self._store.write(lambda session: leases.renew(session, held, self.holder, lease_s))
         for key, holding in holdings.items():
             if not found[key].kept:
                 holding.interrupt(Fenced(f"another process carries out {key}"))
                 continue
             holding.held_for(lease_s, since)
-            holding.stored(news.get(key))
+            holding.stored(held[key].progress)
             if found[key].cancel_requested:
                 self.cancel(key)
 
@@ -153,6 +154,17 @@ class Runner:
         if not holding.run.tidying:
             holding.interrupt(OperationCancelled("somebody asked to cancel it"))
         return True
+
+    def fence(self, operation_id: str, successor: str) -> None:
+        """Stop what is carried out here and was superseded; it has ended on record, and writes nothing more.
+
+        Args:
+            operation_id: The superseded operation.
+            successor: The operation that took its place.
+        """
+        holding = self.held.get(operation_id)
+        if holding is not None:
+            holding.interrupt(Fenced(f"operation {successor} superseded {operation_id}"))
 
     async def stop(self, grace_s: float) -> None:
         """Let go of everything: work that only waits at once, a step that is under way after it is done.
@@ -253,7 +265,7 @@ class Runner:
         else:
             result = await attempt(self._kinds[holding.operation.kind], holding)
         if isinstance(result, Again):
-            await holding.release(result.in_s)
+            await holding.release(result.in_s, result.reason)
             return
         await failpoints.reach("before_outcome")
         state = await self._conclude(holding, result)

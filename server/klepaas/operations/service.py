@@ -106,11 +106,12 @@ class Operations:
         idempotency_key: str | None = None,
         deadline_s: float | None = None,
         location: Location | None = None,
+        namespace_uid: str = "",
     ) -> "Operation":
         """Put an operation on record and have it carried out; returns as soon as it is on the disk.
 
         The same request on the same target while it is under way, or the same idempotency key at any time, is the same
-        operation.
+        operation. One on the same target that only waits ends by another request, which takes its place.
 
         Args:
             kind: The name of its kind.
@@ -121,6 +122,7 @@ class Operations:
             idempotency_key: One of the caller's. None: there is none.
             deadline_s: How long it may take, in seconds. None: the kind's own deadline.
             location: Where it works, by the names that people use. None: there is nothing to name.
+            namespace_uid: Which namespace of its name that is. "": not known, so it is locked by its name.
 
         Raises:
             Conflict: Another operation works on the target.
@@ -134,8 +136,9 @@ class Operations:
         from klepaas.operations.records import as_json
 
         wanted = Submission(
-            kind, target, title, as_json(request), principal, idempotency_key, limit_s, location or Location()
-        )
+            kind, target, title, as_json(request), principal, idempotency_key, limit_s, location or Location(),
+            namespace_uid, describe=self._describe,
+        )  # fmt: skip
         # From here on it is the journal's: a caller that leaves now changes nothing.
         with anyio.CancelScope(shield=True):
             return await self._put_on_record(wanted, runner)
@@ -303,7 +306,9 @@ class Operations:
             since = time.monotonic()
             try:
                 operation, is_new = await self._store.write(
-                    lambda session: journal.submit(session, wanted, runner.holder, lease_s, bodies=self._bodies)
+                    lambda session: journal.submit(
+                        session, wanted, runner.holder, lease_s, bodies=self._bodies, watch=runner.watch
+                    )
                 )
             except IntegrityError:
                 if number + 1 == _ATTEMPTS:
@@ -311,9 +316,16 @@ class Operations:
                 continue
             if is_new:
                 await failpoints.reach("after_submit")
+                if operation.supersedes is not None:
+                    runner.fence(operation.supersedes.id, operation.id)
                 runner.begin(replace(operation, request=wanted.request), 1, since)
             return operation
         raise AssertionError("unreachable")
+
+    def _describe(self, operation: "Operation") -> Sequence[str]:
+        """What an operation had changed, as its kind says it."""
+        kind = self.kinds.get(operation.kind)
+        return kind.describe(operation) if kind is not None and kind.describe is not None else ()
 
     async def _asked(self, ask: Callable[[Any, Any], T], otherwise: T) -> T:
         """What the journal answers; where nothing was ever stored, that there is nothing."""

@@ -59,7 +59,7 @@ async def test_no_write_of_a_process_that_was_overtaken_counts(store: Store) -> 
         with pytest.raises(Fenced):
             await store.write(lambda session, write=write: write(session, operation_id))  # type: ignore[misc]
         assert await store.read(lambda session: journal.get(session, operation_id, None)) == before, name
-    found = await store.write(lambda session: leases.renew(session, {operation_id: 1}, "p1", 60.0, {}))
+    found = await store.write(lambda session: leases.renew(session, {operation_id: leases.Held(1)}, "p1", 60.0))
     assert found[operation_id].kept is False
     await store.write(lambda session: leases.release(session, operation_id, 1))
     assert await store.read(lambda session: journal.get(session, operation_id, None)) == before

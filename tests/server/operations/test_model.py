@@ -22,6 +22,7 @@ from klepaas.errors import BadRequest, Conflict
 from klepaas.operations import Fenced, Operation, Outcome, State, StepState, journal, leases
 from klepaas.operations.bodies import Bodies
 from klepaas.operations.journal import Submission
+from klepaas.operations.records import LEFT_AFTER_S
 from klepaas.store import Store
 from klepaas.store.keys import Keys
 from klepaas.testing import scale_timeout
@@ -50,6 +51,7 @@ class Modelled:
     not_before: float = 0.0
     retried: bool = False
     cancelled: bool = False
+    touched_at: float = 0.0
     steps: dict[str, StepState] = field(default_factory=dict)
 
     @property
@@ -112,6 +114,10 @@ class Journal(RuleBasedStateMachine):
         keyed = next((one for one in self.model.values() if key and (one.owner, one.key) == (owner, key)), None)
         running = next((one for one in self.model.values() if one.is_open and one.target == on), None)
         there = keyed or running
+        is_other = there is not None and ((there.target, there.request), there.owner) != (same, owner)
+        if is_other and keyed is None and running is not None and self.is_left(running):
+            running.state = State.UNKNOWN if StepState.INTENT in running.steps.values() else State.CANCELLED
+            running.holder, there = None, None
         if there is not None and ((there.target, there.request), there.owner) != (same, owner):
             with pytest.raises(BadRequest if keyed else Conflict):
                 self.write(lambda session: journal.submit(session, wanted, process, LEASE_S, bodies=BODIES))
@@ -124,7 +130,13 @@ class Journal(RuleBasedStateMachine):
         self.model[found.id] = Modelled(found.id, on, owner, request, key, process, self.now + LEASE_S)
         self.believed[process, found.id] = 1
 
-    @rule(by_s=st.sampled_from([0.5, 4.0, 11.0]))
+    def is_left(self, one: Modelled) -> bool:
+        """Whether nobody has carried it out for so long that a newer change supersedes it."""
+        if one.holder is None:
+            return one.not_before <= self.now and self.now - one.touched_at > LEFT_AFTER_S
+        return self.now - one.lease_until > LEFT_AFTER_S
+
+    @rule(by_s=st.sampled_from([0.5, 4.0, 11.0, 70.0]))
     def time_passes(self, by_s: float) -> None:
         self.now += by_s
 
@@ -153,7 +165,7 @@ class Journal(RuleBasedStateMachine):
         if held is None:
             return
         process, one, epoch = held
-        found = self.write(lambda session: leases.renew(session, {one.id: epoch}, process, LEASE_S, {}))
+        found = self.write(lambda session: leases.renew(session, {one.id: leases.Held(epoch)}, process, LEASE_S))
         keeps = self.may_write(one, epoch) and one.holder == process
         assert (found[one.id].kept, found[one.id].cancel_requested) == (keeps, keeps and one.cancelled)
         if keeps:
@@ -208,7 +220,7 @@ class Journal(RuleBasedStateMachine):
         process, one, epoch = held
         self.write(lambda session: leases.release(session, one.id, epoch, retry_in_s))
         if one.is_open and one.epoch == epoch:
-            one.holder, one.state, one.lease_until = None, State.PENDING, 0.0
+            one.holder, one.state, one.lease_until, one.touched_at = None, State.PENDING, 0.0, self.now
             one.not_before, one.retried = (0.0, False) if retry_in_s is None else (self.now + retry_in_s, True)
         del self.believed[process, one.id]
 
@@ -240,7 +252,8 @@ class Journal(RuleBasedStateMachine):
         found = self.write(lambda session: journal.cancel(session, one.id, OWNERS[owner].owner))
         assert (found is not None) == (owner == one.owner)
         if found is not None and one.is_open:
-            one.not_before, one.retried = (one.not_before, one.retried) if one.cancelled else (0.0, False)
+            if not one.cancelled:
+                one.not_before, one.retried, one.touched_at = 0.0, False, self.now
             one.cancelled = True
 
     @invariant()

@@ -16,8 +16,9 @@ _KEYED = text("idempotency_key IS NOT NULL")
 class OperationRow(Base):
     """One operation.
 
-    Whoever carries it out holds it until `lease_until`; `epoch` grows with each holder, and every write of a holder
-    asks that it has not grown since.
+    Whoever carries it out holds it until `lease_until`, a lease that lasts `lease_s`; `epoch` grows with each holder,
+    and every write of a holder asks that it has not grown since. `attended_s` is how much of its time was used, by the
+    clocks of those who carried it out. `waiting` says what it waits for, `supersedes` what it took the place of.
     """
 
     __tablename__ = "operations"
@@ -47,9 +48,21 @@ class OperationRow(Base):
     line: Mapped[str] = mapped_column(default="")
     notes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     outcome: Mapped[dict[str, Any] | None]
+    waiting: Mapped[dict[str, Any] | None]
+    supersedes: Mapped[dict[str, Any] | None]
+    lease_s: Mapped[float | None]
+    attended_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    namespace_uid: Mapped[str] = mapped_column(default="", server_default="")
 
     __table_args__ = (
-        Index("one_open_operation_a_target", "target", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            "one_open_operation_a_target",
+            "target",
+            "namespace_uid",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
         Index(
             "one_operation_a_key",
             "owned_by",
