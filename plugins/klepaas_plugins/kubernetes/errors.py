@@ -243,9 +243,14 @@ def _not_found(act: Act, status: _Status) -> KlepaasError:
         # Not the object is missing but its path: a kind or a subresource that is not served.
         reason = status.message or "the cluster does not serve this"
         return NotFound(act.cannot(reason), next_step="Check the kind, its group and whether it can do that")
-    if status.message and missing != act.name:
+    if status.message and (missing != act.name or _is_of_namespace(act, status)):
         return NotFound(act.cannot(status.message), next_step="Check that name, or create it first")
     return NotFound(f"There is no {act.what} (context {act.context})", next_step="List the kind to see what is there")
+
+
+def _is_of_namespace(act: Act, status: _Status) -> bool:
+    """Whether the namespace of an object is missing, which may have the object's own name."""
+    return status.details.get("kind") == "namespaces" and not act.what.lower().startswith("namespace ")
 
 
 def _conflict(act: Act, status: _Status) -> KlepaasError:

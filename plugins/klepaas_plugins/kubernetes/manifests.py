@@ -21,11 +21,17 @@ from klepaas_plugins.kubernetes import yaml_text
 
 __all__ = ["MANIFESTS", "Manifest", "in_safe_order", "read_manifests"]
 
-MANIFESTS = Check(
-    "manifest", lambda text: bool(text) and names.TEXT.accepts(text), "YAML or JSON", yaml_text.TEXT_MAX_CHARS, False
-)
-_API_VERSION = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
+_API_VERSION = re.compile(r"v1|[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+# As YAML counts printable characters; a line may end with NEL.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+MANIFESTS = Check(
+    "manifest",
+    lambda text: bool(text) and not _UNPRINTABLE.search(text),
+    "YAML or JSON",
+    yaml_text.TEXT_MAX_CHARS,
+    quotable=False,
+)
 # Kept by the server; an object that was read and is sent back holds them.
 _SERVERS_OWN = ("managedFields", "selfLink")
 _RANKS = (
@@ -126,11 +132,21 @@ def in_safe_order(manifests: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _flat(documents: Sequence[Any]) -> Iterator[Any]:
+    """The objects in documents; the items of a List and of a list of one kind (RoleList) one by one."""
     for document in documents:
-        if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
-            yield from document["items"]
+        kind = document.get("kind") if isinstance(document, dict) else None
+        if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items", 0), list | None):
+            yield from _flat([_item_of(document, kind, item) for item in document["items"] or ()])
         else:
             yield document
+
+
+def _item_of(listed: Mapping[str, Any], kind: str, item: Any) -> Any:
+    """An item of a list; where it leaves out what it is, a list of one kind says so."""
+    if not isinstance(item, dict) or kind == "List":
+        return item
+    missing = {"apiVersion": listed.get("apiVersion"), "kind": kind.removesuffix("List")}
+    return {**missing, **{key: value for key, value in item.items() if key not in missing or value}}
 
 
 def _manifest(number: int, document: Any, name_required: bool) -> Manifest:

@@ -6,6 +6,7 @@ Where only a status moved the version it is tried again. The server's answer is 
 of the change than was planned, the object is restored.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ __all__ = ["ChangedSincePlan", "Judge", "RaisedEffect", "Written", "write"]
 ATTEMPTS_MAX = 10
 PAUSE_S = 0.02
 RESTORE_LIMIT_S = 30.0
+_TOKEN_VOLUME = re.compile(r"(kube-api-access-)[a-z0-9]{5}\b")
 Judge = Callable[[ObjectChange], Awaitable[Sequence[Risk]]]
 
 
@@ -230,8 +232,13 @@ async def _new_risks(place: _Place, made: ObjectChange) -> list[Risk]:
 
 
 def _key(risk: Risk, planned: ObjectChange) -> tuple[str, ...]:
-    """What makes two risks the same; where the server did not compute the plan, defaults may change the words."""
-    return (risk.code,) if planned.not_checked is not None else (risk.code, risk.text)
+    """What makes two risks the same; where the server did not compute the plan, defaults may change the words.
+
+    The server draws the name of a pod's token volume anew in each request, a dry run or not.
+    """
+    if planned.not_checked is not None:
+        return (risk.code,)
+    return (risk.code, _TOKEN_VOLUME.sub(r"\1", risk.text))
 
 
 async def _restore_and_raise(
