@@ -122,6 +122,7 @@ class ObjectChange:
         facts: The decisive fields of a new object, or what goes with a deleted one, as pairs of name and value.
         risks: What its content does besides.
         not_checked: Why the server did not compute `after`, so that it is what was sent. None: the server computed it.
+        warnings: What the upstream warned of while the change was tried, or made; it refused nothing for it.
         before: The object as it is. None: there is none, or it cannot be read.
         after: The object as it would be. None: it is deleted, or there is no object to compare.
         body: What is sent. None: nothing, as for a deletion.
@@ -136,6 +137,7 @@ class ObjectChange:
     facts: tuple[tuple[str, str], ...] = ()
     risks: tuple[Risk, ...] = ()
     not_checked: str | None = None
+    warnings: tuple[str, ...] = ()
     before: Mapping[str, Any] | None = field(default=None, repr=False)
     after: Mapping[str, Any] | None = field(default=None, repr=False)
     body: Mapping[str, Any] | None = field(default=None, repr=False)

@@ -105,7 +105,8 @@ def test_whatever_reads_json_or_yaml_of_others_does_it_with_a_bound() -> None:
     assert {one.partition(":")[0] for one in unbounded} == {"yaml_text.py", "kubeconfig.py"}
 
 
-_READERS = {"json.loads", "json.load", "answer.json", "response.json", "yaml.load", "yaml.safe_load", "yaml.load_all"}
+_READERS = {"json.loads", "json.load", "answer.json", "response.json", "yaml.load", "yaml.safe_load",
+            "yaml.load_all", "yaml.compose_all"}  # fmt: skip
 
 
 def _reading() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -101,10 +101,11 @@ def _resolve(text: str) -> Any:
     if first not in "+-0123456789" or len(text) > _DIGITS_MAX:
         return text
     digits = text.replace("_", "")
-    value = _integer(digits)
-    if value is None and _FLOAT.fullmatch(digits):
-        value = _float(digits)
-    return text if value is None or isinstance(value, str) else value
+    whole = _integer(digits)
+    if whole is not None or not _FLOAT.fullmatch(digits):
+        return text if whole is None else whole
+    value = _float(digits)
+    return text if isinstance(value, str) else value
 
 
 def _integer(digits: str) -> int | None:

@@ -26,6 +26,7 @@ __all__ = [
     "describe_by_facts",
     "describe_object",
     "describe_risk",
+    "describe_warnings",
     "escape",
     "list_differences",
     "list_fields",
@@ -42,6 +43,7 @@ _OWN_WORDS = re.compile(r"->|\((?:new|removed|owned by)|: |^[+-] |hidden, not co
 _POD_SPEC = "spec.template.spec."
 # Fields by which items of lists are told apart, so that a path holds their values.
 _KEYS_OF_ITEMS = ("name", "containerPort", "port", "mountPath")
+_WARNINGS_IN_SHORT_MAX = 3
 _SUMMARY_MAX_OBJECTS, _SUMMARY_MAX_FIELDS = 3, 2
 _VERBS = {
     Action.CREATE: "create",
@@ -98,10 +100,20 @@ def describe_object(change: ObjectChange, *, value_max_chars: int | None = VALUE
     lines = [f"{_VERBS[change.action]} {escape(change.identity.title)}"]
     if change.not_checked is not None:
         lines.append(f"  not checked by the server: {escape(change.not_checked)}")
+    lines += [f"  {line}" for line in describe_warnings(change)]
     lines += [f"  ! {_risk(risk)}" for risk in change.risks]
     lines += [f"  {escape(name)}: {writer.value(value)}" for name, value in change.facts]
     lines += [f"  {line}" for field in _fields(change) for line in writer.field(field)]
     return Description(lines=tuple(lines), is_whole=not writer.has_cut)
+
+
+def describe_warnings(change: ObjectChange) -> list[str]:
+    """What the upstream warned of, one line each; masked, and quoted as a text of others.
+
+    Args:
+        change: The object's change.
+    """
+    return [f"warning: {json_text(safe_text(text))}" for text in change.warnings]
 
 
 def list_differences(changes: ChangeSet) -> list[str]:
@@ -163,6 +175,7 @@ def describe_by_facts(changes: ChangeSet) -> Description:
         lines += [f"! {title}: {_risk(risk)}" for risk in change.risks]
         lines += [f"{_VERBS[Action.DELETE]} {title}"] if change.action is Action.DELETE else []
         lines += [f"{title}: removes {escape(field.path)}" for field in change.removals]
+        lines += [f"{title}: {line}" for line in describe_warnings(change)[:_WARNINGS_IN_SHORT_MAX]]
         lines += [f"{title}: {escape(name)} {writer.value(value)}" for name, value in _images(change)]
     return Description(lines=tuple(lines), is_whole=True)
 
@@ -182,6 +195,7 @@ def record(changes: ChangeSet) -> dict[str, Any]:
             "object": escape(change.identity.title),
             **({"fields": [escape(field.path) for field in change.fields]} if change.fields else {}),
             **({"not_checked": escape(change.not_checked)} if change.not_checked else {}),
+            **({"warnings": describe_warnings(change)} if change.warnings else {}),
         }
         for change in changes.objects
     ]

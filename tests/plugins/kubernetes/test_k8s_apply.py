@@ -140,7 +140,7 @@ async def test_definitions_and_namespaces_come_before_what_needs_them(
     dry = text(await change("k8s_apply", manifests=everything, dry_run=True))
     lines = dry.splitlines()
     widget_at, web_at = (lines.index(f"create {one} (namespace fresh)") for one in ("widget/w", "deployment/web"))
-    assert lines[widget_at + 1] == "  not checked by the server: its definition does not exist yet"
+    assert lines[widget_at + 1] == "  not checked by the server: its definition is not served yet"
     assert lines[web_at + 1] == "  not checked by the server: its namespace does not exist yet"
     assert sandbox.get("namespaces", "fresh", "") is None
     done = await change("k8s_apply", manifests=everything)

@@ -14,7 +14,7 @@ from typing import Any
 
 from klepaas.changes import Action, ChangeSet, ObjectChange
 from klepaas.errors import NotFound
-from klepaas.plans.describe import describe_object, list_fields
+from klepaas.plans.describe import describe_object, describe_warnings, list_fields
 from klepaas_plugins.deployments import lookup
 from klepaas_plugins.deployments.objects import CHANGE_CAUSE, Object
 from klepaas_plugins.deployments.place import Place
@@ -260,11 +260,17 @@ def notes_of(changes: ChangeSet) -> list[str]:
         for change in changes.objects
         if change.action is Action.UPDATE
         for line in _facts(change)
-    ]
+    ] + _warnings_of(changes)
+
+
+def _warnings_of(changes: ChangeSet) -> list[str]:
+    """What the cluster warned of, with the object's name where there are several."""
+    touched = [change for change in changes.objects if is_needed(change)]
+    return [f"{_prefix(change, touched)}{line}" for change in touched for line in describe_warnings(change)]
 
 
 def _facts(change: ObjectChange) -> list[str]:
-    plain = replace(change, fields=(), risks=())
+    plain = replace(change, fields=(), risks=(), warnings=())
     return [line.strip() for line in describe_object(plain).lines[1:]]
 
 

@@ -17,6 +17,7 @@ from klepaas.foreign_json import parse_json
 from klepaas.offload import offload, size_of
 from klepaas_plugins.kubernetes.client.cluster import Cluster
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
+from klepaas_plugins.kubernetes.client.warnings import collect_warnings, repeat_warnings
 from klepaas_plugins.kubernetes.errors import ObjectModified
 
 __all__ = ["Looks", "forget_looks", "fresh", "looks_of", "remembering"]
@@ -27,10 +28,14 @@ Key = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class _Look:
-    """An answer, as JSON or as the error that it was, and when it was asked for on the event loop's clock."""
+    """An answer, as JSON or as the error that it was, and when it was asked for on the event loop's clock.
+
+    With it what the server warned of.
+    """
 
     answer: str | NotFound | Forbidden
     at_s: float
+    warnings: tuple[str, ...] = ()
 
 
 class Looks:
@@ -70,14 +75,16 @@ class Looks:
                 return known
             epoch, at_s = self._epoch, anyio.current_time()
             try:
-                answer = await cluster.send(request, *max_bytes)
+                with collect_warnings() as warnings:
+                    answer = await cluster.send(request, *max_bytes)
+                repeat_warnings(warnings)
             except (NotFound, Forbidden) as exc:
                 self._keep(key, _Look(exc, at_s), epoch)
                 raise
             except ObjectModified:
                 self._take_touched(request)
                 raise
-            self._keep(key, _Look(await _text(answer), at_s), epoch)
+            self._keep(key, _Look(await _text(answer), at_s, tuple(warnings)), epoch)
             return answer
 
     async def change(self, cluster: "RememberingCluster", request: Request, *max_bytes: int) -> dict[str, Any]:
@@ -133,6 +140,7 @@ class Looks:
         if look is not None and look.at_s > oldest_s:
             if not isinstance(look.answer, str):
                 raise look.answer.with_traceback(None)
+            repeat_warnings(look.warnings)
             return await _parsed(look.answer)
         method, path, query, accept = key
         folder, _, name = path.rpartition("/")

@@ -24,6 +24,7 @@ from klepaas_plugins.kubernetes.client.bodies import encode_body
 from klepaas_plugins.kubernetes.client.credentials import Connection
 from klepaas_plugins.kubernetes.client.requests import Request, Timeouts
 from klepaas_plugins.kubernetes.client.session import Live, Session
+from klepaas_plugins.kubernetes.client.warnings import note_warnings
 from klepaas_plugins.kubernetes.errors import Act, BehindIt, NotTheApi, error_for
 
 __all__ = ["Transport", "judge"]
@@ -232,6 +233,8 @@ class Transport:
         response = await live.client.send(self._built(live.client, live.connection, request, read_s), stream=True)
         self._upstream.told_the_time(response.headers.get("Date"), anyio.current_time() - began_at)
         if response.is_success:
+            if "Warning" in response.headers:
+                note_warnings(response.headers.get_list("Warning"))
             return response
         raise await self._refusal(request.act, response)
 

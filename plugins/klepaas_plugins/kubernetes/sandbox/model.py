@@ -33,6 +33,7 @@ class Timing:
         stop_s: from a pod's deletion to its disappearance.
         namespace_s: how long a namespace stays Terminating at least.
         autoscaler_s: how long an autoscaler waits before its first look, and between two.
+        establish_s: from a custom resource definition to its kinds being served; 0 serves them at once.
         deadline_scale: what progressDeadlineSeconds and minReadySeconds are multiplied by.
     """
 
@@ -45,6 +46,7 @@ class Timing:
     stop_s: float = 0.2
     namespace_s: float = 0.5
     autoscaler_s: float = 1.5
+    establish_s: float = 0.0
     deadline_scale: float = 0.1
 
     @classmethod

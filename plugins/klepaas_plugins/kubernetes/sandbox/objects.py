@@ -14,6 +14,7 @@ from . import status
 from .admission import Admission, check_namespace
 from .apply import apply_patch
 from .defaults import apply_defaults, first_status
+from .established import conflict_of, is_established
 from .identity import check_kind, check_same_name, check_uid
 from .limits import check_limits, check_quota, limited
 from .managed import update_owners
@@ -110,7 +111,7 @@ class Objects:
         if self.store.get(resource, namespace, name):
             raise status.already_exists(resource, name)
         sent = limited(self.store, resource, obj)
-        obj = self.webhooks.mutate(Admitted(resource, sent, None, write.dry_run))
+        obj = self.webhooks.mutate(Admitted(resource, sent, None, write.dry_run), write.warnings)
         meta = obj["metadata"]
         self._check(resource, obj, None)
         self.admitted(Admitted(resource, obj, None, write.dry_run), write)
@@ -170,7 +171,7 @@ class Objects:
             )
         if not subresource:
             if write.manager != CONTROLLER:
-                new = self.webhooks.mutate(Admitted(resource, new, live, write.dry_run))
+                new = self.webhooks.mutate(Admitted(resource, new, live, write.dry_run), write.warnings)
             self._check(resource, new, live)
             if write.manager != CONTROLLER:
                 self.admitted(Admitted(resource, new, live, write.dry_run), write)
@@ -270,7 +271,7 @@ class Objects:
         """
         check_pod_security(self.store, change, write.warnings)
         admit(self.store, change, write.warnings)
-        self.webhooks.validate(change)
+        self.webhooks.validate(change, warnings=write.warnings)
         self.rights.check_grant(write.user, change.resource, change.object, change.old)
 
     def admit_deletion(self, resource: Resource, obj: Json, *, dry_run: bool) -> None:
@@ -376,9 +377,15 @@ class Objects:
         return self.store.remove(resource, obj)
 
     def _put(self, resource: Resource, obj: Json) -> Json:
-        if resource is DEFINITIONS:
+        is_served = not self.timing.establish_s or is_established(obj)
+        if resource is DEFINITIONS and is_served and conflict_of(self.store, obj) is None:
             self.registry.define(obj)
         return self.store.put(resource, obj)
+
+    def establish(self, definition: Json, status_of: Json) -> None:
+        """Serve the kinds of a definition, whose names are accepted, and write its status."""
+        self.registry.define(definition)
+        self.set_status(DEFINITIONS, definition, status_of, "kube-apiserver")
 
     def _addressed(self, resource: Resource, namespace: str, obj: Json) -> Json:
         """The object with the names its URL gives it.

@@ -43,6 +43,7 @@ class Webhook:
         ignores_failure: Whether a failed call lets the request through (failurePolicy Ignore).
         lets_dry_runs_through: Whether it refuses and fails only where something would be stored.
         supports_dry_run: False for an old one with side effects: every dry run is then refused.
+        warnings: What it warns of where it lets a request through.
         times: How many requests it is asked about before it is gone; None for all.
     """
 
@@ -60,6 +61,7 @@ class Webhook:
     ignores_failure: bool = False
     lets_dry_runs_through: bool = False
     supports_dry_run: bool = True
+    warnings: tuple[str, ...] = ()
     times: int | None = None
 
     @property
@@ -99,8 +101,12 @@ class Webhooks:
         """How long a request waits for webhooks before it is carried out, in seconds."""
         return sum(one.wait_s for one in self._covering(resource, operation))
 
-    def mutate(self, change: Change) -> Json:
+    def mutate(self, change: Change, warnings: list[str] | None = None) -> Json:
         """The object with what webhooks change in it; the same object when they change nothing.
+
+        Args:
+            change: what is to be admitted.
+            warnings: gets what they warn of; None where nobody is told.
 
         Raises:
             ApiError: what a webhook that would change it refuses with.
@@ -109,20 +115,23 @@ class Webhooks:
         for webhook in self._called(change.resource, change.operation, mutating=True):
             if _answers(webhook, change.dry_run) and webhook.merge:
                 obj = merge_patch(obj, webhook.merge)
+                (warnings if warnings is not None else []).extend(webhook.warnings)
         return obj
 
-    def validate(self, change: Change, operation: str = "") -> None:
+    def validate(self, change: Change, operation: str = "", warnings: list[str] | None = None) -> None:
         """Ask the webhooks that only refuse.
 
         Args:
             change: what is to be admitted.
             operation: as rules name it; empty for what the change says, which is never DELETE.
+            warnings: gets what they warn of; None where nobody is told.
 
         Raises:
             ApiError: what a webhook refuses with.
         """
         for webhook in self._called(change.resource, operation or change.operation, mutating=False):
-            _answers(webhook, change.dry_run)
+            if _answers(webhook, change.dry_run):
+                (warnings if warnings is not None else []).extend(webhook.warnings)
 
     def _covering(self, resource: Resource, operation: str) -> Iterator[Webhook]:
         for webhook in self._added:

@@ -5,32 +5,32 @@ wrong changes nothing. What goes wrong later stops the rest, and the answer says
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn
 
 import anyio
 
 from klepaas.changes import Action, ChangeSet, ObjectChange
-from klepaas.errors import BadRequest, Conflict, KlepaasError, NotFound, TimedOut
+from klepaas.errors import BadRequest, Conflict, KlepaasError, NotFound
 from klepaas.offload import offload
 from klepaas.output import Answer
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
-from klepaas.plans.describe import describe_object, escape
+from klepaas.plans.describe import describe_object, describe_warnings, escape
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
+from klepaas_plugins.kubernetes.client.warnings import collect_warnings, joined
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
 from klepaas_plugins.kubernetes.risks import find_risks, judge_again
 from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges
+from klepaas_plugins.kubernetes.write.awaiting import await_kind
 from klepaas_plugins.kubernetes.write.generated_names import draw_name
 from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
-from klepaas_plugins.kubernetes.write.writer import Written, write
+from klepaas_plugins.kubernetes.write.writer import Judge, Written, write
 
 __all__ = ["ManifestRequest", "answer_manifests", "plan_manifests"]
 
 AT_ONCE = 6
-SERVED_TIMEOUT_S = 20.0
-SERVED_PAUSE_S = 0.2
 # How it is known what became of an object.
 _COMPARED = "the object that the server answered, beside the one before"
 _NOT_COMPARED = "applied, hidden values are not compared"
@@ -177,7 +177,7 @@ def _apply_request(request: ManifestRequest, item: _Item, autoscalers: Autoscale
         take_ownership=request.take_ownership,
         remove_unnamed=request.remove_unnamed,
         create=request.create,
-        not_served=None if item.resource is not None else "its definition does not exist yet",
+        not_served=None if item.resource is not None else "its definition is not served yet",
         absent_namespace=item.body["metadata"].get("namespace") in item.namespaces,
         autoscalers=autoscalers,
     )
@@ -209,37 +209,19 @@ async def answer_manifests(cluster: Cluster, changes: ChangeSet) -> Answer:
     judge = judge_again(cluster, changes.objects)
     for change in changes.objects:
         try:
-            await _await_kind(cluster, change)
-            done.append(await write(cluster, change, judge=judge))
+            await await_kind(cluster, change, changes.objects)
+            done.append(await _write(cluster, change, judge))
         except KlepaasError as exc:
             _report_failure(changes.objects, done, change, exc)
     lines = [line for one in done for line in _lines(one)]
     return Answer(fit("\n".join(lines), LIST_BYTES, "The rest are further differences"))
 
 
-async def _await_kind(cluster: Cluster, change: ObjectChange) -> None:
-    """Wait until the cluster serves a kind that another of the objects has just defined.
-
-    Raises:
-        TimedOut: It does not.
-    """
-    kind = f"{change.identity.api_version}/{change.identity.kind}"
-    try:
-        with anyio.fail_after(SERVED_TIMEOUT_S):
-            while True:
-                try:
-                    await cluster.resource(kind)
-                except NotFound:
-                    if change.not_checked is None:
-                        raise
-                    await anyio.sleep(SERVED_PAUSE_S)
-                    continue
-                return
-    except TimeoutError:
-        raise TimedOut(
-            f"The cluster does not serve {change.identity.kind} {SERVED_TIMEOUT_S:g} s after its definition was made",
-            next_step="Look at the definition's conditions, then apply again",
-        ) from None
+async def _write(cluster: Cluster, change: ObjectChange, judge: Judge) -> Written:
+    """Make one change; what the server warns of then comes beside what it warned of when it was planned."""
+    with collect_warnings() as warnings:
+        written = await write(cluster, change, judge=judge)
+    return replace(written, change=replace(written.change, warnings=joined(change.warnings, warnings)))
 
 
 def _lines(written: Written) -> list[str]:
@@ -247,7 +229,7 @@ def _lines(written: Written) -> list[str]:
     change = written.change
     head = f"{_state(change)}\t{escape(change.identity.title)}"
     if change.action is Action.CREATE:
-        return [head]
+        return [head, *(f"  {line}" for line in describe_warnings(change))]
     extra = [f"  changed by the cluster besides: {', '.join(map(escape, written.deviations[:8]))}"]
     return [head, *describe_object(change).lines[1:], *(extra if written.deviations else [])]
 

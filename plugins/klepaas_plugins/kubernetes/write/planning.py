@@ -5,6 +5,7 @@ server computes what becomes of it. Whose fields are lost is computed from manag
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from klepaas.effects import Effect
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
 from klepaas.offload import offload, size_of
 from klepaas_plugins.kubernetes.client import AlreadyExists, Resource
+from klepaas_plugins.kubernetes.client.warnings import collect_warnings
 from klepaas_plugins.kubernetes.errors import ObjectModified
 from klepaas_plugins.kubernetes.masking.comparing import holds_hidden, with_encoded_data
 from klepaas_plugins.kubernetes.risks import facts_of
@@ -49,6 +51,12 @@ async def plan_apply(request: ApplyRequest) -> ObjectChange:
         Forbidden: It may not be read, and what is sent holds hidden values.
         KlepaasError: The server refuses the change, or cannot be asked.
     """
+    with collect_warnings() as warnings:
+        change = await _plan(request)
+    return replace(change, warnings=tuple(warnings)) if warnings else change
+
+
+async def _plan(request: ApplyRequest) -> ObjectChange:
     encoded = with_encoded_data(request.body)
     draft = Draft(request=request, named=without_versions(without_nulls(encoded)))
     if request.resource is None or request.not_served is not None:

@@ -92,7 +92,7 @@ spec: {{size: 3}}
 """.replace("True", "true")
     changes = await plan_manifests(ManifestRequest(cluster=cluster, text=text))
     gadget = changes.objects[1]
-    assert (gadget.not_checked, gadget.identity.namespace) == ("its definition does not exist yet", None)
+    assert (gadget.not_checked, gadget.identity.namespace) == ("its definition is not served yet", None)
     await answer_manifests(cluster, changes)
     assert (sandbox.get("gadgets", "one", "") or {})["spec"] == {"size": 3}
 

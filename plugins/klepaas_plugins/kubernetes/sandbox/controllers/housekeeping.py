@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from klepaas_plugins.kubernetes.sandbox.established import conditions_of, conflict_of, is_established
 from klepaas_plugins.kubernetes.sandbox.evictions import healthy
 from klepaas_plugins.kubernetes.sandbox.limits import used
-from klepaas_plugins.kubernetes.sandbox.model import Json, timestamp
+from klepaas_plugins.kubernetes.sandbox.model import seconds_of, timestamp
 from klepaas_plugins.kubernetes.sandbox.pods import is_finished
 from klepaas_plugins.kubernetes.sandbox.resources import BUDGETS, DEFINITIONS, PODS, QUOTAS
 from klepaas_plugins.kubernetes.sandbox.selectors import selector_match
@@ -81,17 +82,19 @@ class DefinitionController(Base):
     def reconcile(self, namespace: str, name: str) -> float | None:
         """Establish a definition."""
         definition = self.store.get(DEFINITIONS, "", name)
-        if definition is None or definition["status"].get("conditions"):
+        if definition is None or is_established(definition):
             return None
-        stamp = timestamp(time.time())
-
-        def condition(kind: str, reason: str, message: str) -> Json:
-            return {"type": kind, "status": "True", "lastTransitionTime": stamp, "reason": reason, "message": message}
-
-        conditions = [
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ]
+        now_s = time.time()
+        due_s = seconds_of(definition["metadata"]["creationTimestamp"]) + self.objects.timing.establish_s
+        if self.objects.timing.establish_s and now_s < due_s:
+            return due_s
+        conflict = conflict_of(self.store, definition)
+        conditions = conditions_of(definition, conflict, timestamp(now_s))
+        if conflict is not None:
+            if not definition["status"].get("conditions"):
+                status = {**definition["status"], "conditions": conditions}
+                self.objects.set_status(DEFINITIONS, definition, status, "kube-apiserver")
+            return None
         status = {**definition["status"], "conditions": conditions, "acceptedNames": definition["spec"]["names"]}
-        self.objects.set_status(DEFINITIONS, definition, status, "kube-apiserver")
+        self.objects.establish(definition, status)
         return None
