@@ -20,6 +20,7 @@ from klepaas.tools import Target
 
 if TYPE_CHECKING:
     from klepaas.operations import Interrupted, Outcome, Run
+    from klepaas.operations.origin import ActingUser
     from klepaas.plugins import Contribution, Plugins
 
 __all__ = ["Agents", "DeploymentAgent", "DeploymentRequest", "Report"]
@@ -107,6 +108,21 @@ class DeploymentAgent(ABC):
     async def reaches(self, place: str) -> bool:
         """Whether this process can go on with a deployment to a place that another one named; see `place`."""
         return False
+
+    async def acting_user(self, request: DeploymentRequest, place: str) -> "ActingUser | None":
+        """Whom the place takes this process for; only a process of the same user goes on with a deployment.
+
+        Args:
+            request: What is wanted.
+            place: Where it goes, as the process that began it named it.
+
+        Returns:
+            The user. None: nobody can tell, and only a process of the same user of the same machine goes on.
+
+        Raises:
+            KlepaasError: That is not known now; it is asked again.
+        """
+        return None
 
     async def plan(self, request: DeploymentRequest) -> ChangeSet:
         """What deploying would change; it changes nothing.

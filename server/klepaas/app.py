@@ -134,6 +134,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
         plans=partial(_plans, host),
         aliases=ContextAliases.of(host),
     )
+    operations.find_authority = gate.resumption
     lifespan = _lifespan(plugins, host, announcements, notifications, operations, externals)
     server = _server(catalogue, settings, [announcements, calls, gate], lifespan)
     externals.offer(server, catalogue)

@@ -10,8 +10,8 @@ from klepaas.tools import Target
 from klepaas_plugins.deployments.client import Deployments
 
 if TYPE_CHECKING:
-    from klepaas.changes import ChangeSet
-from klepaas.operations import Run
+    from klepaas.operations import Run
+    from klepaas.operations.origin import ActingUser
 
 __all__ = ["ClusterAgent"]
 
@@ -48,6 +48,10 @@ class ClusterAgent(DeploymentAgent):
     async def reaches(self, place: str) -> bool:
         """Whether any context leads to the same cluster."""
         return await self._deployments.reaches(place)
+
+    async def acting_user(self, request: DeploymentRequest, place: str) -> "ActingUser | None":
+        """The user and the groups that the API server knows our credentials by."""
+        return await self._deployments.acting_user(request, place)
 
     async def deploy(self, request: DeploymentRequest, run: "Run") -> Outcome:
         """Apply, and see it through: verified, or rolled back."""

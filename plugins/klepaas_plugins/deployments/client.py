@@ -12,7 +12,7 @@ from klepaas.errors import BadRequest, NotFound
 from klepaas.host import Host
 from klepaas.operations import Interrupted, Outcome
 from klepaas.tools import Target
-from klepaas_plugins.deployments.kinds import observed_target, place_again
+from klepaas_plugins.deployments.kinds import acting_user, observed_target, place_again
 from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.plan_looks import PlanLooks
 from klepaas_plugins.deployments.settings import RolloutSettings
@@ -20,6 +20,7 @@ from klepaas_plugins.kubernetes.client import Clusters
 
 if TYPE_CHECKING:
     from klepaas.operations import Run
+    from klepaas.operations.origin import ActingUser
     from klepaas_plugins.deployments.carrying import Carrier
     from klepaas_plugins.deployments.planning.deploy import Deploy
     from klepaas_plugins.deployments.planning.documents import DeployDocuments
@@ -66,6 +67,21 @@ class Deployments:
             place: As `place` gave it there.
         """
         return await place_again(self._clusters, place, None) is not None
+
+    async def acting_user(self, request: DeploymentRequest, place: str) -> "ActingUser | None":
+        """Whom the cluster takes this process for.
+
+        Args:
+            request: What is wanted.
+            place: Where it goes, as `place` gave it.
+
+        Returns:
+            The user. None: the cluster does not tell.
+
+        Raises:
+            KlepaasError: No context leads there, or it gave no answer.
+        """
+        return await acting_user(self._clusters, place, request.context)
 
     async def plan(self, request: DeploymentRequest) -> ChangeSet:
         """What deploying would change; nothing is stored.

@@ -21,9 +21,20 @@ from klepaas_plugins.kubernetes.client import Clusters
 
 if TYPE_CHECKING:
     from klepaas.operations import Run
+    from klepaas.operations.origin import ActingUser
     from klepaas_plugins.deployments.carrying import Carrier
 
-__all__ = ["DEPLOY", "RESTART", "ROLLBACK", "SCALE", "kinds", "observed_target", "place_again", "target_text"]
+__all__ = [
+    "DEPLOY",
+    "RESTART",
+    "ROLLBACK",
+    "SCALE",
+    "acting_user",
+    "kinds",
+    "observed_target",
+    "place_again",
+    "target_text",
+]
 
 DEPLOY, ROLLBACK, SCALE, RESTART = "deploy", "rollback", "scale", "restart"
 Request = Mapping[str, Any]
@@ -71,6 +82,23 @@ async def place_again(clusters: Clusters, target: str, context: str | None) -> P
     return None
 
 
+async def acting_user(clusters: Clusters, target: str, context: str | None) -> "ActingUser | None":
+    """Whom the cluster of a target takes this process for, by the context that an operation on it works through.
+
+    Args:
+        clusters: The clusters that can be reached from here.
+        target: As `target_text` gave it.
+        context: What the context was called where the operation began. None: it was the default one.
+
+    Raises:
+        KlepaasError: No context leads there, or the cluster gave no answer.
+    """
+    place = await place_again(clusters, target, context)
+    if place is None:
+        raise NotFound("No context leads to the cluster any more")
+    return await clusters.acting_user(place.cluster.context)
+
+
 def kinds(host: Host) -> Iterable[Kind]:
     """The kinds, for one host.
 
@@ -79,10 +107,16 @@ def kinds(host: Host) -> Iterable[Kind]:
     """
     deadline_s = RolloutSettings.of(host).deadline_s
     agents = _OfAgents(Agents.of(host), Notifications.of(host))
-    yield Kind(DEPLOY, agents.run, deadline_s, takes=agents.takes, tidy=agents.tidy, end_unread=agents.end_unread)
+    yield Kind(
+        DEPLOY, agents.run, deadline_s, takes=agents.takes, identify=agents.identify, tidy=agents.tidy,
+        end_unread=agents.end_unread,
+    )  # fmt: skip
     for name, carrier in ((ROLLBACK, _rollback), (SCALE, _scaling), (RESTART, _restart)):
         work = _OfCluster(host, Clusters.of(host), carrier)
-        yield Kind(name, work.run, deadline_s, takes=work.takes, tidy=work.tidy, end_unread=work.end_unread)
+        yield Kind(
+            name, work.run, deadline_s, takes=work.takes, identify=work.identify, tidy=work.tidy,
+            end_unread=work.end_unread,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,6 +136,10 @@ class _OfAgents:
         # An agent that says what it reaches has said no; asking it for its place may cost requests.
         says_itself = type(agent).reaches is not DeploymentAgent.reaches
         return not says_itself and await agent.place(wanted) == place
+
+    async def identify(self, request: Request) -> "ActingUser | None":
+        agent, wanted = self.agents.named(request["agent"]), DeploymentRequest.from_json(request["wanted"])
+        return None if agent is None else await agent.acting_user(wanted, str(request["place"]))
 
     async def run(self, run: "Run") -> Outcome:
         agent, wanted = self._of(run)
@@ -142,6 +180,9 @@ class _OfCluster:
 
     async def takes(self, request: Request) -> bool:
         return await place_again(self.clusters, request["place"], request["context"]) is not None
+
+    async def identify(self, request: Request) -> "ActingUser | None":
+        return await acting_user(self.clusters, request["place"], request["context"])
 
     async def run(self, run: "Run") -> Outcome:
         carrier = await self._of(run)

@@ -126,6 +126,7 @@ async def operations(
 
 def _running(one: "Operation") -> str:
     state = "waits for a server to go on" if one.unattended_since is not None else one.line
+    state = state if one.hindrance is None else f"not carried on here: {one.hindrance}"
     return f"{_where(one)}{one.title} ({one.id}), for {_ago(one.created_at)}{f': {state}' if state else ''}"
 
 

@@ -119,6 +119,8 @@ async def _change(host: Host, place: Place) -> Standing:
     facts = {"operation": operation.id, "operation_state": str(operation.state)}
     if operation.unattended_since is not None:
         facts["unattended_since"] = _clock(operation.unattended_since)
+    if operation.hindrance is not None:
+        facts["not_resumed_because"] = operation.hindrance
     return Standing(lines=(_in_words(operation),), facts=facts)
 
 
@@ -130,6 +132,8 @@ def _in_words(operation: Operation) -> str:
         return head
     since = f"{_clock(operation.unattended_since)} ({now - operation.unattended_since:.0f} s ago)"
     resumes = "no klepaas server carries it out; the next one that may change things resumes it"
+    if operation.hindrance is not None:
+        resumes = f"not carried on here: {operation.hindrance}"
     return f"{head}. Unattended since {since}: {resumes}."
 
 

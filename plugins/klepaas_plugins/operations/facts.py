@@ -68,4 +68,5 @@ def _summary(operation: Operation) -> dict[str, Any]:
         "created_at": timestamp(operation.created_at),
         "ended_at": timestamp(operation.ended_at),
         "unattended_since": timestamp(operation.unattended_since),
+        "not_resumed_because": operation.hindrance,
     }

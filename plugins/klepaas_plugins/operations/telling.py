@@ -66,6 +66,11 @@ def _where(operation: Operation) -> str:
 
 
 def _how_to_go_on(operation: Operation) -> str:
+    if operation.hindrance is not None:
+        return (
+            f"It is not carried on here: {operation.hindrance}. It waits for a klepaas that may, as the user who began "
+            "it; cancel_operation ends it where this server may change things."
+        )
     if operation.unattended_since is not None:
         return "It waits for a klepaas that may change things (`klepaas serve --writes`) and reaches the same target."
     return how_to_go_on(operation.id)
@@ -74,7 +79,8 @@ def _how_to_go_on(operation: Operation) -> str:
 def _state(operation: Operation, now: float) -> str:
     words = [operation.state.value]
     if operation.unattended_since is not None:
-        words.append(f"unattended for {_age(now - operation.unattended_since)}, the next server goes on")
+        goes_on = "the next server goes on" if operation.hindrance is None else "not carried on here"
+        words.append(f"unattended for {_age(now - operation.unattended_since)}, {goes_on}")
     elif operation.state is State.PENDING:
         words.append("waits to be tried again")
     if operation.cancel_requested and not operation.ended:

@@ -33,6 +33,7 @@ from klepaas.observability import one_line, safe_text
 from klepaas.offload import offload
 from klepaas.output import Answer
 from klepaas.output.verdict import NOT_RUN, nothing_changed
+from klepaas.permits import Permit, permitting
 from klepaas.plans.describe import describe_risk, record
 from klepaas.plans.model import Plan
 from klepaas.plans.plan_store import PlanStore
@@ -198,7 +199,10 @@ class Changes:
         outcome, code, note = "cancelled", None, None
         await self._audit.announce(change, confirmation.how, confirmation.note)
         try:
-            with executing(changes) if changes is not None else nullcontext():
+            with (
+                permitting(_permit(change, confirmation)),
+                executing(changes) if changes is not None else nullcontext(),
+            ):
                 result = await call.run(call.arguments)
             outcome = "error" if result.is_error else "ok"
         except KlepaasError as exc:
@@ -210,6 +214,17 @@ class Changes:
         finally:
             await self._audit.conclude(change, outcome, code, note)
         return result
+
+
+def _permit(change: Change, confirmation: Confirmation) -> Permit:
+    """How the call was let through, for the operation that it begins."""
+    return Permit(
+        tool=change.tool,
+        effect=change.effect,
+        targets=tuple(change.targets),
+        confirmed=confirmation.how.value,
+        change_id=change.id,
+    )
 
 
 def _raised(error: KlepaasError) -> str | None:

@@ -45,6 +45,7 @@ from klepaas.way_out import let_out, refuse, size_of_result
 
 if TYPE_CHECKING:
     from klepaas.gate.change_calls import Changes
+    from klepaas.gate.resumption import Resumption
     from klepaas.plans.plan_store import PlanStore
 
 __all__ = ["Gate"]
@@ -86,6 +87,13 @@ class Gate(Middleware):
         self._plans = Plans(self._policy)
         self._changes: Changes | None = None
         self._refused = refused or (lambda _reason: None)
+
+    def resumption(self) -> "Resumption":
+        """What lets operations through again that another process began."""
+        from klepaas.gate.resumption import Resumption
+
+        aliases = self._aliases or ContextAliases()
+        return Resumption(self._catalogue, self._policy, self._audit, aliases=aliases, find_objection=self._objection)
 
     async def on_list_tools(
         self,

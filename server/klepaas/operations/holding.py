@@ -34,6 +34,9 @@ class Holding:
 
     Attributes:
         lost: Why what was asked for cannot be read any more, so that it can only be ended. None: it can.
+        forbidden: Why nothing may be sent for it any more, so that it can only be ended. None: it may.
+        announced: What stands in the audit of this attempt. None: nothing.
+        outcome: How the operation ended in this attempt. None: it did not.
     """
 
     def __init__(
@@ -41,6 +44,9 @@ class Holding:
     ) -> None:
         self._bodies = bodies
         self.lost: str | None = None
+        self.forbidden: str | None = None
+        self.announced: Any = None
+        self.outcome: Outcome | None = None
         self.operation = operation
         self.epoch = epoch
         self.progress = leases.Progress(operation.done, operation.total, operation.line)

@@ -16,6 +16,7 @@ from klepaas.errors import BadRequest
 from klepaas.operations.bodies import Bodies
 from klepaas.operations.kinds import Fenced, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState
+from klepaas.operations.origin import Origin
 from klepaas.operations.records import (
     digest,
     new_id,
@@ -67,6 +68,7 @@ class Submission:
         namespace_uid: Which namespace of that name it is. "": that is not known.
         id: Its handle, which exists before it is on record.
         describe: What a superseded operation had changed, a line each. None: its steps say it.
+        origin: With what right it is begun. None: nobody noted it.
     """
 
     kind: str
@@ -80,6 +82,7 @@ class Submission:
     namespace_uid: str = ""
     id: str = field(default_factory=new_id)
     describe: Describe | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def submit(
         owned_by=wanted.principal.owner,
         request=bodies.seal_request(operation_id, wanted.request, digest),
         request_digest=digest,
-        notes=notes_with(wanted.location),
+        notes=notes_with(wanted.location, wanted.origin),
         idempotency_key=wanted.idempotency_key,
         state=State.RUNNING.value,
         attempt=1,

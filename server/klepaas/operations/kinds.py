@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from klepaas.operations.model import Operation
+    from klepaas.operations.origin import ActingUser
     from klepaas.operations.run import Run
 
 __all__ = [
@@ -139,6 +140,9 @@ class Kind:
             it waits (`Run.wait`), does not count.
         takes: Whether this process can reach the very same target (the same API server and CA); an error means that
             this is not known, and it is asked again soon. None: always.
+        identify: Whom the upstream of a request takes this process for, by its credentials; only the same user may go
+            on with what was begun. A result of None: the upstream never tells; an error: not now. None: nobody can
+            tell, and only a process of the same user of the same machine goes on.
         tidy: Leaves things in order where the work was cancelled, is too late or was given up; gets the reason, one of
             `OperationCancelled`, `DeadlinePassed`, `GaveUp`. It may make steps. None: what is done stays.
         tidy_s: What that gets, in seconds.
@@ -155,6 +159,7 @@ class Kind:
     run: "Callable[[Run], Awaitable[Outcome]]"
     deadline_s: float = 900.0
     takes: Callable[[Mapping[str, Any]], Awaitable[bool]] | None = None
+    identify: "Callable[[Mapping[str, Any]], Awaitable[ActingUser | None]] | None" = None
     tidy: "Callable[[Run, Interrupted], Awaitable[Outcome]] | None" = None
     tidy_s: float = 300.0
     end_unread: "Callable[[Run, str], Awaitable[Outcome | None]] | None" = None

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from klepaas.operations.kinds import Location, Outcome, State
+from klepaas.operations.origin import Origin
 from klepaas.principals import Principal
 
 __all__ = ["Operation", "StepRecord", "StepState", "Superseded", "Waiting"]
@@ -99,6 +100,8 @@ class Operation:
         outcome: How it ended. None: not yet.
         unattended_since: When the process that carried it out went away and no other took over. None: it is attended.
         location: Where it works, by the names that people use.
+        origin: With what right it was begun. None: an earlier klepaas did not note it.
+        hindrance: Why this server does not go on with it, as part of a sentence. None: nothing is known against it.
         next_attempt_at: Before then it is not taken up again. None: at once.
         waiting: What it waits for. None: it is at work, or has ended.
         supersedes: What it took the place of. None: nothing.
@@ -132,6 +135,8 @@ class Operation:
     waiting: Waiting | None = None
     supersedes: Superseded | None = None
     attended_s: float = 0.0
+    origin: Origin | None = None
+    hindrance: str | None = None
     kept_request: Mapping[str, Any] = field(default_factory=dict, repr=False)
     request_digest: str = field(default="", repr=False)
 

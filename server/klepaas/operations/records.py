@@ -17,6 +17,7 @@ from klepaas.observability import one_line, safe_text
 from klepaas.operations.bodies import shown_part
 from klepaas.operations.kinds import PLANNED, Location, Outcome, State
 from klepaas.operations.model import Operation, StepRecord, StepState, Superseded, Waiting
+from klepaas.operations.origin import Origin
 from klepaas.output.redaction import MARK, is_secret_field
 from klepaas.output.safe import shorten
 from klepaas.principals import Principal
@@ -42,8 +43,8 @@ __all__ = [
     "waiting_of",
 ]
 
-# Under this name the notes keep where the operation works.
-_LOCATION = "location"
+# Under these names the notes keep where the operation works, and with what right it was begun.
+_LOCATION, _ORIGIN = "location", "origin"
 # What an operation waits for that nobody carries out, and after how many seconds it is surely left.
 UNATTENDED = "a server that carries it out"
 LEFT_AFTER_S = 60.0
@@ -147,6 +148,7 @@ def operation_of(row: OperationRow, now: float, steps: Sequence[StepRow] = ()) -
         waiting=waiting_of(row, now),
         supersedes=_superseded_of(row),
         attended_s=row.attended_s,
+        origin=_origin_of(row),
     )
 
 
@@ -155,14 +157,15 @@ def step_of(row: StepRow) -> StepRecord:
     return StepRecord(row.name, StepState(row.state), row.intended_at, row.ended_at, row.result)
 
 
-def notes_with(location: Location) -> dict[str, Any]:
+def notes_with(location: Location, origin: Origin | None = None) -> dict[str, Any]:
     """The notes that an operation begins with."""
-    return {_LOCATION: asdict(location)} if location != Location() else {}
+    where = {_LOCATION: asdict(location)} if location != Location() else {}
+    return where if origin is None else {**where, _ORIGIN: origin.as_json()}
 
 
 def notes_of(row: OperationRow) -> dict[str, Any]:
     """The notes as the operation's kind made them."""
-    return {name: value for name, value in row.notes.items() if name != _LOCATION}
+    return {name: value for name, value in row.notes.items() if name not in (_LOCATION, _ORIGIN)}
 
 
 def _location_of(row: OperationRow) -> Location:
@@ -209,9 +212,14 @@ def _superseded_of(row: OperationRow) -> Superseded | None:
         id=kept["id"],
         title=kept["title"],
         waited_for=kept["waited_for"],
-        notes={name: value for name, value in (kept.get("notes") or {}).items() if name != _LOCATION},
+        notes={name: value for name, value in (kept.get("notes") or {}).items() if name not in (_LOCATION, _ORIGIN)},
         has_begun=bool(kept.get("has_begun")),
     )
+
+
+def _origin_of(row: OperationRow) -> Origin | None:
+    kept = row.notes.get(_ORIGIN)
+    return None if kept is None or State(row.state).ended else Origin.from_json(kept)
 
 
 def _principal_of(kept: Mapping[str, Any]) -> Principal:

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from klepaas.correlation import Correlation, correlated
+from klepaas.errors import Unavailable
 from klepaas.operations import failpoints, journal, leases
 from klepaas.operations.attempt import Again, attempt, begun_steps, end_unread
 from klepaas.operations.bodies import Bodies, BodyUnreadable
@@ -25,6 +26,7 @@ from klepaas.operations.holding import Holding
 from klepaas.operations.kinds import DeadlinePassed, Fenced, JournalBroken, Kind, OperationCancelled, Outcome, Stopping
 from klepaas.operations.model import Operation
 from klepaas.operations.numbers import Numbers
+from klepaas.operations.resuming import Authority, end_forbidden, find_hindrance
 from klepaas.operations.timing import Timing
 from klepaas.principals import acting
 from klepaas.store import Store
@@ -53,6 +55,10 @@ class Runner:
         timing: How long a lease lasts and so on.
         wake: Has `look` called soon.
         bodies: Opens what was asked for.
+        authority: Lets operations through again. None: nobody is asked.
+
+    Attributes:
+        hindrances: Why operations are not gone on with here, by their ids.
     """
 
     def __init__(
@@ -64,8 +70,11 @@ class Runner:
         wake: Callable[[], None],
         *,
         bodies: Bodies,
+        authority: Authority | None = None,
     ) -> None:
         self._bodies = bodies
+        self._authority = authority
+        self.hindrances: dict[str, str] = {}
         self.holder = new_holder()
         self.watch = ClockWatch(2 * timing.lease_s)
         self.held: dict[str, Holding] = {}
@@ -82,18 +91,23 @@ class Runner:
         """Whether it carries out as many as it may."""
         return len(self.held) >= _MOST_AT_ONCE
 
-    def begin(self, operation: Operation, epoch: int, since: float, *, lost: str | None = None) -> None:
+    def begin(self, operation: Operation, epoch: int, since: float) -> None:
         """Carry out an operation that this process holds.
 
         Args:
             operation: The operation, with what was asked for.
             epoch: The lease's.
             since: When the lease began at the latest, by this process's own clock.
-            lost: Why what was asked for cannot be read any more, so that it can only be ended. None: it can.
         """
+        self._begin(self._holding(operation, epoch, since))
+
+    def _holding(self, operation: Operation, epoch: int, since: float) -> Holding:
         holding = Holding(self._store, operation, epoch, self.holder, self._timing.lease_s, bodies=self._bodies)
-        holding.lost = lost
         holding.held_for(self._timing.lease_s, since)
+        return holding
+
+    def _begin(self, holding: Holding) -> None:
+        operation = holding.operation
         self.held[operation.id] = holding
         # Its own context: it belongs to no request, whoever asked for it.
         self._tasks[operation.id] = asyncio.create_task(self._carry_out(holding), context=contextvars.Context())
@@ -190,19 +204,43 @@ class Runner:
 
     async def _is_ours(self, operation: Operation) -> bool:
         """Whether this process knows the kind and reaches the very same target."""
-        if self._not_ours.get(operation.id, 0.0) > time.monotonic():
+        is_put_off = self._not_ours.get(operation.id, 0.0) > time.monotonic()
+        # What the settings forbid to carry on may be ended all the same, at once.
+        if is_put_off and not operation.cancel_requested:
             return False
         kind = self._kinds.get(operation.kind)
         answer: bool | None = False
-        if kind is not None:
+        if kind is None:
+            self.hindrances[operation.id] = f"no plugin here carries out a {operation.kind}"
+        else:
             opened, lost = await self._open(operation)
             answer = await _takes(kind, opened) if lost is None else await self._takes_unread(kind, operation)
+            if answer:
+                answer = await self._may_resume(kind, opened)
+            elif answer is False and lost is None:
+                self.hindrances[operation.id] = "nothing here leads to what it works on"
         if answer:
             self._not_ours.pop(operation.id, None)
             return True
         pause_s = _NOT_KNOWN_S if answer is None else _NOT_OURS_S
         self._not_ours[operation.id] = time.monotonic() + pause_s
         return False
+
+    async def _may_resume(self, kind: Kind, operation: Operation) -> bool | None:
+        """Whether this process may go on with it. None: that could not be found out."""
+        authority = self._authority
+        found = await find_hindrance(kind, operation, authority)
+        if found is None:
+            self.hindrances.pop(operation.id, None)
+            return True
+        if self.hindrances.get(operation.id) != found.text:
+            self.hindrances[operation.id] = found.text
+            log.warning("operation %s (%s) is not carried on here: %s", operation.id, operation.title, found.text)
+            if authority is not None and found.is_final:
+                await authority.refuse(operation, found.text)
+        if found.forbidden and operation.cancel_requested:
+            return True
+        return False if found.is_final else None
 
     async def _take(self, operation: Operation, epoch: int) -> None:
         since, lease_s, holder = time.monotonic(), self._timing.lease_s, self.holder
@@ -211,7 +249,25 @@ class Runner:
         if found is not None:
             log.warning("operation %s (%s) is taken up, attempt %d", found.id, found.title, found.attempt)
             opened, lost = await self._open(found)
-            self.begin(opened, epoch + 1, since, lost=lost)
+            holding = self._holding(opened, epoch + 1, since)
+            holding.lost, holding.forbidden = lost, self.hindrances.pop(found.id, None)
+            if await self._announce(holding):
+                self._begin(holding)
+
+    async def _announce(self, holding: Holding) -> bool:
+        """Whether it is on record that this process goes on; if not, it is let go again."""
+        authority, operation = self._authority, holding.operation
+        if authority is None:
+            return True
+        try:
+            with correlated(Correlation(operation.id, None, operation.kind)):
+                holding.announced = await authority.announce(operation)
+        except Unavailable as exc:
+            log.warning("operation %s is not carried on: %s", operation.id, exc.line)
+            self._not_ours[operation.id] = time.monotonic() + _NOT_OURS_S
+            await _release(holding)
+            return False
+        return True
 
     async def _open(self, operation: Operation) -> tuple[Operation, str | None]:
         """The operation with what was asked for; and why that cannot be read any more, None where it can."""
@@ -252,16 +308,27 @@ class Runner:
         except InjectedFailure:
             log.info("operation %s: as if this process had died", operation.id)
         finally:
+            await self._note_end(holding)
             self.held.pop(operation.id, None)
             self._tasks.pop(operation.id, None)
             holding.tell()
             self._wake()
 
+    async def _note_end(self, holding: Holding) -> None:
+        """Note in the audit how an attempt ended that was announced there."""
+        authority = self._authority
+        if authority is not None and holding.announced is not None:
+            with anyio.CancelScope(shield=True):
+                await authority.conclude(holding.announced, holding.outcome)
+
     async def _attempt(self, holding: Holding) -> None:
         await failpoints.reach("after_claim")
-        if holding.lost is not None:
+        result: Outcome | Again
+        if holding.forbidden is not None:
+            result = end_forbidden(holding.operation, holding.forbidden)
+        elif holding.lost is not None:
             kind = self._kinds.get(holding.operation.kind)
-            result: Outcome | Again = await end_unread(kind, holding, holding.lost)
+            result = await end_unread(kind, holding, holding.lost)
         else:
             result = await attempt(self._kinds[holding.operation.kind], holding)
         if isinstance(result, Again):
@@ -269,6 +336,7 @@ class Runner:
             return
         await failpoints.reach("before_outcome")
         state = await self._conclude(holding, result)
+        holding.outcome = result
         await failpoints.reach("after_outcome")
         self._numbers.ended(holding.operation.kind, state)
 

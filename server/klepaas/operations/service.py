@@ -22,13 +22,17 @@ from klepaas.operations.kinds import Kind, Location, State
 from klepaas.operations.timing import Timing
 from klepaas.operations.waiting import any_may_wait
 from klepaas.output.quoting import quote
-from klepaas.principals import Principal
+from klepaas.permits import current_permit
+from klepaas.principals import Principal, process_principal
+from klepaas.settings import Mode
 from klepaas.store import Store, StoreUnavailable
 from klepaas.store.keys import Keys
 
 if TYPE_CHECKING:
     from klepaas.operations.journal import Submission
     from klepaas.operations.model import Operation
+    from klepaas.operations.origin import Origin
+    from klepaas.operations.resuming import Authority
     from klepaas.operations.runner import Runner
     from klepaas.plugins import Plugins
 
@@ -52,6 +56,9 @@ class Operations:
         store: Where the journal is.
         host: What counts them.
         timing: How long leases last.
+
+    Attributes:
+        find_authority: Gives what lets operations through again that another process began. None: nobody is asked.
     """
 
     def __init__(self, store: Store, host: Host, timing: Timing | None = None) -> None:
@@ -62,6 +69,7 @@ class Operations:
         self._timing = timing or Timing()
         self._runner: Runner | None = None
         self._runs = False
+        self.find_authority: Callable[[], Authority] | None = None
         self._next_look_s = self._timing.look_s
         self._troubles: dict[str, str] = {}
         self._wake: asyncio.Event | None = None
@@ -135,14 +143,23 @@ class Operations:
         from klepaas.operations.journal import Submission
         from klepaas.operations.records import as_json
 
+        origin = await self._origin(self.kinds[kind], request)
         wanted = Submission(
             kind, target, title, as_json(request), principal, idempotency_key, limit_s, location or Location(),
-            namespace_uid, describe=self._describe,
+            namespace_uid, describe=self._describe, origin=origin,
         )  # fmt: skip
         # From here on it is the journal's: a caller that leaves now changes nothing.
         with anyio.CancelScope(shield=True):
             return await self._put_on_record(wanted, runner)
         raise AssertionError("what is shielded is not cancelled")
+
+    async def _origin(self, kind: Kind, request: Mapping[str, Any]) -> "Origin":
+        """With what right an operation is begun; whoever goes on with it has to have the same."""
+        from klepaas.operations.origin import Origin
+        from klepaas.operations.resuming import identify
+
+        user = await identify(kind, request)
+        return Origin(process_owner=process_principal().owner, user=user, permit=current_permit())
 
     async def _free_runner(self, kind: str, title: str) -> "Runner":
         """What runs operations, where it can take one more of this kind."""
@@ -167,7 +184,8 @@ class Operations:
             StoreUnavailable: The journal cannot be read.
         """
         owned_by = principal.owner if principal else None
-        return _found(await self._asked(lambda journal, s: journal.get(s, operation_id, owned_by), None), operation_id)
+        found = await self._asked(lambda journal, s: journal.get(s, operation_id, owned_by), None)
+        return self._with_hindrance(_found(found, operation_id))
 
     async def find(
         self,
@@ -192,9 +210,10 @@ class Operations:
         """
         owned_by = principal.owner if principal else None
         nothing: list[Operation] = []
-        return await self._asked(
+        found = await self._asked(
             lambda journal, s: journal.find(s, owned_by, state=state, kind=kind, target=target, limit=limit), nothing
         )
+        return [self._with_hindrance(one) for one in found]
 
     async def running_on(self, target: str) -> "Operation | None":
         """The operation that works on a target, anybody's. None: none does.
@@ -207,6 +226,15 @@ class Operations:
             if found:
                 return found[0]
         return None
+
+    def _with_hindrance(self, operation: "Operation") -> "Operation":
+        """An operation that nobody carries out, with the reason why this server does not."""
+        if operation.ended or operation.unattended_since is None:
+            return operation
+        known = self._runner.hindrances.get(operation.id) if self._runner is not None else None
+        if self._host.settings.mode is not Mode.WRITES:
+            known = "this server may not change anything"
+        return operation if known is None else replace(operation, hindrance=known)
 
     async def cancel(self, operation_id: str, principal: Principal | None) -> "Operation":
         """Ask for an operation to be cancelled: it ends after the step that is under way, and tidies up.
@@ -346,7 +374,13 @@ class Operations:
             numbers = Numbers(Metrics.of(self._host))
             # Two first calls may have waited for the import.
             self._runner = self._runner or Runner(
-                self._store, self.kinds, numbers, self._timing, self._look_soon, bodies=self._bodies
+                self._store,
+                self.kinds,
+                numbers,
+                self._timing,
+                self._look_soon,
+                bodies=self._bodies,
+                authority=None if self.find_authority is None else self.find_authority(),
             )
         return self._runner
 

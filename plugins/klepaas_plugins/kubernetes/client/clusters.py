@@ -23,6 +23,8 @@ from klepaas_plugins.kubernetes.client.requests import Timeouts
 from klepaas_plugins.kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
+    from klepaas.operations.origin import ActingUser
+    from klepaas_plugins.kubernetes.client.reviewing import Reviews
     from klepaas_plugins.kubernetes.client.transport import Transport
 
 __all__ = ["Clusters"]
@@ -72,6 +74,7 @@ class Clusters:
         self.kubeconfig = kubeconfig or Kubeconfig(self.settings, SERVICE_ACCOUNT_DIR)
         self._upstreams = upstreams or Upstreams()
         self._recognition = Recognition(remembered or Identities(None))
+        self._reviews: Reviews | None = None
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
         self._seen: _Seen | None = None
@@ -156,6 +159,25 @@ class Clusters:
         """
         names = await self._names(context)
         return await self._recognition.observe(await self.cluster(context), names, namespace)
+
+    async def acting_user(self, context: str | None = None) -> "ActingUser | None":
+        """Whom the cluster of a context takes this process for.
+
+        Args:
+            context: The context's name. None: the default one.
+
+        Returns:
+            The user and the groups. None: the API server does not tell its clients.
+
+        Raises:
+            KlepaasError: As for `cluster`, or it gave no answer.
+        """
+        from klepaas_plugins.kubernetes.client.reviewing import Reviews
+
+        if self._reviews is None:
+            self._reviews = Reviews()
+        cluster = await self.cluster(context)
+        return await self._reviews.ask(self._open[cluster.context].transport, cluster.context)
 
     async def guarded_aliases(
         self, context: str, namespace: str | None, guards: Callable[[str], bool]

@@ -13,13 +13,18 @@ from .resources import Registry, Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Reviews are answered and not stored, so they are no Resource of the registry.
-REVIEW_GROUP = "authorization.k8s.io"
-_REVIEW: Json = {
-    "name": "selfsubjectaccessreviews",
-    "singularName": "selfsubjectaccessreview",
-    "namespaced": False,
-    "kind": "SelfSubjectAccessReview",
-    "verbs": ["create"],
+_REVIEWS: dict[str, Json] = {
+    group: {
+        "name": f"{kind.lower()}s",
+        "singularName": kind.lower(),
+        "namespaced": False,
+        "kind": kind,
+        "verbs": ["create"],
+    }
+    for group, kind in (
+        ("authentication.k8s.io", "SelfSubjectReview"),
+        ("authorization.k8s.io", "SelfSubjectAccessReview"),
+    )
 }
 _SUB_VERBS = {"log": ["get"], "eviction": ["create"]}
 _SUB_KINDS = {"scale": ("autoscaling", "v1", "Scale"), "eviction": ("policy", "v1", "Eviction")}
@@ -72,8 +77,8 @@ def _described(resource: Resource) -> list[Json]:
 def resource_list(registry: Registry, group: str, version: str) -> Json | None:
     """/api/v1 or /apis/G/V; None when nothing is served there."""
     resources = [entry for resource in registry.of_group_version(group, version) for entry in _described(resource)]
-    if (group, version) == (REVIEW_GROUP, "v1"):
-        resources = [_REVIEW]
+    if version == "v1" and group in _REVIEWS:
+        resources = [_REVIEWS[group]]
     if not resources:
         return None
     head: Json = {"kind": "APIResourceList"}
@@ -83,7 +88,7 @@ def resource_list(registry: Registry, group: str, version: str) -> Json | None:
 
 
 def _groups(registry: Registry) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {REVIEW_GROUP: ["v1"]}
+    groups: dict[str, list[str]] = {name: ["v1"] for name in _REVIEWS}
     for resource in registry.all():
         versions = groups.setdefault(resource.group, [])
         if resource.version not in versions:

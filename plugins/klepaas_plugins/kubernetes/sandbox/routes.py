@@ -137,7 +137,8 @@ class Router:
         if call.method != "POST":
             raise status.method_not_allowed()
         groups = {ADMIN: ["system:masters", "system:authenticated"], ANONYMOUS: ["system:unauthenticated"]}
-        info = {"username": call.user, "groups": groups.get(call.user, ["system:authenticated"])}
+        impersonated = [*call.headers.getlist("impersonate-group"), "system:authenticated"]
+        info = {"username": call.user, "groups": groups.get(call.user, impersonated)}
         head = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
         meta = {"creationTimestamp": timestamp(time.time())}
         return answer({**head, "metadata": meta, "status": {"userInfo": info}}, 201)
