@@ -1,6 +1,7 @@
 """Which kinds a cluster serves, and which one a person means by "po", "Deployment" or "certificates.cert-manager.io".
 
-Discovery is asked in its aggregated form (two requests), and group by group where a server does not know that form. The
+Discovery is asked in its aggregated form (one request for the core group, one for all others, each when it is needed),
+and group by group where a server does not know that form. The
 answer is kept for a while and asked for again, once, when a kind is not in it: it may have been installed since.
 
 Source: Kubernetes API reference, apidiscovery.k8s.io/v2 APIGroupDiscoveryList; the ambiguity rules are kubectl's.
@@ -9,13 +10,14 @@ Source: Kubernetes API reference, apidiscovery.k8s.io/v2 APIGroupDiscoveryList; 
 import difflib
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from klepaas import names
 from klepaas.errors import KlepaasError, NotFound
+from klepaas_plugins.kubernetes.client.core_kinds import CORE_KINDS
 from klepaas_plugins.kubernetes.client.models import Resource
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
 from klepaas_plugins.kubernetes.errors import Act
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Discovery"]
 
 FRESH_S = 300.0
+# Of the core group, and of all others.
+_PATHS = ("/api", "/apis")
 _AGGREGATED = ",".join(
     [f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")] + [JSON]
 )
@@ -45,9 +49,9 @@ class Discovery:
         self._transport = transport
         self._context = context
         self._lock = anyio.Lock()
-        self._known: list[Resource] = []
+        self._known: dict[str, list[Resource]] = {}
         self._index: dict[str, list[Resource]] = {}
-        self._asked_at = float("-inf")
+        self._asked_at: dict[str, float] = {}
 
     async def resource(self, kind: str) -> Resource:
         """What a person means by a kind.
@@ -61,42 +65,40 @@ class Discovery:
             NotFound: The cluster serves no such kind; near misses are named.
         """
         names.KIND.check(kind, "kind")
-        since = time.monotonic()
-        if since - self._asked_at > FRESH_S:
-            await self._refresh(since)
+        known = CORE_KINDS.get(kind.lower())
+        if known is not None:
+            return known
+        since, paths = time.monotonic(), _paths_of(kind)
+        await self._refresh(since - FRESH_S, paths)
         found = self._find(kind)
-        if found is None and self._asked_at < since:
-            await self._refresh(since)
+        if found is None:
+            await self._refresh(since, paths)
             found = self._find(kind)
         if found is None:
-            raise self._unknown(kind)
+            raise await self._unknown(kind)
         return found
 
     async def resources(self) -> list[Resource]:
         """Every kind that the cluster serves, the core ones first, each group's preferred version first."""
-        since = time.monotonic()
-        if since - self._asked_at > FRESH_S:
-            await self._refresh(since)
-        return list(self._known)
+        await self._refresh(time.monotonic() - FRESH_S, _PATHS)
+        return [resource for path in _PATHS for resource in self._known.get(path, ())]
 
-    async def _refresh(self, since: float) -> None:
-        """Ask again, unless somebody else has done so since then."""
+    async def _refresh(self, since: float, paths: Sequence[str]) -> None:
+        """Ask again for what was not asked for since then."""
+        if all(self._asked_at.get(path, float("-inf")) >= since for path in paths):
+            return
         async with self._lock:
-            if self._asked_at >= since:
-                return
-            known = [item async for item in self._ask()]
-            self._known, self._index = known, _indexed(known)
-            self._asked_at = time.monotonic()
+            for path in paths:
+                if self._asked_at.get(path, float("-inf")) < since:
+                    self._known[path] = await self._ask(path)
+                    self._asked_at[path] = time.monotonic()
+            self._index = _indexed(resource for path in _PATHS for resource in self._known.get(path, ()))
 
-    async def _ask(self) -> Any:
-        for path in ("/api", "/apis"):
-            document = await self._transport.json(self._request(path, _AGGREGATED))
-            if document.get("kind") == "APIGroupDiscoveryList":
-                for resource in _from_aggregated(document):
-                    yield resource
-            else:
-                for resource in await self._legacy(document):
-                    yield resource
+    async def _ask(self, path: str) -> list[Resource]:
+        document = await self._transport.json(self._request(path, _AGGREGATED))
+        if document.get("kind") == "APIGroupDiscoveryList":
+            return list(_from_aggregated(document))
+        return await self._legacy(document)
 
     def _request(self, path: str, accept: str = JSON) -> Request:
         return Request(Act("list", "the kinds that the cluster serves", self._context), path, accept=accept)
@@ -127,7 +129,9 @@ class Discovery:
         whole = (resource for resource in candidates if name not in resource.short_names)
         return next(whole, next(iter(candidates), None))
 
-    def _unknown(self, kind: str) -> NotFound:
+    async def _unknown(self, kind: str) -> NotFound:
+        # A near name may be in the other half.
+        await self._refresh(time.monotonic() - FRESH_S, _PATHS)
         name = _parsed(kind)[0]
         near = difflib.get_close_matches(name, self._index, n=6, cutoff=0.7)
         shown = dict.fromkeys(self._index[word][0].full_name for word in near)
@@ -145,6 +149,12 @@ class _Wanted:
     def __call__(self, resource: Resource) -> bool:
         right_group = self.group is None or resource.group.lower() == self.group
         return right_group and self.version in (None, resource.version)
+
+
+def _paths_of(kind: str) -> Sequence[str]:
+    """Where a kind can be: a name without a group can be anywhere."""
+    group = _parsed(kind)[1].group
+    return _PATHS if group is None else _PATHS[:1] if group == "" else _PATHS[1:]
 
 
 def _parsed(kind: str) -> tuple[str, _Wanted]:
