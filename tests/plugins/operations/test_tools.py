@@ -64,7 +64,7 @@ async def test_an_operation_is_looked_at_and_waited_for(app: App, era: Era) -> N
         listed = await session.call("get_operation")
         data = await session.call("get_operation", operation_id=operation_id, output="json")
     assert re.fullmatch(
-        rf"{operation_id}: Shelving Momo: running, for 0s(\nput; waiting)?(\n- put: (done|under way))?\nIt goes on .*"
+        rf"{operation_id}: Shelving Momo: running, for \d+s(\nput; waiting)?(\n- put: (done|under way))?\nIt goes on .*"
         r"\nLooked at .*",
         under_way.text,
     ), under_way.text
