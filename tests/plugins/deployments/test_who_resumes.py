@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 RBAC = "rbac.authorization.k8s.io"
 WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-OLDER = {"reason": "NotFound", "message": "the server could not find the requested resource"}
+NOT_SERVED = "the server could not find the requested resource"
 QUICK = Leases(lease_s=2.0, heartbeat_s=0.4, look_s=0.1, first_look_s=0.01, stop_grace_s=2.0, conclude_s=5.0)
 
 
@@ -190,7 +190,7 @@ async def test_until_the_cluster_says_who_this_is_nothing_is_taken_up(stage: Sta
 async def test_where_a_server_is_older_than_the_review_only_the_same_user_of_the_same_machine_goes_on(
     stage: Stage, is_here: bool
 ) -> None:
-    stage.sandbox.fail("POST", WHO, 404, **OLDER)
+    stage.sandbox.fail("POST", WHO, 404, reason="NotFound", message=NOT_SERVED)
     left = await stage.leave_one()
     if not is_here:
         stage.monkeypatch.setattr(principals, "machine_id", lambda: "another")
