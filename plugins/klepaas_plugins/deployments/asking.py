@@ -12,10 +12,11 @@ from fastmcp import Context
 
 from klepaas.errors import Conflict
 from klepaas.operations import Location, Operations, Outcome
-from klepaas.operations.advice import how_to_go_on
+from klepaas.operations.advice import STOPPING, describe_superseded, describe_wait, how_to_go_on
 from klepaas.output import Answer
 from klepaas.principals import current_principal
 from klepaas.progress import default_wait_s
+from klepaas.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from klepaas.operations import Operation
@@ -96,10 +97,14 @@ class Asking:
             await self._report(done, total, line)
 
         wait_s = default_wait_s() if self.wait_s is None else max(self.wait_s, _SHORTEST_WAIT_S)
-        operation = await self.operations.wait(begun.id, wait_s, report)
+        try:
+            operation = await self.operations.wait(begun.id, wait_s, report)
+        except StoreUnavailable as exc:
+            return unfinished(begun, heard[-1] if heard else "", trouble=f"Its record cannot be read now: {exc.line}")
         if operation.outcome is not None:
             return _answer(operation.id, operation.outcome)
-        return unfinished(operation, heard[-1] if heard else operation.line)
+        trouble = STOPPING if self.operations.is_stopping else None
+        return unfinished(operation, heard[-1] if heard else operation.line, trouble=trouble)
 
     async def _report(self, done: float, total: float, line: str) -> None:
         # A client that no longer listens must not end the wait.
@@ -109,15 +114,19 @@ class Asking:
             return
 
 
-def unfinished(operation: "Operation", line: str) -> Answer:
+def unfinished(operation: "Operation", line: str, *, trouble: str | None = None) -> Answer:
     """The answer of a call that did not wait for the end: the operation's id first, and how to go on.
 
     Args:
         operation: What is under way.
         line: How far it is; "" where that is not known.
+        trouble: Why the call waits no longer, one sentence. None: it has waited as long as it was to.
     """
-    head = f"{operation.id}: {operation.title} is under way{f': {line}' if line else ''}."
-    return Answer(f"{head}\n{how_to_go_on(operation.id)}", operation_id=operation.id)
+    lines = [f"{operation.id}: {operation.title} is under way{f': {line}' if line else ''}."]
+    lines += [describe_wait(operation)] if operation.waiting is not None else []
+    lines += [describe_superseded(operation)] if operation.supersedes is not None else []
+    lines += [trouble] if trouble else []
+    return Answer("\n".join([*lines, how_to_go_on(operation.id)]), operation_id=operation.id)
 
 
 def _answer(operation_id: str, outcome: Outcome) -> Answer:

@@ -251,6 +251,11 @@ class Carrier:
 
     async def _before(self) -> tuple[Release | None, Release | None]:
         """What is there now, put on record, and what a failure goes back to."""
+        earlier = self.run.operation.supersedes
+        if earlier is not None and earlier.has_begun and "back" in earlier.notes:
+            # What is there now is what the superseded operation has left half done.
+            numbers = (earlier.notes.get("baseline"), earlier.notes["back"])
+            return (await self._release_of(numbers[0]), await self._release_of(numbers[1]))
         baseline = await self.releases.ensure_baseline()
         if baseline is not None and baseline.state is ReleaseState.PASSED:
             if not baseline.number:
@@ -260,6 +265,9 @@ class Carrier:
             return baseline, await self.releases.last_verified()
         except Forbidden:
             return baseline, None
+
+    async def _release_of(self, number: int | None) -> Release | None:
+        return await self.releases.get(number) if number else None
 
     async def _apply(self, planned: Planned) -> Failure | None:
         """Every effect; why it failed half-way, where it did."""

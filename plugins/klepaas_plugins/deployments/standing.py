@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.operations import Operation, Operations
+from klepaas.operations.advice import describe_wait
 from klepaas_plugins.deployments.objects import one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED
@@ -121,6 +122,9 @@ async def _change(host: Host, place: Place) -> Standing:
         facts["unattended_since"] = _clock(operation.unattended_since)
     if operation.hindrance is not None:
         facts["not_resumed_because"] = operation.hindrance
+    if operation.waiting is not None:
+        facts["waiting_for"] = operation.waiting.reason
+        facts["waiting_since"] = _clock(operation.waiting.since)
     return Standing(lines=(_in_words(operation),), facts=facts)
 
 
@@ -129,7 +133,7 @@ def _in_words(operation: Operation) -> str:
     line = f": {operation.line}" if operation.line else ""
     head = f"Under way: {operation.title} ({operation.id}), for {now - operation.created_at:.0f} s{line}"
     if operation.unattended_since is None:
-        return head
+        return f"{head}. {describe_wait(operation)}" if operation.waiting is not None else head
     since = f"{_clock(operation.unattended_since)} ({now - operation.unattended_since:.0f} s ago)"
     resumes = "no klepaas server carries it out; the next one that may change things resumes it"
     if operation.hindrance is not None:

@@ -54,6 +54,7 @@ def records() -> Verdict:
 
 
 def _summary(operation: Operation) -> dict[str, Any]:
+    waiting = operation.waiting
     return {
         "id": operation.id,
         "title": operation.title,
@@ -69,4 +70,8 @@ def _summary(operation: Operation) -> dict[str, Any]:
         "ended_at": timestamp(operation.ended_at),
         "unattended_since": timestamp(operation.unattended_since),
         "not_resumed_because": operation.hindrance,
+        "waiting_for": waiting.reason if waiting is not None else None,
+        "waiting_since": timestamp(waiting.since) if waiting is not None else None,
+        "waiting_until": timestamp(waiting.until) if waiting is not None else None,
+        "supersedes": operation.supersedes.id if operation.supersedes is not None else None,
     }

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from klepaas.operations import Operation, State, StepState
-from klepaas.operations.advice import how_to_go_on
+from klepaas.operations.advice import describe_superseded, describe_wait, how_to_go_on
 from klepaas.output import Answer, table
 from klepaas_plugins.operations.facts import record_of, records
 
@@ -30,7 +30,7 @@ def listed(operations: Sequence[Operation]) -> Answer:
             operation.location.namespace or "-",
             operation.location.context or "-",
             _age(now - operation.created_at),
-            "" if operation.ended else operation.line,
+            "" if operation.ended else _doing(operation),
         ]
         for operation in operations
     ]
@@ -49,12 +49,17 @@ def told(operation: Operation) -> Answer:
         lines = [f"{name}: {operation.state.value} ({_took(operation)})", operation.outcome.text]
     else:
         lines = [f"{name}: {_state(operation, now)}, for {_age(now - operation.created_at)}"]
-        lines += [operation.line] if operation.line else []
+        lines += [line for line in (operation.line, describe_wait(operation), describe_superseded(operation)) if line]
         lines += [*_steps(operation), _how_to_go_on(operation)]
     if operation.state is State.UNKNOWN:
         lines += _steps(operation)
     lines.append(record_of(operation).basis())
     return Answer("\n".join(lines), operation_id=operation.id)
+
+
+def _doing(operation: Operation) -> str:
+    """What it is doing: what it waits for, else how far it is."""
+    return f"waits for: {operation.waiting.reason}" if operation.waiting is not None else operation.line
 
 
 def _where(operation: Operation) -> str:

@@ -107,7 +107,8 @@ class Run:
         self.notes: Mapping[str, Any] = operation.notes
         self.tidying = False
         self._pages = pages
-        self._ends_at = time.monotonic() + seconds_left
+        self._began_at = time.monotonic()
+        self._ends_at = self._began_at + seconds_left
         self._attended_at_most_s = operation.deadline_at - operation.created_at
         self._waits_for: _Wait | None = None
         self._stop_for: Interrupted | None = None
@@ -305,7 +306,9 @@ class Run:
         while True:
             if not intent.is_new:
                 await failpoints.reach("during_recovery", name)
-                found = await self._found(name, find, visible_after_s - intent.age_s, failure)
+                # A wall clock that was set makes an intent look older than it can be.
+                age_s = min(max(0.0, intent.age_s), time.monotonic() - self._began_at)
+                found = await self._found(name, find, visible_after_s - age_s, failure)
                 if found is not None:
                     return await self._done(name, found)
                 await self._ask_to_go_on(name, intent, failure if sent >= _MOST_SENDINGS else None)

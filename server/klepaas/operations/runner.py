@@ -85,6 +85,8 @@ class Runner:
         self._wake = wake
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_ours: dict[str, float] = {}
+        # When this process saw first that nobody carries an operation out which cannot be read, by its own clock.
+        self._seen_left_at: dict[str, float] = {}
 
     @property
     def is_full(self) -> bool:
@@ -282,15 +284,22 @@ class Runner:
         """Whether this process ends an operation that cannot be read. None: that could not be found out.
 
         No other server can have its key; and one that has begun is looked at by a server that reaches what it works
-        on, until its deadline.
+        on, for as long as it may take.
         """
-        since = operation.unattended_since or operation.updated_at
-        if self._store.path is None and time.time() - since <= _OTHERS_KEY_S:
+        left_s = self._left_for_s(operation)
+        if self._store.path is None and left_s <= _OTHERS_KEY_S:
             return False
-        if kind.end_unread is None or time.time() > operation.deadline_at:
+        if kind.end_unread is None or left_s > operation.deadline_at - operation.created_at:
             return True
         found = await self._store.read(lambda session: journal.get(session, operation.id, None))
         return found is None or not begun_steps(found) or await _takes(kind, operation)
+
+    def _left_for_s(self, operation: Operation) -> float:
+        """For how long nobody has carried out an operation, in seconds, whatever was done to the wall clock."""
+        now_s = time.monotonic()
+        seen_s = now_s - self._seen_left_at.setdefault(operation.id, now_s)
+        since = operation.unattended_since or operation.updated_at
+        return max(seen_s, time.time() - since) if self.watch.is_steady(now_s) else seen_s
 
     async def _carry_out(self, holding: Holding) -> None:
         """One attempt, to the end of this process's part in it."""

@@ -25,7 +25,7 @@ from klepaas.output.quoting import quote
 from klepaas.permits import current_permit
 from klepaas.principals import Principal, process_principal
 from klepaas.settings import Mode
-from klepaas.store import Store, StoreUnavailable
+from klepaas.store import CommitUnknown, Store, StoreUnavailable
 from klepaas.store.keys import Keys
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Operations:
         self._host = host
         self._timing = timing or Timing()
         self._runner: Runner | None = None
-        self._runs = False
         self.find_authority: Callable[[], Authority] | None = None
+        self._runs = self.is_stopping = False
         self._next_look_s = self._timing.look_s
         self._troubles: dict[str, str] = {}
         self._wake: asyncio.Event | None = None
@@ -135,6 +135,7 @@ class Operations:
         Raises:
             Conflict: Another operation works on the target.
             BadRequest: The idempotency key was used for another request.
+            CommitUnknown: Whether it was put on record is not known; the error names the operation.
             StoreUnavailable: It cannot be put on record, so it is not begun.
             Unavailable: This server does not carry operations out.
         """
@@ -248,13 +249,19 @@ class Operations:
 
         Raises:
             NotFound: There is none, or it is another's.
+            CommitUnknown: Whether that is on record is not known.
             StoreUnavailable: The journal cannot be written.
         """
         await self.get(operation_id, principal)
         from klepaas.operations import journal
 
         owned_by = principal.owner if principal else None
-        found = await self._store.write(lambda session: journal.cancel(session, operation_id, owned_by))
+        try:
+            found = await self._store.write(lambda session: journal.cancel(session, operation_id, owned_by))
+        except CommitUnknown as exc:
+            from klepaas.operations.submission import look_up_cancel
+
+            found = await look_up_cancel(self._store, operation_id, exc)
         if self._runner is not None:
             self._runner.cancel(operation_id)
         self._look_soon()
@@ -269,7 +276,7 @@ class Operations:
             report: Takes progress. None: nobody wants it.
 
         Returns:
-            The operation as it is then.
+            The operation as it is then; it has not ended either where this server stops.
 
         Raises:
             NotFound: There is none.
@@ -281,7 +288,7 @@ class Operations:
                 holding = self._runner.held.get(operation_id) if self._runner else None
                 if holding is None:
                     operation = await self.get(operation_id, None)
-                    if operation.ended:
+                    if operation.ended or self.is_stopping:
                         return operation
                     progress, news = (operation.done, operation.total, operation.line), None
                 else:
@@ -296,7 +303,7 @@ class Operations:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Carry operations out while inside."""
-        self._wake, self._runs = asyncio.Event(), True
+        self._wake, self._runs, self.is_stopping = asyncio.Event(), True, False
         tasks = [asyncio.create_task(self._keep_looking(self._wake)), asyncio.create_task(self._keep_beating())]
         self.tasks = tasks
         try:
@@ -312,7 +319,7 @@ class Operations:
 
     async def stop(self) -> None:
         """Carry nothing out any more: steps that are under way end, and everything is let go for the next server."""
-        self._runs = False
+        self._runs, self.is_stopping = False, True
         if self._runner is not None:
             await self._runner.stop(self._timing.stop_grace_s)
 
@@ -327,17 +334,12 @@ class Operations:
     async def _put_on_record(self, wanted: "Submission", runner: "Runner") -> "Operation":
         from sqlalchemy.exc import IntegrityError
 
-        from klepaas.operations import failpoints, journal
+        from klepaas.operations import failpoints
 
-        lease_s = self._timing.lease_s
         for number in range(_ATTEMPTS):
             since = time.monotonic()
             try:
-                operation, is_new = await self._store.write(
-                    lambda session: journal.submit(
-                        session, wanted, runner.holder, lease_s, bodies=self._bodies, watch=runner.watch
-                    )
-                )
+                operation, is_new = await self._insert(wanted, runner)
             except IntegrityError:
                 if number + 1 == _ATTEMPTS:
                     raise Unavailable(f"{wanted.title} was not begun: its target changes hands all the time") from None
@@ -349,6 +351,21 @@ class Operations:
                 runner.begin(replace(operation, request=wanted.request), 1, since)
             return operation
         raise AssertionError("unreachable")
+
+    async def _insert(self, wanted: "Submission", runner: "Runner") -> "tuple[Operation, bool]":
+        """The operation, and whether it is new; where the store gave no answer to its commit, it is looked up."""
+        from klepaas.operations import journal
+        from klepaas.operations.submission import look_up
+
+        lease_s, holder = self._timing.lease_s, runner.holder
+        try:
+            return await self._store.write(
+                lambda session: journal.submit(
+                    session, wanted, holder, lease_s, bodies=self._bodies, watch=runner.watch
+                )
+            )
+        except CommitUnknown as exc:
+            return await look_up(self._store, wanted, exc), True
 
     def _describe(self, operation: "Operation") -> Sequence[str]:
         """What an operation had changed, as its kind says it."""

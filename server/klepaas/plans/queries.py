@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from klepaas.errors import RateLimited
@@ -23,6 +23,8 @@ __all__ = ["MOST", "MOST_OF_ONE", "change_state", "find", "find_confirmed", "get
 MOST_OF_ONE = 100
 MOST = 10_000
 _UNSEALED = ("seal",)
+# A clock that is corrected a little must not end a plan that was just made.
+_TOLERANCE_S = 5.0
 ALTERED = "it was altered outside of klepaas, so it counts for nothing"
 OTHER_KEY = "it was made with another key, so it cannot be read here; ask again for a new plan"
 
@@ -34,7 +36,7 @@ def insert(session: Session, draft: Draft, keys: Keys, now: float, ttl_s: float)
         RateLimited: Too many are open.
         KeysUnavailable: The key cannot be read or made.
     """
-    session.execute(delete(PlanRow).where(PlanRow.expires_at <= now))
+    session.execute(delete(PlanRow).where(or_(PlanRow.expires_at <= now, PlanRow.created_at > now + _TOLERANCE_S)))
     _check_room(session, draft.requested_by, ttl_s)
     key, preview = keys.current(), draft.preview
     rendering = Rendering(
@@ -77,7 +79,8 @@ def get(session: Session, plan_id: str, keys: Keys, now: float) -> Plan | None:
 
 def find(session: Session, keys: Keys, now: float) -> list[Plan]:
     """Every plan that has not expired, the newest first."""
-    rows = session.scalars(select(PlanRow).where(PlanRow.expires_at > now).order_by(PlanRow.created_at.desc()))
+    counts = (PlanRow.expires_at > now, PlanRow.created_at <= now + _TOLERANCE_S)
+    rows = session.scalars(select(PlanRow).where(*counts).order_by(PlanRow.created_at.desc()))
     return [_plan(row, keys, now) for row in rows]
 
 
@@ -91,7 +94,7 @@ def find_confirmed(
     rows = session.scalars(
         select(PlanRow)
         .where(PlanRow.requested_by == requested_by, PlanRow.state == PlanState.CONFIRMED.value)
-        .where(PlanRow.tool == tool, PlanRow.expires_at > now)
+        .where(PlanRow.tool == tool, PlanRow.expires_at > now, PlanRow.created_at <= now + _TOLERANCE_S)
         .order_by(PlanRow.confirmed_at.desc())
     )
     plans = [_plan(row, keys, now) for row in rows]
@@ -172,6 +175,11 @@ def _trouble(row: PlanRow, keys: Keys) -> str | None:
     return None if hmac.compare_digest(row.seal.encode(), _seal(row, key).encode()) else ALTERED
 
 
+def _expires_in_s(row: PlanRow, now: float) -> float:
+    """How long a plan still counts; one of the future was made before the clock was set back, and counts no more."""
+    return row.expires_at - now if row.created_at <= now + _TOLERANCE_S else 0.0
+
+
 def _plan(row: PlanRow, keys: Keys, now: float) -> Plan:
     trouble = _trouble(row, keys)
     plan = Plan(
@@ -192,7 +200,7 @@ def _plan(row: PlanRow, keys: Keys, now: float) -> Plan:
         expires_at=row.expires_at,
         confirmed_by=row.confirmed_by,
         confirmed_at=row.confirmed_at,
-        expires_in_s=row.expires_at - now,
+        expires_in_s=_expires_in_s(row, now),
         trouble=trouble,
     )
     if trouble == ALTERED:  # nothing in it can be relied on, its shape neither

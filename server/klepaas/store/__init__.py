@@ -8,6 +8,6 @@ SQLAlchemy and Alembic are imported with the first use of the store, never by im
 """
 
 from klepaas.store.database import Store
-from klepaas.store.errors import StoreTooNew, StoreUnavailable
+from klepaas.store.errors import CommitUnknown, StoreTooNew, StoreUnavailable
 
-__all__ = ["Store", "StoreTooNew", "StoreUnavailable"]
+__all__ = ["CommitUnknown", "Store", "StoreTooNew", "StoreUnavailable"]

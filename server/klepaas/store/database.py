@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from klepaas.hookspecs import Finding
+    from klepaas.store.committing import Commit
 
 __all__ = ["FILE_NAME", "Store", "now_of"]
 
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 # Above the longest wait for another process's lock.
 LIMIT_S = 40.0
+# What a commit that was begun by then gets, since nothing can recall it.
+_COMMIT_S = 5.0
 FILE_NAME = "klepaas.db"
 _READERS = 4
 # Below what the host gives a service to close.
@@ -85,7 +88,7 @@ class Store:
         Raises:
             StoreUnavailable: The store cannot be read.
         """
-        return await self._run(work, writing=False)
+        return await self._run(work, None)
 
     async def write(self, work: "Callable[[Session], T]") -> T:
         """Run a unit of work that writes; it is on the disk when this returns.
@@ -94,9 +97,13 @@ class Store:
             work: Gets a session, in a thread; what it gives must not hold on to it.
 
         Raises:
-            StoreUnavailable: Nothing was stored.
+            CommitUnknown: It was to be committed, and nobody knows whether it was.
+            StoreUnavailable: Any other: nothing was stored.
         """
-        return await self._run(work, writing=True)
+        await anyio.to_thread.run_sync(_import)
+        from klepaas.store.committing import Commit
+
+        return await self._run(work, Commit())
 
     async def examine(self) -> "list[Finding]":
         """How it is, without making or upgrading it."""
@@ -116,29 +123,37 @@ class Store:
     def _readers(self) -> anyio.CapacityLimiter:
         return anyio.CapacityLimiter(_READERS)
 
-    async def _run(self, work: "Callable[[Session], T]", *, writing: bool) -> T:
-        limiter = self._writer if writing else self._readers
+    async def _run(self, work: "Callable[[Session], T]", commit: "Commit | None") -> T:
+        limiter = self._readers if commit is None else self._writer
         try:
             with anyio.fail_after(LIMIT_S):
                 return await anyio.to_thread.run_sync(
-                    self._in_transaction, work, writing, limiter=limiter, abandon_on_cancel=True
+                    self._in_transaction, work, commit is not None, commit, limiter=limiter, abandon_on_cancel=True
                 )
         except TimeoutError as exc:
-            raise StoreUnavailable("The store of klepaas gave no answer in time", next_step=ASK_THE_DOCTOR) from exc
+            if commit is None or commit.recall():
+                raise StoreUnavailable("The store of klepaas gave no answer in time", next_step=ASK_THE_DOCTOR) from exc
+        found: T = await anyio.to_thread.run_sync(commit.outcome, _COMMIT_S, abandon_on_cancel=True)
+        return found
 
-    def _in_transaction(self, work: "Callable[[Session], T]", writing: bool) -> T:
+    def _in_transaction(self, work: "Callable[[Session], T]", writing: bool, commit: "Commit | None" = None) -> T:
         from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
         from sqlalchemy.orm import Session
 
+        from klepaas.store.committing import Commit, Recalled, write_and_commit
         from klepaas.store.engine import WRITING
 
         try:
-            engine = self._opened()
-            bound = engine.execution_options(**{WRITING: writing})
-            with self._counted(), Session(bound, expire_on_commit=False) as session, session.begin():
-                return work(session)
+            engine = self._opened().execution_options(**{WRITING: writing})
+            with self._counted():
+                if writing:
+                    return write_and_commit(engine, work, commit or Commit())
+                with Session(engine, expire_on_commit=False) as session, session.begin():
+                    return work(session)
         except IntegrityError:
             raise
+        except Recalled as exc:
+            raise StoreUnavailable("The store of klepaas gave no answer in time", next_step=ASK_THE_DOCTOR) from exc
         except (SQLAlchemyError, OSError) as exc:
             cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig else exc
             text = one_line(f"{type(cause).__name__}: {cause}", 200)
@@ -242,6 +257,10 @@ class Store:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
+
+
+def _import() -> None:
+    import klepaas.store.committing  # noqa: F401 -- with the database library
 
 
 def now_of(session: "Session") -> float:

@@ -48,4 +48,12 @@ class ClockWatch:
         if self._offset_s is not None and abs(offset_s - self._offset_s) > _TOLERANCE_S:
             self._moved_at_s = monotonic_s
         self._offset_s = offset_s
+        return self.is_steady(monotonic_s)
+
+    def is_steady(self, monotonic_s: float) -> bool:
+        """Whether the clock was not seen to be set lately.
+
+        Args:
+            monotonic_s: This process's monotonic clock now, in seconds.
+        """
         return self._moved_at_s is None or monotonic_s - self._moved_at_s > self.settle_s

@@ -5,7 +5,6 @@ somebody else delivers again: at least once, never silently not at all. It is bo
 and so many that have ended are kept to be looked at.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +20,9 @@ __all__ = ["Census", "Outbox", "OutboxFull", "Parcel", "ParcelState", "Standing"
 
 MOST_WAITING = 1000
 MOST_ENDED = 500
+# The longest pause before a parcel is tried again, in seconds.
+PAUSE_MAX_S = 3600.0
+_TOLERANCE_S = 1.0
 
 
 class OutboxFull(Exception):
@@ -252,17 +254,21 @@ def _take(session: "Session", sink: str, holder: str, lease_s: float) -> tuple[P
     from klepaas.store.tables import ParcelRow
 
     now = now_of(session)
-    free_at = func.coalesce(ParcelRow.lease_until, 0.0)
     waits = (ParcelRow.state == ParcelState.WAITING.value, ParcelRow.sink == sink)
+    # What is further ahead than it can be was written before the clock was set back.
     row = session.scalars(
         select(ParcelRow)
-        .where(*waits, ParcelRow.next_attempt_at <= now, free_at <= now)
+        .where(
+            *waits, _is_due(ParcelRow.next_attempt_at, now, PAUSE_MAX_S), _is_due(ParcelRow.lease_until, now, lease_s)
+        )
         .order_by(ParcelRow.id)
         .limit(1)
     ).first()
     if row is None:
-        rest = session.execute(select(ParcelRow.next_attempt_at, free_at).where(*waits)).all()
-        return None, min((max(due, free, now) - now for due, free in rest), default=None)
+        rest = session.execute(
+            select(ParcelRow.next_attempt_at, func.coalesce(ParcelRow.lease_until, 0.0)).where(*waits)
+        )
+        return None, min((max(due, free, now) - now for due, free in rest.all()), default=None)
     taken = session.execute(
         update(ParcelRow)
         .where(ParcelRow.id == row.id, ParcelRow.epoch == row.epoch, *waits)
@@ -273,6 +279,12 @@ def _take(session: "Session", sink: str, holder: str, lease_s: float) -> tuple[P
     if taken is None:  # somebody else was first
         return None, 0.05
     return Parcel(row.id, taken, row.payload, row.attempts, max(0.0, now - row.created_at)), None
+
+
+def _is_due(moment: Any, now: float, at_most_s: float) -> Any:
+    from sqlalchemy import or_
+
+    return or_(moment.is_(None), moment <= now, moment > now + at_most_s + _TOLERANCE_S)
 
 
 def _settle(
@@ -290,6 +302,7 @@ def _settle(
     from klepaas.store.tables import ParcelRow
 
     now = now_of(session)
+    wait_s = min(wait_s, PAUSE_MAX_S)
     values |= {"held_by": None, "lease_until": None, "next_attempt_at": now + wait_s}
     values |= {"ended_at": now} if ended else {}
     held = (ParcelRow.id == parcel.id, ParcelRow.epoch == parcel.epoch, ParcelRow.held_by == holder)
@@ -322,14 +335,14 @@ def _census(session: "Session", sinks: Sequence[str]) -> Census:
 
     columns = (ParcelRow.state, ParcelRow.sink, ParcelRow.created_at, ParcelRow.ended_at, ParcelRow.error)
     there = select(*columns).where(ParcelRow.state != ParcelState.DELIVERED.value).order_by(ParcelRow.id)
-    rows, now = session.execute(there).all(), time.time()
+    rows, now = session.execute(there).all(), now_of(session)
     waiting = [row for row in rows if row.state == ParcelState.WAITING.value]
     failed = [row for row in rows if row.state == ParcelState.FAILED.value]
     return Census(
         waiting=len(waiting),
-        oldest_s=max((now - row.created_at for row in waiting), default=0.0),
+        oldest_s=max((max(0.0, now - row.created_at) for row in waiting), default=0.0),
         failed=len(failed),
-        failed_lately=sum(now - (row.ended_at or 0.0) < 3600 for row in failed),
+        failed_lately=sum(abs(now - (row.ended_at or 0.0)) < 3600 for row in failed),
         error=next((row.error for row in [*reversed(failed), *waiting] if row.error), None),
         strangers=sorted({row.sink for row in waiting} - set(sinks)) if sinks else (),
     )

@@ -1,5 +1,7 @@
 """Notifications in the outbox: each is taken by one holder at a time, and there is an end to all of them."""
 
+import time
+
 import anyio
 import pytest
 
@@ -84,3 +86,18 @@ async def test_it_is_bounded_in_both_directions(outbox: Outbox, monkeypatch: pyt
     census = await outbox.census(["email"])
     assert (census.waiting, census.failed, census.failed_lately, census.error) == (1, 2, 2, "no")
     assert list(census.strangers) == ["slack"]
+
+
+@pytest.mark.parametrize("move_s", [-36_000.0, 36_000.0])
+async def test_a_clock_that_is_set_holds_no_notification_for_hours(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, move_s: float
+) -> None:
+    for number in ("n1", "n2"):
+        await outbox.keep(number, "kind", {}, ["slack"])
+    await outbox.put_off(await take(outbox), "a", "busy", 300.0, counts=True)
+    assert await outbox.take("slack", "a", 30.0) != (None, None)
+    monkeypatch.setattr("klepaas.store.outbox.now_of", lambda _session: time.time() + move_s)
+    taken = [(await outbox.take("slack", "b", 30.0))[0] for _ in range(2)]
+    assert None not in taken
+    found = await outbox.census()
+    assert 0 <= found.oldest_s <= 36_010

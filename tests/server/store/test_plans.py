@@ -261,3 +261,29 @@ async def test_of_a_list_of_keys_the_first_writes_and_all_read(store: Store, tmp
     assert await _usable(both) == [plan.id]
     assert (await both.make(DRAFT)).key_id == new.id
     assert not (tmp_path / FILE_NAME).exists(), "no key is made where some are set"
+
+
+async def test_a_plan_counts_for_no_longer_than_10_minutes_also_where_the_clock_is_set_back_or_forward(
+    plans: PlanStore, clock: FakeClock
+) -> None:
+    plan, confirmed = await plans.make(DRAFT), await _confirmed(plans)
+    for move_s in (-36_000.0, 36_000.0):
+        clock._wall_offset += move_s
+        found = await plans.get(plan.id)
+        assert found is not None
+        assert (found.expires_in_s <= 0, found.is_usable) == (True, False)
+        assert await plans.confirm(plan, "alice") is None
+        assert not await plans.end(confirmed, PlanState.USED)
+        assert await plans.find_confirmed("alice", "set", ARGUMENTS) == []
+        assert await plans.find() == []
+        clock._wall_offset -= move_s
+    assert await plans.end(confirmed, PlanState.USED), "a clock that is right again changes nothing"
+
+
+async def test_plans_of_a_future_clock_are_forgotten_so_that_new_ones_have_room(
+    plans: PlanStore, clock: FakeClock
+) -> None:
+    for _ in range(queries.MOST_OF_ONE):
+        await plans.make(DRAFT)
+    clock._wall_offset -= 36_000.0
+    assert (await plans.make(DRAFT)).is_usable
