@@ -159,7 +159,7 @@ async def test_a_commit_that_was_begun_before_the_limit_is_waited_for_and_then_u
         commit(self)
 
     await store.write(lambda session: None)
-    monkeypatch.setattr(database, "LIMIT_S", 0.3)
+    monkeypatch.setattr(database, "LIMIT_S", 2.0)
     monkeypatch.setattr(Session, "commit", slow)
     with pytest.raises(CommitUnknown) as unknown:
         await store.write(lambda session: join(session, ["one"]))
