@@ -76,7 +76,18 @@ def klepaas_settings() -> Iterable[type[SettingsBase]]:
 
 @hookimpl
 def klepaas_commands() -> Iterable[Command]:
-    """The demo, which brings its own cluster."""
+    """The demo, which brings its own cluster; and manifests from files."""
+    yield Command(
+        "apply",
+        "apply manifests from files, of any size: the way of the tool k8s_apply, for a person at a terminal",
+        _apply,
+        _apply_options,
+        examples=(
+            "klepaas apply deploy.yaml --dry-run",
+            "klepaas apply crds/ operator.yaml --namespace operators --writes",
+            "kustomize build overlays/test | klepaas apply - --writes",
+        ),
+    )
     yield Command(
         "demo",
         "see it deploy, break, explain, roll back and scale, without a cluster",
@@ -84,6 +95,18 @@ def klepaas_commands() -> Iterable[Command]:
         _demo_options,
         examples=("klepaas demo", "klepaas demo --serve"),
     )
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from klepaas_plugins.kubernetes.apply_command import run
+
+    return run(arguments)
+
+
+def _apply_options(parser: argparse.ArgumentParser) -> None:
+    from klepaas_plugins.kubernetes.apply_command import add_options
+
+    add_options(parser)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

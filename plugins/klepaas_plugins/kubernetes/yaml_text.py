@@ -18,14 +18,17 @@ import yaml
 
 from klepaas.errors import BadRequest
 from klepaas.foreign_json import parse_json
+from klepaas.output.audience import is_at_terminal
 from klepaas.output.verdict import NOT_SENT, nothing_changed
 from klepaas_plugins.kubernetes.yaml_scalars import NotPlain, is_known_tag, key_text, read_scalar
 
-__all__ = ["TOOL_LIMITS", "Limits", "check_nesting", "documents"]
+__all__ = ["TERMINAL_LIMITS", "TOOL_LIMITS", "Limits", "check_nesting", "documents"]
 
 TEXT_MAX_CHARS = 500_000
 DEPTH_MAX = 60
 _NEXT = f"Correct that and call again; {nothing_changed(NOT_SENT)}"
+_IN_PARTS = "Apply it in several parts"
+_AT_TERMINAL = "A person applies large files with `klepaas apply FILE` in a terminal; or send it in several calls"
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN = "plain"
 _MERGE = "<<"
@@ -53,6 +56,10 @@ class Limits:
 
 TOOL_LIMITS = Limits(text_max_chars=TEXT_MAX_CHARS, values_max=100_000, expanded_max_chars=2_000_000, documents_max=200)
 
+TERMINAL_LIMITS = Limits(
+    text_max_chars=20_000_000, values_max=2_000_000, expanded_max_chars=40_000_000, documents_max=5_000
+)
+
 
 class _Loader(_BASE):  # type: ignore[misc]
     """Composes nodes; what a scalar means is not its affair."""
@@ -63,25 +70,31 @@ class _Loader(_BASE):  # type: ignore[misc]
         return "tag:yaml.org,2002:seq" if kind is yaml.SequenceNode else "tag:yaml.org,2002:map"
 
 
-def documents(text: str, limits: Limits = TOOL_LIMITS) -> list[Any]:
+def documents(text: str, limits: Limits | None = None) -> list[Any]:
     """The documents in a text, as JSON data; empty ones are left out.
 
     Args:
         text: YAML or JSON, of one or several documents.
-        limits: How much is read.
+        limits: How much is read. None: as much as whoever sent it may send.
 
     Raises:
         BadRequest: It is not valid, with line and column, or larger, deeper or more repetitive than any manifest.
     """
+    limits = limits or current_limits()
     if len(text) > limits.text_max_chars:
-        raise _refused(f"the text has {len(text)} characters; at most {limits.text_max_chars} are read")
+        raise _too_long(f"the text has {len(text)} characters; at most {limits.text_max_chars} are read")
     text = text.removeprefix(_BYTE_ORDER_MARK)
     found, rest = _json(text) if text.lstrip()[:1] == "{" else ([], text)
     if rest.strip():
         found += _yaml(rest, limits)
     if len(found) > limits.documents_max:
-        raise _refused(f"there are {len(found)} documents; at most {limits.documents_max} are read at once")
+        raise _too_long(f"there are {len(found)} documents; at most {limits.documents_max} are read at once")
     return [_data(document, 0) for document in found if document is not None]
+
+
+def current_limits() -> Limits:
+    """How much is read of what a call sends: more at a terminal, where no model has to write it."""
+    return TERMINAL_LIMITS if is_at_terminal() else TOOL_LIMITS
 
 
 def check_nesting(text: str | bytes) -> None:
@@ -281,6 +294,11 @@ def _as_float(value: int) -> float:
         return float(value)
     except OverflowError:
         raise _refused("it holds a number that JSON has not") from None
+
+
+def _too_long(why: str) -> BadRequest:
+    next_step = f"{_IN_PARTS if is_at_terminal() else _AT_TERMINAL}; {nothing_changed(NOT_SENT)}"
+    return BadRequest(f"The manifests cannot be read: {why}", next_step=next_step)
 
 
 def _refused(why: str) -> BadRequest:

@@ -32,6 +32,7 @@ from klepaas.gate.questions import NotConfirmed, Request, draft_of
 from klepaas.observability import one_line, safe_text
 from klepaas.offload import offload
 from klepaas.output import Answer
+from klepaas.output.audience import patience_s
 from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.permits import Permit, permitting
 from klepaas.plans.describe import describe_risk, record
@@ -355,7 +356,7 @@ def _text_preview(call: Call, change: Change, text: str, content: Any) -> Previe
 async def _run_limited(tool_name: str, run: Callable[[], Awaitable[Any]]) -> Any:
     """Run a tool's own code that changes nothing; its failures are the call's."""
     try:
-        with anyio.fail_after(_LOOK_LIMIT_S):
+        with anyio.fail_after(patience_s(_LOOK_LIMIT_S)):
             return await run()
     except FastMCPError as exc:
         translate(exc, tool_name)

@@ -33,6 +33,7 @@ from klepaas.errors import BadRequest, Forbidden, KlepaasError, NotFound, TimedO
 from klepaas.failures import trail, translate, unexpected
 from klepaas.foreign_json import TooDeep, check_levels
 from klepaas.offload import offload
+from klepaas.output.audience import patience_s
 from klepaas.output.quoting import quote
 from klepaas.output.verdict import NOT_RUN, nothing_changed
 from klepaas.plans.parameter import Plans
@@ -288,7 +289,7 @@ class Gate(Middleware):
     ) -> ToolResult:
         tool = entry.tool
         try:
-            with anyio.move_on_after(tool.timeout_s) as limit:
+            with anyio.move_on_after(patience_s(tool.timeout_s)) as limit:
                 return await call_next(
                     context.copy(message=context.message.model_copy(update={"arguments": arguments}))
                 )

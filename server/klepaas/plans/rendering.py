@@ -9,6 +9,7 @@ from typing import Any
 from klepaas.arguments import digest
 from klepaas.changes import Action, ChangeSet
 from klepaas.errors import BadRequest
+from klepaas.output.audience import room_bytes
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.verdict import nothing_changed
 from klepaas.plans.describe import describe, describe_by_facts, escape
@@ -77,7 +78,7 @@ def answer_dry_run(changes: ChangeSet, note: str) -> str:
     if changes.is_empty:
         head = f"Dry run: {escape(changes.title)} would change nothing that was compared."
     after = f"\n{note}" if note else ""
-    room = LIST_BYTES - len(after.encode())
+    room = room_bytes(LIST_BYTES) - len(after.encode())
     return fit("\n".join([head, *describe(changes).lines]), room, "The rest are further differences") + after
 
 
@@ -91,9 +92,10 @@ def preview_of(changes: ChangeSet) -> Preview:
         BadRequest: It can be shown neither whole nor by its facts.
     """
     whole, short = describe(changes, value_max_chars=None), None
-    if len(whole.text.encode()) > _PREVIEW_MAX_BYTES:
+    room = room_bytes(_PREVIEW_MAX_BYTES)
+    if len(whole.text.encode()) > room:
         short = describe_by_facts(changes)
-        if len(short.text.encode()) > _PREVIEW_MAX_BYTES or len(whole.text.encode()) > _WHOLE_MAX_BYTES:
+        if len(short.text.encode()) > room or len(whole.text.encode()) > _WHOLE_MAX_BYTES:
             raise _too_long()
     return Preview(
         title=escape(changes.title),

@@ -15,6 +15,7 @@ from klepaas.changes import Action, ChangeSet, ObjectChange
 from klepaas.errors import BadRequest, Conflict, KlepaasError, NotFound
 from klepaas.offload import offload
 from klepaas.output import Answer
+from klepaas.output.audience import room_bytes
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
 from klepaas.plans.describe import describe_object, describe_warnings, escape
@@ -214,7 +215,7 @@ async def answer_manifests(cluster: Cluster, changes: ChangeSet) -> Answer:
         except KlepaasError as exc:
             _report_failure(changes.objects, done, change, exc)
     lines = [line for one in done for line in _lines(one)]
-    return Answer(fit("\n".join(lines), LIST_BYTES, "The rest are further differences"))
+    return Answer(fit("\n".join(lines), room_bytes(LIST_BYTES), "The rest are further differences"))
 
 
 async def _write(cluster: Cluster, change: ObjectChange, judge: Judge) -> Written:
