@@ -121,6 +121,7 @@ def create_app(settings: Settings | None = None, plugins: Plugins | None = None)
     host.service(Plugins, lambda _: plugins)  # for whoever asks plugins later: `klepaas.health`
     preloading = Preloading.of(host)
     calls, announcements = Calls(catalogue, settings, metrics, preloading=preloading), Announcements()
+    calls.when_stopping = operations.stop_waiting
     plugins.listeners.append(announcements.changed)
     externals.listeners.append(announcements.changed)
     offers = Offers(plugins, host, [upstream_states(host)])

@@ -70,6 +70,8 @@ class Calls(Middleware):
         self._running: dict[anyio.CancelScope, bool] = {}
         self._idle: anyio.Event | None = None
         self.stopping = False
+        # Told before calls that run get their grace, so that those which only wait for something answer at once.
+        self.when_stopping: Callable[[], None] | None = None
 
     async def on_list_tools(
         self,
@@ -176,6 +178,8 @@ class Calls(Middleware):
             Whether any ran.
         """
         self.stopping = True
+        if self.when_stopping is not None:
+            self.when_stopping()
         if not self._running:
             return False
         if await self._all_ended(grace_s):

@@ -16,6 +16,7 @@ from klepaas.operations import Operations, State
 from klepaas.output import Answer, Output
 from klepaas.principals import current_principal
 from klepaas.progress import default_wait_s
+from klepaas.store import StoreUnavailable
 from klepaas.tools import Effect, Target, Tool
 
 if TYPE_CHECKING:
@@ -101,9 +102,22 @@ def _answer(found: "Operation", output: Output = "text") -> Answer:
 async def _await_operation(operations: Operations, operation_id: str, wait_s: float, ctx: Context) -> "Operation":
     found = await operations.get(operation_id, current_principal())
     if wait_s and not found.ended:
-        await operations.wait(operation_id, wait_s, _reporter(ctx))
-        found = await operations.get(operation_id, current_principal())
+        try:
+            found = await operations.wait(operation_id, wait_s, _reporter(ctx))
+        except StoreUnavailable as exc:
+            raise _wait_error(found, exc) from exc
     return found
+
+
+def _wait_error(operation: "Operation", trouble: StoreUnavailable) -> StoreUnavailable:
+    """What a call that lost the store says of the operation that it waited for."""
+    exc = StoreUnavailable(
+        f"{operation.id}: {operation.title} goes on without this call, and its record cannot be read now: "
+        f"{trouble.what}",
+        next_step=f"Ask again with get_operation {operation.id}",
+    )
+    exc.operation_id = operation.id
+    return exc
 
 
 def _reporter(ctx: Context) -> "Report":

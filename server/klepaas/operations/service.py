@@ -46,6 +46,8 @@ Report = Callable[[float, float, str], Awaitable[None]]
 # Another process may take the same target in the moment between looking and writing; not so often.
 _ATTEMPTS = 5
 _POLL_S = 0.3
+# What a call that has waited as long as it was to gives the store for its last look.
+_LAST_LOOK_S = 5.0
 _STORE_TROUBLE_S = 2.0
 
 
@@ -291,14 +293,22 @@ class Operations:
                     if operation.ended or self.is_stopping:
                         return operation
                     progress, news = (operation.done, operation.total, operation.line), None
+                elif self.is_stopping:
+                    break
                 else:
                     progress, news = holding.news()
                 if report is not None and progress != told:
                     told = progress
                     await report(*progress)
-                with anyio.move_on_after(None if news else _POLL_S):
+                with anyio.move_on_after(_POLL_S):
                     await (news.wait() if news else anyio.sleep_forever())
-        return await self.get(operation_id, None)
+        with anyio.move_on_after(_LAST_LOOK_S):
+            return await self.get(operation_id, None)
+        raise StoreUnavailable("The store of klepaas gave no answer in time")
+
+    def stop_waiting(self) -> None:
+        """Let calls that wait for an operation answer now: this server stops, and the operation goes on without it."""
+        self.is_stopping = True
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
