@@ -5,7 +5,7 @@ also where the store is broken and nobody monitors. Where nothing was ever store
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from klepaas_plugins.deployments.objects import age, one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.sections import Section
 from klepaas_plugins.deployments.together import together
+from klepaas_plugins.deployments.under_way import progress_of
 from klepaas_plugins.kubernetes.client import Cluster, Clusters
 
 if TYPE_CHECKING:
@@ -91,7 +92,12 @@ async def own_trouble(host: Host) -> list[str]:
 
 
 async def operations(
-    host: Host, context: str | None, namespace: str | None, since_s: int | None = None
+    host: Host,
+    context: str | None,
+    namespace: str | None,
+    since_s: int | None = None,
+    *,
+    present: Collection[tuple[str, str]] = (),
 ) -> tuple[list[Section], dict[str, int]]:
     """The caller's operations in a cluster that are under way, and those that ended badly of late.
 
@@ -100,6 +106,7 @@ async def operations(
         context: The cluster's context.
         namespace: Only in this namespace. None: all.
         since_s: Only what ended badly in the last seconds. None: in the last day.
+        present: Namespace and application of what the cluster knows; what else is deployed is deployed first.
 
     Returns:
         The lists, and their lengths for a program.
@@ -117,17 +124,17 @@ async def operations(
     bad = [one for one in found if one.state in _ENDED_BADLY and now - (one.ended_at or 0.0) < (since_s or _LATELY_S)]
     bad_title = f"Ended badly in the last {f'{since_s} s' if since_s else 'day'}"
     sections = [
-        Section("Under way", [_running(one) for one in running[:_MOST]], "get_operation", len(running)),
+        Section("Under way", [_running(one, present) for one in running[:_MOST]], "get_operation", len(running)),
         Section(bad_title, [_ended(one) for one in bad[:_MOST]], "get_operation", len(bad)),
     ]
     counts = {"operations_running": len(running), "operations_failed": len(bad)}
     return sections, counts
 
 
-def _running(one: "Operation") -> str:
-    state = "waits for a server to go on" if one.unattended_since is not None else one.line
-    state = state if one.hindrance is None else f"not carried on here: {one.hindrance}"
-    return f"{_where(one)}{one.title} ({one.id}), for {_ago(one.created_at)}{f': {state}' if state else ''}"
+def _running(one: "Operation", present: Collection[tuple[str, str]]) -> str:
+    state, place = progress_of(one), tuple(one.target.rsplit("/", 2)[1:])
+    first = "first deployment, " if one.kind == "deploy" and len(place) == 2 and place not in present else ""
+    return f"{_where(one)}{first}{one.title} ({one.id}), for {_ago(one.created_at)}{f': {state}' if state else ''}"
 
 
 def _ended(one: "Operation") -> str:

@@ -79,13 +79,14 @@ async def overview(
     """
     notes = [f"Warnings, changes and failed operations are those of the last {since_s} s."] if since_s else []
     found, namespace = await _what_may_be_listed(cluster, namespace, notes)
+    present = {(one.namespace, one.application) for one in found}
     nodes, pods, events, firing, own_trouble, (under_way, counts) = await together(
         partial(_listed, cluster, "nodes", None, None),
         partial(_listed, cluster, "pods", namespace, _NOT_RUNNING),
         partial(_listed, cluster, "events", namespace, "type=Warning"),
         partial(lately.alerts, host, namespace),
         partial(lately.own_trouble, host),
-        partial(lately.operations, host, cluster.context, namespace, since_s),
+        partial(lately.operations, host, cluster.context, namespace, since_s, present=present),
     )
     if not (found or pods or events):
         notes += [note] if (note := await require_namespace(cluster, namespace)) else []

@@ -73,7 +73,8 @@ class ReadingTools:
 
         cluster = await self._tools.clusters.cluster(context)
         where = None if all_namespaces else namespace or cluster.default_namespace
-        return await listing.list_applications(cluster, where, self._tools.settings.unschedulable_grace_s, output)
+        grace_s = self._tools.settings.unschedulable_grace_s
+        return await listing.list_applications(self._tools.host, cluster, where, grace_s, output)
 
     async def get_overview(
         self,

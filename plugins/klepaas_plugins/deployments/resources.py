@@ -92,7 +92,9 @@ class _Reader:
         from klepaas_plugins.deployments.settings import RolloutSettings
 
         cluster = await Clusters.of(self._host).cluster(context)
-        return await list_applications(cluster, namespace, RolloutSettings.of(self._host).unschedulable_grace_s)
+        return await list_applications(
+            self._host, cluster, namespace, RolloutSettings.of(self._host).unschedulable_grace_s
+        )
 
     async def application(
         self, context: Context, namespace: Namespace, app_name: Annotated[str, names.APPLICATION]

@@ -18,6 +18,7 @@ from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.together import together
+from klepaas_plugins.deployments.under_way import clock, describe_operation, is_first
 
 if TYPE_CHECKING:
     from klepaas_plugins.deployments.releases import Drift, Release
@@ -36,6 +37,8 @@ class Standing:
         facts: The same for a program.
         went_back: That a change was undone and nothing was changed since, in a few words. None: so it is not.
         newest: The newest release. None: none is recorded, or it may not be read.
+        releases: Those on record, the newest first. None: they may not be read.
+        operation: The change that is under way. None: there is none.
         not_checked: What the comparison with the release leaves open.
     """
 
@@ -43,6 +46,8 @@ class Standing:
     facts: Mapping[str, Any] = field(default_factory=dict)
     went_back: str | None = None
     newest: "Release | None" = None
+    releases: "tuple[Release, ...] | None" = None
+    operation: Operation | None = None
     not_checked: tuple[str, ...] = ()
 
 
@@ -56,6 +61,11 @@ async def standing(host: Host, place: Place) -> Standing:
     found = await together(partial(_known, _release, host, place), partial(_known, _change, host, place))
     lines = tuple(line for one in found for line in one.lines)
     facts = {key: value for one in found for key, value in one.facts.items()}
+    operation, releases = found[1].operation, found[0].releases
+    if operation is not None:
+        first = is_first(operation, releases)
+        lines = (*lines, _in_words(operation, first=first))
+        facts |= {"first_deployment": True} if first else {}
     went_back = next((one.went_back for one in found if one.went_back), None)
     newest = next((one.newest for one in found if one.newest), None)
     not_checked = tuple(text for one in found for text in one.not_checked)
@@ -84,6 +94,7 @@ async def _release(host: Host, place: Place) -> Standing:
         facts=drift_facts(drift),
         went_back=went_back,
         newest=listed[0] if listed else None,
+        releases=tuple(listed),
         not_checked=_not_checked(drift),
     )
 
@@ -119,27 +130,21 @@ async def _change(host: Host, place: Place) -> Standing:
         return Standing()
     facts = {"operation": operation.id, "operation_state": str(operation.state)}
     if operation.unattended_since is not None:
-        facts["unattended_since"] = _clock(operation.unattended_since)
+        facts["unattended_since"] = clock(operation.unattended_since)
     if operation.hindrance is not None:
         facts["not_resumed_because"] = operation.hindrance
     if operation.waiting is not None:
         facts["waiting_for"] = operation.waiting.reason
-        facts["waiting_since"] = _clock(operation.waiting.since)
-    return Standing(lines=(_in_words(operation),), facts=facts)
+        facts["waiting_since"] = clock(operation.waiting.since)
+    return Standing(facts=facts, operation=operation)
 
 
-def _in_words(operation: Operation) -> str:
-    now = time.time()
-    line = f": {operation.line}" if operation.line else ""
-    head = f"Under way: {operation.title} ({operation.id}), for {now - operation.created_at:.0f} s{line}"
+def _in_words(operation: Operation, *, first: bool) -> str:
+    now, head = time.time(), describe_operation(operation, first=first, progress=operation.line)
     if operation.unattended_since is None:
         return f"{head}. {describe_wait(operation)}" if operation.waiting is not None else head
-    since = f"{_clock(operation.unattended_since)} ({now - operation.unattended_since:.0f} s ago)"
+    since = f"{clock(operation.unattended_since)} ({now - operation.unattended_since:.0f} s ago)"
     resumes = "no klepaas server carries it out; the next one that may change things resumes it"
     if operation.hindrance is not None:
         resumes = f"not carried on here: {operation.hindrance}"
     return f"{head}. Unattended since {since}: {resumes}."
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

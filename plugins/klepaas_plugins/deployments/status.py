@@ -40,6 +40,7 @@ from klepaas_plugins.deployments.rollout import Phase, Snapshot, Verdict, counts
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.standing import Standing, standing
 from klepaas_plugins.deployments.together import if_allowed, together
+from klepaas_plugins.deployments.under_way import answer_first_deployment
 from klepaas_plugins.deployments.verifying import evidence_names, observed_in, previous_revision, serving
 from klepaas_plugins.deployments.watching import Target, look
 from klepaas_plugins.kubernetes.client import Clusters
@@ -73,7 +74,13 @@ async def status_of(place: Place, settings: RolloutSettings, host: Host, output:
     Raises:
         NotFound: There is no such application.
     """
-    place, found = await _found(place)
+    try:
+        place, found = await _found(place)
+    except NotFound:
+        answer = await answer_first_deployment(host, place, output)
+        if answer is None:
+            raise
+        return answer
     if len(found) > 1:
         return await _several(place, found, settings, output)
     workload, grace_s = found[0], settings.unschedulable_grace_s
