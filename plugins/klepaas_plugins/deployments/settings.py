@@ -21,13 +21,14 @@ class RolloutSettings(SettingsBase):
         float, Field(ge=0, description="Seconds that a pod may find no node before the rollout counts as failed")
     ] = 10.0
     min_healthy_s: Annotated[
-        float,
+        float | None,
         Field(
             ge=0,
             le=600,
-            description="Seconds that all pods must stay ready, without a restart, before a rollout counts as good",
+            description="Seconds that all pods must stay ready, without a restart, before a rollout counts as good; "
+            "by default two periods of their readiness probe, between 3 and 10, and 10 without a probe",
         ),
-    ] = 10.0
+    ] = None
     deadline_s: Annotated[
         float, Field(ge=10, le=7200, description="Longest time that a change may take, its rollback not counted")
     ] = 900.0

@@ -15,6 +15,7 @@ import anyio
 from klepaas.errors import Conflict, KlepaasError, NotFound
 from klepaas_plugins.deployments.causes import Cause, advice
 from klepaas_plugins.deployments.evidence import collect
+from klepaas_plugins.deployments.executor.progress import hold_s
 from klepaas_plugins.deployments.hold import Hold, Record
 from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import annotation, counted, is_owned_by, name_of
@@ -124,7 +125,7 @@ async def gate(
     for kind, name in workloads:
         rest_s = max(0.0, limit_s - (anyio.current_time() - began_s))
         missed = missed_before.get(f"{kind}/{name}")
-        hold = Hold(settings.min_healthy_s, _record(run, f"{kind}/{name}"))
+        hold = Hold(settings.min_healthy_s or 0.0, _record(run, f"{kind}/{name}"))
         seen = await _one(place, (kind, name), missed, settings, report, rest_s, hold)
         if not seen.verified:
             break
@@ -157,6 +158,8 @@ async def _one(
         live = await find(place.cluster, f"{kind.lower()}s.apps", name, place.namespace)
         if live is None:
             return Gated(failure=_gone(kind, name))
+        if settings.min_healthy_s is None:
+            hold.needed_s = hold_s(live)
         target = replace(Target.of(kind, live), missed_before=missed)
         grace_s = settings.unschedulable_grace_s
         followed = await follow(

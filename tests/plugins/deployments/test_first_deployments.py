@@ -45,7 +45,7 @@ class Stage:
     async def told(self, tool: str, text: str, **arguments: Any) -> str:
         """An answer, as soon as it holds a text."""
         with anyio.fail_after(scale_timeout(20)):
-            while text not in (said := await self.call(tool, **arguments)):
+            while text not in (said := await self.call(tool, **arguments)):  # noqa: ASYNC110 -- nobody tells
                 await anyio.sleep(0.05)
         return said
 

@@ -7,8 +7,10 @@ from typing import Any
 import anyio
 import pytest
 
+from klepaas_plugins.deployments.executor.progress import hold_s
 from klepaas_plugins.deployments.hold import Hold, Record
 from klepaas_plugins.deployments.rollout import Snapshot, decide
+from klepaas_plugins.deployments.settings import RolloutSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -114,3 +116,24 @@ async def test_a_clock_that_was_set_back_makes_nobody_wait_for_longer() -> None:
     before = await kept(seen())
     hold = Hold(90.0, Record({**before, "since": before["since"] + 3600}))
     assert hold.observe(seen(), decide(seen())) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("periods", "needed_s"),
+    [((), 10.0), ((1,), 3.0), ((2,), 4.0), ((4,), 8.0), ((60,), 10.0), ((None,), 10.0), ((1, 4), 8.0)],
+)
+def test_a_rollout_has_to_hold_two_periods_of_its_slowest_probe_between_3_and_10_s_and_10_without(
+    periods: tuple[int | None, ...], needed_s: float
+) -> None:
+    probes = [{"periodSeconds": one} if one else {"failureThreshold": 3} for one in periods]
+    containers: list[dict[str, Any]] = [{"name": "c", "readinessProbe": probe} for probe in probes] or [{"name": "c"}]
+    assert hold_s({"spec": {"template": {"spec": {"containers": containers}}}}) == needed_s
+
+
+async def test_what_klepaas_deploys_with_its_own_probe_holds_4_s(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KLEPAAS_ROLLOUT_MIN_HEALTHY_S", raising=False)
+    assert RolloutSettings().min_healthy_s is None
+    monkeypatch.setitem(vars(RolloutSettings.of(bench.host)), "min_healthy_s", None)
+    said = await bench.deploy(port=8080, health_path="/ready", wait_s=60)
+    assert not said.is_error, said.text
+    assert any(" of 4 s" in line for line in said.progress), said.progress

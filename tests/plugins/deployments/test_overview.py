@@ -56,7 +56,8 @@ async def test_what_failed_is_told_with_its_reason(bench: Any) -> None:
 async def test_what_is_under_way_is_told_with_its_place(bench: Any) -> None:
     await bench.deploy()
     open_again = "UPDATE operations SET state = 'running', ended_at = NULL, deadline_at = deadline_at + 1000"
-    held = f"{open_again}, held_by = 'another', lease_until = {time.time() + 1000}, line = '1 of 3 pods ready'"
+    lasts = f"lease_until = {time.time() + 900}"
+    held = f"{open_again}, held_by = 'another', {lasts}, lease_s = 1000, line = '1 of 3 pods ready'"
     await Store.of(bench.host).write(lambda session: bool(session.execute(text(held))))
     said = await bench.call("get_overview")
     assert (await bench.call("get_overview", output="json")).json()["operations_running"] == 1
