@@ -30,6 +30,7 @@ from klepaas_plugins.kubernetes.client import (
     is_autoscalers,
     judge_manager,
     key_of,
+    learn_paths,
     merge,
     own_paths,
     paths_of,
@@ -185,9 +186,9 @@ async def _guess(former: Former) -> Paths:
 
 
 async def _learn_paths(former: Former) -> Paths:
-    """The paths of the object as it was: the server says what the items of its lists are known by."""
-    answer = await former.place.cluster.apply(former.target, force=True, dry_run=True)
-    return next((entry.paths for entry in entries_of(answer) if entry.is_main), frozenset())
+    """The paths of the object as it was."""
+    found: Paths = await learn_paths(former.place.cluster, former.target, former.live)
+    return found
 
 
 def _lost(live: Object, target: Object, paths: Paths, *, take_ownership: bool = False) -> Paths:

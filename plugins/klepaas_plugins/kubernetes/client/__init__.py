@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         AutoscalerChanges,
         is_autoscalers,
         is_target,
+        leaving_first,
     )
     from klepaas_plugins.kubernetes.write.compare import compare
     from klepaas_plugins.kubernetes.write.delete import DeleteRequest, plan_delete
@@ -55,12 +56,15 @@ if TYPE_CHECKING:
         to_fields,
     )
     from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
+    from klepaas_plugins.kubernetes.write.trial import learn_paths
     from klepaas_plugins.kubernetes.write.writer import ChangedSincePlan, RaisedEffect, Written, write
 
 # Loaded when a change is planned: a start, and a server that only reads, do without.
 _LATE = {
     "risks": ("find_risks", "judge_again"),
-    "write.autoscaling": ("AUTOSCALER", "REPLICAS", "AutoscalerChanges", "is_autoscalers", "is_target"),
+    "write.autoscaling": (
+        "AUTOSCALER", "REPLICAS", "AutoscalerChanges", "is_autoscalers", "is_target", "leaving_first",
+    ),
     "write.compare": ("compare",),
     "write.delete": ("DeleteRequest", "plan_delete"),
     "write.items": ("Finder", "key_of"),
@@ -71,6 +75,7 @@ _LATE = {
         "to_fields",
     ),
     "write.planning": ("ApplyRequest", "plan_apply"),
+    "write.trial": ("learn_paths",),
     "write.writer": ("ChangedSincePlan", "RaisedEffect", "Written", "write"),
 }  # fmt: skip
 _HOMES = {name: home for home, names in _LATE.items() for name in names}
@@ -135,6 +140,8 @@ __all__ = [
     "judge_manager",
     "key_of",
     "last_log_lines",
+    "learn_paths",
+    "leaving_first",
     "looks_of",
     "merge",
     "missing_namespaces",

@@ -12,6 +12,11 @@ from .quantities import quantity
 from .status import Cause
 
 _SOURCES_SAY = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+_HOOK_HANDLERS = ("exec", "httpGet", "tcpSocket", "sleep")
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+# The sources of volumes in the order in which they are looked at; others come after them.
+_SOURCES = ("emptyDir", "hostPath", "secret", "nfs", "persistentVolumeClaim", "downwardAPI", "configMap", "projected")
 _POLICIES = {"imagePullPolicy": ("Always", "IfNotPresent", "Never")}
 
 
@@ -38,6 +43,24 @@ def _env(field: str, container: Json) -> Causes:
             yield required(f"{field}.env[{index}].name")
         if variable.get("valueFrom") == {}:
             yield invalid_value(f"{field}.env[{index}].valueFrom", "", _SOURCES_SAY)
+        elif variable.get("valueFrom") and variable.get("value"):
+            yield invalid_value(f"{field}.env[{index}].valueFrom", "", "may not be specified when `value` is not empty")
+        elif len(variable.get("valueFrom") or {}) > 1:
+            says = "may not have more than one field specified at a time"
+            yield invalid_value(f"{field}.env[{index}].valueFrom", "", says)
+
+
+def _handlers(field: str, container: Json) -> Causes:
+    """A probe, or what runs at a moment of a container's life, is done in one way."""
+    lifecycle = container.get("lifecycle") or {}
+    places = [(f"{field}.{name}", container.get(name), _HANDLERS) for name in _PROBES]
+    places += [(f"{field}.lifecycle.{name}", lifecycle.get(name), _HOOK_HANDLERS) for name in ("postStart", "preStop")]
+    for where, probe, handlers in places:
+        found = [name for name in handlers if (probe or {}).get(name) is not None]
+        if probe is not None and not found:
+            yield required(where, "must specify a handler type")
+        for name in found[1:]:
+            yield forbidden(f"{where}.{name}", "may not specify more than 1 handler type")
 
 
 def _volumes(field: str, spec: Json) -> Causes:
@@ -46,6 +69,10 @@ def _volumes(field: str, spec: Json) -> Causes:
             yield required(f"{field}.volumes[{index}].configMap.name")
         if volume.get("secret") is not None and not volume["secret"].get("secretName"):
             yield required(f"{field}.volumes[{index}].secret.secretName")
+        sources = [name for name, value in volume.items() if name != "name" and value is not None]
+        known = [name for name in _SOURCES if name in sources]
+        for name in [*known, *(name for name in sources if name not in known)][1:]:
+            yield forbidden(f"{field}.volumes[{index}].{name}", "may not specify more than 1 volume type")
 
 
 def _container(field: str, container: Json) -> Causes:
@@ -62,6 +89,7 @@ def _container(field: str, container: Json) -> Causes:
             yield Cause("FieldValueNotSupported", says, f"{field}.{name}")
     yield from _ports(field, container)
     yield from _env(field, container)
+    yield from _handlers(field, container)
     yield from _resources(field, container.get("resources") or {})
     for index, mount in enumerate(container.get("volumeMounts") or []):
         if not mount.get("mountPath"):

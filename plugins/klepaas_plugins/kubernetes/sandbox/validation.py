@@ -140,9 +140,24 @@ def _workload(resource: Resource, obj: Json) -> Causes:
             yield invalid_value("spec.template.metadata.labels", labels or None, says)
     yield from _labels("spec.template.labels", labels)
     yield from pod_spec_faults("spec.template.spec", template.get("spec") or {})
+    yield from _strategies(resource, spec)
     for name, part in ((spec.get("strategy") or {}).get("rollingUpdate") or {}).items():
         if isinstance(part, str) and not re.fullmatch("[0-9]+%", part):
             yield invalid_value(f"spec.strategy.rollingUpdate.{name}", part, _PERCENT_SAYS)
+
+
+def _strategies(resource: Resource, spec: Json) -> Causes:
+    """Bounds of a rollout stand beside the strategy that rolls; a DaemonSet's are left where they are."""
+    strategy, update = spec.get("strategy") or {}, spec.get("updateStrategy") or {}
+    if strategy.get("type") == "Recreate" and strategy.get("rollingUpdate") is not None:
+        says = "may not be specified when strategy `type` is 'Recreate'"
+        yield forbidden("spec.strategy.rollingUpdate", says)
+    bounds = update.get("rollingUpdate")
+    if resource is STATEFUL_SETS and update.get("type") == "OnDelete" and bounds is not None:
+        shown = {"Partition": bounds.get("partition"), "MaxUnavailable": bounds.get("maxUnavailable")}
+        yield invalid_value(
+            "spec.updateStrategy.rollingUpdate", shown, "only allowed for updateStrategy 'RollingUpdate'"
+        )
 
 
 def _job(resource: Resource, obj: Json) -> Causes:

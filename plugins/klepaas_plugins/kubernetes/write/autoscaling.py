@@ -5,10 +5,11 @@ more, and one that comes with it sets the number from the start. Zero stands asi
 no replicas alone, so 0 stops it and any other number wakes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from klepaas.changes import Action, ObjectChange
 from klepaas.errors import KlepaasError
 from klepaas_plugins.kubernetes.client import Cluster
 from klepaas_plugins.kubernetes.write.own_fields import Entry, entries_of
@@ -20,6 +21,7 @@ __all__ = [
     "is_autoscaled",
     "is_autoscalers",
     "is_target",
+    "leaving_first",
     "may_set_replicas",
 ]
 
@@ -92,6 +94,23 @@ def is_target(autoscaler: Mapping[str, Any], workload: Mapping[str, Any]) -> boo
     group = str(target.get("apiVersion") or "").rpartition("/")[0]
     same_group = not target.get("apiVersion") or group == str(workload.get("apiVersion")).rpartition("/")[0]
     return same_group and (target.get("kind"), target.get("name")) == (workload.get("kind"), _name_of(workload))
+
+
+def leaving_first(changes: Iterable[ObjectChange]) -> list[ObjectChange]:
+    """The changes in their order, but for autoscalers that leave a workload: they would undo the number it is given.
+
+    Args:
+        changes: The changes.
+    """
+    return sorted(changes, key=lambda one: not _is_leaving(one))
+
+
+def _is_leaving(change: ObjectChange) -> bool:
+    if change.identity.kind != AUTOSCALER or change.before is None:
+        return False
+    aims = [((one or {}).get("spec") or {}).get("scaleTargetRef") or {} for one in (change.before, change.after)]
+    names = [(aim.get("kind"), aim.get("name")) for aim in aims]
+    return change.action is Action.DELETE or names[0] != names[1]
 
 
 def _owns_replicas(live: Mapping[str, Any]) -> bool:

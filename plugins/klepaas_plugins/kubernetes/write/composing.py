@@ -7,12 +7,52 @@ from typing import Any
 from klepaas_plugins.kubernetes.masking.comparing import with_live_secrets
 from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscaled, may_set_replicas
 from klepaas_plugins.kubernetes.write.drafts import Draft
-from klepaas_plugins.kubernetes.write.merging import Ambiguous, merge, without_paths, without_versions
-from klepaas_plugins.kubernetes.write.own_fields import Paths, entries_of, extract_own, find, own_paths, to_fields
+from klepaas_plugins.kubernetes.write.items import Finder
+from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
+from klepaas_plugins.kubernetes.write.merging import (
+    Ambiguous,
+    merge,
+    null_paths,
+    without_nulls,
+    without_paths,
+    without_versions,
+)
+from klepaas_plugins.kubernetes.write.own_fields import (
+    Paths,
+    entries_of,
+    extract_own,
+    find,
+    own_paths,
+    path_text,
+    to_fields,
+)
+from klepaas_plugins.kubernetes.write.unions import with_others_removed
 
-__all__ = ["compose", "leave_replicas_of_new"]
+__all__ = ["choose_between", "compose", "leave_replicas_of_new"]
 
 _LEFT = ("spec.replicas", "left to the autoscaler, which sets it")
+
+
+def choose_between(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with a null for each field that cannot be beside one that it names; what goes is noted.
+
+    Args:
+        draft: The plan.
+        live: The object as it is.
+        encoded: The manifest, with its nulls.
+    """
+    entries = entries_of(live)
+    # A restoration takes nothing from a controller.
+    controllers = [one for one in entries if judge_manager(one.manager, live).side is Side.CONTROLLER]
+    held = frozenset().union(*(one.paths for one in controllers)) if draft.request.is_restoring else frozenset()
+    wanted, left = with_others_removed(encoded, live, lambda path: any(one[: len(path)] == path for one in held))
+    draft.notes += [(path_text(path), "left as it is: a controller owns it now") for path in left]
+    draft.named = without_versions(without_nulls(wanted)) if left else draft.named
+    there = Finder(live)
+    removed = frozenset(path for path in draft.request.removed if there.find(path)[0])
+    everyone = to_fields(frozenset().union(*(entry.paths for entry in entries)))
+    draft.nulls = frozenset(null_paths(wanted, live, everyone)) | removed
+    return wanted
 
 
 async def compose(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> None:

@@ -75,6 +75,7 @@ class Draft:
         body: What is to be sent.
         after: What the server makes of it.
         claimed: What klepaas would own afterwards.
+        nulls: The paths of what is there and the manifest sets to null, or that are to go in another way.
         gone: The paths that are to go.
         losses: What other managers lose.
         transfer: What changes hands first.
@@ -91,6 +92,7 @@ class Draft:
     body: dict[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] | None = None
     claimed: Paths = frozenset()
+    nulls: Paths = frozenset()
     gone: Paths = frozenset()
     losses: list[Loss] = field(default_factory=list)
     transfer: Transfer = field(default_factory=Transfer)

@@ -12,7 +12,7 @@ from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS, is_autoscaler
 from klepaas_plugins.kubernetes.write.drafts import Draft
 from klepaas_plugins.kubernetes.write.items import Finder
 from klepaas_plugins.kubernetes.write.managers import Side, judge_manager
-from klepaas_plugins.kubernetes.write.merging import merge, named_paths, null_paths, without_paths
+from klepaas_plugins.kubernetes.write.merging import merge, named_paths, without_paths
 from klepaas_plugins.kubernetes.write.own_fields import (
     Path,
     Paths,
@@ -32,39 +32,32 @@ __all__ = ["reverting_risks", "settle_owners", "takeover_facts"]
 LEAVE_ROUNDS_MAX = 3
 
 
-async def settle_owners(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> None:
+async def settle_owners(draft: Draft, live: dict[str, Any]) -> None:
     """Find whose fields are lost, refuse or leave a controller's, and see what is moved first.
 
     Args:
         draft: The plan.
         live: The object as it is.
-        encoded: The manifest, with its nulls.
 
     Raises:
         FieldConflict: A controller owns some of them.
         KlepaasError: The cluster refuses what is left of the change.
     """
     for _ in range(LEAVE_ROUNDS_MAX):
-        nulls = _find_losses(draft, live, encoded)
+        _find_losses(draft, live)
         refused = [loss for loss in draft.losses if not _is_person(loss, live)]
         if not draft.request.is_restoring or not refused:
             break
         _leave(draft, live, refused)
         await try_apply(draft, live)
     judge_losses(draft.losses, live, draft.request.title, take_ownership=draft.request.take_ownership)
-    await _move(draft, live, nulls)
+    await _move(draft, live)
 
 
-def _find_losses(draft: Draft, live: dict[str, Any], encoded: Mapping[str, Any]) -> Paths:
-    """Note what other managers lose; the paths that are set to null."""
-    after = draft.after or live
-    everyone = to_fields(frozenset().union(*(entry.paths for entry in entries_of(live))))
-    there = Finder(live)
-    removed = frozenset(path for path in draft.request.removed if there.find(path)[0])
-    nulls = frozenset(null_paths(encoded, live, everyone)) | removed
-    taken = _find_taken(draft, live)
-    draft.losses = [_judged(draft, loss) for loss in losses_of(live, after, taken=taken, removed=nulls)]
-    return nulls
+def _find_losses(draft: Draft, live: dict[str, Any]) -> None:
+    """Note what other managers lose."""
+    after, taken = draft.after or live, _find_taken(draft, live)
+    draft.losses = [_judged(draft, loss) for loss in losses_of(live, after, taken=taken, removed=draft.nulls)]
 
 
 def _judged(draft: Draft, loss: Loss) -> Loss:
@@ -95,7 +88,7 @@ def _item_of(path: Path) -> Path:
     return path[: at + 1]
 
 
-async def _move(draft: Draft, live: dict[str, Any], nulls: Paths) -> None:
+async def _move(draft: Draft, live: dict[str, Any]) -> None:
     """See what changes hands first, and have the server check what goes only then."""
     request, after = draft.request, draft.after or live
     unnamed = own_paths(live) - draft.claimed if request.remove_unnamed else frozenset()
@@ -105,14 +98,14 @@ async def _move(draft: Draft, live: dict[str, Any], nulls: Paths) -> None:
     staying = {path_text(loss.path): loss.entry.manager for loss in shared if loss not in mine}
     draft.notes += [(path, f"stays: {judge_manager(who, live).text} owns it too") for path, who in staying.items()]
     draft.losses += mine
-    draft.gone = nulls | unnamed
+    draft.gone = draft.nulls | unnamed
     moved = frozenset(loss.path for loss in draft.losses if loss.must_move)
     main = next((entry.paths for entry in entries_of(live) if entry.is_main), frozenset())
     # What nobody owns goes only if it is claimed first.
-    orphans = frozenset(path for path in nulls if not _is_owned_whole(live, path, main | moved))
+    orphans = frozenset(path for path in draft.nulls if not _is_owned_whole(live, path, main | moved))
     is_fold = any(entry.is_ours and not entry.is_main for entry in entries_of(live)) or not own_paths(live) <= main
     draft.transfer = replace(draft.transfer, claims=moved | orphans, is_fold=is_fold)
-    await try_removals(draft, live, nulls | (unnamed - main) | frozenset(loss.path for loss in mine))
+    await try_removals(draft, live, draft.nulls | (unnamed - main) | frozenset(loss.path for loss in mine))
 
 
 def _has_other_owner(live: Mapping[str, Any], path: Path) -> bool:

@@ -23,7 +23,7 @@ from klepaas_plugins.kubernetes.risks import facts_of
 from klepaas_plugins.kubernetes.write.autoscaling import REPLICAS
 from klepaas_plugins.kubernetes.write.basis import fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
-from klepaas_plugins.kubernetes.write.composing import compose, leave_replicas_of_new
+from klepaas_plugins.kubernetes.write.composing import choose_between, compose, leave_replicas_of_new
 from klepaas_plugins.kubernetes.write.drafts import ApplyRequest, Draft, identity_of, with_version_of_new
 from klepaas_plugins.kubernetes.write.losing import reverting_risks, settle_owners, takeover_facts
 from klepaas_plugins.kubernetes.write.merging import named_paths, without_nulls, without_versions
@@ -67,10 +67,11 @@ async def _plan(request: ApplyRequest) -> ObjectChange:
         await _look(draft, request.resource)
         if draft.live is None:
             return await _plan_new(draft)
+        wanted = choose_between(draft, draft.live, encoded)
         try:
-            await compose(draft, draft.live, encoded)
+            await compose(draft, draft.live, wanted)
             await try_apply(draft, draft.live)
-            await settle_owners(draft, draft.live, encoded)
+            await settle_owners(draft, draft.live)
         except ObjectModified:
             # A status came between; what is compared is one state of the object with what becomes of it.
             await anyio.sleep(PAUSE_S * attempt)
