@@ -147,6 +147,40 @@ async def test_manifests_that_retarget_the_autoscaler_and_set_a_number_write_the
     assert kinds.index("horizontalpodautoscalers") < kinds.index("deployments"), "it would undo the number"
 
 
+def _writes_of_kinds(bench: Any) -> list[str]:
+    """The kinds of the objects called `web` that were written, in that order."""
+    changed = [one for one in bench.sandbox.requests if mutating(one) and one.path.endswith("/web")]
+    return [one.path.split("/")[-2] for one in changed]
+
+
+async def test_objects_applied_together_move_the_autoscaler_away_before_the_number_is_set(bench: Any) -> None:
+    await done(bench.call("k8s_apply", manifests=text(workload(), scaler())))
+    await scale_by_the_autoscaler(bench, 4)
+    bench.sandbox.clear_requests()
+    await done(bench.call("k8s_apply", manifests=text(workload(replicas=2), scaler("other"))))
+    assert list(dict.fromkeys(_writes_of_kinds(bench))) == ["horizontalpodautoscalers", "deployments"]
+    assert replicas_of(bench) == 2
+
+
+async def test_an_applied_autoscaler_that_stays_comes_after_its_workload(bench: Any) -> None:
+    await done(bench.call("k8s_apply", manifests=text(workload(), scaler())))
+    bench.sandbox.clear_requests()
+    await done(bench.call("k8s_apply", manifests=text(workload("example/app:2"), scaler(low=2))))
+    assert list(dict.fromkeys(_writes_of_kinds(bench))) == ["deployments", "horizontalpodautoscalers"]
+
+
+async def test_a_rollback_frees_the_workload_of_its_autoscaler_before_it_sets_the_number(bench: Any) -> None:
+    before, after = (workload(replicas=2), scaler("other")), (workload(), scaler())
+    await done(bench.call("deploy_application", app_name="web", manifests=text(*before)))
+    await done(bench.call("deploy_application", app_name="web", manifests=text(*after)))
+    await scale_by_the_autoscaler(bench, 4)
+    bench.sandbox.clear_requests()
+    await done(bench.call("rollback_deployment", app_name="web", release=1))
+    kinds = _writes_of_kinds(bench)
+    assert kinds.index("horizontalpodautoscalers") < kinds.index("deployments")
+    assert replicas_of(bench) == 2
+
+
 async def test_manifests_that_add_an_autoscaler_leave_it_the_number_of_a_new_workload_from_the_start(
     bench: Any,
 ) -> None:

@@ -29,6 +29,7 @@ from klepaas_plugins.kubernetes.client import (
     DeleteRequest,
     find_risks,
     forget_looks,
+    leaving_first,
     plan_delete,
 )
 
@@ -122,10 +123,8 @@ async def plan_changes(place: Place, plan: Plan, moments: Moments, *, take_owner
         refuse_foreign_changes(plan, moments.target, moments.live, moments.expected)
     removals = await together(*(partial(_plan_removal, place, key, live[key]) for key in plan.removed))
     # An autoscaler that goes must not change what is restored before.
-    first = [one for one in removals if one.identity.kind == AUTOSCALER]
-    rest = [one for one in removals if one.identity.kind != AUTOSCALER]
-    changes = [way.change for way in plan.ways.values()]
-    return replace(plan, objects=await find_risks(place.cluster, [*first, *changes, *rest]))
+    changes = leaving_first([*(way.change for way in plan.ways.values()), *removals])
+    return replace(plan, objects=await find_risks(place.cluster, changes))
 
 
 def _former(place: Place, plan: Plan, moments: Moments, key: Key, *, take_ownership: bool | None) -> Former:

@@ -23,7 +23,7 @@ from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.client.warnings import collect_warnings, joined
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
 from klepaas_plugins.kubernetes.risks import find_risks, judge_again
-from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges
+from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerChanges, leaving_first
 from klepaas_plugins.kubernetes.write.awaiting import await_kind
 from klepaas_plugins.kubernetes.write.generated_names import draw_name
 from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
@@ -98,7 +98,8 @@ async def plan_manifests(request: ManifestRequest) -> ChangeSet:
     failed = [item for item in items if item.error is not None]
     if failed:
         _refuse(request, items, failed)
-    plans = await find_risks(request.cluster, [item.plan for item in items if item.plan is not None])
+    planned = leaving_first(item.plan for item in items if item.plan is not None)
+    plans = await find_risks(request.cluster, planned)
     verb = "Create" if request.create else "Apply"
     what = plans[0].identity.title if len(plans) == 1 else f"{len(plans)} objects"
     return ChangeSet(title=f"{verb} {what}", objects=plans)
