@@ -113,6 +113,23 @@ async def test_a_deletion_that_was_confirmed_at_a_terminal_does_not_delete_what_
     assert (await bench.http.get(PATH)).status_code == 200
 
 
+async def test_a_plan_is_refused_once_the_variables_beneath_it_have_another_order(bench: Bench) -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}]
+    body = manifest("example/app:1")
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = env
+    text = json.dumps(body)
+    await bench.confirm((await bench.call("k8s_apply", manifests=text)).meta["plan_id"])
+    assert not (await bench.call("k8s_apply", manifests=text)).is_error
+    refused = await bench.apply("example/app:2")
+    await bench.confirm(refused.meta["plan_id"])
+    live = (await bench.http.get(PATH)).json()
+    live["spec"]["template"]["spec"]["containers"][0]["env"].reverse()
+    assert (await bench.http.put(PATH, params={"fieldManager": "kubectl-edit"}, json=live)).status_code == 200
+    stale = await bench.apply("example/app:2")
+    assert stale.is_error
+    assert "does not count any more" in stale.content[0].text
+
+
 def _harmless(chance: random.Random) -> tuple[Json, str, str]:
     """A change that moves by itself: status, the number of replicas, what a controller notes there."""
     number = chance.randint(1, 10**6)

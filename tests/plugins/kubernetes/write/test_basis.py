@@ -15,22 +15,31 @@ Json = dict[str, Any]
 
 def _live() -> Json:
     own = {
-        "f:metadata": {"f:labels": {"f:app": {}}},
+        "f:metadata": {"f:labels": {"f:app": {}}, "f:finalizers": {'v:"example.com/a"': {}, 'v:"example.com/b"': {}}},
         "f:spec": {
             "f:selector": {},
             "f:template": {"f:spec": {"f:containers": {'k:{"name":"main"}': {
                 ".": {}, "f:name": {}, "f:image": {}, "f:args": {},
-                "f:env": {'k:{"name":"A"}': {".": {}, "f:name": {}, "f:value": {}}},
-            }}}},
+                "f:env": {
+                    'k:{"name":"A"}': {".": {}, "f:name": {}, "f:value": {}},
+                    'k:{"name":"B"}': {".": {}, "f:name": {}, "f:value": {}},
+                },
+            }}, "f:initContainers": {
+                'k:{"name":"first"}': {".": {}, "f:name": {}, "f:image": {}},
+                'k:{"name":"second"}': {".": {}, "f:name": {}, "f:image": {}},
+            }}},
         },
     }  # fmt: skip
-    container = {"name": "main", "image": "example/app:1", "args": ["a", "b"], "env": [{"name": "A", "value": "1"}]}
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}]
+    container = {"name": "main", "image": "example/app:1", "args": ["a", "b"], "env": env}
+    first = [{"name": name, "image": "example/init:1"} for name in ("first", "second")]
     scale: Json = {"f:spec": {"f:replicas": {}}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": "web", "uid": "u-1", "resourceVersion": "5", "generation": 2, "labels": {"app": "web"},
+            "finalizers": ["example.com/a", "example.com/b"],
             "managedFields": [
                 {"manager": "klepaas", "operation": "Apply", "apiVersion": "apps/v1", "time": "t0", "fieldsV1": own},
                 {"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale",
@@ -39,7 +48,7 @@ def _live() -> Json:
         },
         "spec": {
             "replicas": 2, "selector": {"matchLabels": {"app": "web"}},
-            "template": {"spec": {"containers": [container]}},
+            "template": {"spec": {"containers": [container], "initContainers": first}},
         },
         "status": {"replicas": 2},
     }  # fmt: skip
@@ -78,6 +87,15 @@ def _reorder_entries(live: Json, chance: random.Random) -> None:
     chance.shuffle(live["metadata"]["managedFields"])
 
 
+def _reorder_a_set(live: Json, chance: random.Random) -> None:
+    chance.shuffle(live["metadata"]["finalizers"])
+
+
+def _add_a_variable_of_others(live: Json, chance: random.Random) -> None:
+    env = _container(live)["env"]
+    env.insert(chance.randint(0, len(env)), {"name": f"X{chance.randint(0, 10**6)}", "value": "x"})
+
+
 def _container(live: Json) -> Json:
     found: Json = live["spec"]["template"]["spec"]["containers"][0]
     return found
@@ -93,6 +111,18 @@ def _change_variable(live: Json, chance: random.Random) -> None:
 
 def _change_atomic_list(live: Json, chance: random.Random) -> None:
     _container(live)["args"].insert(chance.randint(0, 2), f"x{chance.randint(0, 99)}")
+
+
+def _reorder_atomic_list(live: Json, _: random.Random) -> None:
+    _container(live)["args"].reverse()
+
+
+def _reorder_variables(live: Json, _: random.Random) -> None:
+    _container(live)["env"].reverse()
+
+
+def _reorder_init_containers(live: Json, _: random.Random) -> None:
+    live["spec"]["template"]["spec"]["initContainers"].reverse()
 
 
 def _change_selector(live: Json, chance: random.Random) -> None:
@@ -124,10 +154,19 @@ def _make_anew(live: Json, chance: random.Random) -> None:
     live["metadata"]["uid"] = f"u-{chance.randint(2, 10**6)}"
 
 
-HARMLESS = [_move_status, _move_version, _move_times, _move_replicas, _note_by_a_controller, _reorder_entries]
+HARMLESS = [
+    _move_status,
+    _move_version,
+    _move_times,
+    _move_replicas,
+    _note_by_a_controller,
+    _reorder_entries,
+    _reorder_a_set,
+    _add_a_variable_of_others,
+]
 REAL = [
     _change_image, _change_variable, _change_atomic_list, _change_selector, _remove_label, _set_named, _co_own,
-    _drop_entry, _end, _make_anew,
+    _drop_entry, _end, _make_anew, _reorder_atomic_list, _reorder_variables, _reorder_init_containers,
 ]  # fmt: skip
 
 
@@ -152,3 +191,13 @@ def test_each_of_200_real_changes_differs_and_is_named(seed: int) -> None:
 def test_absence_differs_from_presence_both_ways() -> None:
     assert differing_parts(_basis(_live()), _basis(None)) == ["it was deleted"]
     assert differing_parts(_basis(None), _basis(_live())) == ["somebody created it"]
+
+
+def test_another_order_is_named_as_such() -> None:
+    live = _live()
+    _container(live)["env"].reverse()
+    live["spec"]["template"]["spec"]["initContainers"].reverse()
+    assert differing_parts(_basis(_live()), _basis(live)) == [
+        "spec.template.spec.containers[main].env (order)",
+        "spec.template.spec.initContainers (order)",
+    ]
