@@ -25,7 +25,16 @@ from klepaas_plugins.kubernetes.errors import ObjectModified
 from klepaas_plugins.kubernetes.write.basis import deletion_basis, differing_parts, fields_basis
 from klepaas_plugins.kubernetes.write.compare import compare
 from klepaas_plugins.kubernetes.write.drafts import with_version_of_new
-from klepaas_plugins.kubernetes.write.own_fields import Paths, extract, others_paths, own_paths, to_fields
+from klepaas_plugins.kubernetes.write.merging import without_paths
+from klepaas_plugins.kubernetes.write.own_fields import (
+    Paths,
+    extract,
+    others_paths,
+    own_paths,
+    owners_of,
+    path_text,
+    to_fields,
+)
 from klepaas_plugins.kubernetes.write.ownership import Transfer, transferred
 
 __all__ = ["ChangedSincePlan", "Judge", "RaisedEffect", "Written", "write"]
@@ -271,8 +280,24 @@ async def _restore(place: _Place, before: dict[str, Any] | None, answer: dict[st
     transfer = Transfer.of(change.options.get("transfer") or {})
     body = _former_body(before, own_paths(before) | transfer.claims)
     held = {key: metadata[key] for key in ("name", "namespace", "uid") if key in metadata}
-    await place.cluster.apply({**body, "metadata": {**(body.get("metadata") or {}), **held}})
+    body = {**body, "metadata": {**(body.get("metadata") or {}), **held}}
+    try:
+        await place.cluster.apply(body)
+    except FieldConflict:
+        return await _restore_the_rest(place, body, own_paths(before) | transfer.claims)
     return "it was restored to what it was before"
+
+
+async def _restore_the_rest(place: _Place, body: dict[str, Any], own: Paths) -> str:
+    """Undo a write but for the fields that others have taken since; what was done, in words."""
+    metadata = body["metadata"]
+    live = await place.cluster.get(place.resource, metadata["name"], metadata.get("namespace"))
+    theirs = others_paths(live)
+    left = sorted(path for path in own if path in theirs and not path[-1].startswith("k:"))
+    await place.cluster.apply(without_paths(body, frozenset(left)))
+    owners = sorted({one.manager for path in left for one in owners_of(live, path) if not one.is_ours})
+    shown = ", ".join(map(path_text, left[:8]))
+    return f"it was restored to what it was before, except {shown}, which {', '.join(owners)} set meanwhile"
 
 
 def _former_body(before: Mapping[str, Any], own: Paths) -> dict[str, Any]:

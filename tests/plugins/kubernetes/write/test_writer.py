@@ -56,6 +56,44 @@ async def test_nothing_is_sent_to_an_object_that_was_made_anew(world: World) -> 
         await write(world.cluster, plan)
 
 
+def _pod(obj: Json) -> Json:
+    found: Json = obj["spec"]["template"]["spec"]
+    return found
+
+
+# What is reordered, and how a refusal names it.
+ORDERS = {
+    "an atomic list": (lambda pod: pod["containers"][0]["args"], r"containers\[main\]\.args"),
+    "an atomic list of objects": (lambda pod: pod["tolerations"], r"spec\.tolerations"),
+    "variables, which refer to those before them": (
+        lambda pod: pod["containers"][0]["env"], r"containers\[main\]\.env \(order\)",
+    ),
+    "init containers, which run one after another": (
+        lambda pod: pod["initContainers"], r"spec\.initContainers \(order\)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("find", "says"), ORDERS.values(), ids=list(ORDERS))
+async def test_nothing_is_sent_when_a_list_beneath_the_plan_has_another_order(
+    world: World, find: Any, says: str
+) -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}]
+    body = deployment({"name": "main", "image": "example/app:1", "args": ["a", "b"], "env": env}, replicas=0)
+    tolerations = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in ("x", "y")]
+    init = [{"name": name, "image": "example/init:1"} for name in ("first", "second")]
+    _pod(body).update(tolerations=tolerations, initContainers=init)
+    await world.apply(body)
+    plan = await world.plan(container(image="example/app:2"))
+    live = await world.get("Deployment", "web")
+    find(_pod(live)).reverse()
+    answer = await world.http.put(world.path("Deployment", "web"), params={"fieldManager": "kubectl-edit"}, json=live)
+    assert answer.json()["metadata"]["generation"] == 2, "another order is another object, and a rollout"
+    with pytest.raises(ChangedSincePlan, match=says):
+        await write(world.cluster, plan)
+    assert _pod(await world.get("Deployment", "web"))["containers"][0]["image"] == "example/app:1"
+
+
 async def test_what_moves_by_itself_changes_no_plan(world: World) -> None:
     await world.apply(deployment(replicas=1))
     plan = await world.plan(container(image="example/app:2"))
@@ -191,6 +229,24 @@ async def test_a_new_object_that_does_more_than_was_planned_is_deleted_again(
     with pytest.raises(RaisedEffect, match="it was deleted again"):
         await write(world.cluster, plan, judge=_privileged)
     assert (await world.http.get(world.path("ConfigMap", "settings"))).status_code == 404
+
+
+@pytest.mark.parametrize("manager", ["argocd-controller", "kubectl-edit"])
+async def test_what_others_set_between_a_write_and_its_restoration_stays_and_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    await world.apply(config_map({"a": "1", "b": "1"}))
+    plan = await world.plan(config_map({"a": "2", "b": "2"}))
+
+    async def meet(change: ObjectChange) -> Sequence[Risk]:
+        await world.patch("ConfigMap", "settings", {"data": {"b": "9"}}, manager)
+        return await _privileged(change)
+
+    _mutate(world, monkeypatch, {"metadata": {"annotations": {"privileged": "true"}}})
+    says = rf"restored to what it was before, except data\.b, which {manager} set meanwhile"
+    with pytest.raises(RaisedEffect, match=says):
+        await write(world.cluster, plan, judge=meet)
+    assert (await world.get("ConfigMap", "settings"))["data"] == {"a": "1", "b": "9"}
 
 
 async def test_a_removal_that_was_not_planned_is_undone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
