@@ -367,7 +367,7 @@ class Carrier:
         notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
         unmarked = self.run.notes.get("unmarked")
         notes += [f"This release could not be marked as {term(Claim.VERIFIED)}: {unmarked}"] if unmarked else []
-        return self._words().verified(gated, release, [*lines_of_others(others), *notes])
+        return self._words().verified(gated, release, [*lines_of_others(others), *notes], others)
 
     async def _undecided(self, gated: Gated) -> Outcome:
         """Neither alive nor dead: its time is over, or it cannot be seen."""

@@ -6,14 +6,15 @@ It is left as it is, and said: the pods that were watched are then not those of 
 from collections.abc import Iterable, Sequence
 
 from klepaas.changes import FieldChange, ObjectChange
+from klepaas.plans.describe import escape
 from klepaas_plugins.deployments.objects import Object, name_of
 from klepaas_plugins.kubernetes.client import compare
 
-__all__ = ["are_other_pods", "changed_by_others", "lines_of_others"]
+__all__ = ["are_other_pods", "changed_by_others", "exception_of_others", "lines_of_others"]
 
 # It numbers revisions and sets the pods of an autoscaler.
 _CLUSTER = "kube-controller-manager"
-_MOST = 8
+_MOST, _MOST_NAMED = 8, 3
 
 
 def changed_by_others(written: Iterable[ObjectChange], live: Object) -> list[FieldChange]:
@@ -45,13 +46,32 @@ def are_other_pods(fields: Iterable[FieldChange]) -> bool:
     return any(one.path.startswith("spec.template.") for one in fields)
 
 
+def exception_of_others(fields: Sequence[FieldChange]) -> str:
+    """What the headline adds where the pods are not those that klepaas wrote; else empty.
+
+    Args:
+        fields: What `changed_by_others` found.
+    """
+    theirs = [one for one in fields if are_other_pods([one])]
+    if not theirs:
+        return ""
+    owners = sorted({owner for one in theirs for owner in one.owners} - {_CLUSTER})
+    paths = [one.path.removeprefix("spec.template.").removeprefix("spec.") for one in theirs]
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    named = f"{', '.join(map(escape, paths[:_MOST_NAMED]))}{more}"
+    return f", but {', '.join(map(escape, owners))} changed its pods meanwhile ({named})"
+
+
 def lines_of_others(fields: Sequence[FieldChange]) -> list[str]:
     """It in lines of an answer.
 
     Args:
         fields: What `changed_by_others` found.
     """
-    shown = [f"{one.path} is {one.before}, set by {', '.join(one.owners)}" for one in fields[:_MOST]]
+    shown = [
+        f"{escape(one.path)} is {escape(str(one.before))}, set by {', '.join(map(escape, one.owners))}"
+        for one in fields[:_MOST]
+    ]
     shown += [f"and {len(fields) - _MOST} more"] if len(fields) > _MOST else []
     lines = [f"Changed by others since it was written, and left so: {'; '.join(shown)}"] if shown else []
     return [*lines, "This release stays pending: the pods are not its own."] if are_other_pods(fields) else lines

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from klepaas.changes import FieldChange
 from klepaas.errors import Conflict, KlepaasError
 from klepaas.operations import Interrupted, OperationCancelled, Outcome, State
 from klepaas.output.verdict import Claim, Verdict
 from klepaas_plugins.deployments.evidence import collect
+from klepaas_plugins.deployments.meanwhile import exception_of_others
 from klepaas_plugins.deployments.objects import REVISION, annotation, images
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import Change
@@ -69,8 +71,17 @@ class Words:
     changed: Sequence[str] = ()
     reached: Sequence[str] = ()
 
-    def verified(self, gated: Gated, release: Release | None, notes: Sequence[str]) -> Outcome:
-        """It lives."""
+    def verified(
+        self, gated: Gated, release: Release | None, notes: Sequence[str], others: Sequence[FieldChange] = ()
+    ) -> Outcome:
+        """It lives.
+
+        Args:
+            gated: What the gate saw.
+            release: The release that was verified. None: none was.
+            notes: What else is said, one line each.
+            others: What others have changed since it was written.
+        """
         followed = gated.followed
         assert followed is not None  # noqa: S101 - what was verified was seen
         verdict, workload = followed.verdict, followed.snapshot.workload
@@ -78,7 +89,8 @@ class Words:
         number = release.number if release is not None and release.number else None
         numbers = [verdict.progress, *([f"revision {revision}"] if revision else [])]
         numbers += [f"release {number}"] if number else []
-        first = f"{self.place.text} {self.change.done}: {', '.join(numbers)}, after {gated.took_s:.0f} s."
+        done = f"{self.place.text} {self.change.done}{exception_of_others(others)}"
+        first = f"{done}: {', '.join(numbers)}, after {gated.took_s:.0f} s."
         seen = _gated(gated.took_s)
         facts = {
             **self._facts(phase(followed.snapshot).words(seen)),
@@ -88,6 +100,7 @@ class Words:
             **self.change.facts,
             **({"revision": int(revision)} if revision else {}),
             **({"release": number} if number else {}),
+            **({"changed_by_others": [one.path for one in others]} if others else {}),
             **seen.facts(),
         }
         if facts.get("previous_revision") == facts.get("revision"):
