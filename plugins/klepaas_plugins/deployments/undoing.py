@@ -5,17 +5,22 @@ tells what the change has changed.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from klepaas.changes import FieldChange, ObjectChange
 from klepaas.errors import KlepaasError
 from klepaas.operations import StepState
+from klepaas.output.verdict import Claim, term
+from klepaas.plans.describe import list_differences
 from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
 from klepaas_plugins.deployments.outcome import Undone
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import WorkloadName
 from klepaas_plugins.deployments.releases import Release, Releases, Restored, Snapshot, Step
+from klepaas_plugins.deployments.releases.differing import difference
 from klepaas_plugins.deployments.rollout import missed_deadline
 from klepaas_plugins.deployments.settings import RolloutSettings
 from klepaas_plugins.deployments.verifying import Gated, gate
@@ -36,6 +41,13 @@ async def _not_there() -> None:
 async def _as_it_should_be() -> dict[str, Any]:
     """A look-up for what was just compared."""
     return {}
+
+
+def _gone(change: ObjectChange, notes: Sequence[str]) -> tuple[FieldChange, ...]:
+    """The fields that differed and do not differ any more, as the notes of the restoration say."""
+    is_scaled = any("keeps its" in note for note in notes)
+    fields = (one for one in change.fields if not (is_scaled and one.path == "spec.replicas"))
+    return tuple(one for one in fields if not any(f"{one.path} stays as it is" in note for note in notes))
 
 
 @dataclass(frozen=True)
@@ -127,8 +139,8 @@ class Undoing:
             if exc.retryable:
                 raise
             return Undone(release, failure=exc.line)
+        lines = (restored.text, *restored.notes, *await self._unverified(release, restored))
         gated = await self._gate_again(release)
-        lines = (restored.text, *restored.notes)
         if not gated.verified:
             why = gated.failure.what if gated.failure else "it did not come to life in time"
             return Undone(release, lines, why)
@@ -137,6 +149,26 @@ class Undoing:
         took_s = time.monotonic() - began
         number = int(revision) if revision else None
         return Undone(release, lines, None, number, took_s, restored.exception)
+
+    async def _unverified(self, release: Release, restored: Restored) -> list[str]:
+        """What was changed before the operation and never seen healthy, so that it has gone back as well."""
+        number = self.run.notes.get("baseline")
+        if not number or number == release.number or release.snapshot is None:
+            return []
+        try:
+            baseline = await self.releases.load(await self.releases.get(int(number)))
+        except KlepaasError as exc:
+            if exc.retryable:
+                raise
+            return []
+        changes = difference(release.snapshot, baseline).changes
+        objects = (replace(one, fields=_gone(one, restored.notes)) for one in changes.objects)
+        gone = list_differences(replace(changes, objects=tuple(objects)))
+        if not gone:
+            return []
+        more = [f"and {len(gone) - _MOST_CHANGES} more"] if len(gone) > _MOST_CHANGES else []
+        shown = "; ".join([*gone[:_MOST_CHANGES], *more])
+        return [f"Changed before that and never {term(Claim.VERIFIED)}, so it went back as well: {shown}"]
 
     async def _put_back(self, release: Release) -> Restored:
         """Restore every object; a foreign change meanwhile is not run over."""

@@ -74,6 +74,7 @@ class Walk:
         bench: klepaas and the cluster.
         wanted: What there should be.
         releases: What there was at each release, by its number.
+        found: What there was at releases that klepaas recorded before a change, by their number.
         is_autoscaled: Whether an autoscaler of somebody else targets the workload.
         count: Makes values that are new each time.
     """
@@ -81,6 +82,7 @@ class Walk:
     bench: Bench
     wanted: State = field(default_factory=State)
     releases: dict[int, State] = field(default_factory=dict)
+    found: dict[int, State] = field(default_factory=dict)
     is_autoscaled: bool = False
     count: int = 0
 
@@ -101,7 +103,7 @@ class Walk:
         self._release(said)
 
     async def deploy_what_crashes(self, named: list[str], gone: list[str], replicas: int | None) -> None:
-        """It is rolled back, so that only who owns what it named has changed."""
+        """It is rolled back, so that only who owns what it named has changed, and what was never verified before it."""
         before = copy.deepcopy(self.wanted)
         variables = {key: self.new() for key in named}
         said = await self.bench.deploy(
@@ -109,8 +111,12 @@ class Walk:
         )
         if self._refused(said, [*named, *gone], crashes=True):
             return
-        assert "is rolled back" in said.text, said.text
+        number = re.search(r"is rolled back to release (\d+)", said.text)
+        assert number, said.text
         self.wanted = before
+        if self._went_back_as_well(said, int(number[1])):
+            return
+        self.found.setdefault(int(number[1]), copy.deepcopy(before))
         for key in {*named, *gone} & set(before.env):
             self.wanted.env[key] = (before.env[key][0], KLEPAAS)
         if replicas is not None and not self.is_autoscaled:
@@ -276,6 +282,18 @@ class Walk:
         """Beside an autoscaler the number that klepaas has set becomes the autoscaler's with the next change."""
         if self.is_autoscaled and self.wanted.sized_by == KLEPAAS:
             self.wanted.sized_by = AUTOSCALER
+
+    def _went_back_as_well(self, said: Said, number: int) -> bool:
+        """Whether what was changed before and never verified has gone back too; which fields these are is said."""
+        line = next((line for line in said.text.splitlines() if "so it went back as well: " in line), None)
+        if line is None:
+            return False
+        then, now = {**self.found, **self.releases}[number], self.wanted
+        self.wanted = replace(copy.deepcopy(then), replicas=now.replicas, sized_by=now.sized_by, env=_env(then, now))
+        for key in {*then.env, *now.env}:
+            is_other = self.wanted.env.get(key, ("",))[0] != now.env.get(key, ("",))[0]
+            assert (f"env[{key}]" in line) == is_other, said.text
+        return True
 
     def _let_go(self, keys: list[str], said: Said) -> None:
         """What klepaas had added and a person changed goes with what they set where it is not wanted; it is named."""
@@ -443,3 +461,7 @@ def test_after_any_sequence_klepaas_own_fields_are_as_wanted_last_and_those_of_o
     tmp_path: Path, steps: Any
 ) -> None:
     anyio.run(_play, tmp_path, steps)
+
+
+def test_what_was_applied_and_never_verified_goes_back_with_the_deployment_that_fails_after_it(tmp_path: Path) -> None:
+    anyio.run(_play, tmp_path, [("apply_a_part", ("C",)), ("deploy_what_crashes", ([], [], None))])
