@@ -167,6 +167,7 @@ async def _in(stage: Stage, namespace: str, result: Result) -> None:
     first = await stage.call("deploy_application", manifests=_yaml(list(base().values())), **deploy)
     if first.is_error:
         raise RuntimeError(f"the good release failed: {first.content[0].text}")
+    await _until_scaled(stage, namespace)
     local = [item for item in scenario.setup if not item["kind"].startswith("Validating")]
     if local:
         await stage.apply(namespace, *local)
@@ -194,6 +195,17 @@ async def _in(stage: Stage, namespace: str, result: Result) -> None:
     result.decided_s = witness.decided_s
     _judge(result, answer)
     result.restored = _differences(before, await _objects(stage.cluster, namespace))
+
+
+async def _until_scaled(stage: Stage, namespace: str) -> None:
+    """Wait for the pods of the autoscaler, which a new workload leaves the number to: a real one looks every 15 s."""
+    resource = await stage.cluster.resource("deployments.apps")
+    while not _is_scaled(await stage.cluster.get(resource, "web", namespace)):
+        await anyio.sleep(0.2)
+
+
+def _is_scaled(live: dict[str, Any]) -> bool:
+    return bool(live["spec"]["replicas"] == FLOOR == (live.get("status") or {}).get("availableReplicas"))
 
 
 async def _until_refused(stage: Stage, **change: Any) -> None:
