@@ -215,7 +215,8 @@ async def _play(sandbox: Sandbox, case: Case, client: Client[Any], others: Opera
     sandbox.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.namespace}})
     place = {"app_name": "web", "namespace": case.namespace}
     for image in (GOOD, NEXT):
-        await client.call_tool("deploy_application", {**place, "image": image, "port": 8080})
+        prepared = await _call(client, "deploy_application", {**place, "image": image, "port": 8080})
+        assert not prepared.is_error, prepared.content
     case.is_prepared = True
     operation_id = await _begin(case, client, {**place, **case.work.arguments, "wait_s": 0})
     if case.work.name == "cancel":
@@ -226,12 +227,17 @@ async def _play(sandbox: Sandbox, case: Case, client: Client[Any], others: Opera
 
 async def _begin(case: Case, client: Client[Any], arguments: dict[str, Any]) -> str:
     """Begin the change and give its operation; the faults of other cases may hold it up, since they share a cluster."""
+    return str((await _call(client, case.work.tool, arguments)).meta["operation_id"])
+
+
+async def _call(client: Client[Any], tool: str, arguments: dict[str, Any]) -> Any:
+    """The answer of an operation that could begin."""
     with anyio.fail_after(BEGINS_WITHIN_S):
         while True:
-            answer = await client.call_tool(case.work.tool, arguments, raise_on_error=False)
+            answer = await client.call_tool(tool, arguments, raise_on_error=False)
             meta = answer.meta or {}
             if "operation_id" in meta:
-                return str(meta["operation_id"])
+                return answer
             assert meta.get("retryable"), answer.content
             await anyio.sleep(meta.get("retry_after_s") or 0.2)
 
