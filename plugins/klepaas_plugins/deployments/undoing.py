@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from klepaas.changes import FieldChange, ObjectChange
 from klepaas.errors import KlepaasError
 from klepaas.operations import StepState
-from klepaas.output.verdict import Claim, term
 from klepaas.plans.describe import list_differences
 from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
@@ -168,7 +167,7 @@ class Undoing:
             return []
         more = [f"and {len(gone) - _MOST_CHANGES} more"] if len(gone) > _MOST_CHANGES else []
         shown = "; ".join([*gone[:_MOST_CHANGES], *more])
-        return [f"Changed before that and never {term(Claim.VERIFIED)}, so it went back as well: {shown}"]
+        return [f"Changed before that and not known to have come to life, so it went back as well: {shown}"]
 
     async def _put_back(self, release: Release) -> Restored:
         """Restore every object; a foreign change meanwhile is not run over."""

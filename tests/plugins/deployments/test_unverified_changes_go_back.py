@@ -12,7 +12,7 @@ from klepaas.testing import scale_timeout
 from .test_controllers_on_every_verb import apply_as
 
 pytestmark = pytest.mark.anyio
-AS_WELL = "Changed before that and never verified, so it went back as well: "
+AS_WELL = "Changed before that and not known to have come to life, so it went back as well: "
 
 
 @pytest.fixture
