@@ -86,6 +86,11 @@ class Walk:
     is_autoscaled: bool = False
     count: int = 0
 
+    def number(self, replicas: int | None) -> int | None:
+        """A number of pods to ask for: one that somebody else has set already would be owned by both from then on."""
+        is_theirs = replicas == self.wanted.replicas and self.wanted.sized_by != KLEPAAS
+        return None if is_theirs else replicas
+
     def new(self) -> str:
         self.count += 1
         return f"v{self.count}"
@@ -94,6 +99,7 @@ class Walk:
 
     async def deploy(self, named: list[str], gone: list[str], replicas: int | None, cpu: str | None) -> None:
         """An image with some settings; refused where a controller owns what it names."""
+        replicas = self.number(replicas)
         image, variables = f"example/app:{self.new()}", {key: self.new() for key in named}
         arguments = self._arguments(variables, gone, replicas, cpu)
         said = await self.bench.deploy(image=image, **arguments)
@@ -104,6 +110,7 @@ class Walk:
 
     async def deploy_what_crashes(self, named: list[str], gone: list[str], replicas: int | None) -> None:
         """It is rolled back, so that only who owns what it named has changed, and what was never verified before it."""
+        replicas = self.number(replicas)
         before = copy.deepcopy(self.wanted)
         variables = {key: self.new() for key in named}
         said = await self.bench.deploy(
@@ -135,6 +142,7 @@ class Walk:
 
     async def deploy_manifests(self, named: list[str], replicas: int | None, configs: list[str]) -> None:
         """The whole application: what klepaas set and they lack is removed."""
+        replicas = self.number(replicas)
         image, variables = f"example/app:{self.new()}", {key: self.new() for key in named}
         text = "\n---\n".join(json.dumps(one) for one in _objects(image, variables, replicas, configs))
         said = await self.bench.call("deploy_application", app_name="web", manifests=text)
