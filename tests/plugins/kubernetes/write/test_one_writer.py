@@ -200,7 +200,9 @@ def test_no_module_but_the_writer_sends_a_value_to_a_cluster() -> None:
 
 
 def test_no_module_but_the_client_composes_a_request_that_changes_something() -> None:
-    assert set(_find(_requests)) == {"klepaas_plugins/kubernetes/client/cluster.py"}
+    client = "klepaas_plugins/kubernetes/client"
+    # A review asks who the user is and what they may do; the server stores nothing of it.
+    assert set(_find(_requests)) == {f"{client}/cluster.py", f"{client}/reviewing.py"}
 
 
 def test_no_module_but_the_describing_one_compares_texts() -> None:
