@@ -200,7 +200,7 @@ async def _in(stage: Stage, namespace: str, result: Result) -> None:
 async def _until_scaled(stage: Stage, namespace: str) -> None:
     """Wait for the pods of the autoscaler, which a new workload leaves the number to: a real one looks every 15 s."""
     resource = await stage.cluster.resource("deployments.apps")
-    while not _is_scaled(await stage.cluster.get(resource, "web", namespace)):
+    while not _is_scaled(await stage.cluster.get(resource, "web", namespace)):  # noqa: ASYNC110 -- nobody tells
         await anyio.sleep(0.2)
 
 
