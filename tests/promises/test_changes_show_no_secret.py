@@ -5,6 +5,7 @@ are, in base64, URL-encoded and JSON-escaped, and differ between the versions, s
 """
 
 import base64
+import gzip
 import itertools
 import json
 import urllib.parse
@@ -106,6 +107,17 @@ def _calls(versions: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "k8s_delete", {"kind": "deployment", "name": "shop", "confirm_name": "shop"}
 
 
+def _release_records(platform: Platform) -> list[str]:
+    """Every ConfigMap that klepaas has written for itself, unpacked, with its metadata."""
+    found = []
+    for item in platform.sandbox.list("ConfigMap", "default"):
+        packed = (item.get("binaryData") or {}).get("release")
+        if item["metadata"]["name"].startswith("klepaas."):
+            assert packed is not None, item
+            found.append(f"{item} {gzip.decompress(base64.b64decode(packed)).decode()}")
+    return found
+
+
 async def test_no_dry_run_question_answer_release_notification_or_record_shows_a_secret(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +148,9 @@ async def test_no_dry_run_question_answer_release_notification_or_record_shows_a
     assert failed == []
     assert len(shown["question"]) >= 6
     assert shown["notification"]
-    for where, texts in {**shown, "record": [platform.audit.read_text()]}.items():
+    stored = _release_records(platform)
+    assert len(stored) >= 6
+    assert any("--verbose" in text for text in stored), "the record should hold the arguments that are no secret"
+    for where, texts in {**shown, "record": [platform.audit.read_text()], "release": stored}.items():
         assert list(canaries.found_in("\n".join(texts))) == [], where
     assert any("args" in answer for answer in shown["answer"]), "the changed arguments should have been named"

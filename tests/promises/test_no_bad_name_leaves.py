@@ -71,7 +71,8 @@ _TOUCHED = {
 # The last two: the record of a release, whose name is made of the application's, and the note on a failed revision.
 _TOUCHED_BY_OTHERS = (
     "(PATCH|POST|PUT) /.*/namespaces/default/(deployments|services)/web(/scale)?"
-    "|POST /api/v1/namespaces/default/secrets|(PATCH|DELETE) /api/v1/namespaces/default/secrets/klepaas[-.a-z0-9]+"
+    "|POST /api/v1/namespaces/default/configmaps"
+    "|(PATCH|DELETE) /api/v1/namespaces/default/configmaps/klepaas[-.a-z0-9]+"
     "|PATCH /apis/apps/v1/namespaces/default/replicasets/web-[a-z0-9]+"
 )
 
@@ -106,7 +107,7 @@ def _check_requests(platform: Platform, tool: Tool) -> None:
             allowed = _TOUCHED.get(tool.name, _TOUCHED_BY_OTHERS)
             assert re.fullmatch(allowed, f"{request.method} {request.path}"), (tool.name, request.method, request.path)
         # The releases beyond those that are kept are klepaas' own.
-        own = request.path.startswith("/api/v1/namespaces/default/secrets/klepaas.release.")
+        own = request.path.startswith("/api/v1/namespaces/default/configmaps/klepaas.release.")
         assert request.method != "DELETE" or own or tool.effect is Effect.DESTRUCTIVE, (tool.name, request.path)
 
 

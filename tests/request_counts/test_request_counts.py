@@ -17,7 +17,8 @@ pytestmark = pytest.mark.anyio
 LATENCY_S = 0.05
 # Measured; each may have as many and no more.
 LIMITS = {
-    "deploy, the first of all": 49,
+    # One of them looks for releases of an earlier version; it goes when these are read no more.
+    "deploy, the first of all": 50,
     "deploy": 24,
     "deploy over a foreign change": 34,
     "deploy, cold": 27,

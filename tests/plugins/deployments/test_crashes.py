@@ -183,7 +183,7 @@ def _look(sandbox: Sandbox, namespace: str) -> tuple[str, int, int]:
     assert deployment is not None
     spec = deployment["spec"]
     releases = [
-        one for one in sandbox.list("Secret", namespace) if one["metadata"]["name"].startswith("klepaas.release")
+        one for one in sandbox.list("ConfigMap", namespace) if one["metadata"]["name"].startswith("klepaas.release")
     ]
     return spec["template"]["spec"]["containers"][0]["image"], spec["replicas"], len(releases)
 

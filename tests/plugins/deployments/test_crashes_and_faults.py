@@ -256,8 +256,8 @@ def _look(sandbox: Sandbox, case: Case) -> tuple[str, int, int]:
     """The image and the number of pods that are wanted, and how many releases are recorded."""
     deployment = sandbox.get("Deployment", "web", case.namespace)
     assert deployment is not None
-    secrets = sandbox.list("Secret", case.namespace)
-    releases = sum(one["metadata"]["name"].startswith("klepaas.release") for one in secrets)
+    records = sandbox.list("ConfigMap", case.namespace)
+    releases = sum(one["metadata"]["name"].startswith("klepaas.release") for one in records)
     return deployment["spec"]["template"]["spec"]["containers"][0]["image"], deployment["spec"]["replicas"], releases
 
 

@@ -221,7 +221,7 @@ async def test_an_attempt_that_finds_a_removal_made_by_the_one_before_goes_on(be
     whole = [_deployment("example/app:1"), _config("web-config"), _config("web-extra")]
     await bench.call("deploy_application", app_name="web", manifests=_yaml(whole))
     # The release is marked after the removal.
-    bench.sandbox.fail("PATCH", "/secrets/.*release", 503, times=3)
+    bench.sandbox.fail("PATCH", "/configmaps/.*release", 503, times=3)
     less = _yaml([_deployment("example/app:2"), _config("web-config")])
     said = await bench.call("deploy_application", app_name="web", manifests=less)
     assert not said.is_error, said.text

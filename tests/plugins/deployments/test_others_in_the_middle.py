@@ -18,9 +18,9 @@ ARGO, PERSON = "argocd-controller", "kubectl-edit"
 # The first request of ours that would change the workload.
 WRITE = ("PATCH", r"/deployments/web\?(?!.*dryRun)")
 # Our write is made, the rollout has only begun.
-ROLLOUT = ("POST", "/secrets")
+ROLLOUT = ("POST", "/configmaps")
 # The rollout has failed, and the way back is not planned yet.
-FAILED = ("PATCH", r"/secrets/klepaas\.release")
+FAILED = ("PATCH", r"/configmaps/klepaas\.release")
 
 
 @pytest.fixture

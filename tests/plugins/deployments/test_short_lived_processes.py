@@ -75,7 +75,7 @@ class Caller:
 
 def release_states(sandbox: Sandbox) -> list[str]:
     """The states of the releases that the cluster holds."""
-    labels = [item["metadata"].get("labels", {}) for item in sandbox.list("Secret")]
+    labels = [item["metadata"].get("labels", {}) for item in sandbox.list("ConfigMap")]
     return [found["klepaas.io/state"] for found in labels if "klepaas.io/state" in found]
 
 

@@ -29,7 +29,7 @@ def _cancels(bench: Any) -> Callable[[], Awaitable[None]]:
 
 
 def _releases(bench: Any) -> int:
-    return sum(one["metadata"]["name"].startswith("klepaas.release") for one in bench.sandbox.list("Secret"))
+    return sum(one["metadata"]["name"].startswith("klepaas.release") for one in bench.sandbox.list("ConfigMap"))
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["the first one", "a later one"])

@@ -1,7 +1,7 @@
 """The releases of one application: what was, what is, what differs, and the way back.
 
-One object for a call or an operation. What it writes: Secrets of type `klepaas.io/release.v1`, and on restoring the
-application's own objects. It decides nothing about health: who watches the rollout marks the release.
+One object for a call or an operation. What it writes: records of releases (ConfigMaps, see `storing`), and on restoring
+the application's own objects. It decides nothing about health: who watches the rollout marks the release.
 """
 
 import builtins
@@ -19,10 +19,12 @@ from klepaas_plugins.deployments.planning.resolve import find_workloads
 from klepaas_plugins.deployments.releases import choosing
 from klepaas_plugins.deployments.releases.capturing import capture, completed
 from klepaas_plugins.deployments.releases.choosing import Choice
-from klepaas_plugins.deployments.releases.differing import Difference, difference
+from klepaas_plugins.deployments.releases.differing import Difference
 from klepaas_plugins.deployments.releases.encoding import Damaged, TooLarge
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState, Snapshot
-from klepaas_plugins.deployments.releases.settings import ReleaseSettings
+from klepaas_plugins.deployments.releases.records import CONFIG_MAP, SECRET
+from klepaas_plugins.deployments.releases.secret_values import SecretValues
+from klepaas_plugins.deployments.releases.settings import ReleaseSettings, Storage
 from klepaas_plugins.deployments.releases.storing import Shelf, Store
 from klepaas_plugins.deployments.rollout import Phase, counts, phase
 from klepaas_plugins.deployments.rollout import Snapshot as Seen
@@ -70,6 +72,7 @@ class Releases:
         self._store = Store(place, settings)
         # How many releases there are, where that is known and each is one record: none need go while these are few.
         self._count: int | None = None
+        self._values = SecretValues(settings)
 
     async def capture(self) -> Snapshot:
         """Everything that the application owns, as it is now, normalised.
@@ -109,17 +112,29 @@ class Releases:
             Forbidden: It cannot be recorded, and a setting requires it.
             KlepaasError: The cluster does not answer.
         """
+        sealed, hidden = await self._values.seal(snapshot)
+        in_secrets = self._settings.storage is Storage.SECRETS
+        stored = snapshot if in_secrets else sealed
         release = Release(
             self._place.app_name, 0, state, cause, title=_title(snapshot) if title is None else title,
-            image=snapshot.image, content=snapshot.content, created="", principal=principal, operation_id=operation_id,
-            commit=_commit(snapshot), restored_from=restored_from, exact=snapshot.exact, snapshot=snapshot,
+            image=snapshot.image, content=stored.content, created="", principal=principal, operation_id=operation_id,
+            commit=_commit(snapshot), restored_from=restored_from, exact=stored.exact, snapshot=snapshot,
+            hidden="" if in_secrets else hidden, kind=SECRET if in_secrets else CONFIG_MAP,
         )  # fmt: skip
-        return await self._added(release, snapshot)
+        return await self._added(release, stored, frozenset({snapshot.content, sealed.content}))
 
-    async def _added(self, release: Release, snapshot: Snapshot) -> Release:
+    async def contents(self, live: Snapshot) -> frozenset[str]:
+        """The digests of what runs, with and without its secret values, as a release says either.
+
+        Args:
+            live: What runs, just captured.
+        """
+        return await self._values.contents(live)
+
+    async def _added(self, release: Release, stored: Snapshot, contents: choosing.Content) -> Release:
         """The release as it is stored, or with why it is not."""
         try:
-            added = await self._store.add(release, snapshot)
+            added = await self._store.add(release, stored, contents)
             self._count = None if self._count is None else self._count + 1
             return added
         except (Forbidden, TooLarge, BadRequest, Conflict) as exc:
@@ -178,13 +193,14 @@ class Releases:
         snapshot = await self.capture()
         if not snapshot.workloads:
             return None
+        self._values.remember(snapshot)
         healthy = _is_healthy(snapshot)
         state = ReleaseState.PASSED if healthy else ReleaseState.PENDING
         shelf = await self._shelf_if_readable()
         # After a failure that was rolled back, the failed release is the newest, and what runs is the one before it.
         good = (item for item in (shelf.releases if shelf else ()) if item.state is not ReleaseState.FAILED)
         newest = next(good, None)
-        if newest is not None and newest.exact == snapshot.exact:
+        if newest is not None and await self._values.is_same(newest, snapshot):
             if newest.state is ReleaseState.PENDING and healthy:
                 newest = await self.mark(newest, ReleaseState.PASSED)
             return replace(newest, snapshot=snapshot)
@@ -196,7 +212,7 @@ class Releases:
         """The releases, newest first, without what they hold.
 
         Raises:
-            Forbidden: Secrets may not be listed.
+            Forbidden: ConfigMaps may not be listed.
         """
         return (await self._store.shelf()).releases
 
@@ -223,16 +239,16 @@ class Releases:
 
         Raises:
             BadRequest: Its record is gone or damaged.
-            Forbidden: Secrets may not be read.
+            Forbidden: It may not be read.
         """
         if release.snapshot is not None:
             return release.snapshot
         shelf = await self._store.shelf()
-        parts = [head.parts for head in shelf.heads if head.release.number == release.number]
+        heads = [head for head in shelf.heads if head.release.number == release.number]
         try:
-            if not parts:
+            if not heads:
                 raise Damaged("its record is gone")
-            return await self._store.load(release, parts[0])
+            return await self._store.load(heads[0].release, heads[0].parts)
         except Damaged as exc:
             raise BadRequest(
                 f"Release {release.number} of {self._place.text} cannot be read: {exc.what}",
@@ -247,10 +263,11 @@ class Releases:
         """
         releases = await self.list()
         good = (item for item in releases if item.state is not ReleaseState.FAILED)
-        return choosing.running(releases, (await self.capture()).content) or next(good, None)
+        contents = await self._values.contents(await self.capture())
+        return choosing.running(releases, contents) or next(good, None)
 
     async def last_verified(self, before: int | None = None) -> Release | None:
-        """The newest verified release. None: there is none, or Secrets may not be listed.
+        """The newest verified release. None: there is none, or they may not be listed.
 
         Args:
             before: Only older than the release of this number. None: any.
@@ -274,7 +291,8 @@ class Releases:
             Conflict: There is nothing to go back to, or what the release needs is gone.
         """
         live, releases = await together(self.capture, self.list)
-        choice = choosing.choose(releases, live.content, number=number, steps=steps, commit=commit)
+        contents = await self._values.contents(live)
+        choice = choosing.choose(releases, contents, number=number, steps=steps, commit=commit)
         snapshot = await self.load(choice.release)
         await self._refuse_missing_secrets(choice.release, snapshot)
         return Choice(replace(choice.release, snapshot=snapshot), choice.notes)
@@ -321,9 +339,12 @@ class Releases:
 
         target = await self.load(release)
         live = await capture(self._place, target)
+        filled, expected = await self._values.fill(target, live, expected)
+        target = filled.snapshot
         scaled_to = await self._scaled_to(release) if keep_scale else None
         work = partial(plan_restore, target, live, expected=expected, keep_scale=keep_scale, scaled_to=scaled_to)
         plan = await offload(work, size_chars=size_of([*target.objects, *live.objects]))
+        plan = replace(plan, notes=(*plan.notes, *filled.notes, *filled.lost), lost=filled.lost)
         moments = Moments(target=target, live=live, expected=expected)
         return await plan_changes(self._place, plan, moments, take_ownership=take_ownership)
 
@@ -362,14 +383,14 @@ class Releases:
         """
         one = before if isinstance(before, Snapshot) else await self.load(before)
         if after is None:
-            return await _difference(one, await capture(self._place, one))
-        return await _difference(one, after if isinstance(after, Snapshot) else await self.load(after))
+            return await self._values.difference(one, await capture(self._place, one))
+        return await self._values.difference(one, after if isinstance(after, Snapshot) else await self.load(after))
 
     async def drift(self) -> Drift:
         """How what runs now compares with the releases.
 
         Raises:
-            Forbidden: Secrets may not be listed.
+            Forbidden: They may not be listed.
         """
         live, releases = await together(self.capture, self.list)
         return await self.compared(live, releases)
@@ -384,7 +405,7 @@ class Releases:
             How it compares, and the releases.
 
         Raises:
-            Forbidden: Secrets may not be listed.
+            Forbidden: They may not be listed.
         """
         releases = await self.list()
         likely = next((one for one in releases if one.state is not ReleaseState.FAILED), None)
@@ -412,13 +433,13 @@ class Releases:
             live: What runs now.
             releases: The releases, newest first.
         """
-        current = choosing.running(releases, live.content)
+        current = choosing.running(releases, await self._values.contents(live))
         release = current or (releases[0] if releases else None)
         if release is None:
             return Drift(None, False, None)
         try:
             snapshot = await self.load(release)
-            found = await _difference(snapshot, await completed(self._place, live, snapshot))
+            found = await self._values.difference(snapshot, await completed(self._place, live, snapshot))
             return Drift(release, current is not None, found)
         except (BadRequest, Forbidden) as exc:
             return Drift(release, current is not None, None, exc.what)
@@ -442,12 +463,6 @@ class Releases:
     @property
     def _are_few(self) -> bool:
         return self._count is not None and self._count <= self._settings.keep
-
-
-async def _difference(before: Snapshot, after: Snapshot) -> Difference:
-    """What differs, found in a thread where the objects are large."""
-    size_chars = size_of([*before.objects, *after.objects])
-    return await offload(partial(difference, before, after), size_chars=size_chars)
 
 
 def _title(snapshot: Snapshot) -> str:

@@ -12,9 +12,11 @@ from klepaas.output.verdict import Claim, term
 from klepaas_plugins.deployments.objects import counted
 from klepaas_plugins.deployments.releases.model import Release, ReleaseState
 
-__all__ = ["Choice", "candidates", "choose", "running"]
+__all__ = ["Choice", "Content", "candidates", "choose", "running"]
 
 _SHORTEST_COMMIT = 7
+# What runs: one digest, or several where it was recorded with and without its secret values.
+Content = str | frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,30 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-def running(releases: Sequence[Release], content: str) -> Release | None:
+def running(releases: Sequence[Release], content: Content) -> Release | None:
     """The release that runs now. None: what runs is none of them.
 
     Args:
         releases: The releases, newest first.
-        content: What runs, as `Snapshot.content` says it.
+        content: What runs, as `Snapshot.content` says it, with and without its secret values.
     """
-    same = [item for item in releases if item.content == content]
+    contents = _all(content)
+    same = [item for item in releases if item.content in contents]
     return next((item for item in same if item.state is not ReleaseState.FAILED), same[0] if same else None)
 
 
-def candidates(releases: Sequence[Release], content: str) -> list[Release]:
+def _all(content: Content) -> frozenset[str]:
+    return content if isinstance(content, frozenset) else frozenset({content})
+
+
+def candidates(releases: Sequence[Release], content: Content) -> list[Release]:
     """The releases that steps back lead to, the nearest first.
 
     Args:
         releases: The releases, newest first.
         content: What runs, as `Snapshot.content` says it.
     """
-    seen, found = {content}, []
+    seen, found = set(_all(content)), []
     for item in _before(releases, running(releases, content)):
         if item.state is ReleaseState.PASSED and item.content not in seen:
             found.append(item)
@@ -69,7 +76,7 @@ def _before(releases: Sequence[Release], current: Release | None) -> list[Releas
 
 def choose(
     releases: Sequence[Release],
-    content: str,
+    content: Content,
     *,
     number: int | None = None,
     steps: int | None = None,
@@ -120,7 +127,7 @@ def _by_commit(releases: Sequence[Release], commit: str) -> Choice:
     return Choice(best, _warnings(best))
 
 
-def _by_steps(releases: Sequence[Release], content: str, steps: int) -> Choice:
+def _by_steps(releases: Sequence[Release], content: Content, steps: int) -> Choice:
     if steps < 1:
         raise BadRequest("steps counts from 1, the release before what runs now")
     found = candidates(releases, content)
@@ -133,9 +140,10 @@ def _by_steps(releases: Sequence[Release], content: str, steps: int) -> Choice:
         if found
         else f"no earlier {term(Claim.VERIFIED)} release"
     )
-    unfit = [item for item in releases if item.state is not ReleaseState.PASSED and item.content != content]
+    others = [item for item in releases if item.content not in _all(content)]
+    unfit = [item for item in others if item.state is not ReleaseState.PASSED]
     why = f" ({', '.join(f'{item.number} {item.state_text}' for item in unfit[:3])})" if unfit else ""
-    newer = [item for item in releases if item.state is ReleaseState.PASSED and item.content != content]
+    newer = [item for item in others if item.state is ReleaseState.PASSED]
     hint = _there_are(found) if found else _newer(newer)
     raise Conflict(
         f"There is {have} that differs from what runs now{why}, so going {counted(steps, 'step')} back is not possible",

@@ -4,7 +4,7 @@ A difference is a `ChangeSet` of what was there: it is compared and described as
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from klepaas.changes import Action, ChangeSet, ObjectChange, ObjectIdentity
 from klepaas.plans.describe import count_differences, list_differences, summarize
@@ -41,6 +41,14 @@ class Difference:
     def notes(self) -> tuple[str, ...]:
         """What differs and no rollback restores."""
         return self.changes.notes
+
+    def with_note(self, note: str) -> "Difference":
+        """The same, with something more that differs or is not known.
+
+        Args:
+            note: It, as a sentence.
+        """
+        return replace(self, changes=replace(self.changes, notes=(*self.changes.notes, note)))
 
     @property
     def lines(self) -> list[str]:

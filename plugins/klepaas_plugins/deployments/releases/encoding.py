@@ -1,8 +1,8 @@
-"""A snapshot as bytes and back: JSON with a version, compressed, with a digest, in parts that fit into a Secret each.
+"""A snapshot as bytes and back: JSON with a version, compressed, with a digest, in parts that fit into an object each.
 
 What comes back was stored by somebody, perhaps not by us: it is checked before anything is made of it, and bounded.
 
-Source: Kubernetes, "Secrets", section "Restriction on Secret size" (1 MiB).
+Source: Kubernetes, "ConfigMaps" (1 MiB); "Secrets", section "Restriction on Secret size" (1 MiB).
 """
 
 import base64
@@ -15,12 +15,15 @@ from typing import Any
 from klepaas import names
 from klepaas.errors import BadRequest
 from klepaas.foreign_json import RECORD_LEVELS_MAX, parse_json
+from klepaas.output.redaction import MARK
+from klepaas_plugins.deployments.releases.hidden import HiddenText, Steps, find_hidden
 from klepaas_plugins.deployments.releases.model import SecretReference, Shared, Snapshot
 from klepaas_plugins.deployments.releases.normal import canonical
 
 __all__ = ["FORMAT", "Damaged", "Encoded", "TooLarge", "decode", "encode", "joined"]
 
-FORMAT = 1
+# 2: secret values are digests; a release without such is still written as 1.
+FORMAT = 2
 PART_BYTES = 900 * 1024
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -48,10 +51,17 @@ class Encoded:
         self.digest = hashlib.sha256(text).hexdigest()
         self.size_bytes = len(packed)
 
-    def data(self, position: int) -> dict[str, str]:
-        """What one part's Secret holds."""
-        held = {"release": base64.b64encode(self.parts[position]).decode("ascii")}
-        return {**held, "digest": base64.b64encode(self.digest.encode("ascii")).decode("ascii")}
+    def data(self, position: int, kind: str) -> dict[str, Any]:
+        """What one part's object holds.
+
+        Args:
+            position: Which part, from 0 on.
+            kind: ConfigMap or Secret.
+        """
+        held = base64.b64encode(self.parts[position]).decode("ascii")
+        if kind == "ConfigMap":
+            return {"binaryData": {"release": held}, "data": {"digest": self.digest}}
+        return {"data": {"release": held, "digest": base64.b64encode(self.digest.encode("ascii")).decode("ascii")}}
 
 
 def encode(snapshot: Snapshot, *, max_parts: int, part_bytes: int = PART_BYTES) -> Encoded:
@@ -69,15 +79,20 @@ def encode(snapshot: Snapshot, *, max_parts: int, part_bytes: int = PART_BYTES) 
     if len(encoded.parts) > max_parts:
         raise TooLarge(
             f"The release of {snapshot.app_name} has {encoded.size_bytes:,} bytes compressed, "
-            f"more than {max_parts} Secrets of {part_bytes:,} bytes hold",
+            f"more than {max_parts} objects of {part_bytes:,} bytes hold",
             next_step="Keep large files out of ConfigMaps, or raise KLEPAAS_RELEASES_MAX_PARTS",
         )
     return encoded
 
 
 def _document(snapshot: Snapshot) -> dict[str, Any]:
+    hidden = [
+        [at, list(steps), list(text.digests)]
+        for at, item in enumerate(snapshot.objects)
+        for steps, text in find_hidden(item)
+    ]
     return {
-        "format": FORMAT,
+        "format": FORMAT if hidden else 1,
         "application": snapshot.app_name,
         "namespace": snapshot.namespace,
         "objects": list(snapshot.objects),
@@ -86,25 +101,29 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "unseen": list(snapshot.unseen),
         # An older klepaas passes this over, and its records lack it.
         "own": [[*key, fields] for key, fields in sorted(snapshot.own.items())],
+        **({"hidden": hidden} if hidden else {}),
     }
 
 
-def joined(secrets: Sequence[Mapping[str, Any]]) -> tuple[bytes, str]:
-    """The compressed bytes that Secrets hold together, and the digest that they state.
+def joined(records: Sequence[Mapping[str, Any]]) -> tuple[bytes, str]:
+    """The compressed bytes that objects hold together, and the digest that they state.
 
     Args:
-        secrets: The Secrets of a release, in order.
+        records: The ConfigMaps or Secrets of a release, in order, with their kind.
 
     Raises:
         Damaged: One of them holds something else.
     """
     packed, stated = b"", set()
-    for secret in secrets:
-        data = secret.get("data")
-        if not isinstance(data, dict):
+    for record in records:
+        is_secret = record.get("kind") == "Secret"
+        data, held = record.get("data"), record.get("data" if is_secret else "binaryData")
+        if not isinstance(data, dict) or not isinstance(held, dict):
             raise Damaged("its record holds no data")
-        packed += _bytes(data.get("release"))
-        stated.add(_bytes(data.get("digest")).decode("ascii", "replace"))
+        packed += _bytes(held.get("release"))
+        stated.add(
+            _bytes(data.get("digest")).decode("ascii", "replace") if is_secret else str(data.get("digest") or "")
+        )
     if len(stated) != 1:
         raise Damaged("the parts of its record do not belong together")
     return packed, stated.pop()
@@ -161,15 +180,32 @@ def _unpacked(packed: bytes) -> bytes:
 def _snapshot(document: Mapping[str, Any]) -> Snapshot:
     try:
         objects = tuple(_checked(item, document["namespace"]) for item in document["objects"])
+        for at, steps, digests in document.get("hidden", ()):
+            _hide(objects[at], tuple(steps), tuple(digests))
         secrets = tuple(SecretReference(**item) for item in document["secrets"])
         for secret in secrets:
             _check_name(secret.name)
         shared = tuple(Shared(**item) for item in document["shared"])
         unseen = tuple(str(item) for item in document["unseen"])
         own = {(str(kind), str(name)): _checked_fields(fields) for kind, name, fields in document.get("own", ())}
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, IndexError, TypeError, ValueError) as exc:
         raise Damaged("its record lacks what a release has") from exc
     return Snapshot(document["application"], document["namespace"], objects, secrets, shared, unseen, own)
+
+
+def _hide(item: Any, steps: Steps, digests: tuple[str, ...]) -> None:
+    """Make a text of an object a hidden one again.
+
+    Raises:
+        ValueError: There is no such text, or it has not so many marks.
+    """
+    *above, last = steps
+    for step in above:
+        item = item[step]
+    text = item[last]
+    if not isinstance(text, str) or text.count(MARK) != len(digests) or not all(isinstance(d, str) for d in digests):
+        raise ValueError(steps)
+    item[last] = HiddenText(text, digests)
 
 
 def _checked_fields(fields: Any) -> dict[str, Any]:
@@ -190,7 +226,7 @@ def _check_name(name: Any) -> None:
 def _checked(item: Any, namespace: str) -> dict[str, Any]:
     """An object as it may be restored: of a kind that releases hold, in the application's namespace.
 
-    Whoever can write Secrets must not get klepaas to write anything else for them.
+    Whoever can write these records must not get klepaas to write anything else for them.
     """
     from klepaas_plugins.deployments.releases.kinds import RESTORED
 

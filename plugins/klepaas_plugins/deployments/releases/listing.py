@@ -16,7 +16,7 @@ from klepaas_plugins.deployments.objects import age, counted, one_line
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planning.resolve import not_found
 from klepaas_plugins.deployments.releases.book import Drift, Releases
-from klepaas_plugins.deployments.releases.choosing import candidates
+from klepaas_plugins.deployments.releases.choosing import Content, candidates
 from klepaas_plugins.deployments.releases.differing import Difference
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
 from klepaas_plugins.kubernetes.client import require_namespace
@@ -40,7 +40,7 @@ async def list_releases(place: Place, releases: Releases, cursor: str | None, ou
 
     Raises:
         NotFound: There is no such application and no release of it.
-        Forbidden: Secrets, in which releases are kept, may not be listed.
+        Forbidden: ConfigMaps, in which releases are recorded, may not be listed.
     """
     found, drift, live = await _read(place, releases)
     if not found:
@@ -61,17 +61,18 @@ async def list_releases(place: Place, releases: Releases, cursor: str | None, ou
     return Answer(fit("\n".join(lines), LIST_BYTES, "Use the cursor to see older ones"))
 
 
-async def _read(place: Place, releases: Releases) -> tuple[list[Release], Drift, str]:
+async def _read(place: Place, releases: Releases) -> tuple[list[Release], Drift, Content]:
     """The releases, how what runs compares with them, and the content of what runs, "" where nothing does."""
     try:
         found = await releases.list()
     except Forbidden as exc:
         raise Forbidden(
-            f"The releases of {place.text} are kept in Secrets, which the credentials may not list",
-            next_step="Ask the cluster's administrator for the right to list Secrets in that namespace",
+            f"The releases of {place.text} cannot be listed: {exc.what}",
+            next_step="Ask the cluster's administrator for the role `view` in that namespace",
         ) from exc
     live = await releases.capture()
-    return found, await releases.compared(live, found), live.content if live.objects else ""
+    contents = await releases.contents(live) if live.objects else ""
+    return found, await releases.compared(live, found), contents
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _in_words(item: Release) -> str:
     return one_line(f"{cause}: {title}", _WHAT_CHARS)
 
 
-def _headline(place: Place, drift: Drift, live: str) -> str:
+def _headline(place: Place, drift: Drift, live: Content) -> str:
     if not live:
         return f"{place.text} does not run; a rollback to a release makes it anew."
     return f"{place.text}: {drift_line(drift)}"

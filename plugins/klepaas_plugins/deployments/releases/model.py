@@ -1,6 +1,7 @@
 """What a release is: everything an application owned at one moment, and how it went.
 
-Plain data; nothing here reads a cluster. Values of Secrets are in none of it.
+Plain data; nothing here reads a cluster. Values of Secrets are in none of it. Secret values of other objects are in
+what was captured, and not in what a ConfigMap holds: see `hidden`.
 """
 
 from collections.abc import Mapping
@@ -160,6 +161,8 @@ class Release:
         restored_from: The number of the earlier release that it is the same as again. None: it is new.
         reason: Why it failed. None: it did not, or nobody said.
         exact: Digest of all that it holds, pod numbers too except where an autoscaler decides them.
+        hidden: Keyed digest of the secret values in it; empty where it has none, or holds them itself.
+        kind: The kind of the objects that hold it, ConfigMap or Secret.
         unrecorded: Why it could not be recorded. None: it was.
         snapshot: What it holds, where that is at hand; else `Releases.load` has it.
     """
@@ -180,6 +183,8 @@ class Release:
     exact: str = ""
     unrecorded: str | None = None
     snapshot: Snapshot | None = field(default=None, repr=False, compare=False)
+    hidden: str = ""
+    kind: str = "ConfigMap"
 
     @property
     def text(self) -> str:

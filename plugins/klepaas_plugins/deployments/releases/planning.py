@@ -35,6 +35,7 @@ class Plan:
         ways: How each object is brought back, as the server was asked; empty before it was.
         objects: Every change in the order in which they are made, judged; empty before the server was asked.
         left: The notes that name fields which differ from the release and stay so.
+        lost: The notes that name secret values which the release does not hold and which differ from it.
     """
 
     wanted: Mapping[Key, dict[str, Any]]
@@ -46,6 +47,7 @@ class Plan:
     ways: Mapping[Key, Restoration] = field(default_factory=dict)
     objects: tuple[ObjectChange, ...] = ()
     left: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def made(self) -> list[Key]:
@@ -55,7 +57,9 @@ class Plan:
     @property
     def exception(self) -> str:
         """What a sentence about the release adds where not all of it comes back; else empty."""
-        return f", except {counted(len(self.left), 'field')} left to others" if self.left else ""
+        parts = [f"{counted(len(self.left), 'field')} left to others"] if self.left else []
+        parts += [f"{counted(len(self.lost), 'secret value')} that a release does not hold"] if self.lost else []
+        return f", except {' and '.join(parts)}" if parts else ""
 
     @property
     def count(self) -> int:

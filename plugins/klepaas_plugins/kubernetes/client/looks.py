@@ -109,6 +109,9 @@ class Looks:
             self.forget()
             raise
         for key, look in self._take_touched(request).items():
+            if _is_beside(key, look.answer, answer):
+                self._looks[key] = look
+                continue
             listed = _with_item(key, look.answer, answer) if request.method == "PATCH" else None
             if listed is not None:
                 self._looks[key] = _Look(listed, look.at_s)
@@ -268,6 +271,19 @@ def _with_item(key: Key, listed: str | KlepaasError, answer: dict[str, Any]) -> 
             found["items"][at] = answer
             return json.dumps(found) if same.get("labels") == metadata.get("labels") else None
     return None
+
+
+def _is_beside(key: Key, listed: str | KlepaasError, answer: dict[str, Any]) -> bool:
+    """Whether a changed object is in a list neither before nor after: another label is asked for than it has."""
+    uid, labels = ((answer.get("metadata") or {}).get(name) for name in ("uid", "labels"))
+    if not uid or not isinstance(listed, str) or key[0] != "GET" or not key[2]:
+        return False
+    wanted = str(dict(json.loads(key[2])).get("labelSelector") or "")
+    pairs = [piece.split("=") for piece in wanted.split(",")]
+    if any(len(pair) != 2 or not pair[0][-1:].isalnum() for pair in pairs):
+        return False
+    is_selected = all((labels or {}).get(name) == value for name, value in pairs)
+    return not is_selected and json.dumps(uid) not in listed
 
 
 def _object_of(path: str) -> tuple[str, str]:

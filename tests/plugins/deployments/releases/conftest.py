@@ -11,6 +11,7 @@ import pytest
 
 from klepaas.host import Host
 from klepaas.settings import Mode, Settings
+from klepaas.store.keys import Keys
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.releases import Releases, ReleaseSettings
 from klepaas_plugins.kubernetes.client import Clusters
@@ -80,12 +81,13 @@ class Yard:
 
     sandbox: Sandbox
     clusters: Clusters
+    keys: Keys
 
     async def place(self, app_name: str = "web") -> Place:
         return Place(await self.clusters.cluster(None), "default", app_name, None)
 
     async def releases(self, app_name: str = "web", **settings: Any) -> Releases:
-        return Releases(await self.place(app_name), ReleaseSettings(**settings))
+        return Releases(await self.place(app_name), ReleaseSettings(**settings).with_keys(self.keys))
 
     async def apply(self, body: dict[str, Any], manager: str = "klepaas") -> dict[str, Any]:
         """Apply, as klepaas or as somebody else."""
@@ -112,8 +114,8 @@ class Yard:
         self.sandbox.plant(found)
 
     def records(self, app_name: str = "web") -> list[dict[str, Any]]:
-        """The Secrets that hold its releases."""
-        found = self.sandbox.list("Secret", "default")
+        """The ConfigMaps that hold its releases."""
+        found = self.sandbox.list("ConfigMap", "default")
         return [item for item in found if item["metadata"]["name"].startswith(f"klepaas.release.{app_name}.")]
 
 
@@ -124,7 +126,7 @@ async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         monkeypatch.setenv("KUBECONFIG", str(sandbox.write_kubeconfig(tmp_path / "kubeconfig")))
         host = Host(Settings(mode=Mode.WRITES, state_dir=tmp_path))
         clusters = Clusters.of(host)
-        yield Yard(sandbox, clusters)
+        yield Yard(sandbox, clusters, Keys.of(host))
         await clusters.aclose()
 
 
@@ -149,6 +151,6 @@ def yard_of() -> Callable[[Any], Awaitable[Releases]]:
 
     async def releases(bench: Any, app_name: str = "web") -> Releases:
         cluster = await Clusters.of(bench.host).cluster(None)
-        return Releases(Place(cluster, "default", app_name, None), ReleaseSettings())
+        return Releases(Place(cluster, "default", app_name, None), ReleaseSettings.of(bench.host))
 
     return releases

@@ -32,19 +32,19 @@ def _snapshot(*objects: dict[str, Any]) -> Snapshot:
     return Snapshot("web", "default", objects, secrets, shared, ("Role",))
 
 
-def _secrets(encoded: Encoded) -> list[dict[str, Any]]:
-    return [{"data": encoded.data(position)} for position in range(len(encoded.parts))]
+def _records(encoded: Encoded) -> list[dict[str, Any]]:
+    return [{"kind": "ConfigMap", **encoded.data(at, "ConfigMap")} for at in range(len(encoded.parts))]
 
 
-def _back(secrets: list[dict[str, Any]], app_name: str = "web") -> Snapshot:
-    packed, digest = joined(secrets)
+def _back(records: list[dict[str, Any]], app_name: str = "web") -> Snapshot:
+    packed, digest = joined(records)
     return decode(packed, digest, app_name=app_name, namespace="default")
 
 
 @given(st.lists(_JSON, max_size=4), st.integers(40, 400))
 def test_what_is_stored_comes_back(documents: list[Any], part_bytes: int) -> None:
     snapshot = _snapshot(*(_object(f"c{number}", data) for number, data in enumerate(documents)))
-    assert _back(_secrets(encode(snapshot, max_parts=10_000, part_bytes=part_bytes))) == snapshot
+    assert _back(_records(encode(snapshot, max_parts=10_000, part_bytes=part_bytes))) == snapshot
 
 
 def test_the_same_release_has_the_same_bytes() -> None:
@@ -54,7 +54,7 @@ def test_the_same_release_has_the_same_bytes() -> None:
 
 def test_a_release_that_takes_too_many_parts_is_refused_with_figures() -> None:
     noise = hashlib.shake_128(b"klepaas").hexdigest(4000)
-    with pytest.raises(TooLarge, match=r"web has [0-9,]+ bytes compressed, more than 2 Secrets of 500 bytes hold"):
+    with pytest.raises(TooLarge, match=r"web has [0-9,]+ bytes compressed, more than 2 objects of 500 bytes hold"):
         encode(_snapshot(_object("c", {"a": noise})), max_parts=2, part_bytes=500)
 
 
@@ -75,7 +75,7 @@ def test_a_changed_byte_is_noticed(data: Any) -> None:
 
 
 def _stored(document: Any) -> list[dict[str, Any]]:
-    return _secrets(Encoded(json.dumps(document).encode()))
+    return _records(Encoded(json.dumps(document).encode()))
 
 
 def _document(**other: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _document(**other: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (_document(format=2), "a newer klepaas wrote its record"),
+        (_document(format=3), "a newer klepaas wrote its record"),
         (_document(application="other"), "another application's"),
         (_document(namespace="kube-system"), "another application's"),
         ([1], "not a release"),
@@ -120,13 +120,19 @@ def test_a_bomb_is_not_unpacked() -> None:
 def test_parts_of_different_releases_do_not_make_one() -> None:
     one, other = (encode(_snapshot(_object("c", {"a": text})), max_parts=1) for text in ("1", "2"))
     with pytest.raises(Damaged, match="do not belong together"):
-        joined([*_secrets(one), *_secrets(other)])
+        joined([*_records(one), *_records(other)])
 
 
 @pytest.mark.parametrize("data", [None, {}, {"release": "%%%", "digest": ""}, {"release": base64.b64encode(b"x")}])
-def test_a_secret_with_other_data_is_refused(data: Any) -> None:
-    with pytest.raises(Damaged):
-        _back([{"data": data}])
+def test_an_object_with_other_data_is_refused(data: Any) -> None:
+    for kind in ("ConfigMap", "Secret"):
+        with pytest.raises(Damaged):
+            _back([{"kind": kind, "data": data, "binaryData": data}])
+
+
+def test_a_secret_of_an_earlier_version_comes_back() -> None:
+    snapshot = _snapshot(_object("c", {"a": "1"}))
+    assert _back([{"kind": "Secret", **encode(snapshot, max_parts=1).data(0, "Secret")}]) == snapshot
 
 
 def _packed(document: dict[str, Any]) -> tuple[bytes, str]:
@@ -142,7 +148,7 @@ def _record_of(**more: Any) -> dict[str, Any]:
 def test_what_klepaas_owned_comes_back_and_a_record_of_an_older_version_says_nothing_of_it() -> None:
     own: dict[Any, dict[str, Any]] = {("ConfigMap", "a"): {"f:data": {"f:mode": {}}}}
     snapshot = replace(_snapshot(_object("a", {"mode": "x"})), own=own)
-    assert _back(_secrets(encode(snapshot, max_parts=1))).own == own
+    assert _back(_records(encode(snapshot, max_parts=1))).own == own
     packed, digest = _packed(_record_of())
     assert decode(packed, digest, app_name="web", namespace="default").own == {}
 

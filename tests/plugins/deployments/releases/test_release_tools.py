@@ -73,12 +73,13 @@ async def test_an_application_without_releases_and_a_deleted_one_with_some(bench
     assert said.text.startswith("web in default does not run; a rollback to a release makes it anew.")
 
 
-async def test_without_the_right_to_secrets_it_says_what_is_missing(bench: Any) -> None:
+async def test_without_the_right_to_config_maps_it_says_what_is_missing(bench: Any) -> None:
     await bench.deploy()
-    bench.sandbox.deny("list", "secrets")
+    bench.sandbox.deny("list", "configmaps")
     said = await bench.call("list_releases", app_name="web")
     assert said.code == "forbidden"
-    assert "kept in Secrets, which the credentials may not list" in said.text
+    assert "The releases of web in default cannot be listed: " in said.text
+    assert 'cannot list resource "configmaps"' in said.text
 
 
 async def test_a_difference_tells_fields_and_no_secret(bench: Any, shapes: Any) -> None:
@@ -130,7 +131,7 @@ async def test_a_text_of_many_lines_is_told_by_the_lines_that_differ(bench: Any,
 
 async def test_a_state_is_told_also_where_releases_cannot_be_read(bench: Any) -> None:
     await bench.deploy()
-    bench.sandbox.deny("*", "secrets")
+    bench.sandbox.deny("*", "configmaps")
     said = await bench.call("get_deployment_status", app_name="web")
     assert not said.is_error
     assert "Release:" not in said.text

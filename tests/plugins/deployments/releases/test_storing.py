@@ -1,4 +1,4 @@
-"""Releases as Secrets of the cluster: recorded once, marked, listed, cleared away, and not believed blindly."""
+"""Releases as ConfigMaps of the cluster: recorded once, marked, listed, cleared away, and not believed blindly."""
 
 import hashlib
 from typing import Any
@@ -19,19 +19,19 @@ def _noise(size: int) -> str:
     return hashlib.shake_128(b"klepaas").hexdigest(size // 2)
 
 
-async def test_a_release_is_one_typed_immutable_secret(yard: Any, shapes: Any) -> None:
+async def test_a_release_is_one_immutable_config_map_with_own_labels_alone_and_no_owner(yard: Any, shapes: Any) -> None:
     yard.sandbox.create(shapes.deployment())
     release = await _recorded(await yard.releases())
-    (secret,) = yard.records()
-    assert (secret["metadata"]["name"], secret["type"]) == ("klepaas.release.web.1", "klepaas.io/release.v1")
-    assert secret["immutable"] is True
-    marks = secret["metadata"]["labels"]
-    assert marks["app.kubernetes.io/managed-by"] == "klepaas"
-    assert {key.removeprefix("klepaas.io/"): text for key, text in marks.items() if key.startswith("klepaas.io/")} == {
+    (record,) = yard.records()
+    assert (record["kind"], record["metadata"]["name"]) == ("ConfigMap", "klepaas.release.web.1")
+    assert record["immutable"] is True
+    marks = record["metadata"]["labels"]
+    assert all(key.startswith("klepaas.io/") for key in marks)
+    assert {key.removeprefix("klepaas.io/"): text for key, text in marks.items()} == {
         "application": "web", "release": "1", "state": "pending", "cause": "deploy", "operation": "op-1",
         "content": release.content,
     }  # fmt: skip
-    assert "ownerReferences" not in secret["metadata"]
+    assert "ownerReferences" not in record["metadata"]
 
 
 async def test_a_list_reads_no_data_and_what_is_loaded_is_what_was_recorded(yard: Any, shapes: Any) -> None:
@@ -43,7 +43,7 @@ async def test_a_list_reads_no_data_and_what_is_loaded_is_what_was_recorded(yard
     await _recorded(releases)
     yard.sandbox.clear_requests()
     (release,) = await releases.list()
-    assert not [item for item in yard.sandbox.requests if "/secrets/" in item.path]
+    assert not [item for item in yard.sandbox.requests if "/configmaps/" in item.path]
     assert (release.number, release.principal, release.image, release.commit) == (
         1, "alice", "example/app:1", "0123456789abcdef",
     )  # fmt: skip
@@ -80,7 +80,8 @@ async def test_marking_changes_no_data(yard: Any, shapes: Any) -> None:
     (before,) = yard.records()
     await releases.mark(release, ReleaseState.FAILED, "CrashLoopBackOff: password=hunter2hunter2")
     (after,) = yard.records()
-    assert (after["data"], after["immutable"]) == (before["data"], True)
+    held = ("data", "binaryData", "immutable")
+    assert [after[key] for key in held] == [before[key] for key in held]
     (found,) = await releases.list()
     assert (found.state, found.reason) == (ReleaseState.FAILED, "CrashLoopBackOff: password=(hidden)")
 
@@ -103,7 +104,9 @@ async def test_old_releases_go_and_the_last_verified_one_never(yard: Any, shapes
     assert [item.number for item in await releases.list()] == [6, 5, 4, 1]
 
 
-async def test_a_large_release_takes_several_secrets(yard: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_release_takes_several_config_maps_of_less_than_a_mebibyte(
+    yard: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     yard.sandbox.create(shapes.deployment(envFrom=[{"configMapRef": {"name": "settings"}}]))
     for number in range(2):
         yard.sandbox.create(shapes.config_map(f"settings{number or ''}", {"app": "web"}, big=_noise(900_000)))
@@ -114,7 +117,7 @@ async def test_a_large_release_takes_several_secrets(yard: Any, shapes: Any, mon
     assert sorted(item["metadata"]["name"] for item in yard.records()) == names
     (found,) = await releases.list()
     assert await releases.load(found) == snapshot
-    yard.sandbox.delete("Secret", "klepaas.release.web.1.part2")
+    yard.sandbox.delete("ConfigMap", "klepaas.release.web.1.part2")
     with pytest.raises(BadRequest, match=r"Release 1 of web in default cannot be read: a part of its record is gone"):
         await releases.load(found)
     assert release.unrecorded is None
@@ -126,14 +129,14 @@ async def test_a_release_that_is_too_large_is_not_recorded_and_says_so(yard: Any
     yard.sandbox.create(shapes.config_map("settings2", {"app": "web"}, big=_noise(1_000_000)[::-1]))
     release = await _recorded(await yard.releases(max_parts=1))
     assert (release.number, yard.records()) == (0, [])
-    assert "bytes compressed, more than 1 Secrets" in release.unrecorded
+    assert "bytes compressed, more than 1 objects" in release.unrecorded
 
 
-async def test_without_the_right_to_secrets_the_change_goes_on_with_a_note(yard: Any, shapes: Any) -> None:
+async def test_without_the_right_to_config_maps_the_change_goes_on_with_a_note(yard: Any, shapes: Any) -> None:
     yard.sandbox.create(shapes.deployment())
     for verb in ("create", "list"):
         yard.sandbox.clear_faults()
-        yard.sandbox.deny(verb, "secrets")
+        yard.sandbox.deny(verb, "configmaps")
         releases = await yard.releases()
         release = await _recorded(releases)
         assert release.number == 0
@@ -145,14 +148,14 @@ async def test_without_the_right_to_secrets_the_change_goes_on_with_a_note(yard:
 
 async def test_where_a_setting_requires_releases_the_change_is_refused(yard: Any, shapes: Any) -> None:
     yard.sandbox.create(shapes.deployment())
-    yard.sandbox.deny("create", "secrets")
+    yard.sandbox.deny("create", "configmaps")
     with pytest.raises(Forbidden, match="KLEPAAS_RELEASES_REQUIRED"):
         await _recorded(await yard.releases(required=True))
 
 
 async def test_secrets_of_others_are_passed_over_with_a_note(yard: Any, shapes: Any) -> None:
     yard.sandbox.create(shapes.deployment())
-    releases = await yard.releases()
+    releases = await yard.releases(storage="secrets")
     await _recorded(releases)
     labels = {"klepaas.io/application": "web", "klepaas.io/state": "passed", "klepaas.io/cause": "deploy"}
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "klepaas.io/release.v1"}
@@ -172,8 +175,8 @@ async def test_a_record_with_false_data_is_said_to_be_unreadable(yard: Any, shap
     yard.sandbox.create(shapes.deployment())
     releases = await yard.releases()
     release = await _recorded(releases)
-    (secret,) = yard.records()
-    yard.sandbox.plant({**secret, "data": {"release": "AAAA", "digest": "AAAA"}})
+    (record,) = yard.records()
+    yard.sandbox.plant({**record, "binaryData": {"release": "AAAA"}})
     (found,) = await releases.list()
     for work in (releases.load(found), releases.restore(found)):
         with pytest.raises(BadRequest, match="Release 1 of web in default cannot be read"):
@@ -192,7 +195,7 @@ async def test_a_crash_between_two_parts_leaves_nothing_that_counts(
     release = await _recorded(releases)
     parts = len(yard.records())
     assert parts > 1
-    yard.sandbox.delete("Secret", "klepaas.release.web.1")
+    yard.sandbox.delete("ConfigMap", "klepaas.release.web.1")
     assert await releases.list() == []
     again = await _recorded(releases, "op-2")
     assert again.number == 2
@@ -203,7 +206,7 @@ async def test_a_crash_between_two_parts_leaves_nothing_that_counts(
 
 async def test_numbers_taken_by_others_all_the_time_are_no_record_and_it_is_said(yard: Any, shapes: Any) -> None:
     yard.sandbox.create(shapes.deployment())
-    yard.sandbox.fail("POST", "/secrets", 409, reason="AlreadyExists")
+    yard.sandbox.fail("POST", "/configmaps", 409, reason="AlreadyExists")
     release = await _recorded(await yard.releases())
     assert "written by others all the time" in str(release.unrecorded)
 

@@ -122,6 +122,29 @@ async def test_what_a_write_may_have_brought_into_a_list_or_out_of_it_is_listed_
     assert len((await cluster.list(resource, "shop", label_selector="tier=front"))["items"]) == 1
 
 
+async def test_a_write_leaves_the_lists_of_its_kind_whose_labels_its_object_has_never_had(
+    seen: tuple[Sandbox, World],
+) -> None:
+    sandbox, world = seen
+    sandbox.create(config_map({"a": "1"}, namespace="shop"))
+    sandbox.create(config_map({"a": "1"}, "other", namespace="shop", labels={"tier": "front", "app": "web"}))
+    cluster, resource = world.cluster, await world.cluster.resource("configmaps")
+
+    async def ask() -> list[int]:
+        for selector in ("tier=front", "tier=front,app=web", "tier!=front", "tier"):
+            await cluster.metadata(resource, "shop", label_selector=selector)
+        return [len(_asked(sandbox))]
+
+    assert await ask() == [4]
+    await cluster.apply(config_map({"b": "2"}, namespace="shop", labels={"tier": "back"}))
+    await cluster.apply(config_map({"b": "2"}, "new", namespace="shop"))
+    sandbox.clear_requests()
+    assert await ask() == [2], "of what has other labels, and of that alone, it is known"
+    await cluster.apply(config_map({"b": "2"}, "other", namespace="shop"))
+    sandbox.clear_requests()
+    assert await ask() == [4]
+
+
 async def test_what_is_old_or_forgotten_or_asked_for_afresh_is_asked_for_again(
     seen: tuple[Sandbox, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
