@@ -2,9 +2,9 @@
 
     capture -> record (pending) -> the gate watches -> mark verified | failed -> restore the last verified one
 
-A release is an immutable snapshot of everything the application owns, one typed Secret (docs/releases.md). Values of
-Secrets are never in it. Whoever deploys decides when; nothing here watches a rollout. Each name is loaded with its
-first use, so that the settings can be read without the rest.
+A release is an immutable snapshot of everything the application owns, one ConfigMap (docs/releases.md). Values of
+Secrets are never in it, and of other secret values only keyed digests. Whoever deploys decides when; nothing here
+watches a rollout. Each name is loaded with its first use, so that the settings can be read without the rest.
 """
 
 from importlib import import_module

@@ -297,5 +297,6 @@ def _immutable_data(obj: Json, old: Json) -> Causes:
     says = "field is immutable when `immutable` is set"
     if not obj.get("immutable"):
         yield forbidden("immutable", says)
-    if obj.get("data") != old.get("data"):
-        yield forbidden("data", says)
+    for field in ("data", "binaryData"):
+        if obj.get(field) != old.get(field):
+            yield forbidden(field, says)

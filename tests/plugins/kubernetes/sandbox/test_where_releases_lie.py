@@ -94,6 +94,21 @@ async def test_labels_of_an_immutable_object_can_be_changed_and_its_data_cannot(
     assert released.status_code == 422
 
 
+async def test_the_binary_data_of_an_immutable_config_map_cannot_be_changed_and_its_annotations_can(
+    server: Server,
+) -> None:
+    path = server.path("configmaps", "release")
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "release"}, "immutable": True}
+    made = await server.post(server.path("configmaps"), {**body, "binaryData": {"release": "b25l"}})
+    assert made.status_code == 201, made.text
+    for data in ({"release": "dHdv"}, {"more": "dHdv"}, {"release": None}):
+        refused = await server.patch(path, {"binaryData": data}, manager="klepaas")
+        assert refused.status_code == 422, refused.text
+        assert "binaryData: Forbidden: field is immutable when `immutable` is set" in refused.json()["message"]
+    marked = await server.patch(path, {"metadata": {"annotations": {"klepaas.io/reason": "it crashed"}}})
+    assert (marked.status_code, marked.json()["binaryData"]) == (200, {"release": "b25l"})
+
+
 async def test_a_config_map_holds_1_mebibyte_in_all(server: Server) -> None:
     path = server.path("configmaps", "large")
     fits = config_map({"a": "x" * 524_288, "b": "x" * 524_288}, "large")
