@@ -100,7 +100,8 @@ class Store:
             CommitUnknown: It was to be committed, and nobody knows whether it was.
             StoreUnavailable: Any other: nothing was stored.
         """
-        await anyio.to_thread.run_sync(_import)
+        if self._engine is None:  # the first one imports the database library, not on the event loop
+            await anyio.to_thread.run_sync(_import)
         from klepaas.store.committing import Commit
 
         return await self._run(work, Commit())
