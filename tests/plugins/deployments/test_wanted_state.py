@@ -126,7 +126,8 @@ class Walk:
         self.found.setdefault(int(number[1]), copy.deepcopy(before))
         for key in {*named, *gone} & set(before.env):
             self.wanted.env[key] = (before.env[key][0], KLEPAAS)
-        if replicas is not None and not self.is_autoscaled:
+        if replicas is not None and not self.is_autoscaled and before.sized_by != NOBODY:
+            # A number that nobody had set is the server's default, which comes back by itself.
             self.wanted.sized_by = KLEPAAS
 
     async def deploy_what_is_refused(self, how: str) -> None:
