@@ -52,9 +52,10 @@ def with_encoded_data(body: Mapping[str, Any]) -> dict[str, Any]:
     texts, data = body.get("stringData"), body.get("data")
     if body.get("kind") != "Secret" or not isinstance(texts, Mapping) or not isinstance(data, Mapping | None):
         return dict(body)
-    if not all(isinstance(text, str) for text in texts.values()):
+    if not all(isinstance(text, str | None) for text in texts.values()):
         return dict(body)  # the server says what is wrong with it
-    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    # A null removes the key of `data` that holds the text.
+    encoded = {key: text and base64.b64encode(text.encode()).decode() for key, text in texts.items()}
     rest = {key: value for key, value in body.items() if key != "stringData"}
     return {**rest, "data": {**(data or {}), **encoded}}
 

@@ -27,7 +27,7 @@ from klepaas_plugins.kubernetes.write.autoscaling import AUTOSCALER, AutoscalerC
 from klepaas_plugins.kubernetes.write.awaiting import await_kind
 from klepaas_plugins.kubernetes.write.generated_names import draw_name
 from klepaas_plugins.kubernetes.write.planning import ApplyRequest, plan_apply
-from klepaas_plugins.kubernetes.write.writer import Judge, Written, write
+from klepaas_plugins.kubernetes.write.writer import Judge, Written, refuse_recreation, write
 
 __all__ = ["ManifestRequest", "answer_manifests", "plan_manifests"]
 
@@ -208,6 +208,9 @@ async def answer_manifests(cluster: Cluster, changes: ChangeSet) -> Answer:
         KlepaasError: One of the changes failed; the error says which objects were changed before it.
     """
     done: list[Written] = []
+    for change in changes.objects:
+        # Before the first is written: a set that cannot be made whole is not begun.
+        refuse_recreation(change)
     judge = judge_again(cluster, changes.objects)
     for change in changes.objects:
         try:

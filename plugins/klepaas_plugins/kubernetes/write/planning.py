@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from klepaas.changes import Action, ObjectChange, Risk
+from klepaas.changes import Action, FieldChange, ObjectChange, Risk
 from klepaas.effects import Effect
 from klepaas.errors import BadRequest, Conflict, Forbidden, NotFound
 from klepaas.offload import offload, size_of
@@ -196,7 +196,7 @@ def _unchecked(draft: Draft) -> ObjectChange:
 
 
 def _conclude(draft: Draft, live: dict[str, Any]) -> ObjectChange:
-    changed = compare(live, draft.after, draft.named)
+    changed = [_needs_recreation(live, one) for one in compare(live, draft.after, draft.named)]
     fields = (*changed, *draft.immutable)
     named = named_paths(draft.named, to_fields(draft.claimed))
     rests_on = own_paths(live) | draft.claimed | draft.gone | named
@@ -217,6 +217,15 @@ def _conclude(draft: Draft, live: dict[str, Any]) -> ObjectChange:
         basis=fields_basis(live, rests_on),
         options={} if draft.transfer.is_empty else {"transfer": draft.transfer.as_data()},
     )
+
+
+def _needs_recreation(live: Mapping[str, Any], change: FieldChange) -> FieldChange:
+    """A hidden value of an immutable object that is certainly another one, since its size is.
+
+    Of one of the same size nothing is said: a dry run must not tell whether a guess is right.
+    """
+    is_other = change.hidden and change.before != change.after
+    return replace(change, recreate=True) if is_other and live.get("immutable") is True else change
 
 
 def _unnamed_facts(draft: Draft, live: Mapping[str, Any]) -> list[tuple[str, str]]:

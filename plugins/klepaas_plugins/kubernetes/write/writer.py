@@ -37,7 +37,7 @@ from klepaas_plugins.kubernetes.write.own_fields import (
 )
 from klepaas_plugins.kubernetes.write.ownership import Transfer, transferred
 
-__all__ = ["ChangedSincePlan", "Judge", "RaisedEffect", "Written", "write"]
+__all__ = ["ChangedSincePlan", "Judge", "RaisedEffect", "Written", "refuse_recreation", "write"]
 
 # A rollout's status moves the version several times a second.
 ATTEMPTS_MAX = 10
@@ -87,7 +87,7 @@ async def write(cluster: Cluster, change: ObjectChange, *, judge: Judge | None =
         return await _delete(cluster, change)
     if change.body is None:
         return Written(change=change)
-    _refuse_recreation(change)
+    refuse_recreation(change)
     identity = change.identity
     resource = await cluster.resource(f"{identity.api_version}/{identity.kind}")
     if change.options.get("is_unseen"):
@@ -99,8 +99,11 @@ async def write(cluster: Cluster, change: ObjectChange, *, judge: Judge | None =
     return await _judge_answer(_Place(cluster, resource, change, judge), before, answer)
 
 
-def _refuse_recreation(change: ObjectChange) -> None:
+def refuse_recreation(change: ObjectChange) -> None:
     """Refuse what only a new object could have.
+
+    Args:
+        change: The plan.
 
     Raises:
         Conflict: Fields are immutable.
