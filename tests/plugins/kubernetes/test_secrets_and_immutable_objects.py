@@ -60,7 +60,7 @@ async def test_binary_data_of_a_config_map_is_applied_and_never_shown_whole(
     assert (sandbox.get("configmaps", "c") or {})["binaryData"] == {"logo": second}
 
 
-IMMUTABLE = {
+IMMUTABLE: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any], dict[str, Any]]] = {
     "ConfigMap": (_config_map, {"data": {"a": "1"}}, {"data": {"a": "2"}}),
     "ConfigMap binary": (_config_map, {"binaryData": {"a": _encoded("1")}}, {"binaryData": {"a": _encoded("22")}}),
     "Secret": (_secret, {"data": {"a": _encoded(_VALUE)}}, {"data": {"a": _encoded("other" + _VALUE)}}),

@@ -80,13 +80,14 @@ def merge(own: Any, named: Any, fields: Fields, learned: Fields | None = None) -
 
 def _merge_lists(own: list[Any], named: list[Any], fields: Fields, learned: Fields) -> list[Any]:
     places, known, exact = Items(own), Steps(fields), Steps(learned)
+    taken = _steps_alone(named, exact)
     order: list[tuple[int | None, Any]] = []
     for item in named:
         if not isinstance(item, Mapping):
             if item not in own:
                 order.append((None, item))
             continue
-        step = _step_for(item, known, exact, fields)
+        step = _step_for(item, known, exact, fields, taken)
         at = None if step is None else places.of(step)
         if at is None or step is None:
             order.append((None, without_nulls(item)))
@@ -118,9 +119,22 @@ def _in_order(own: list[Any], order: list[tuple[int | None, Any]]) -> list[Any]:
     return [*(value for at, item in enumerate(own) for value in by_place.get(at, [item])), *new]
 
 
-def _step_for(item: Mapping[str, Any], known: Steps, learned: Steps, fields: Fields) -> str | None:
-    """What an item of a manifest is known by among those that are there. None: it is a new one."""
+def _steps_alone(named: list[Any], learned: Steps) -> frozenset[str]:
+    """What items of a manifest are known by that leave out no part of their keys."""
+    found = (learned.of(item) for item in named if isinstance(item, Mapping))
+    return frozenset(steps[0] for steps in found if len(steps) == 1)
+
+
+def _step_for(
+    item: Mapping[str, Any], known: Steps, learned: Steps, fields: Fields, taken: frozenset[str]
+) -> str | None:
+    """What an item of a manifest is known by among those that are there. None: it is a new one.
+
+    Of two ports of one number, one without its protocol, the one without is what the other is not.
+    """
     exact = learned.of(item)
+    if len(exact) > 1:
+        exact = [step for step in exact if step not in taken]
     if len(exact) == 1:
         return exact[0] if exact[0] in fields else None
     found = known.of(item)
