@@ -8,6 +8,7 @@ of one.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -17,6 +18,7 @@ from klepaas.hookspecs import DoctorCheck, Finding, HealthCheck, HealthReport, H
 from klepaas.host import Host
 from klepaas.observability import one_line
 from klepaas.plugins import Plugins, describe_error
+from klepaas.resilience.fan_out import gather
 
 __all__ = ["Result", "examine"]
 
@@ -65,9 +67,7 @@ async def examine(plugins: Plugins, host: Host) -> list[Result]:
     async def run(number: int, look: _Look) -> None:
         found[number] = await _findings(look)
 
-    async with anyio.create_task_group() as group:
-        for number, look in enumerate(looks):
-            group.start_soon(run, number, look)
+    await gather(*[partial(run, number, look) for number, look in enumerate(looks)])
     # The core comes last to look, since the hooks above may have cost a plugin its place, and first to speak.
     results = [Result("klepaas", check, _safe(finding)) for check, finding in core_findings(plugins, host)]
     for number, look in enumerate(looks):

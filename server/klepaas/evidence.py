@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,6 +21,7 @@ from klepaas.observability import one_line
 from klepaas.output.budget import fit
 from klepaas.output.safe import limit_length, redactable, safe_text
 from klepaas.parameters import DeclarationError
+from klepaas.resilience.fan_out import gather
 
 if TYPE_CHECKING:
     from klepaas.plugins import Contribution, Plugins
@@ -142,9 +144,7 @@ class AlertEvidence:
             if answer is not None:
                 found[position] = answer
 
-        async with anyio.create_task_group() as group:
-            for position, source in enumerate(sources):
-                group.start_soon(ask, position, source)
+        await gather(*[partial(ask, position, source) for position, source in enumerate(sources)])
         return [found[position] for position in sorted(found)]
 
 

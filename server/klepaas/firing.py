@@ -6,12 +6,14 @@ So the overview shows alerts without knowing Prometheus or Alertmanager. It keep
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
 from klepaas.errors import KlepaasError
 from klepaas.host import Host
 from klepaas.observability import one_line
+from klepaas.resilience.fan_out import gather
 
 __all__ = ["Firing", "FiringAlert", "FiringAlerts"]
 
@@ -115,9 +117,7 @@ class FiringAlerts:
                 log.warning("%s cannot tell its alerts: %s", source, type(exc).__name__, exc_info=exc)
                 silent[source] = "it failed"
 
-        async with anyio.create_task_group() as group:
-            for source, source_ask in self._sources.items():
-                group.start_soon(ask, source, source_ask)
+        await gather(*[partial(ask, source, source_ask) for source, source_ask in self._sources.items()])
         alerts = _each_once(alert for source in self._sources for alert in found.get(source, ()))
         alerts.sort(key=lambda alert: (alert.silenced, alert.gravity, -(alert.since or 0.0)))
         return Firing(alerts, silent)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import anyio
 
@@ -21,6 +22,7 @@ from klepaas.metrics import Metrics
 from klepaas.observability import one_line
 from klepaas.plugins import PluginError, Plugins, PluginState
 from klepaas.resilience.clock import Clock, SystemClock
+from klepaas.resilience.fan_out import gather
 from klepaas.self_metrics import ComponentStates
 
 __all__ = ["Change", "ComponentHealth", "Health", "Look"]
@@ -161,9 +163,7 @@ class Health:
         async def ask(check: HealthCheck) -> None:
             found[check.component] = await self._known(check, max_age_s)
 
-        async with anyio.create_task_group() as group:
-            for check in chosen:
-                group.start_soon(ask, check)
+        await gather(*[partial(ask, check) for check in chosen])
         return [found[check.component] for check in chosen]
 
     def names(self) -> list[str]:

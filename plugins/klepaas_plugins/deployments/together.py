@@ -1,43 +1,14 @@
-"""Several reads at once.
-
-The one place that starts tasks for reads, so that an error of one arrives as itself, never inside an exception group,
-and none outlives the call.
-"""
+"""Several reads at once, and reads whose absence is no error."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import anyio
-
-from klepaas.errors import Forbidden, KlepaasError, NotFound
+from klepaas.errors import Forbidden, NotFound
+from klepaas.resilience import gather as together
 
 __all__ = ["if_allowed", "together"]
 
 T = TypeVar("T")
-
-
-async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
-    """The results of all calls, in their order.
-
-    Raises:
-        KlepaasError: The first call's that failed; the others are cancelled.
-    """
-    results: list[Any] = [None] * len(calls)
-    failures: list[KlepaasError] = []
-
-    async def run(position: int, call: Callable[[], Awaitable[Any]]) -> None:
-        try:
-            results[position] = await call()
-        except KlepaasError as exc:
-            failures.append(exc)
-            group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        for position, call in enumerate(calls):
-            group.start_soon(run, position, call)
-    if failures:
-        raise failures[0]
-    return results
 
 
 async def if_allowed(call: Callable[[], Awaitable[T]], otherwise: T) -> T:

@@ -5,14 +5,14 @@ It finds no causes and knows no rollouts: the deployments plugin does.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
-
-import anyio
 
 from klepaas import names
 from klepaas.errors import KlepaasError
 from klepaas.evidence import AlertSubject
 from klepaas.output.safe import shorten
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client import Cluster, Clusters, last_log_lines
 from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.podchoice import choose
@@ -59,9 +59,7 @@ async def _told(cluster: Cluster, namespace: str, pods: Sequence[Mapping[str, An
     async def tell(position: int, pod: Mapping[str, Any]) -> None:
         parts[position] = await _pod(cluster, namespace, pod, container)
 
-    async with anyio.create_task_group() as group:
-        for position, pod in enumerate(pods):
-            group.start_soon(tell, position, pod)
+    await gather(*[partial(tell, position, pod) for position, pod in enumerate(pods)])
     return "\n".join(line for position in sorted(parts) for line in parts[position]) or "It has no pods."
 
 

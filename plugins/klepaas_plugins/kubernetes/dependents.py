@@ -7,11 +7,11 @@ What could not be looked at is told, never passed over.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import anyio
-
 from klepaas.errors import KlepaasError
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 
 __all__ = ["Dependent", "Found", "contents_of", "dependents_in", "kept_kinds", "owned_by"]
@@ -145,23 +145,20 @@ async def _listed(
     cluster: Cluster, kinds: Sequence[Resource], namespace: str | None
 ) -> tuple[list[tuple[Dependent, frozenset[str]]], Found]:
     """The objects of the kinds, each with the uids of its owners."""
-    found, slots = Found(), anyio.Semaphore(AT_ONCE)
+    found = Found()
     by_kind: dict[str, list[tuple[Dependent, frozenset[str]]]] = {}
 
     async def look(resource: Resource) -> None:
-        async with slots:
-            try:
-                items, whole = await _metadata(cluster, resource, namespace)
-            except KlepaasError as exc:
-                found.blind.append(f"{resource.plural} ({exc.code})")
-                return
+        try:
+            items, whole = await _metadata(cluster, resource, namespace)
+        except KlepaasError as exc:
+            found.blind.append(f"{resource.plural} ({exc.code})")
+            return
         by_kind[resource.full_name] = list(_dependents(resource, items))
         if not whole:
             found.cut.append(resource.plural)
 
-    async with anyio.create_task_group() as group:
-        for resource in kinds:
-            group.start_soon(look, resource)
+    await gather(*[partial(look, resource) for resource in kinds], at_once=AT_ONCE)
     return [one for resource in kinds for one in by_kind.get(resource.full_name, [])], found
 
 

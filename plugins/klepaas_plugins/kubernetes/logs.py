@@ -6,14 +6,14 @@ Which pods are meant is `podchoice`, which lines are wanted `loglines`, and how 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-
-import anyio
 
 from klepaas.errors import BadRequest, KlepaasError
 from klepaas.names import Check
 from klepaas.output import Answer
 from klepaas.output.safe import cut_with_count
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client import Cluster, LogRange
 from klepaas_plugins.kubernetes.loglines import folded
 from klepaas_plugins.kubernetes.logreading import SEARCHED_LINES, Filter, Line, Read, read_log
@@ -131,9 +131,7 @@ async def _merged(question: LogQuestion, choice: Choice) -> Answer:
         except KlepaasError as exc:
             silent.append(f"{name} ({exc.what})")
 
-    async with anyio.create_task_group() as group:
-        for pod in pods:
-            group.start_soon(read, pod)
+    await gather(*[partial(read, pod) for pod in pods])
     texts = _by_time(question, labels, reads)
     head = [f"{len(pods)} of {len(choice.pods)} pods of {choice.whose}, merged by time: {', '.join(labels.values())}"]
     head += [f"without a log: {'; '.join(silent)}"] if silent else []

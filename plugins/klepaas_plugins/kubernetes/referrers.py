@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import anyio
-
 from klepaas.errors import KlepaasError
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client import Cluster, Resource
 from klepaas_plugins.kubernetes.dependents import AT_ONCE, PAGE, PAGES_MAX, Found, dependents_in
 
@@ -59,10 +58,8 @@ async def find_users(cluster: Cluster, resource: Resource, live: Object) -> User
     metadata = live.get("metadata") or {}
     listed: dict[str, tuple[Resource, list[dict[str, Any]]]] = {}
     unsearched = [_UNSEARCHED]
-    slots = anyio.Semaphore(AT_ONCE)
-    async with anyio.create_task_group() as group:
-        for name in _SEARCHED:
-            group.start_soon(partial(_list, cluster, name, metadata.get("namespace"), slots, listed, unsearched))
+    namespace = metadata.get("namespace")
+    await gather(*[partial(_list, cluster, name, namespace, listed, unsearched) for name in _SEARCHED], at_once=AT_ONCE)
     found = [listed[name] for name in _SEARCHED if name in listed]
     names = [name for kind, items in found for name in _users(kind, items, resource.kind, str(metadata.get("name")))]
     owned = Found([one for kind, items in found for one in dependents_in(kind, items, {str(metadata.get("uid"))})])
@@ -73,27 +70,25 @@ async def _list(
     cluster: Cluster,
     name: str,
     namespace: str | None,
-    slots: anyio.Semaphore,
     listed: dict[str, tuple[Resource, list[dict[str, Any]]]],
     unsearched: list[str],
 ) -> None:
     """List one kind; what could not be seen of it is noted."""
     items: list[dict[str, Any]] = []
     cursor: str | None = None
-    async with slots:
-        try:
-            resource = await cluster.resource(name)
-            for _ in range(PAGES_MAX):
-                page = await cluster.list(resource, namespace, limit=PAGE, cursor=cursor)
-                items += page.get("items") or []
-                cursor = (page.get("metadata") or {}).get("continue") or None
-                if cursor is None:
-                    break
-            else:
-                unsearched.append(f"{resource.plural} after the first {len(items)}")
-        except KlepaasError as exc:
-            unsearched.append(f"{name.partition('.')[0]} ({exc.code})")
-            return
+    try:
+        resource = await cluster.resource(name)
+        for _ in range(PAGES_MAX):
+            page = await cluster.list(resource, namespace, limit=PAGE, cursor=cursor)
+            items += page.get("items") or []
+            cursor = (page.get("metadata") or {}).get("continue") or None
+            if cursor is None:
+                break
+        else:
+            unsearched.append(f"{resource.plural} after the first {len(items)}")
+    except KlepaasError as exc:
+        unsearched.append(f"{name.partition('.')[0]} ({exc.code})")
+        return
     listed[name] = (resource, items)
 
 

@@ -4,12 +4,13 @@ The alert's own expression is not asked again: whoever posts an alert must not c
 the first alert, not with the start.
 """
 
-import anyio
+from functools import partial
 
 from klepaas import names
 from klepaas.errors import BadRequest, KlepaasError, NotFound
 from klepaas.evidence import AlertSubject
 from klepaas.host import Host
+from klepaas.resilience import gather
 from klepaas_plugins.prometheus.asking import Asking
 from klepaas_plugins.prometheus.asking import ask as ask_figures
 from klepaas_plugins.prometheus.client import PrometheusServers
@@ -54,9 +55,7 @@ async def key_series_of(host: Host, alert: AlertSubject) -> str | None:
                 told[question] = figures.text
 
     questions = _OF_PODS if place.node is None else _OF_NODES
-    async with anyio.create_task_group() as group:
-        for question in questions:
-            group.start_soon(ask, question)
+    await gather(*[partial(ask, question) for question in questions])
     if failed and not told:
         raise failed[0]
     return "\n".join(told[one] for one in questions if one in told) or None

@@ -4,13 +4,14 @@
     answer = await upstream.call(lambda: client.get("/api/v1/rules"), safe=True, what="read the alert rules")
 
 A plugin makes one upstream for each system that can fail by itself, passes every request through `call`, and every
-watch or followed log through `open_stream`. No plugin retries by itself.
+watch or followed log through `open_stream`. Several calls at once go through `gather`. No plugin retries by itself.
 """
 
 from klepaas.resilience.breaker import State
 from klepaas.resilience.classify import Classifier, Kind, Observation, Verdict, classify, classify_status
 from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.resilience.errors import NotSent, OutcomeUnknown, Overloaded
+from klepaas.resilience.fan_out import gather
 from klepaas.resilience.pipeline import Upstream, UpstreamState
 from klepaas.resilience.policy import Policy
 from klepaas.resilience.rate_limit import parse_retry_after
@@ -33,5 +34,6 @@ __all__ = [
     "Verdict",
     "classify",
     "classify_status",
+    "gather",
     "parse_retry_after",
 ]

@@ -93,6 +93,15 @@ class Asked:
             retry_after_s=_seconds(retry_in_s),
         )
 
+    def probe_running(self, retry_in_s: float) -> CircuitOpen:
+        """The error of a call that waited in vain for the end of the one call that tries the upstream."""
+        return CircuitOpen(
+            f"Cannot {self.what}: {self.upstream} failed repeatedly, and the one call that tries it again "
+            "has no answer yet; nothing was sent",
+            next_step=f"Retry in {_seconds(retry_in_s):g} s",
+            retry_after_s=_seconds(retry_in_s),
+        )
+
     def rate_limited(self, wait_s: float) -> RateLimited:
         """The error of a call that cannot wait until the upstream may be asked again."""
         return RateLimited(

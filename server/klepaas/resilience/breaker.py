@@ -4,22 +4,29 @@ pybreaker 1.4 cannot guard a coroutine: it does not see its outcome, lets every 
 counts a cancellation as a failure and goes by the wall clock. So no call runs inside it. A call asks for a `Ticket`
 first and settles it afterwards: with a success, with a failure, or, when it was cancelled, with nothing at all.
 
-Only one ticket is out while the breaker is half-open. A ticket from before the last change of state counts for
-nothing: a straggler must neither close a breaker that has just opened nor open one that has just closed.
+Only one ticket is out while the breaker is half-open; who gets none may wait for its end. A ticket from before the
+last change of state counts for nothing: a straggler must neither close a breaker that has just opened nor open one
+that has just closed.
 
-Belongs to one event loop; nothing here waits.
+Failures are counted by the length of the longest series of attempts, not by their number: five calls that are made at
+the same time and fail once each are one observation of the upstream and count once, five that fail one after another
+count five times.
+
+Belongs to one event loop.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
+import anyio
 import pybreaker
 
 from klepaas.resilience.clock import Clock
 
-__all__ = ["Breaker", "State", "Ticket"]
+__all__ = ["AttemptSeries", "Breaker", "State", "Ticket"]
 
 # pybreaker never lets a call through by its own clock: ten years.
 _NEVER_S = 10 * 365 * 86_400.0
@@ -51,17 +58,32 @@ class _Listener(pybreaker.CircuitBreakerListener):
         self._changed(State(old_state.name), State(new_state.name))
 
 
+@dataclass
+class AttemptSeries:
+    """The attempts that one call makes one after another.
+
+    Attributes:
+        row: Which row of failures the number belongs to; a success begins a new one.
+        failures: The breaker's failures when the call began, and the call's own since then.
+    """
+
+    row: int
+    failures: int
+
+
 class Ticket:
     """The right to make one attempt, to be settled exactly once; settling it again does nothing.
 
     Args:
         breaker: Who gave it.
         generation: The breaker's state at that time, counted through.
+        series: The call that makes the attempt.
     """
 
-    def __init__(self, breaker: "Breaker", generation: int) -> None:
+    def __init__(self, breaker: "Breaker", generation: int, series: AttemptSeries) -> None:
         self._breaker = breaker
         self._generation = generation
+        self._series = series
         self._settled = False
 
     def success(self) -> None:
@@ -79,14 +101,14 @@ class Ticket:
     def _settle(self, *, failed: bool | None) -> None:
         if not self._settled:
             self._settled = True
-            self._breaker._settle(self, self._generation, failed)
+            self._breaker._settle(self, self._generation, self._series, failed)
 
 
 class Breaker:
     """Decides whether an upstream is asked at all.
 
     Args:
-        fail_max: Failures in a row that open it.
+        fail_max: Failures in a row that open it; those of calls at the same time count once.
         open_s: How long it stays open before one call may try, in seconds.
         clock: The time it goes by.
         on_change: Called with the old and the new state.
@@ -99,7 +121,9 @@ class Breaker:
         self._clock = clock
         self._on_change = on_change
         self._generation = 0
+        self._row = 0
         self._probe: Ticket | None = None
+        self._probe_ended: anyio.Event | None = None
         self._changed_at = clock.monotonic()
         self._machine = pybreaker.CircuitBreaker(
             fail_max=fail_max,
@@ -134,30 +158,64 @@ class Breaker:
             return PROBING_RETRY_S
         return None
 
-    def admit(self) -> Ticket | None:
-        """Let one attempt through, or not: then `retry_in_s` says when."""
+    @property
+    def refuses(self) -> bool:
+        """Whether it is open and its time has not passed: a call is not made, and there is nothing to wait for."""
+        return self.state is State.OPEN and self.retry_in_s is not None
+
+    def begin(self) -> AttemptSeries:
+        """Begin the attempts of one call."""
+        return AttemptSeries(self._row, self.failures)
+
+    def admit(self, series: AttemptSeries | None = None) -> Ticket | None:
+        """Let one attempt through, or not: then `retry_in_s` says when.
+
+        Args:
+            series: The call that makes it. None: a call of one attempt.
+        """
         if self.retry_in_s is not None:
             return None
         if self.state is State.OPEN:
             self._machine.half_open()
-        ticket = Ticket(self, self._generation)
+        ticket = Ticket(self, self._generation, series or self.begin())
         if self.state is State.HALF_OPEN:
             self._probe = ticket
         return ticket
 
-    def _settle(self, ticket: Ticket, generation: int, failed: bool | None) -> None:
+    async def wait_for_probe(self) -> None:
+        """Wait until the one call that tries has come to its end; return at once where none tries."""
+        if self._probe is not None:
+            self._probe_ended = self._probe_ended or anyio.Event()
+            await self._probe_ended.wait()
+
+    def _settle(self, ticket: Ticket, generation: int, series: AttemptSeries, failed: bool | None) -> None:
         if generation != self._generation:
             return
         if self._probe is ticket:
-            self._probe = None
-        if failed is None:
+            self._end_probe()
+        if failed is None or (failed and not self._counts(series)):
             return
+        if not failed:
+            self._row += 1
         with suppress(_AttemptFailed):
             self._machine.call(_fail if failed else _succeed)
 
+    def _counts(self, series: AttemptSeries) -> bool:
+        """Whether a failure is news: no call at the same time has failed as often already."""
+        if series.row != self._row:
+            series.row, series.failures = self._row, 0
+        series.failures += 1
+        return self.state is State.HALF_OPEN or series.failures > self.failures
+
+    def _end_probe(self) -> None:
+        self._probe = None
+        if self._probe_ended is not None:
+            self._probe_ended.set()
+            self._probe_ended = None
+
     def _changed(self, old: State, new: State) -> None:
         self._generation += 1
-        self._probe = None
+        self._end_probe()
         self._changed_at = self._clock.monotonic()
         if self._on_change is not None:
             self._on_change(old, new)

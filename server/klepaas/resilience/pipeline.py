@@ -6,6 +6,9 @@ The deadline is kept by arithmetic: no wait begins that does not fit into it, an
 at the deadline, whichever comes first. So a cut by us is always seen and counts as a timeout, and a cancellation that
 arrives here is always the caller's and counts as nothing.
 
+An attempt that the breaker refuses is no attempt: it is not counted, earns and costs no retry, and does not hide what
+an earlier attempt of the same call brought. While one call tries an upstream that was left alone, others wait for it.
+
 It sends nothing itself and knows no protocol. An upstream belongs to one event loop.
 
 Source: the order is that of Polly and of Microsoft's standard resilience handler.
@@ -20,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
+from klepaas.errors import CircuitOpen
 from klepaas.resilience.answers import Asked, error_kind, one_line
-from klepaas.resilience.breaker import Breaker, State, Ticket
+from klepaas.resilience.breaker import PROBING_RETRY_S, AttemptSeries, Breaker, State, Ticket
 from klepaas.resilience.classify import CONTACT, RETURNED, Classifier, Kind, Observation, Verdict, classify
 from klepaas.resilience.clock import Clock, SystemClock
 from klepaas.resilience.observer import Observer, Unobserved
@@ -50,6 +54,31 @@ class Stream(Protocol):
 T = TypeVar("T")
 S = TypeVar("S", bound=Stream)
 Operation = Callable[[], Awaitable[T]]
+
+
+class _Refused(Exception):
+    """The breaker let no attempt through; never leaves this module."""
+
+
+@dataclass(kw_only=True)
+class _Call:
+    """One call on its way.
+
+    Attributes:
+        operation: Asks once.
+        asked: The call in words.
+        discard: Closes what an attempt brought and the classifier rejects. None: there is nothing to close.
+        series: Its attempts, as the breaker counts them.
+        deadline: The clock's time at which it must be over.
+        last: What the last attempt brought. None: none was made.
+    """
+
+    operation: Operation[Any]
+    asked: Asked
+    discard: Callable[[Any], Awaitable[None]] | None
+    series: AttemptSeries
+    deadline: float
+    last: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -185,8 +214,8 @@ class Upstream:
 
     @property
     def shut(self) -> bool:
-        """Whether its breaker would refuse a call now."""
-        return self._breaker.retry_in_s is not None
+        """Whether its breaker would refuse a call now, at once and without waiting for another's."""
+        return self._breaker.refuses
 
     async def _guarded(
         self, operation: Operation[Any], asked: Asked, discard: Callable[[Any], Awaitable[None]] | None
@@ -194,29 +223,53 @@ class Upstream:
         try:
             # Before the wait for a turn: an open breaker answers at once, however many calls hang.
             self._refuse_early(asked)
+            # Begun before that wait: calls of one moment are of one moment, also where some of them have to queue.
+            series = self._breaker.begin()
             async with self._turn(asked):
-                deadline = self._clock.monotonic() + self.policy.total_timeout_s
-                self._budget.earn()
-                outcome = await retried(
-                    partial(self._attempt, operation, asked, deadline, discard),
-                    policy=self.policy,
-                    clock=self._clock,
-                    budget=self._budget,
-                    turnstile=self,
-                    deadline=deadline,
-                    safe=asked.safe,
-                )
+                outcome = await self._ask(operation, asked, discard, series)
                 return asked.answer(outcome)
         except Exception as exc:
             self._observer.failed(self.name, error_kind(exc))
             raise
 
+    async def _ask(
+        self,
+        operation: Operation[Any],
+        asked: Asked,
+        discard: Callable[[Any], Awaitable[None]] | None,
+        series: AttemptSeries,
+    ) -> Outcome:
+        """What the last attempt brought; one that the breaker refuses is no attempt."""
+        deadline = self._clock.monotonic() + self.policy.total_timeout_s
+        call = _Call(operation=operation, asked=asked, discard=discard, series=series, deadline=deadline)
+        try:
+            return await retried(
+                partial(self._attempt, call),
+                policy=self.policy,
+                clock=self._clock,
+                budget=self._budget,
+                turnstile=self,
+                deadline=deadline,
+                safe=asked.safe,
+            )
+        except _Refused:
+            if call.last is None:
+                raise self._refusal(asked) from None
+            self._budget.refund()
+            return call.last
+
     def _refuse_early(self, asked: Asked) -> None:
-        retry_in_s = self._breaker.retry_in_s
-        if retry_in_s is not None:
-            raise asked.circuit_open(self._breaker.failures, retry_in_s, self._last_error)
+        if self._breaker.refuses:
+            raise self._refusal(asked)
         if self.wait_s >= self.policy.total_timeout_s:
             raise asked.rate_limited(self.wait_s)
+
+    def _refusal(self, asked: Asked) -> CircuitOpen:
+        """The error of a call that the breaker lets through in no attempt."""
+        breaker = self._breaker
+        if breaker.state is State.OPEN:
+            return asked.circuit_open(breaker.failures, breaker.retry_in_s or 0.0, self._last_error)
+        return asked.probe_running(breaker.retry_in_s or PROBING_RETRY_S)
 
     @asynccontextmanager
     async def _turn(self, asked: Asked) -> AsyncIterator[None]:
@@ -234,26 +287,37 @@ class Upstream:
         finally:
             self._slots.release()
 
-    async def _attempt(
-        self,
-        operation: Operation[Any],
-        asked: Asked,
-        deadline: float,
-        discard: Callable[[Any], Awaitable[None]] | None,
-    ) -> Outcome:
-        await self._wait_for_quota(asked, deadline)
-        ticket = self._breaker.admit()
+    async def _attempt(self, call: _Call) -> Outcome:
+        await self._wait_for_quota(call.asked, call.deadline)
+        ticket = await self._admit(call)
         if ticket is None:
-            raise asked.circuit_open(self._breaker.failures, self._breaker.retry_in_s or 0.0, self._last_error)
+            raise _Refused
+        if call.last is None:
+            self._budget.earn()
         try:
             started = self._clock.monotonic()
-            outcome = await self._contact(operation, min(self.policy.attempt_timeout_s, deadline - started))
+            limit_s = min(self.policy.attempt_timeout_s, call.deadline - started)
+            outcome = call.last = await self._contact(call.operation, limit_s)
             self._record(ticket, outcome, self._clock.monotonic() - started)
         finally:
             ticket.release()
-        if discard is not None and outcome.result is not None and outcome.verdict.kind not in RETURNED:
-            await discard(outcome.result)
+        if call.discard is not None and outcome.result is not None and outcome.verdict.kind not in RETURNED:
+            await call.discard(outcome.result)
         return outcome
+
+    async def _admit(self, call: _Call) -> Ticket | None:
+        """The breaker's leave for one attempt. While another call tries, wait for its end, within a limit.
+
+        None: the breaker is open, or the other call is still trying.
+        """
+        limit_s = min(self.policy.probe_wait_s, call.deadline - self._clock.monotonic())
+        with self._clock.move_on_after(limit_s):
+            while True:
+                ticket = self._breaker.admit(call.series)
+                if ticket is not None or self._breaker.refuses:
+                    return ticket
+                await self._breaker.wait_for_probe()
+        return None
 
     async def _wait_for_quota(self, asked: Asked, deadline: float) -> None:
         while (wait_s := self.wait_s) > 0:

@@ -25,8 +25,9 @@ class Policy:
         wait_max_s: Longest wait before a retry that the upstream did not ask for, in seconds.
         retry_ratio: Retries that each call earns: 0.2 lets an outage add a fifth to the load.
         retry_burst: Retries that may be saved up, and that there are at the start.
-        fail_max: Failed attempts in a row that open the breaker.
+        fail_max: Failed attempts in a row that open the breaker; those of calls at the same time count once.
         open_s: How long it stays open before one call may try, in seconds.
+        probe_wait_s: Longest wait for the end of the one call that tries an upstream again, in seconds.
         rate_limit_pause_s: How long to leave an upstream alone that limits our rate without saying for how long.
         rate_limit_max_s: The most that a `Retry-After` is believed, in seconds: a wrong date must not shut an upstream
             out for a year.
@@ -44,6 +45,7 @@ class Policy:
     retry_burst: float = 10.0
     fail_max: int = 5
     open_s: float = 30.0
+    probe_wait_s: float = 10.0
     rate_limit_pause_s: float = 1.0
     rate_limit_max_s: float = 3600.0
 
@@ -51,7 +53,7 @@ class Policy:
         for name in ("max_concurrent", "attempts", "fail_max"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        for name in ("total_timeout_s", "attempt_timeout_s", "queue_timeout_s", "open_s"):
+        for name in ("total_timeout_s", "attempt_timeout_s", "queue_timeout_s", "open_s", "probe_wait_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a number of seconds above 0")

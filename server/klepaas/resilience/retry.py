@@ -75,6 +75,10 @@ class Budget:
         self._tokens = max(0.0, self._tokens - 1.0)
         return True
 
+    def refund(self) -> None:
+        """A retry that was paid for was not made."""
+        self._tokens = min(self._burst, self._tokens + 1.0)
+
 
 @dataclass(frozen=True)
 class _Rules:

@@ -11,6 +11,8 @@ from klepaas.testing.clock import FakeClock
 
 FAIL_MAX = 3
 OPEN_S = 30
+# The state's number, the row of failures, and the failures when a call was let through.
+Admission = tuple[int, int, int]
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Model:
     age_s: int = 0
     era: int = 0
     probing: bool = False
+    row: int = 0
     history: list[str] = field(default_factory=list)
 
     def go(self, state: str) -> None:
@@ -29,23 +32,27 @@ class Model:
         self.history.append(state)
         self.failures = 0 if state == "closed" else self.failures
 
-    def admit(self) -> int | None:
+    def admit(self) -> Admission | None:
         if self.state == "open" and self.age_s >= OPEN_S:
             self.go("half-open")
         if self.state == "open" or (self.state == "half-open" and self.probing):
             return None
         self.probing = self.state == "half-open"
-        return self.era
+        return self.era, self.row, self.failures
 
-    def settle(self, era: int, outcome: str) -> None:
+    def settle(self, admission: Admission, outcome: str) -> None:
+        era, row, failures_before = admission
         if era != self.era:
             return
         self.probing = False
+        # Another call that was under way at the same time has reported this failure already.
+        known = (row == self.row and failures_before < self.failures) or (row != self.row and self.failures > 0)
         if outcome == "success":
             self.failures = 0
+            self.row += 1
             if self.state == "half-open":
                 self.go("closed")
-        elif outcome == "failure":
+        elif outcome == "failure" and (self.state == "half-open" or not known):
             self.failures += 1
             if self.state == "half-open" or self.failures >= FAIL_MAX:
                 self.go("open")
@@ -54,7 +61,7 @@ class Model:
 class BreakerMachine(RuleBasedStateMachine):
     """Drives both with the same steps."""
 
-    tickets: Bundle[tuple[Ticket, int]] = Bundle("tickets")
+    tickets: Bundle[tuple[Ticket, Admission]] = Bundle("tickets")
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,16 +71,16 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker = Breaker(FAIL_MAX, OPEN_S, self.clock, lambda _, new: self.seen.append(new.value))
 
     @rule(target=tickets)
-    def a_call_comes(self) -> MultipleResults[tuple[Ticket, int]] | tuple[Ticket, int]:
-        ticket, era = self.breaker.admit(), self.model.admit()
-        assert (ticket is None) == (era is None)
-        return multiple() if ticket is None or era is None else (ticket, era)
+    def a_call_comes(self) -> MultipleResults[tuple[Ticket, Admission]] | tuple[Ticket, Admission]:
+        ticket, admission = self.breaker.admit(), self.model.admit()
+        assert (ticket is None) == (admission is None)
+        return multiple() if ticket is None or admission is None else (ticket, admission)
 
     @rule(ticket=consumes(tickets), outcome=st.sampled_from(["success", "failure", "failure", "cancelled"]))
-    def a_call_ends(self, ticket: tuple[Ticket, int], outcome: str) -> None:
-        given, era = ticket
+    def a_call_ends(self, ticket: tuple[Ticket, Admission], outcome: str) -> None:
+        given, admission = ticket
         {"success": given.success, "failure": given.failure, "cancelled": given.release}[outcome]()
-        self.model.settle(era, outcome)
+        self.model.settle(admission, outcome)
 
     @rule(seconds=st.sampled_from([1, OPEN_S - 1, OPEN_S]))
     def time_passes(self, seconds: int) -> None:
@@ -88,6 +95,25 @@ class BreakerMachine(RuleBasedStateMachine):
     def both_agree(self) -> None:
         assert (self.breaker.state.value, self.breaker.failures) == (self.model.state, self.model.failures)
         assert self.seen == self.model.history
+
+    @rule(outcomes=st.lists(st.sampled_from(["failure", "cancelled"]), max_size=3))
+    def an_upstream_that_is_back_gets_a_call_through_within_the_open_time(self, outcomes: list[str]) -> None:
+        """Whatever happened before; only a call that tries may be under way, and it comes to its end."""
+        self.time_passes(OPEN_S)
+        for outcome in outcomes:
+            for ticket in self.a_call_that_is_let_through():
+                self.a_call_ends(ticket, outcome)
+            self.time_passes(OPEN_S)
+        if self.model.probing:
+            return
+        ticket = self.a_call_that_is_let_through()[0]
+        self.a_call_ends(ticket, "success")
+        assert self.breaker.state is State.CLOSED
+
+    def a_call_that_is_let_through(self) -> list[tuple[Ticket, Admission]]:
+        ticket, admission = self.breaker.admit(), self.model.admit()
+        assert (ticket is None) == (admission is None)
+        return [] if ticket is None or admission is None else [(ticket, admission)]
 
     @invariant()
     def a_closed_one_refuses_nobody_and_an_open_one_says_when(self) -> None:

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from klepaas.errors import KlepaasError, TimedOut
 from klepaas.host import Host
-from klepaas.resilience import Upstreams, UpstreamState
+from klepaas.resilience import Upstreams, UpstreamState, gather
 from klepaas.store.identities import Identities
 from klepaas_plugins.kubernetes.client import credentials
 from klepaas_plugins.kubernetes.client.cluster import Cluster
@@ -195,10 +195,7 @@ class Clusters:
             # Without a kubeconfig the target is no cluster of ours; a call that needs one says so itself.
             return ()
         found: list[str] = []
-        if others:
-            async with anyio.create_task_group() as group:
-                for other in others:
-                    group.start_soon(self._add_alias, context, other, namespace, found)
+        await gather(*[partial(self._add_alias, context, other, namespace, found) for other in others])
         return sorted(found)
 
     async def _add_alias(self, context: str, other: str, namespace: str | None, found: list[str]) -> None:

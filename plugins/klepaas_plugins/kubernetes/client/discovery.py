@@ -11,12 +11,14 @@ import difflib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from klepaas import names
 from klepaas.errors import KlepaasError, NotFound
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client.core_kinds import CORE_KINDS
 from klepaas_plugins.kubernetes.client.models import Resource
 from klepaas_plugins.kubernetes.client.requests import JSON, Request
@@ -107,19 +109,15 @@ class Discovery:
         """Ask group by group. A group whose server is down is left out: the others still work."""
         versions = list(_group_versions(document))
         found: dict[str, list[Resource]] = {}
-        slots = anyio.Semaphore(8)
 
         async def ask(group_version: str, path: str) -> None:
-            async with slots:
-                try:
-                    answer = await self._transport.json(self._request(path))
-                except KlepaasError:
-                    return
+            try:
+                answer = await self._transport.json(self._request(path))
+            except KlepaasError:
+                return
             found[group_version] = list(_from_legacy(group_version, answer))
 
-        async with anyio.create_task_group() as group:
-            for group_version, path in versions:
-                group.start_soon(ask, group_version, path)
+        await gather(*[partial(ask, group_version, path) for group_version, path in versions], at_once=8)
         return [resource for group_version, _ in versions for resource in found.get(group_version, [])]
 
     def _find(self, kind: str) -> Resource | None:

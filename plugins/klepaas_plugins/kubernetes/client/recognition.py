@@ -6,11 +6,13 @@ What may not be read is no error: the other names stand. Nothing is asked before
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from klepaas.errors import Forbidden, KlepaasError, NotFound, TimedOut, Unauthorized
+from klepaas.resilience import gather
 from klepaas.store.errors import StoreUnavailable
 from klepaas.store.identities import Identities
 from klepaas_plugins.kubernetes.client import identities
@@ -87,9 +89,8 @@ class Recognition:
             return True
         if _has_uid(first) and _has_uid(second):
             return False
-        async with anyio.create_task_group() as group:
-            for (cluster, names), known in ((one, first), (other, second)):
-                group.start_soon(self._look, cluster, names, namespace, known)
+        looks = [partial(self._look, *named, namespace, known) for named, known in ((one, first), (other, second))]
+        await gather(*looks)
         return bool(first & second)
 
     async def _look(self, cluster: "Cluster", names: Names, namespace: str | None, known: set[str]) -> None:
@@ -112,10 +113,10 @@ class Recognition:
 
     async def _names_seen(self, cluster: "Cluster", names: Names, namespace: str | None) -> Names:
         found: set[str] = set()
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._ask_for_kube_system, cluster, names, found)
-            if namespace is not None:
-                group.start_soon(self._ask_for, cluster, names, namespace, found)
+        asks: list[Callable[[], Awaitable[None]]] = [partial(self._ask_for_kube_system, cluster, names, found)]
+        if namespace is not None:
+            asks.append(partial(self._ask_for, cluster, names, namespace, found))
+        await gather(*asks)
         self._seen.setdefault(names[0], set()).update(found)
         return (*names, *sorted(found))
 

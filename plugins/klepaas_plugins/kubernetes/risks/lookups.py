@@ -15,6 +15,7 @@ import anyio
 from klepaas.changes import ObjectChange, Risk
 from klepaas.errors import KlepaasError, NotFound
 from klepaas.offload import offload, size_of
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client import Cluster
 from klepaas_plugins.kubernetes.risks.contents import content_of
 from klepaas_plugins.kubernetes.risks.judging import judge
@@ -76,20 +77,15 @@ def _title(change: ObjectChange) -> tuple[str, ...]:
 
 
 async def _look_up(cluster: Cluster, known: Known, wanted: Sequence[Ref]) -> None:
-    slots = anyio.Semaphore(_AT_ONCE)
-
     async def look(ref: Ref) -> None:
-        async with slots:
-            try:
-                known.objects[ref] = await _read(cluster, ref)
-            except NotFound:
-                known.objects[ref] = ABSENT if ref.name is not None else UNKNOWN
-            except KlepaasError:
-                known.objects[ref] = UNKNOWN
+        try:
+            known.objects[ref] = await _read(cluster, ref)
+        except NotFound:
+            known.objects[ref] = ABSENT if ref.name is not None else UNKNOWN
+        except KlepaasError:
+            known.objects[ref] = UNKNOWN
 
-    async with anyio.create_task_group() as group:
-        for ref in wanted:
-            group.start_soon(look, ref)
+    await gather(*[partial(look, ref) for ref in wanted], at_once=_AT_ONCE)
 
 
 async def _read(cluster: Cluster, ref: Ref) -> Any:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn
 
-import anyio
-
 from klepaas.changes import Action, ChangeSet, ObjectChange
 from klepaas.errors import BadRequest, Conflict, KlepaasError, NotFound
 from klepaas.offload import offload
@@ -19,6 +17,7 @@ from klepaas.output.audience import room_bytes
 from klepaas.output.budget import LIST_BYTES, fit
 from klepaas.output.verdict import NOT_SENT, Claim, Verdict, nothing_changed
 from klepaas.plans.describe import describe_object, describe_warnings, escape
+from klepaas.resilience import gather
 from klepaas_plugins.kubernetes.client import Cluster, FieldConflict, Resource
 from klepaas_plugins.kubernetes.client.warnings import collect_warnings, joined
 from klepaas_plugins.kubernetes.manifests import Manifest, in_safe_order, read_manifests
@@ -156,19 +155,15 @@ def _refuse_doubles(items: Sequence[_Item]) -> None:
 
 
 async def _plan_all(request: ManifestRequest, items: Sequence[_Item]) -> None:
-    slots = anyio.Semaphore(AT_ONCE)
     autoscalers = AutoscalerChanges(tuple(item.body for item in items if item.manifest.kind == AUTOSCALER))
 
     async def plan(item: _Item) -> None:
-        async with slots:
-            try:
-                item.plan = await plan_apply(_apply_request(request, item, autoscalers))
-            except KlepaasError as exc:
-                item.error = exc
+        try:
+            item.plan = await plan_apply(_apply_request(request, item, autoscalers))
+        except KlepaasError as exc:
+            item.error = exc
 
-    async with anyio.create_task_group() as group:
-        for item in items:
-            group.start_soon(plan, item)
+    await gather(*[partial(plan, item) for item in items], at_once=AT_ONCE)
 
 
 def _apply_request(request: ManifestRequest, item: _Item, autoscalers: AutoscalerChanges) -> ApplyRequest:
