@@ -1,4 +1,4 @@
-"""The least that a FastMCP server can do for "list the pods of a namespace": one tool, one httpx client, no gate.
+"""The least that a FastMCP server can do for "list the pods" and "show a pod": two tools, one httpx client, no gate.
 
 klepaas is measured against it. It checks nothing, redacts nothing and bounds nothing.
 """
@@ -57,6 +57,13 @@ async def list_pods(namespace: str | None = None) -> str:
         place = [] if namespace else [row["object"]["metadata"]["namespace"]]
         lines.append("\t".join([*place, *(str(row["cells"][at]) for at in shown)]))
     return "\n".join(lines)
+
+
+@server.tool(output_schema=None)
+async def get_pod(name: str, namespace: str) -> str:
+    """Show a pod."""
+    response = await api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return yaml.dump(response.json(), Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,16 @@ They are cut before they are written: five megabytes of object cost no more than
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import yaml
 
-from klepaas_plugins.kubernetes.masking import mask
+from klepaas.offload import size_of
+from klepaas_plugins.kubernetes.masking import mask_each
 from klepaas_plugins.kubernetes.server_defaults import without_defaults
 
-__all__ = ["SHORTENED", "Form", "document"]
+__all__ = ["SHORTENED", "Form", "document", "documents"]
 
 Form = Literal["yaml", "full", "json"]
 # What leads documents of the form "yaml".
@@ -22,6 +23,8 @@ SHORTENED = "# Without status and server defaults; output=full shows them"
 SHOWN_MAX_CHARS = 300_000
 # A smaller part of an object is never taken apart before it is masked: what makes a field secret may stand beside it.
 WHOLE_MAX_FIELDS = 50
+# What is smaller cannot grow beyond what is shown by the marks that masking writes.
+SMALL_CHARS = SHOWN_MAX_CHARS // 10
 
 
 def document(found: Mapping[str, Any], form: Form) -> str:
@@ -31,8 +34,34 @@ def document(found: Mapping[str, Any], form: Form) -> str:
         found: The object as the API sends it.
         form: What is written: YAML without status and defaults, whole YAML, or whole JSON.
     """
-    found = without_defaults(found) if form == "yaml" else found
-    clean = _Bounded(cut_texts=True).copy(mask(_Bounded(cut_texts=False).copy(found)))
+    return documents([found], form)[0]
+
+
+def documents(found: Iterable[Mapping[str, Any]], form: Form) -> list[str]:
+    """Objects as documents, without their secrets; what stands in several of them is judged once.
+
+    Args:
+        found: The objects as the API sends them.
+        form: As for `document`.
+    """
+    shown = [without_defaults(one) if form == "yaml" else one for one in found]
+    # Masking copies; a copy that only bounds what is small would take as long as it again.
+    large = [size_of(one, SMALL_CHARS) >= SMALL_CHARS for one in shown]
+    masked = mask_each(
+        _bounded(one, cut_texts=False) if is_large else one for one, is_large in zip(shown, large, strict=True)
+    )
+    return [
+        _written(_bounded(one, cut_texts=True) if is_large else one, form)
+        for one, is_large in zip(masked, large, strict=True)
+    ]
+
+
+def _bounded(value: Mapping[str, Any], *, cut_texts: bool) -> dict[str, Any]:
+    copy: dict[str, Any] = _Bounded(cut_texts=cut_texts).copy(value)
+    return copy
+
+
+def _written(clean: Mapping[str, Any], form: Form) -> str:
     if form == "json":
         return json.dumps(clean, ensure_ascii=False, separators=(",", ":"))
     return yaml.dump(clean, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=200).rstrip("\n")
@@ -85,12 +114,45 @@ class _Bounded:
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Writes a text of several lines as a block, as a person would."""
+    """Writes JSON data as PyYAML does, a text of several lines as a block, as a person would.
+
+    PyYAML finds the node of each value by its class and its identity, and resolves each scalar twice with all its
+    expressions; JSON has six types and no aliases, and an object repeats most of its texts.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._tags: dict[str, str] = {}
+
+    def represent(self, data: Any) -> None:
+        self.serialize(self._node(data))
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is not yaml.ScalarNode:
+            return super().resolve(kind, value, implicit)
+        if not implicit[0]:
+            return _STR
+        found = self._tags.get(value)
+        if found is None:
+            found = self._tags[value] = super().resolve(kind, value, implicit)
+        return found
+
+    def _node(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return yaml.ScalarNode(_STR, value, style="|" if "\n" in value else None)
+        if kind is dict:
+            pairs = [(self._node(key), self._node(inner)) for key, inner in value.items()]
+            return yaml.MappingNode(_MAP, pairs, flow_style=False)
+        if kind is list:
+            return yaml.SequenceNode(_SEQ, [self._node(inner) for inner in value], flow_style=False)
+        if value is None or kind is bool:
+            return yaml.ScalarNode(_NULL, "null") if value is None else yaml.ScalarNode(_BOOL, str(value).lower())
+        if kind is int:
+            return yaml.ScalarNode(_INT, str(value))
+        return self._node(str(value)) if isinstance(value, str) else self.represent_data(value)
 
 
-def _text_node(dumper: Any, text: str) -> Any:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text_node)
+_STR, _MAP, _SEQ, _NULL, _BOOL, _INT = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "null", "bool", "int")
+)

@@ -11,10 +11,10 @@ from klepaas.output.masking.names import Secrecy, secrecy
 from klepaas.output.quoting import quote
 from klepaas.output.safe import cut_with_count, safe_text
 from klepaas_plugins.kubernetes.client import Cluster, Resource, Row, Table
-from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, document
+from klepaas_plugins.kubernetes.documents_shown import SHORTENED, Form, documents
 from klepaas_plugins.kubernetes.fieldpaths import FieldPath
 from klepaas_plugins.kubernetes.fieldwalk import ABSENT
-from klepaas_plugins.kubernetes.masking import is_built_in, mask, mask_cells
+from klepaas_plugins.kubernetes.masking import is_built_in, mask, mask_cells, mask_each
 from klepaas_plugins.kubernetes.masking.messages import message_line
 from klepaas_plugins.kubernetes.paging import Page
 from klepaas_plugins.kubernetes.sorting import Order
@@ -87,7 +87,7 @@ def document_page(question: Question, found: Mapping[str, Any]) -> Page:
         found: The API's list.
     """
     form = cast("Form", question.output)
-    texts = [document(item, form) for item in _items(question, found)]
+    texts = documents(_items(question, found), form)
     if form != "json":
         texts = [text if at == 0 else f"---\n{text}" for at, text in enumerate(texts)]
     metadata = found.get("metadata") or {}
@@ -107,8 +107,7 @@ def columns_page(question: Question, found: Mapping[str, Any]) -> Page:
     """
     headings = [column.heading for column in question.columns]
     rows, values = [], []
-    for item in _items(question, found):
-        shown = mask(item)
+    for shown in mask_each(_items(question, found)):
         rows.append([_value(column.find_each(shown)) for column in question.columns])
         values.append(_sorting_value(question, headings, rows[-1], shown))
     if question.everywhere and not any(column.text.endswith("namespace") for column in question.columns):
@@ -147,7 +146,9 @@ def table_page(question: Question, page: Table) -> Page:
     rows = [[cell(row[at]) if at < len(row) else "" for at in shown] for row in cells]
     for at, column in enumerate(columns):
         if column.lower() in _MESSAGES:
-            rows = [[*row[:at], message_line(row[at], CELL_MAX_CHARS), *row[at + 1 :]] for row in rows]
+            # A hundred pods have three statuses.
+            lines_of = {text: message_line(text, CELL_MAX_CHARS) for text in dict.fromkeys(row[at] for row in rows)}
+            rows = [[*row[:at], lines_of[row[at]], *row[at + 1 :]] for row in rows]
     if question.everywhere:
         columns = ["Namespace", *columns]
         rows = [[source.namespace or "", *row] for source, row in zip(page.rows, rows, strict=True)]

@@ -9,7 +9,7 @@ of configuration hold. The rest of a text is read by `klepaas.output.redaction`,
 from klepaas_plugins.kubernetes.masking.columns import mask_cells
 from klepaas_plugins.kubernetes.masking.fields import is_built_in
 from klepaas_plugins.kubernetes.masking.forms import is_harmless, masked
-from klepaas_plugins.kubernetes.masking.objects import mask, mask_arguments, mask_text, mask_value
+from klepaas_plugins.kubernetes.masking.objects import mask, mask_arguments, mask_each, mask_text, mask_value
 
 __all__ = [
     "is_built_in",
@@ -17,6 +17,7 @@ __all__ = [
     "mask",
     "mask_arguments",
     "mask_cells",
+    "mask_each",
     "mask_text",
     "mask_value",
     "masked",

@@ -9,7 +9,7 @@ Masking is one-way and idempotent, and never changes its input.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from klepaas.output.masking.field_names import holds_credentials
@@ -20,7 +20,7 @@ from klepaas_plugins.kubernetes.masking.pairs import secret_fields
 from klepaas_plugins.kubernetes.masking.shapes import has_fields, hidden, is_labels, is_texts, secret_generator
 from klepaas_plugins.kubernetes.masking.values import ValueMasker, sized
 
-__all__ = ["mask", "mask_arguments", "mask_text", "mask_value"]
+__all__ = ["mask", "mask_arguments", "mask_each", "mask_text", "mask_value"]
 
 # Annotations in which tools keep a whole copy of the object, values included.
 _COPIES = re.compile(r"(?i)last-?applied|original-(?:spec|object)|rio\.cattle\.io/applied|/(?:pod|job)-?spec$")
@@ -43,8 +43,23 @@ def mask(obj: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         obj: The object as the API sends it; it is not changed.
     """
+    return next(mask_each([obj]))
+
+
+def mask_each(objects: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Copies of objects without their secrets; a text that stands in several of them is judged once.
+
+    Args:
+        objects: The objects as the API sends them, one after the other; they are not changed.
+    """
+    masker = _Objects()
+    for obj in objects:
+        yield _masked_document(masker, obj)
+
+
+def _masked_document(masker: "_Objects", obj: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return _Objects().document(obj, "")
+        return masker.document(obj, "")
     except RecursionError:
         named = {key: value for key, value in obj.items() if key in ("apiVersion", "kind") and isinstance(value, str)}
         metadata = obj.get("metadata")
@@ -86,10 +101,13 @@ class _Objects:
 
     Args:
         depth: How many texts are around what is masked.
+        family: Those of the same call, by depth. None: this is the first.
     """
 
-    def __init__(self, depth: int = 0) -> None:
-        self.values = ValueMasker(lambda data, inner: _Objects(inner).data(data), depth)
+    def __init__(self, depth: int = 0, family: dict[int, "_Objects"] | None = None) -> None:
+        self._family = {} if family is None else family
+        self._family[depth] = self
+        self.values = ValueMasker(self._data_at, depth)
         self._apply: dict[Content, Callable[[Any], Any]] = {
             Content.NAME: self._each(self.values.name),
             Content.TEXT: self._each(self.values.text),
@@ -146,6 +164,9 @@ class _Objects:
         if isinstance(value, list):
             return [self._inside(field, item) for item in value]
         return self.value(field, value)
+
+    def _data_at(self, value: Any, depth: int) -> Any:
+        return (self._family.get(depth) or _Objects(depth, self._family)).data(value)
 
     def data(self, value: Any) -> Any:
         """Any data that is no field: a list, a document, a text."""

@@ -51,9 +51,19 @@ class ValueMasker:
     def __init__(self, mask_data: Callable[[Any, int], Any], depth: int = 0) -> None:
         self._mask_data = mask_data
         self._depth = depth
+        # The containers of a pod and the objects of a list repeat each other: each distinct text is judged once a call.
+        self._texts: dict[str, str] = {}
+        self._named: dict[tuple[str, str], str] = {}
+        self._below: ValueMasker | None = None
 
     def text(self, text: str) -> str:
         """A text without what looks like a secret in it, by its form or by names in it."""
+        found = self._texts.get(text)
+        if found is None:
+            found = self._texts[text] = self._judge_text(text)
+        return found
+
+    def _judge_text(self, text: str) -> str:
         if _SHORT_WORD.fullmatch(text):
             return text
         if looks_random(text) and len(text) >= 32:
@@ -75,7 +85,15 @@ class ValueMasker:
 
     def named(self, name: str, value: str) -> str:
         """A value of a variable, a flag, a key: masked whole under a secret's name, else what its form tells."""
-        if not value or is_masked(value):
+        if not value:
+            return value
+        found = self._named.get((name, value))
+        if found is None:
+            found = self._named[name, value] = self._judge_named(name, value)
+        return found
+
+    def _judge_named(self, name: str, value: str) -> str:
+        if is_masked(value):
             return value
         judged = secrecy(name)
         if is_hidden_value(judged, value, in_configuration=True):
@@ -96,7 +114,9 @@ class ValueMasker:
         return self.text(value)
 
     def _inner(self) -> "ValueMasker":
-        return ValueMasker(self._mask_data, self._depth + 1)
+        if self._below is None:
+            self._below = ValueMasker(self._mask_data, self._depth + 1)
+        return self._below
 
     def _decoded(self, value: str) -> str | None:
         """The text that a value holds in base64; None where it holds none."""

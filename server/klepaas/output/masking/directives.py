@@ -3,7 +3,7 @@
 Here a row of words means a secret, no name and no option alone: `snmp-server community x`, `: PSK "x"`, `net user a x`.
 """
 
-from klepaas.output.masking.sign_rules import WORD, SignRule, apply_rules, behind
+from klepaas.output.masking.sign_rules import WORD, SignRule, apply_rules, behind, has_sign
 
 __all__ = ["SIGNS", "redact_directives"]
 
@@ -162,10 +162,10 @@ _CALLS = (
     ),
 )
 _RULES = (*_DEVICES, *_COMMANDS, *_CALLS)
-# Without one of these no text has such a secret: then this module is not even imported.
+# Without one of these no text has such a secret.
 SIGNS = tuple(dict.fromkeys(sign for rule in _RULES for sign in rule.signs))
 
 
 def redact_directives(text: str) -> str:
     """The text with the secrets behind directives, phrases and calls masked."""
-    return apply_rules(text, _RULES)
+    return apply_rules(text, _RULES) if has_sign(text, SIGNS) else text
