@@ -160,11 +160,12 @@ def _masked_cells(question: Question, page: Table) -> list[list[Any]]:
     """The cells of all rows; of a custom kind each row is compared with its object."""
     columns = [(column.name, column.description) for column in page.columns]
     kind = {"apiVersion": question.resource.api_version, "kind": question.resource.kind}
+    custom = question.custom
     rows = []
     for row in page.rows:
         known = row.object is not None and row.object.get("kind") != "PartialObjectMetadata"
-        whole = {**kind, **(row.object or {})} if question.custom and known else None
-        rows.append(mask_cells(columns, row.cells, whole, custom=question.custom))
+        whole = {**kind, **(row.object or {})} if custom and known else None
+        rows.append(mask_cells(columns, row.cells, whole, custom=custom))
     return rows
 
 

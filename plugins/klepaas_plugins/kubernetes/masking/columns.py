@@ -37,20 +37,26 @@ def mask_cells(
         custom: Whether the kind is a custom one, whose columns print what its author chose.
     """
     hidden = dict(_hidden(obj, mask(obj))) if obj is not None and custom else {}
-    known = obj is not None
+    judged = custom and obj is None
+    looks = bool(hidden) or judged
+    longest_first = sorted(hidden, key=len, reverse=True)
     return [
-        _cell(column, cell, hidden, judged=custom and not known)
+        _cell(column, cell, hidden, longest_first, judged=judged)
+        if looks or secrecy(column[0]) is not Secrecy.PLAIN
+        else cell
         for column, cell in zip([*columns, *[("", "")] * len(cells)], cells, strict=False)
     ]
 
 
-def _cell(column: tuple[str, str], cell: Any, hidden: Mapping[str, str], *, judged: bool) -> Any:
+def _cell(
+    column: tuple[str, str], cell: Any, hidden: Mapping[str, str], longest_first: Sequence[str], *, judged: bool
+) -> Any:
     heading, description = column
     if not isinstance(cell, str):
         return masked(str(cell)) if str(cell) in hidden and not isinstance(cell, bool) and cell is not None else cell
     if is_hidden_value(secrecy(heading), cell, in_configuration=True):
         return masked(cell)
-    for old in sorted(hidden, key=len, reverse=True):
+    for old in longest_first:
         cell = cell.replace(old, hidden[old])
     return _judged(heading, description, cell) if judged else cell
 

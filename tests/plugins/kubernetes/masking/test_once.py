@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from klepaas.offload import size_of
 from klepaas.output.masking import directives, rules, sign_rules
-from klepaas_plugins.kubernetes import documents_shown
+from klepaas_plugins.kubernetes import documents_shown, pages
+from klepaas_plugins.kubernetes.client import Cluster, Resource
+from klepaas_plugins.kubernetes.client.tables import parse
 from klepaas_plugins.kubernetes.documents_shown import document, documents
-from klepaas_plugins.kubernetes.masking import mask, mask_each, values
+from klepaas_plugins.kubernetes.masking import mask, mask_cells, mask_each, values
+from klepaas_plugins.kubernetes.masking.columns import _cell
 from klepaas_plugins.kubernetes.masking.values import ValueMasker
 
 _NAMES = (
@@ -54,7 +57,7 @@ class _PlainDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: igno
     """PyYAML's own way, with blocks for texts of several lines."""
 
 
-_PlainDumper.add_representer(  # type: ignore[no-untyped-call]
+_PlainDumper.add_representer(
     str,
     lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
 )
@@ -140,7 +143,7 @@ def test_a_document_repeats_no_resolution_of_a_text(monkeypatch: pytest.MonkeyPa
     def count(self: Any, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is yaml.ScalarNode:
             resolved[value] += 1
-        return original(self, kind, value, implicit)
+        return original(self, kind, value, implicit)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(yaml.resolver.BaseResolver, "resolve", count)
     document(_pod("web"), "yaml")
@@ -152,3 +155,36 @@ def test_texts_without_a_sign_are_searched_for_no_rule(monkeypatch: pytest.Monke
     monkeypatch.setattr(directives, "apply_rules", None)
     for text in ("registry.example.com/shop/web:2.14.3", "https://api.shop.svc:8443/v1", "info"):
         assert re.fullmatch(re.escape(rules.redact(text)), text)
+
+
+@given(
+    st.lists(st.sampled_from(["Name", "Password", "Ready", "Token Key", "Age"]), min_size=1, max_size=4),
+    st.lists(st.sampled_from([*_TEXTS, 3, True, None]), max_size=6),
+    st.booleans(),
+)
+@settings(max_examples=120, deadline=None)
+def test_cells_under_plain_headings_are_passed_over_and_no_others(
+    headings: list[str], cells: list[Any], custom: bool
+) -> None:
+    columns = [(heading, "") for heading in headings]
+    padded = [*columns, *[("", "")] * len(cells)]
+    each = [_cell(column, cell, {}, (), judged=custom) for column, cell in zip(padded, cells, strict=False)]
+    assert repr(mask_cells(columns, cells, None, custom=custom)) == repr(each)
+
+
+def test_a_status_that_a_hundred_rows_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[Any] = Counter()
+
+    def count(text: Any, max_chars: int) -> str:
+        read[text] += 1
+        return str(text)
+
+    monkeypatch.setattr(pages, "message_line", count)
+    columns = [{"name": name, "description": "", "priority": 0} for name in ("Name", "Status")]
+    rows = [{"cells": [f"web-{at}", "Running" if at % 5 else "CrashLoopBackOff"]} for at in range(100)]
+    found = parse({"kind": "Table", "columnDefinitions": columns, "rows": rows, "metadata": {}})
+    resource = Resource("", "v1", "Pod", "pods", "pod", ("po",), True, frozenset({"list"}))
+    asked = pages.Question(cast("Cluster", None), resource, "default", "table")
+    lines = pages.table_page(asked, found).lines
+    assert len(lines) == 100
+    assert read == {"Running": 1, "CrashLoopBackOff": 1}
