@@ -21,6 +21,7 @@ from klepaas_plugins.kubernetes.client.masking import mask
 __all__ = [
     "HiddenText",
     "Steps",
+    "conceal",
     "digest_of",
     "find_hidden",
     "hidden_digest",
@@ -94,6 +95,15 @@ def seal(snapshot: Snapshot, key: Key) -> Snapshot:
     objects = tuple(_walk(item, mask(item), make) for item in snapshot.objects)
     shared = tuple(_seal_shared(item, make) for item in snapshot.shared)
     return replace(snapshot, objects=objects, shared=shared, live={})
+
+
+def conceal(snapshot: Snapshot) -> Snapshot:
+    """A snapshot as `seal` leaves it, without digests: it takes no key.
+
+    Args:
+        snapshot: What was captured.
+    """
+    return replace(snapshot, objects=tuple(_walk(item, mask(item), lambda _: "") for item in snapshot.objects))
 
 
 def digest_of(snapshot: Snapshot, key: Key, value: Any) -> str:

@@ -189,6 +189,16 @@ async def test_a_difference_of_two_records_says_that_a_value_differs_and_only_th
     ]
 
 
+async def test_reading_history_takes_no_key_and_makes_none(yard: Any, shapes: Any, tmp_path: Any) -> None:
+    await yard.apply(shapes.deployment(env=_env(FIRST)))
+    release = await _record(await yard.releases())
+    folder = tmp_path / "absent"
+    reader = Releases(await yard.place(), ReleaseSettings().with_keys(Keys(folder)))
+    assert (await reader.drift()).is_current
+    assert (await reader.diff(release)).count == 0
+    assert not folder.exists()
+
+
 async def test_digests_of_another_key_are_not_compared_and_that_is_said(yard: Any, shapes: Any, tmp_path: Any) -> None:
     await yard.apply(shapes.deployment(env=_env(FIRST)))
     release = await _record(await yard.releases())
