@@ -131,7 +131,7 @@ soak: $(INSTALLED)
 		tests/server/store/test_history.py tests/plugins/deployments/executor/test_any_sequence.py \
 		tests/plugins/deployments/test_crashes.py tests/plugins/deployments/test_crashes_and_faults.py \
 		tests/plugins/deployments/test_a_lost_key.py tests/plugins/deployments/test_wanted_state.py \
-		tests/plugins/deployments/releases/test_any_change_is_undone.py $(ARGS)
+		tests/plugins/deployments/releases/test_any_change_is_undone.py tests/outages $(ARGS)
 
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from klepaas.changes import ObjectChange
@@ -19,6 +20,7 @@ from klepaas.host import Host
 from klepaas.operations import PLANNED, DeadlinePassed, Interrupted, OperationCancelled, Outcome
 from klepaas.output.verdict import Claim, nothing_changed, term
 from klepaas_plugins.deployments.meanwhile import are_other_pods, changed_by_others, lines_of_others
+from klepaas_plugins.deployments.outages import is_outage
 from klepaas_plugins.deployments.outcome import ANSWERS, Words, nothing_done
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED, Change, Effect, Planned
@@ -42,6 +44,8 @@ __all__ = ["Carrier"]
 
 # How the steps of a rollback that was asked for are called.
 _BACK = "roll back: "
+# How those of going back after a failure are.
+_BACK_AGAIN = "undo"
 # How it is known that a change stored nothing.
 _COMPARED = "what is there is as the call wants it"
 _PLANNED_ANEW = "the change was planned again before its first step"
@@ -130,7 +134,7 @@ class Carrier:
         """
         failure = self._noted_failure()
         if failure is not None:
-            return await self._undo(failure)
+            return await self._alive_after_all() or await self._undo(failure)
         failure = await self._begin_and_apply()
         if failure is None:
             gated = await self._gate()
@@ -156,6 +160,9 @@ class Carrier:
         cancelled = isinstance(reason, OperationCancelled)
         if "change" not in self.run.notes or (self._change.stored and not self.run.begun):
             return nothing_done(self.place, self.run.operation, reason)
+        alive = None if cancelled or self.run.notes.get("cancelled") else await self._alive_after_all()
+        if alive is not None:
+            return alive
         failure = self._noted_failure() or await self._why_stopped(reason)
         decided_at = self.run.notes.get("decided_at", time.time())
         cancelled = bool(self.run.notes.get("cancelled")) or cancelled
@@ -198,7 +205,7 @@ class Carrier:
             begun = await self._begin()
         except KlepaasError as exc:
             # What an earlier attempt has begun must not be left half done.
-            if exc.retryable or not self.run.begun:
+            if is_outage(exc) or not self.run.begun:
                 raise
             return Failure(f"it could not be gone on with: {exc.line}", facts={"reason": exc.code}, observed=ANSWERS)
         if shadow is not None:
@@ -286,7 +293,7 @@ class Carrier:
                 await self.run.step(name, effect.do, find=effect.find)
                 done += 1
         except KlepaasError as exc:
-            if exc.retryable or not self.run.begun:
+            if is_outage(exc) or not self.run.begun:
                 raise
             return Failure(
                 f"only a part of it could be applied: {exc.line}", facts={"reason": exc.code}, observed=ANSWERS
@@ -354,7 +361,7 @@ class Carrier:
             await self.run.step(f"mark the release {state.value}", do, find=_not_found)
         except KlepaasError as exc:
             # How the change went is one thing, and that its record does not say so another.
-            if exc.retryable:
+            if is_outage(exc):
                 raise
             await self.run.note(unmarked=exc.what)
         return release
@@ -393,6 +400,24 @@ class Carrier:
         so_far = f"; so far {cause.text}" if cause else ""
         observed = observed_in(seen.followed.snapshot) if seen.followed else ()
         return Failure(f"{reason}{so_far}", facts={"reason": "deadline"}, observed=observed)
+
+    async def _alive_after_all(self) -> Outcome | None:
+        """The look before every way back: what is there as wanted and healthy is never undone. None: it is not."""
+        begun, effects = self.run.begun, self.run.notes["effects"]
+        is_going_back = any(name.startswith(_BACK_AGAIN) for name in begun)
+        if is_going_back or self.run.notes.get("cancelled") or not begun.issuperset(effects):
+            return None
+        workloads = [(kind, name) for kind, name in self.run.notes["workloads"]]
+        look = partial(
+            gate, self.place, workloads, self.settings, self.run.report, missed_before=self.run.notes["missed"]
+        )
+        seen = await look(limit_s=0)
+        if seen.failure is not None or seen.followed is None or not seen.followed.verdict.done:
+            return None
+        await self._record(ReleaseState.PENDING)
+        # The other half of the time is for going back.
+        gated = await look(limit_s=self.run.seconds_left / 2, run=self.run)
+        return await self._verified(gated) if gated.verified else None
 
     async def _undo(self, failure: Failure) -> Outcome:
         """Back to the last verified release, where there is one and that is wanted."""

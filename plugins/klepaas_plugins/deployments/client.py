@@ -13,6 +13,7 @@ from klepaas.host import Host
 from klepaas.operations import Interrupted, Outcome
 from klepaas.tools import Target
 from klepaas_plugins.deployments.kinds import acting_user, observed_target, place_again
+from klepaas_plugins.deployments.outages import wait_out
 from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.plan_looks import PlanLooks
 from klepaas_plugins.deployments.settings import RolloutSettings
@@ -106,8 +107,8 @@ class Deployments:
         Raises:
             KlepaasError: It was refused; nothing was stored.
         """
-        carrier = await self._carrier(request, run)
-        return await self._kept(request, run, carrier.place, await carrier.carry_out())
+        carrier = await wait_out(run, lambda: self._carrier(request, run))
+        return await self._kept(request, run, carrier.place, await wait_out(run, carrier.carry_out))
 
     async def leave_in_order(self, request: DeploymentRequest, run: "Run", reason: Interrupted) -> Outcome:
         """Tidy up after a cancel, the deadline, or too many attempts.
@@ -117,8 +118,9 @@ class Deployments:
             run: The operation.
             reason: Why it was stopped.
         """
-        carrier = await self._carrier(request, run)
-        return await self._kept(request, run, carrier.place, await carrier.leave_in_order(reason))
+        carrier = await wait_out(run, lambda: self._carrier(request, run))
+        outcome = await wait_out(run, lambda: carrier.leave_in_order(reason))
+        return await self._kept(request, run, carrier.place, outcome)
 
     async def end_unread(self, run: "Run", why: str) -> Outcome | None:
         """End a deployment that has begun and whose request cannot be read: look, go back, or say what is not known.

@@ -13,6 +13,7 @@ from klepaas.errors import KlepaasError, NotFound, Unavailable
 from klepaas.host import Host
 from klepaas.notifications import Notifications
 from klepaas.operations import PLANNED, Interrupted, Kind, OperationCancelled, Outcome, State
+from klepaas_plugins.deployments.outages import wait_out
 from klepaas_plugins.deployments.place import Place, locate
 from klepaas_plugins.deployments.plan_looks import PlanLooks
 from klepaas_plugins.deployments.settings import RolloutSettings
@@ -185,12 +186,13 @@ class _OfCluster:
         return await acting_user(self.clusters, request["place"], request["context"])
 
     async def run(self, run: "Run") -> Outcome:
-        carrier = await self._of(run)
-        return await self._told(run, carrier.place, await carrier.carry_out())
+        carrier = await wait_out(run, lambda: self._of(run))
+        return await self._told(run, carrier.place, await wait_out(run, carrier.carry_out))
 
     async def tidy(self, run: "Run", reason: Interrupted) -> Outcome:
-        carrier = await self._of(run)
-        return await self._told(run, carrier.place, await carrier.leave_in_order(reason))
+        carrier = await wait_out(run, lambda: self._of(run))
+        outcome = await wait_out(run, lambda: carrier.leave_in_order(reason))
+        return await self._told(run, carrier.place, outcome)
 
     async def end_unread(self, run: "Run", why: str) -> Outcome | None:
         from klepaas_plugins.deployments.recovering import Recovery

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from klepaas.changes import FieldChange, ObjectChange
-from klepaas.errors import KlepaasError
+from klepaas.errors import Forbidden, KlepaasError
 from klepaas.operations import StepState
 from klepaas.plans.describe import list_differences
 from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import REVISION, annotation, name_of
+from klepaas_plugins.deployments.outages import is_outage
 from klepaas_plugins.deployments.outcome import Undone
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import WorkloadName
@@ -116,7 +117,7 @@ class Undoing:
             release = await self.release(number)
             return (await self.releases.diff(release)).lines[:_MOST_CHANGES]
         except KlepaasError as exc:
-            if exc.retryable:
+            if is_outage(exc):
                 raise
             return []
 
@@ -135,7 +136,8 @@ class Undoing:
         try:
             restored = await self._put_back(release)
         except KlepaasError as exc:
-            if exc.retryable:
+            # Rights that are gone by now may never come back, and what stays has to be said.
+            if is_outage(exc) and not isinstance(exc, Forbidden):
                 raise
             return Undone(release, failure=exc.line)
         lines = (restored.text, *restored.notes, *await self._unverified(release, restored))

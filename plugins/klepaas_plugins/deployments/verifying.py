@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from klepaas.errors import Conflict, KlepaasError, NotFound
+from klepaas.errors import Conflict, Forbidden, KlepaasError, NotFound
 from klepaas_plugins.deployments.causes import Cause, advice
 from klepaas_plugins.deployments.evidence import collect
 from klepaas_plugins.deployments.executor.progress import hold_s
 from klepaas_plugins.deployments.hold import Hold, Record
 from klepaas_plugins.deployments.lookup import find
 from klepaas_plugins.deployments.objects import annotation, counted, is_owned_by, name_of
+from klepaas_plugins.deployments.outages import Patience, is_outage
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import WorkloadName
 from klepaas_plugins.deployments.revisions import FAILED, Revision, choose, history
@@ -126,7 +127,8 @@ async def gate(
         rest_s = max(0.0, limit_s - (anyio.current_time() - began_s))
         missed = missed_before.get(f"{kind}/{name}")
         hold = Hold(settings.min_healthy_s or 0.0, _record(run, f"{kind}/{name}"))
-        seen = await _one(place, (kind, name), missed, settings, report, rest_s, hold)
+        patience = Patience(run) if run is not None else None
+        seen = await _one(place, (kind, name), missed, settings, report, rest_s, hold, patience)
         if not seen.verified:
             break
     return replace(seen, took_s=anyio.current_time() - began_s)
@@ -152,8 +154,10 @@ async def _one(
     report: Report,
     limit_s: float,
     hold: Hold,
+    patience: Patience | None,
 ) -> Gated:
     kind, name = workload
+    live = None
     try:
         live = await find(place.cluster, f"{kind.lower()}s.apps", name, place.namespace)
         if live is None:
@@ -163,12 +167,20 @@ async def _one(
         target = replace(Target.of(kind, live), missed_before=missed)
         grace_s = settings.unschedulable_grace_s
         followed = await follow(
-            place.cluster, target, wait_s=limit_s, grace_s=grace_s, report=report, hold=hold, seen=live
+            place.cluster,
+            target,
+            wait_s=limit_s,
+            grace_s=grace_s,
+            report=report,
+            hold=hold,
+            seen=live,
+            patience=patience,
         )
     except NotFound:
         return Gated(failure=_gone(kind, name))
     except KlepaasError as exc:
-        if exc.retryable:
+        # Who may read the workload and not its pods has a role that is so; waiting would not end.
+        if is_outage(exc) and not (live is not None and isinstance(exc, Forbidden)):
             raise
         return Gated(trouble=exc)
     await _note_on_revision(place, followed)

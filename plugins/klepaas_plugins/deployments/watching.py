@@ -7,6 +7,7 @@ from a fresh list, as the API asks its clients to do. A caller that leaves cance
 Source: Kubernetes, "API Concepts", section "Efficient detection of changes".
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +21,7 @@ from klepaas.output.verdict import Claim
 from klepaas.output.verdict import Verdict as Seen
 from klepaas_plugins.deployments.hold import Hold
 from klepaas_plugins.deployments.objects import Object, at, is_owned_by, items, selector_text, uid
+from klepaas_plugins.deployments.outages import Patience, is_outage
 from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first_seen_waiting
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent, forget_looks, fresh
@@ -161,6 +163,7 @@ async def follow(
     report: Report,
     hold: Hold | None = None,
     seen: Object | None = None,
+    patience: Patience | None = None,
 ) -> Followed:
     """Watch until the rollout has settled, has failed for a decisive cause, or the time is over.
 
@@ -172,6 +175,7 @@ async def follow(
         report: Called with pods ready, pods wanted and a message whenever these change.
         hold: How long it must have been complete, without a restart, to have settled. None: no time at all.
         seen: The workload as it was a moment ago, which is watched from there on. None: it is read.
+        patience: Waits for the end of outages, whose time does not count. None: it does.
 
     Raises:
         NotFound: The workload was deleted meanwhile.
@@ -182,8 +186,8 @@ async def follow(
         # What has to stay as it is for a while is watched for longer than what was seen is old.
         await follower.load(seen if wait_s > 0 and follower.hold.needed_s else None)
         if wait_s > 0:
-            with anyio.move_on_after(wait_s):
-                await follower.run(_Announcer(report, follower.hold))
+            with anyio.move_on_after(wait_s) as scope:
+                await follower.run(_Announcer(report, follower.hold), scope, patience)
         else:
             await follower.load_events()
     finally:
@@ -279,10 +283,15 @@ class _Follower:
     def _judge(self, trouble: KlepaasError | None = None) -> None:
         self._last = self._seen.judged(trouble)
 
-    async def run(self, announcer: _Announcer) -> None:
+    async def run(self, announcer: _Announcer, limit: anyio.CancelScope, patience: Patience | None = None) -> None:
         """Judge each change until one decides, or until the cluster does not let us look.
 
         Where watching alone is not allowed, looking again in short steps does.
+
+        Args:
+            announcer: Takes progress.
+            limit: The time that there is.
+            patience: Waits for the end of outages, whose time does not count. None: it does.
         """
         loaded, looking = True, False
         while not self._decided():
@@ -296,9 +305,31 @@ class _Follower:
                 raise
             except KlepaasError as exc:
                 self._last = replace(self.last, trouble=exc)
+                if looking and patience is not None and is_outage(exc):
+                    await self._sit_out(exc, limit, patience)
+                    continue
                 if not exc.retryable and looking:
                     return
                 await anyio.sleep(_RETRY_S if exc.retryable else _LOOK_AGAIN_S)
+
+    async def _sit_out(self, error: KlepaasError, limit: anyio.CancelScope, patience: Patience) -> None:
+        """Wait until it can be looked at again; what was complete may not have been so all the time."""
+        began_s, limit_s = anyio.current_time(), limit.deadline
+        limit.deadline = math.inf
+        is_over = False
+        while not is_over:
+            await patience.wait(error)
+            try:
+                await self.load()
+                is_over = True
+            except NotFound:
+                raise
+            except KlepaasError as exc:
+                if not is_outage(exc):
+                    raise
+                error = exc
+        await patience.go_on()
+        limit.deadline = limit_s + anyio.current_time() - began_s
 
     def _decided(self) -> bool:
         return self.last.settled or self.last.verdict.failed

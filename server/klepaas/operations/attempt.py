@@ -4,7 +4,7 @@ The work may be cut short at any moment at which no step is under way. It knows 
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -79,7 +79,7 @@ async def attempt(kind: Kind, holding: Holding) -> Outcome | Again:
         return _unknown(operation, exc)
     except KlepaasError as exc:
         if not exc.retryable:
-            return _failed(operation, exc)
+            return _failed(operation, exc, holding.run.begun)
         if operation.attempt <= kind.retries:
             log.info("operation %s is tried again: %s", operation.id, exc.line)
             return Again(_retry_in_s(operation.attempt), exc.line)
@@ -187,11 +187,11 @@ async def _tidied(kind: Kind, holding: Holding, reason: Interrupted) -> Outcome 
     except StepUnknown as exc:
         return _unknown(operation, exc)
     except DeadlinePassed:
-        return _left_as_it_is(operation, reason, f"it took more than {kind.tidy_s:g} s")
+        return _left_as_it_is(holding, reason, f"it took more than {kind.tidy_s:g} s")
     except KlepaasError as exc:
         if exc.retryable and operation.attempt <= kind.retries + _MOST_TIDYINGS:
             return Again(_retry_in_s(operation.attempt), exc.line)
-        return _left_as_it_is(operation, reason, exc.line)
+        return _left_as_it_is(holding, reason, exc.line)
     except Interrupted:
         raise
     except Exception as exc:  # noqa: BLE001 -- guarded boundary: a plugin's kind
@@ -213,9 +213,11 @@ def _ended_by(operation: Operation, reason: Interrupted) -> Outcome:
     return _failure(f"{operation.title} {why}. What it had changed by then stays; see the steps.", code)
 
 
-def _left_as_it_is(operation: Operation, reason: Interrupted, why: str) -> Outcome:
-    text = f"{operation.title} was stopped ({reason}), and what it had changed could not be put in order: {why}"
-    return _failure(text, "internal")
+def _left_as_it_is(holding: Holding, reason: Interrupted, why: str) -> Outcome:
+    title, waited_for = holding.operation.title, holding.run.waits_for
+    text = f"{title} was stopped ({reason}), and what it had changed could not be put in order: {why}"
+    text += f", last waiting for: {waited_for}" if waited_for else ""
+    return _failure(f"{text}. It needs a person. {_stays(holding.run.begun)}", "internal")
 
 
 def _unknown(operation: Operation, exc: StepUnknown) -> Outcome:
@@ -225,9 +227,15 @@ def _unknown(operation: Operation, exc: StepUnknown) -> Outcome:
     return Outcome(State.UNKNOWN, f"{text}\n{advice}", error=error)
 
 
-def _failed(operation: Operation, exc: KlepaasError) -> Outcome:
+def _failed(operation: Operation, exc: KlepaasError, begun: Collection[str] = ()) -> Outcome:
     error = {**exc.structured(), "next_step": exc.next_step, "details": exc.details}
-    return Outcome(State.FAILED, f"{operation.title} failed: {exc.text}", error=error)
+    stays = [_stays(begun)] if begun else []
+    return Outcome(State.FAILED, "\n".join([f"{operation.title} failed: {exc.text}", *stays]), error=error)
+
+
+def _stays(begun: Collection[str]) -> str:
+    """What was done by an operation that ends otherwise than it should."""
+    return f"Done before, and it stays: {', '.join(sorted(begun))}"
 
 
 def _broke(operation: Operation, exc: Exception) -> Outcome:

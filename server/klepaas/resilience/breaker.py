@@ -15,6 +15,7 @@ count five times.
 Belongs to one event loop.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -90,8 +91,14 @@ class Ticket:
         """The upstream was reached and did its part."""
         self._settle(failed=False)
 
-    def failure(self) -> None:
-        """The upstream was not reached or did not do its part."""
+    def failure(self, took_s: float = math.inf) -> None:
+        """The upstream was not reached or did not do its part.
+
+        Args:
+            took_s: How long that took, in seconds; infinite: not known.
+        """
+        if not self._settled:
+            self._breaker.last_took_s = took_s
         self._settle(failed=True)
 
     def release(self) -> None:
@@ -109,15 +116,28 @@ class Breaker:
 
     Args:
         fail_max: Failures in a row that open it; those of calls at the same time count once.
-        open_s: How long it stays open before one call may try, in seconds.
+        open_s: How long it stays open at most before one call may try, in seconds.
         clock: The time it goes by.
         on_change: Called with the old and the new state.
+        open_ratio: How many times as long as the last failure took it stays open at most. It saves callers a wait:
+            where an upstream fails at once, there is none to save.
+
+    Attributes:
+        last_took_s: How long the last failure took, in seconds.
     """
 
     def __init__(
-        self, fail_max: int, open_s: float, clock: Clock, on_change: Callable[[State, State], None] | None = None
+        self,
+        fail_max: int,
+        open_s: float,
+        clock: Clock,
+        on_change: Callable[[State, State], None] | None = None,
+        *,
+        open_ratio: float = math.inf,
     ) -> None:
-        self._open_s = open_s
+        self._open_max_s = open_s
+        self._open_ratio = open_ratio
+        self.last_took_s = math.inf
         self._clock = clock
         self._on_change = on_change
         self._generation = 0
@@ -146,6 +166,12 @@ class Breaker:
     def state_age_s(self) -> float:
         """How long it has been in this state, in seconds."""
         return self._clock.monotonic() - self._changed_at
+
+    @property
+    def _open_s(self) -> float:
+        if math.isinf(self._open_ratio) or math.isinf(self.last_took_s):
+            return self._open_max_s
+        return min(self._open_max_s, self._open_ratio * self.last_took_s)
 
     @property
     def retry_in_s(self) -> float | None:

@@ -15,6 +15,7 @@ Source: the order is that of Polly and of Microsoft's standard resilience handle
 """
 
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -134,7 +135,13 @@ class Upstream:
         self._slots = anyio.Semaphore(self.policy.max_concurrent, fast_acquire=True)
         self._budget = Budget(self.policy.retry_ratio, self.policy.retry_burst)
         self._not_before = NotBefore(self._clock, self.policy.rate_limit_pause_s, self.policy.rate_limit_max_s)
-        self._breaker = Breaker(self.policy.fail_max, self.policy.open_s, self._clock, self._changed)
+        self._breaker = Breaker(
+            self.policy.fail_max,
+            self.policy.open_s,
+            self._clock,
+            self._changed,
+            open_ratio=self.policy.open_ratio,
+        )
         self._last_error: str | None = None
         self._observer.appeared(name)
 
@@ -360,7 +367,8 @@ class Upstream:
             ticket.success()
         else:
             self._last_error = one_line(outcome)
-            ticket.failure()
+            # What makes callers wait is not asked again soon.
+            ticket.failure(math.inf if kind is Kind.TIMEOUT else latency_s)
         self._observer.attempted(self.name, kind, latency_s)
 
     def _changed(self, old: State, new: State) -> None:

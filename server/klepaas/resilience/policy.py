@@ -26,7 +26,8 @@ class Policy:
         retry_ratio: Retries that each call earns: 0.2 lets an outage add a fifth to the load.
         retry_burst: Retries that may be saved up, and that there are at the start.
         fail_max: Failed attempts in a row that open the breaker; those of calls at the same time count once.
-        open_s: How long it stays open before one call may try, in seconds.
+        open_s: How long it stays open at most before one call may try, in seconds.
+        open_ratio: How many times as long as the last failure took it stays open at most; infinite: always `open_s`.
         probe_wait_s: Longest wait for the end of the one call that tries an upstream again, in seconds.
         rate_limit_pause_s: How long to leave an upstream alone that limits our rate without saying for how long.
         rate_limit_max_s: The most that a `Retry-After` is believed, in seconds: a wrong date must not shut an upstream
@@ -45,6 +46,7 @@ class Policy:
     retry_burst: float = 10.0
     fail_max: int = 5
     open_s: float = 30.0
+    open_ratio: float = math.inf
     probe_wait_s: float = 10.0
     rate_limit_pause_s: float = 1.0
     rate_limit_max_s: float = 3600.0

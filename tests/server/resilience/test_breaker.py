@@ -1,5 +1,7 @@
 """The breaker: when it opens, who may try, and what counts for nothing."""
 
+import anyio
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,4 +156,33 @@ def test_no_rounding_keeps_it_open_longer(odd_s: float) -> None:
     clock.advance(odd_s)
     breaker = open_one(clock)
     clock.advance(30)
+    assert breaker.admit() is not None
+
+
+def test_a_breaker_that_failures_at_once_opened_lets_the_next_call_try_at_once_and_one_that_waited_does_not() -> None:
+    clock = FakeClock()
+    breaker = Breaker(fail_max=1, open_s=30.0, clock=clock, open_ratio=3.0)
+    for took_s, open_s in ((0.5, 1.5), (60.0, 30.0)):
+        ticket = breaker.admit()
+        assert ticket is not None
+        ticket.failure(took_s)
+        assert breaker.retry_in_s == open_s
+        assert breaker.admit() is None
+        clock.advance(open_s)
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_the_call_that_tries_goes_on_as_soon_as_it_has_found_out() -> None:
+    clock = FakeClock()
+    breaker = Breaker(fail_max=1, open_s=30.0, clock=clock, open_ratio=3.0)
+    await breaker.wait_for_probe()
+    first = breaker.admit()
+    assert first is not None
+    first.failure(0.0)
+    probe = breaker.admit()
+    assert probe is not None
+    assert breaker.admit() is None
+    async with anyio.create_task_group() as group:
+        group.start_soon(breaker.wait_for_probe)
+        probe.success()
     assert breaker.admit() is not None

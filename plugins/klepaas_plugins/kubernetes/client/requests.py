@@ -10,6 +10,8 @@ from klepaas_plugins.kubernetes.errors import Act
 __all__ = ["JSON", "Request", "Timeouts"]
 
 JSON = "application/json"
+# An API server that fails within milliseconds is asked again soon: the first call after an outage is to be answered.
+_OPEN_RATIO = 3.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Timeouts:
             queue_timeout_s=10.0,
             attempt_timeout_s=1.1 * self.read_s,
             total_timeout_s=1.9 * self.read_s,
+            open_ratio=_OPEN_RATIO,
         )
 
 
