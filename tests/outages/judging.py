@@ -70,10 +70,10 @@ def _judge(played: Played) -> Iterator[tuple[Wrong, str]]:
         yield Wrong.SAYS_LESS, seen
     if _is_silent_meanwhile(played):
         yield Wrong.SAYS_LESS, f"while it lasted: {played.meanwhile[:300]!r}"
-    # A cluster that made callers wait for half a minute is left alone for as long; the answer says until when.
-    is_left_alone = played.case.fault.kind == "slow"
     for tool, answer in played.first_calls.items():
-        if answer.is_error and not is_left_alone:
+        # A cluster that made callers wait is left alone for a while; how long depends on the machine's speed, so an
+        # answer that says so and until when is none to judge here.
+        if answer.is_error and "times in a row" not in answer.text:
             yield Wrong.MUTE, f"{tool}: {answer.text[:120]!r}"
 
 
