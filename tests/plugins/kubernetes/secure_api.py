@@ -18,14 +18,13 @@ __all__ = ["Authority", "b64", "pong", "refusing"]
 
 
 async def pong(seen: Any) -> AsyncIterator[bytes]:
-    """Any pod, and the discovery of pods."""
+    """Any pod, and the discovery of Deployments; that of pods is asked of no server."""
     body = b'{"kind":"Pod","metadata":{"name":"p"}}'
     if seen.path in ("/api", "/apis"):
-        resources = [
-            {"resource": "pods", "responseKind": {"kind": "Pod"}, "scope": "Namespaced", "verbs": ["get", "list"]}
-        ]
-        group = {"metadata": {}, "versions": [{"version": "v1", "resources": resources}]}
-        items = [group] if seen.path == "/api" else []
+        kind, verbs = {"kind": "Deployment"}, ["get", "list"]
+        resources = [{"resource": "deployments", "responseKind": kind, "scope": "Namespaced", "verbs": verbs}]
+        group = {"metadata": {"name": "apps"}, "versions": [{"version": "v1", "resources": resources}]}
+        items = [group] if seen.path == "/apis" else []
         body = json.dumps({"kind": "APIGroupDiscoveryList", "items": items}).encode()
     yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + body
 

@@ -31,7 +31,7 @@ async def test_a_certificate_that_is_expired_early_for_another_name_or_not_trust
     async with serve(pong, authority.server(tmp_path, **how)) as server:
         write_kubeconfig(server.url, {"token": "t"}, **{"certificate-authority-data": b64(trusted.pem)})
         with pytest.raises(Unavailable) as caught:
-            await (await open_clusters().cluster()).resource("pods")
+            await (await open_clusters().cluster()).resource("deployments")
     assert f"the server's certificate {reason}" in caught.value.what
     assert step in (caught.value.next_step or "")
     others = {other for _, _, other, _ in CASES.values()} - {reason}
@@ -65,7 +65,7 @@ async def test_a_missing_credential_plugin_names_the_path_that_klepaas_sees_and_
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "args": ["get-token"]}
     write_kubeconfig("https://127.0.0.1:1", {"exec": plugin})
     with pytest.raises(Unauthorized) as caught:
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     if command == "kubelogin":
         assert "is not found on the PATH of the klepaas server (/usr/bin:/bin:/nowhere-else)" in caught.value.what
         assert "graphical clients" in (caught.value.next_step or "")

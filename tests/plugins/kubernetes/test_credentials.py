@@ -46,7 +46,7 @@ async def test_files_named_in_a_kubeconfig_are_relative_to_it(
     async with serve(pong, authority.server(tmp_path)) as server:
         given = {"certificate-authority": "ca.pem", "tls-server-name": "cluster.test"}
         write_kubeconfig(server.url, {"tokenFile": "token"}, **given)
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert server.seen[0].headers["authorization"] == "Bearer from-a-file"
 
 
@@ -57,7 +57,7 @@ async def test_a_server_of_another_authority_is_not_trusted(
         given = {"certificate-authority-data": b64(Authority().pem), "tls-server-name": "cluster.test"}
         write_kubeconfig(server.url, {"token": "t"}, **given)
         with pytest.raises(Unavailable, match="certificate is not trusted"):
-            await (await open_clusters().cluster()).resource("pods")
+            await (await open_clusters().cluster()).resource("deployments")
     assert server.seen == []
 
 
@@ -66,7 +66,7 @@ async def test_a_cluster_marked_insecure_is_not_verified(
 ) -> None:
     async with serve(pong, Authority().server(tmp_path)) as server:
         write_kubeconfig(server.url, {"token": "t"}, **{"insecure-skip-tls-verify": True})
-        assert (await (await open_clusters().cluster()).resource("pods")).kind == "Pod"
+        assert (await (await open_clusters().cluster()).resource("deployments")).kind == "Deployment"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_unusable_credentials_are_one_line_without_them(
 ) -> None:
     write_kubeconfig("https://127.0.0.1:1", user, **given)
     with pytest.raises((BadRequest, Unavailable)) as caught:
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert "canary" not in caught.value.line
     assert "\n" not in caught.value.line
 
@@ -107,7 +107,7 @@ async def test_a_token_file_is_read_again_when_the_cluster_refuses_the_token(
 
     async with serve(rotating) as server:
         write_kubeconfig(server.url, {"tokenFile": "token"})
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert [seen.headers["authorization"] for seen in server.seen[:2]] == ["Bearer first", "Bearer second"]
 
 
@@ -117,7 +117,7 @@ async def test_a_refused_fixed_token_is_not_sent_again(
     async with serve(refusing) as server:
         write_kubeconfig(server.url, {"token": "first"})
         with pytest.raises(Unauthorized) as caught:
-            await (await open_clusters().cluster()).resource("pods")
+            await (await open_clusters().cluster()).resource("deployments")
     assert len(server.seen) == 1
     assert "first" not in caught.value.line
 
@@ -127,7 +127,7 @@ async def test_a_kubeconfig_that_impersonates_acts_with_the_lesser_rights(
 ) -> None:
     async with serve(pong) as server:
         write_kubeconfig(server.url, {"username": "u", "password": "p", "as": "jane", "as-groups": ["dev"]})
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     sent = server.seen[0].headers
     assert (sent["impersonate-user"], sent["impersonate-group"]) == ("jane", "dev")
     assert sent["authorization"] == "Basic " + b64(b"u:p")
@@ -140,7 +140,7 @@ async def test_no_proxy_is_taken_from_the_environment(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with serve(pong) as server:
         write_kubeconfig(server.url, {"token": "t"})
-        assert (await (await open_clusters().cluster()).resource("pods")).kind == "Pod"
+        assert (await (await open_clusters().cluster()).resource("deployments")).kind == "Deployment"
 
 
 def _plugin(tmp_path: Path, script: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ async def test_an_allowed_plugin_gives_the_token_and_gets_no_input(
     script = 'T="$AWS_PROFILE-$(cat)"; echo "{\\"status\\": {\\"token\\": \\"token$T\\"}}"'
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
-        await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
+        await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("deployments")
     assert server.seen[0].headers["authorization"] == "Bearer tokenx-"
 
 
@@ -172,7 +172,7 @@ async def test_a_plugin_that_gives_nothing_is_one_line_and_no_request(
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
         with pytest.raises(Unauthorized, match="gave no credential") as caught:
-            await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
+            await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("deployments")
     assert server.seen == []
     assert "canary" not in caught.value.line
 
@@ -183,7 +183,7 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused(
     script = 'if [ -e ran ]; then T=second; fi; : > ran; echo "{\\"status\\": {\\"token\\": \\"${T:-first}\\"}}"'
     async with serve(refusing) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, script))
-        await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
+        await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("deployments")
     assert [seen.headers["authorization"] for seen in server.seen[:2]] == ["Bearer first", "Bearer second"]
 
 
@@ -194,5 +194,5 @@ async def test_a_plugin_that_does_not_end_is_ended(
     async with serve(pong) as server:
         write_kubeconfig(server.url, _plugin(tmp_path, "exec sleep 30"))
         with anyio.fail_after(scale_timeout(5)), pytest.raises(NotSent, match="did not end"):
-            await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("pods")
+            await (await open_clusters(exec_plugins=(str(tmp_path / "test-plugin"),)).cluster()).resource("deployments")
     assert server.seen == []
