@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from klepaas.foreign_json import parse_json
 from klepaas.observability import one_line
 from klepaas.portability.machines import machine_id
 from klepaas.portability.users import current_user
@@ -75,7 +76,7 @@ def owners_of(owner: str) -> tuple[str, ...]:
     Args:
         owner: As `Principal.owner` gives it.
     """
-    parts = json.loads(owner)
+    parts = parse_json(owner)
     return (owner, json.dumps(parts[:2])) if len(parts) > 2 else (owner,)
 
 

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if settings.mode is Mode.READ_ONLY:
         raise Forbidden(
-            "Nothing was applied: this klepaas is read-only",
+            f"Nothing of {', '.join(arguments.files)} was applied: this klepaas is read-only",
             next_step="Add --writes, or --dry-run to see what it would do",
         )
     with at_terminal():

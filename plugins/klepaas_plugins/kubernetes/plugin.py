@@ -85,7 +85,7 @@ def klepaas_commands() -> Iterable[Command]:
         examples=(
             "klepaas apply deploy.yaml --dry-run",
             "klepaas apply crds/ operator.yaml --namespace operators --writes",
-            "kustomize build overlays/test | klepaas apply - --writes",
+            "klepaas apply - --writes",
         ),
     )
     yield Command(

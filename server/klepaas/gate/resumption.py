@@ -13,6 +13,7 @@ from klepaas.context_aliases import ContextAliases
 from klepaas.errors import KlepaasError
 from klepaas.operations.kinds import Outcome, State
 from klepaas.operations.model import Operation
+from klepaas.output.safe import shorten
 from klepaas.permits import Permit
 from klepaas.policy import Decision, Policy
 from klepaas.principals import process_principal
@@ -87,7 +88,7 @@ class Resumption:
         """
         change, permit = _change(operation), operation.origin.permit if operation.origin is not None else None
         began = f"; its call is change {permit.change_id}" if permit is not None else ""
-        who = f"{process_principal().name} on {socket.gethostname()[:60]}"
+        who = f"{process_principal().name} on {shorten(socket.gethostname(), 60)}"
         note = f"operation {operation.id} is resumed by {who}, attempt {operation.attempt}{began}"
         await self._audit.announce(change, "not_known" if permit is None else permit.confirmed, note)
         return change

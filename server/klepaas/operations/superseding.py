@@ -16,12 +16,15 @@ from klepaas.operations.bodies import shown_part
 from klepaas.operations.kinds import Outcome, State
 from klepaas.operations.model import Operation, StepState
 from klepaas.operations.records import UNATTENDED, operation_of, outcome_as_json, redacted, waiting_of
+from klepaas.output.verdict import nothing_changed
 from klepaas.store.tables import OperationRow, StepRow
 
 __all__ = ["Describe", "end", "make_room"]
 
 # What an operation had changed, a line each; it asks nobody.
 Describe = Callable[[Operation], Sequence[str]]
+# How it is known that one had changed nothing.
+_STEPS = "no step of it was carried out"
 # Operations that ended are kept so long; the history of deployments is kept apart from them.
 _KEPT_S = 90 * 86400.0
 
@@ -95,7 +98,7 @@ def _supersede(
     lines += list(describe(found)) if describe is not None else []
     done = [step.name for step in steps if step.state == StepState.DONE]
     if len(lines) == 1 and (done or not _is_open(steps)):
-        lines.append(f"Done before, and it stays: {', '.join(done)}" if done else "It had changed nothing")
+        lines.append(f"Done before, and it stays: {', '.join(done)}" if done else nothing_changed(_STEPS).capitalize())
     facts = {"state": "superseded", "superseded_by": successor, "done": done}
     end(session, row, Outcome(State.CANCELLED, "\n".join(lines), facts), now)
     # Whoever holds it writes nothing more.

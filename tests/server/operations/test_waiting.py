@@ -157,7 +157,7 @@ async def test_an_operation_that_waits_to_be_tried_again_says_why_and_is_superse
         end = await operations.wait(older.id, scale_timeout(5))
         assert end.outcome is not None
         assert f"superseded by operation {newer.id}" in end.outcome.text
-        assert "It had changed nothing" in end.outcome.text
+        assert "Nothing was changed (no step of it was carried out)" in end.outcome.text
 
 
 async def test_an_operation_that_nobody_carries_out_is_superseded_after_a_minute_and_not_before(

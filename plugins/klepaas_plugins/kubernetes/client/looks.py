@@ -278,7 +278,7 @@ def _is_beside(key: Key, listed: str | KlepaasError, answer: dict[str, Any]) -> 
     uid, labels = ((answer.get("metadata") or {}).get(name) for name in ("uid", "labels"))
     if not uid or not isinstance(listed, str) or key[0] != "GET" or not key[2]:
         return False
-    wanted = str(dict(json.loads(key[2])).get("labelSelector") or "")
+    wanted = str(dict(parse_json(key[2])).get("labelSelector") or "")
     pairs = [piece.split("=") for piece in wanted.split(",")]
     if any(len(pair) != 2 or not pair[0][-1:].isalnum() for pair in pairs):
         return False

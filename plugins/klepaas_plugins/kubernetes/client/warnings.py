@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from klepaas.output.safe import limit_length
+
 __all__ = ["collect_warnings", "joined", "note_warnings", "repeat_warnings"]
 
 WARNINGS_MAX = 20
@@ -62,8 +64,8 @@ def repeat_warnings(texts: Iterable[str]) -> None:
 
 def _texts(headers: Iterable[str]) -> Iterator[str]:
     for header in headers:
-        for quoted in _ONE.findall(header[:_HEADER_MAX_CHARS]):
-            yield _QUOTED.sub(r"\1", quoted)[:_WARNING_MAX_CHARS]
+        for quoted in _ONE.findall(limit_length(header, _HEADER_MAX_CHARS)):
+            yield limit_length(_QUOTED.sub(r"\1", quoted), _WARNING_MAX_CHARS)
 
 
 def joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
