@@ -15,18 +15,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from klepaas.changes import ObjectChange
-from klepaas.errors import Conflict, Forbidden, KlepaasError
+from klepaas.errors import Conflict, KlepaasError
 from klepaas.host import Host
 from klepaas.operations import PLANNED, DeadlinePassed, Interrupted, OperationCancelled, Outcome
 from klepaas.output.verdict import Claim, nothing_changed, term
 from klepaas_plugins.deployments.meanwhile import are_other_pods, changed_by_others, lines_of_others
 from klepaas_plugins.deployments.outages import is_outage
 from klepaas_plugins.deployments.outcome import ANSWERS, Words, nothing_done
+from klepaas_plugins.deployments.own_release import OwnRelease
 from klepaas_plugins.deployments.place import Place
 from klepaas_plugins.deployments.planned import CANCELLED, Change, Effect, Planned
 from klepaas_plugins.deployments.releases import (
     Cause,
-    Release,
     Releases,
     ReleaseSettings,
     ReleaseState,
@@ -58,21 +58,6 @@ shadow: "Shadow | None" = None
 Plan = Callable[[Mapping[str, Any]], Awaitable[Planned]]
 
 
-def _release_title(cause: Cause, request: Mapping[str, Any]) -> str | None:
-    """What a release is, where the change writes no change cause: it would be that of the change before.
-
-    None: the change cause tells.
-    """
-    if cause is Cause.SCALE:
-        return f"scale to {request.get('replicas')}"
-    wanted = request.get("wanted") or {}
-    return "deploy manifests" if cause is Cause.DEPLOY and wanted.get("manifests") else None
-
-
-async def _not_found() -> None:
-    """A look-up for what may as well be done again."""
-
-
 async def _not_there() -> None:
     """An effect that has nothing left to do."""
 
@@ -91,11 +76,9 @@ class Carrier:
         run: The operation's attempt.
         releases: The application's releases.
         settings: How a rollout is judged.
-        cause: What makes the release.
+        own: The release that it makes.
         auto_rollback: Whether a failure is rolled back.
         plan: Looks what the change would do.
-        unrecorded: What was there before and could not be recorded in the cluster; this process alone knows it.
-        recorded: The releases that this attempt has recorded.
         written: What it makes of each object, as the server computed it in this attempt.
     """
 
@@ -103,11 +86,9 @@ class Carrier:
     run: "Run"
     releases: Releases
     settings: RolloutSettings
-    cause: Cause
+    own: OwnRelease
     auto_rollback: bool
     plan: Plan
-    unrecorded: list[Release] = field(default_factory=list)
-    recorded: list[Release] = field(default_factory=list)
     written: list[ObjectChange] = field(default_factory=list)
 
     @classmethod
@@ -123,7 +104,8 @@ class Carrier:
             auto_rollback: Whether a failure is rolled back.
         """
         releases = Releases(place, ReleaseSettings.of(host))
-        return cls(place, run, releases, RolloutSettings.of(host), cause, auto_rollback, plan)
+        own = OwnRelease(run, releases, cause)
+        return cls(place, run, releases, RolloutSettings.of(host), own, auto_rollback, plan)
 
     async def carry_out(self) -> Outcome:
         """The change, or the rest of it.
@@ -171,7 +153,7 @@ class Carrier:
 
     @property
     def _undoing(self) -> Undoing:
-        return Undoing(self.place, self.run, self.releases, self.settings, self.unrecorded)
+        return Undoing(self.place, self.run, self.releases, self.settings, self.own.unrecorded)
 
     # What was decided.
 
@@ -225,7 +207,7 @@ class Carrier:
         baseline = back = None
         if effects or planned.restores is not None:
             self.run.check()
-            baseline, back = await self._before()
+            baseline, back = await self.own.find_baseline()
         missed = {name: missed_deadline(item) for name, item in planned.before.items()}
         await self.run.note(
             change=planned.change.as_json(),
@@ -256,26 +238,6 @@ class Carrier:
             next_step="Call again, to plan it on what is there now",
         )
 
-    async def _before(self) -> tuple[Release | None, Release | None]:
-        """What is there now, put on record, and what a failure goes back to."""
-        earlier = self.run.operation.supersedes
-        if earlier is not None and earlier.has_begun and "back" in earlier.notes:
-            # What is there now is what the superseded operation has left half done.
-            numbers = (earlier.notes.get("baseline"), earlier.notes["back"])
-            return (await self._release_of(numbers[0]), await self._release_of(numbers[1]))
-        baseline = await self.releases.ensure_baseline()
-        if baseline is not None and baseline.state is ReleaseState.PASSED:
-            if not baseline.number:
-                self.unrecorded.append(baseline)
-            return baseline, baseline
-        try:
-            return baseline, await self.releases.last_verified()
-        except Forbidden:
-            return baseline, None
-
-    async def _release_of(self, number: int | None) -> Release | None:
-        return await self.releases.get(number) if number else None
-
     async def _apply(self, planned: Planned) -> Failure | None:
         """Every effect; why it failed half-way, where it did."""
         done = 0
@@ -301,7 +263,7 @@ class Carrier:
         return None
 
     async def _gate(self) -> Gated:
-        await self._record(ReleaseState.PENDING)
+        await self.own.record(ReleaseState.PENDING)
         noted = self.run.notes
         workloads = [(kind, name) for kind, name in noted["workloads"]]
         gated = await gate(
@@ -322,54 +284,10 @@ class Carrier:
         if shadow is not None:
             await shadow.compare_end(self, older, failure)
 
-    async def _record(self, state: ReleaseState) -> None:
-        """The release as it is now; once an operation."""
-        change = self._change
-        if not change.stored or "release" in self.run.notes:
-            return
-        operation = self.run.operation
-
-        async def do() -> dict[str, Any]:
-            snapshot = await self.releases.capture()
-            release = await self.releases.record(
-                snapshot,
-                principal=operation.principal.name,
-                operation_id=operation.id,
-                cause=self.cause,
-                state=state,
-                title=_release_title(self.cause, operation.request),
-                restored_from=change.facts.get("restored_release"),
-            )
-            self.recorded.append(release)
-            return {"release": release.number, "unrecorded": release.unrecorded}
-
-        recorded = await self.run.step("record the release", do, find=_not_found)
-        applied = {"applied_at": time.time()} if state is ReleaseState.PENDING else {}
-        await self.run.note(release=recorded["release"], unrecorded=recorded["unrecorded"], **applied)
-
-    async def _mark(self, state: ReleaseState, reason: str | None = None) -> Release | None:
-        number = self.run.notes.get("release")
-        if not number:
-            return None
-        known = (one for one in self.recorded if one.number == number)
-        release = next(known, None) or await self.releases.get(number)
-
-        async def do() -> None:
-            await self.releases.mark(release, state, reason)
-
-        try:
-            await self.run.step(f"mark the release {state.value}", do, find=_not_found)
-        except KlepaasError as exc:
-            # How the change went is one thing, and that its record does not say so another.
-            if is_outage(exc):
-                raise
-            await self.run.note(unmarked=exc.what)
-        return release
-
     async def _verified(self, gated: Gated) -> Outcome:
         live = gated.followed.snapshot.workload if gated.followed is not None else {}
         others = changed_by_others(self.written, live) if live and self._change.stored else []
-        release = None if are_other_pods(others) else await self._mark(ReleaseState.PASSED)
+        release = None if are_other_pods(others) else await self.own.mark(ReleaseState.PASSED)
         unrecorded = self.run.notes.get("unrecorded")
         notes = [f"This release could not be recorded: {unrecorded}"] if unrecorded else []
         unmarked = self.run.notes.get("unmarked")
@@ -414,16 +332,16 @@ class Carrier:
         seen = await look(limit_s=0)
         if seen.failure is not None or seen.followed is None or not seen.followed.verdict.done:
             return None
-        await self._record(ReleaseState.PENDING)
+        await self.own.record(ReleaseState.PENDING)
         # The other half of the time is for going back.
         gated = await look(limit_s=self.run.seconds_left / 2, run=self.run)
         return await self._verified(gated) if gated.verified else None
 
     async def _undo(self, failure: Failure) -> Outcome:
         """Back to the last verified release, where there is one and that is wanted."""
-        await self._record(ReleaseState.FAILED)
-        changed = await self._changed_fields()
-        await self._mark(ReleaseState.FAILED, failure.what)
+        await self.own.record(ReleaseState.FAILED)
+        changed = await self.own.changed_fields(self._undoing)
+        await self.own.mark(ReleaseState.FAILED, failure.what)
         words, number = self._words(changed), self.run.notes.get("back")
         cancelled = bool(self.run.notes.get("cancelled"))
         reason_to_leave = self._reason_to_leave(failure, number)
@@ -443,20 +361,11 @@ class Carrier:
             return f"{nothing_changed(_COMPARED).capitalize()}."
         if failure.gone:
             return "It is not brought back, since somebody deleted it."
-        if back is None or (back == 0 and not self.unrecorded):
+        if back is None or (back == 0 and not self.own.unrecorded):
             return f"There is no earlier {term(Claim.VERIFIED)} release to go back to."
         if not self.auto_rollback:
             return f"Go back with {self.place.call('rollback_deployment', release=back)}."
         return None
-
-    async def _changed_fields(self) -> list[str]:
-        """What differs from the last verified release; kept, because after the rollback nothing does."""
-        if "changed" not in self.run.notes:
-            number, found = self.run.notes.get("back"), []
-            if number is not None and self._change.stored:
-                found = await self._undoing.differences(number)
-            await self.run.note(changed=found)
-        return list(self.run.notes["changed"])
 
 
 if os.environ.get("KLEPAAS_TEST_SHADOW") == "1":

@@ -5,7 +5,7 @@ only where it reaches the very same cluster, whatever its contexts are called.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from klepaas.agents import Agents, DeploymentAgent, DeploymentRequest
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from klepaas.operations import Run
     from klepaas.operations.origin import ActingUser
     from klepaas_plugins.deployments.carrying import Carrier
+    from klepaas_plugins.deployments.executor.changes import ChangeOfApplication
 
 __all__ = [
     "DEPLOY",
@@ -39,6 +40,11 @@ __all__ = [
 
 DEPLOY, ROLLBACK, SCALE, RESTART = "deploy", "rollback", "scale", "restart"
 Request = Mapping[str, Any]
+# The verbs that `executor` carries out; the others go the way of `carrying`. None yet: see docs/architecture.md.
+EXECUTED: frozenset[str] = frozenset()
+# What the executor carries out keeps its deadline itself, and a rollout may have longer by its own; a crash on the way
+# to a write counts there too.
+_BEYOND_S, _RETRIES = 3600.0, 200
 
 
 async def target_text(clusters: Clusters, place: Place) -> str:
@@ -114,10 +120,12 @@ def kinds(host: Host) -> Iterable[Kind]:
     )  # fmt: skip
     for name, carrier in ((ROLLBACK, _rollback), (SCALE, _scaling), (RESTART, _restart)):
         work = _OfCluster(host, Clusters.of(host), carrier)
-        yield Kind(
+        kind = Kind(
             name, work.run, deadline_s, takes=work.takes, identify=work.identify, tidy=work.tidy,
             end_unread=work.end_unread,
         )  # fmt: skip
+        is_executed = name in EXECUTED
+        yield replace(kind, deadline_s=deadline_s + _BEYOND_S, retries=_RETRIES) if is_executed else kind
 
 
 @dataclass(frozen=True)
@@ -177,7 +185,7 @@ class _OfCluster:
 
     host: Host
     clusters: Clusters
-    carrier: "Callable[[Host, Place, Run], Carrier]"
+    carrier: "Callable[[Host, Place, Run], Carrier | ChangeOfApplication]"
 
     async def takes(self, request: Request) -> bool:
         return await place_again(self.clusters, request["place"], request["context"]) is not None
@@ -209,7 +217,7 @@ class _OfCluster:
         tell(Notifications.of(self.host), run.operation.kind, outcome)
         return outcome
 
-    async def _of(self, run: "Run") -> "Carrier":
+    async def _of(self, run: "Run") -> "Carrier | ChangeOfApplication":
         request = run.operation.request
         place = await place_again(self.clusters, request["place"], request["context"])
         if place is None:
@@ -217,21 +225,21 @@ class _OfCluster:
         return self.carrier(self.host, PlanLooks.of(self.host).handed_to(place, request), run)
 
 
-def _scaling(host: Host, place: Place, run: "Run") -> "Carrier":
+def _scaling(host: Host, place: Place, run: "Run") -> "Carrier | ChangeOfApplication":
     from klepaas_plugins.deployments.planning.scale import Scaling
 
     request = run.operation.request
     change = Scaling(place, int(request["replicas"]), bool(request.get("take_ownership")))
-    return _carrier(host, place, run, "scale", lambda _pins: change.planned())
+    return _executed(host, place, run, "scale", lambda _pins: change.planned())
 
 
-def _restart(host: Host, place: Place, run: "Run") -> "Carrier":
+def _restart(host: Host, place: Place, run: "Run") -> "Carrier | ChangeOfApplication":
     from klepaas_plugins.deployments.planning.restart import Restart, restart_moment
 
     request = run.operation.request
     moment = (request.get(PLANNED) or {}).get("moment") or restart_moment(run.operation.created_at)
     change = Restart(place, str(moment), bool(request.get("take_ownership")))
-    return _carrier(host, place, run, "restart", lambda _pins: change.planned())
+    return _executed(host, place, run, "restart", lambda _pins: change.planned())
 
 
 def _rollback(host: Host, place: Place, run: "Run") -> "Carrier":
@@ -241,6 +249,20 @@ def _rollback(host: Host, place: Place, run: "Run") -> "Carrier":
     wanted = {name: request.get(name) for name in ("release", "steps", "commit", "revision")}
     change = GoingBack.of(host, place, **wanted, take_ownership=bool(request.get("take_ownership")))
     return _carrier(host, place, run, "rollback", change.planned)
+
+
+def _executed(
+    host: Host, place: Place, run: "Run", cause: str, plan: Callable[[Mapping[str, Any]], Awaitable[Any]]
+) -> "Carrier | ChangeOfApplication":
+    """A change by the executor, where its verb has moved; what was begun goes on the way that it began."""
+    from klepaas_plugins.deployments.executor.changes import ChangeOfApplication
+    from klepaas_plugins.deployments.executor.journal import has_intent
+    from klepaas_plugins.deployments.releases import Cause
+
+    if not has_intent(run) and (cause not in EXECUTED or "change" in run.notes):
+        return _carrier(host, place, run, cause, plan)
+    settings = RolloutSettings.of(host)
+    return ChangeOfApplication.of(host, place, run, Cause(cause), plan, auto_rollback=settings.auto_rollback)
 
 
 def _carrier(

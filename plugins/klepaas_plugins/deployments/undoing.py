@@ -60,6 +60,7 @@ class Undoing:
         releases: The application's releases.
         settings: How a rollout is judged.
         unrecorded: What was there before and could not be recorded; this process alone knows it.
+        limit_s: Longest wait for what was restored to come to life, in seconds. None: what the operation has left.
     """
 
     place: Place
@@ -67,6 +68,7 @@ class Undoing:
     releases: Releases
     settings: RolloutSettings
     unrecorded: list[Release] = field(default_factory=list)
+    limit_s: float | None = None
 
     async def restore(
         self,
@@ -189,7 +191,8 @@ class Undoing:
         for number in range(1, _MOST_RESTORINGS + 1):
             # The controller leaves that condition in place when a change goes back to pods that exist.
             missed = await self._missed_now(workloads)
-            limit_s, report = self.run.seconds_left, self.run.report
+            left_s, report = self.run.seconds_left, self.run.report
+            limit_s = left_s if self.limit_s is None else min(self.limit_s, left_s)
             gated = await gate(
                 self.place, workloads, self.settings, report, limit_s=limit_s, missed_before=missed, run=self.run
             )  # fmt: skip

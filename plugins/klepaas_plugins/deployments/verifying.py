@@ -36,6 +36,8 @@ __all__ = [
     "evidence_names",
     "explain",
     "gate",
+    "hold_record",
+    "note_on_revision",
     "observed_in",
     "previous_revision",
     "serving",
@@ -126,7 +128,7 @@ async def gate(
     for kind, name in workloads:
         rest_s = max(0.0, limit_s - (anyio.current_time() - began_s))
         missed = missed_before.get(f"{kind}/{name}")
-        hold = Hold(settings.min_healthy_s or 0.0, _record(run, f"{kind}/{name}"))
+        hold = Hold(settings.min_healthy_s or 0.0, hold_record(run, f"{kind}/{name}"))
         patience = Patience(run) if run is not None else None
         seen = await _one(place, (kind, name), missed, settings, report, rest_s, hold, patience)
         if not seen.verified:
@@ -134,8 +136,13 @@ async def gate(
     return replace(seen, took_s=anyio.current_time() - began_s)
 
 
-def _record(run: "Run | None", name: str) -> Record:
-    """What an operation's notes say of how long a workload has been complete."""
+def hold_record(run: "Run | None", name: str) -> Record:
+    """What an operation's notes say of how long a workload has been complete.
+
+    Args:
+        run: The operation. None: nobody goes on.
+        name: The workload, as "Kind/name".
+    """
     if run is None:
         return Record()
     known: Mapping[str, Any] = run.notes.get("complete") or {}
@@ -183,7 +190,7 @@ async def _one(
         if is_outage(exc) and not (live is not None and isinstance(exc, Forbidden)):
             raise
         return Gated(trouble=exc)
-    await _note_on_revision(place, followed)
+    await note_on_revision(place, followed)
     if followed.verdict.failed and followed.verdict.cause is not None:
         return Gated(followed, await explain(place, followed.snapshot, followed.verdict.cause, settings))
     return Gated(followed, trouble=followed.trouble)
@@ -226,10 +233,14 @@ def with_message(cause: Cause) -> str:
     return f"{cause.text}: {cause.message}" if cause.message else cause.text
 
 
-async def _note_on_revision(place: Place, followed: Followed) -> None:
+async def note_on_revision(place: Place, followed: Followed) -> None:
     """Note on the revision itself that it never came to life, or that it did after all.
 
     The note only serves a later choice, so that it cannot be made must not hide how the rollout went.
+
+    Args:
+        place: Where the application is.
+        followed: How the rollout went.
     """
     owner, cause = current_replicaset(followed.snapshot), followed.verdict.cause
     if owner is None:

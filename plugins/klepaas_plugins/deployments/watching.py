@@ -26,7 +26,7 @@ from klepaas_plugins.deployments.rollout import Snapshot, Verdict, decide, first
 from klepaas_plugins.deployments.together import together
 from klepaas_plugins.kubernetes.client import Cluster, Expired, WatchEvent, forget_looks, fresh
 
-__all__ = ["Followed", "Report", "Target", "follow", "look"]
+__all__ = ["Followed", "Follower", "Report", "Target", "follow", "look"]
 
 _RETRY_S, _LOOK_AGAIN_S = 0.5, 1.0
 # Events tell only why a pod stays pending: they are asked for where one does for so long.
@@ -149,7 +149,7 @@ async def look(cluster: Cluster, target: Target, grace_s: float = 0.0, seen: Obj
     Raises:
         NotFound: The workload is gone.
     """
-    follower = _Follower(cluster, target, grace_s)
+    follower = Follower(cluster, target, grace_s)
     await follower.load(seen)
     return (await follower.load_events()).snapshot
 
@@ -181,13 +181,12 @@ async def follow(
         NotFound: The workload was deleted meanwhile.
         KlepaasError: Not even the first look was possible.
     """
-    follower = _Follower(fresh(cluster), target, grace_s, hold)
+    follower = Follower(fresh(cluster), target, grace_s, hold)
     try:
         # What has to stay as it is for a while is watched for longer than what was seen is old.
         await follower.load(seen if wait_s > 0 and follower.hold.needed_s else None)
         if wait_s > 0:
-            with anyio.move_on_after(wait_s) as scope:
-                await follower.run(_Announcer(report, follower.hold), scope, patience)
+            await follower.watch_for(wait_s, report, patience)
         else:
             await follower.load_events()
     finally:
@@ -223,8 +222,15 @@ def _held(followed: Followed) -> str:
     return f"{seen.render(Claim.HEALTHY)} for {followed.healthy_s:.0f}"
 
 
-class _Follower:
-    """One wait: what is known, and the watches that keep it up to date."""
+class Follower:
+    """What is known of one workload, and the watches that keep it up to date.
+
+    Args:
+        cluster: Where the workload is; it remembers nothing.
+        target: The workload.
+        grace_s: Seconds without a node after which a pod counts as unschedulable.
+        hold: How long it must have been complete, without a restart, to have settled. None: no time at all.
+    """
 
     def __init__(self, cluster: Cluster, target: Target, grace_s: float, hold: Hold | None = None) -> None:
         self._cluster = cluster
@@ -282,6 +288,20 @@ class _Follower:
 
     def _judge(self, trouble: KlepaasError | None = None) -> None:
         self._last = self._seen.judged(trouble)
+
+    async def watch_for(self, wait_s: float, report: Report, patience: Patience | None = None) -> None:
+        """Watch until it has settled or failed, or the time is over; `last` says how it is then.
+
+        Args:
+            wait_s: Longest wait, in seconds.
+            report: Takes progress.
+            patience: Waits for the end of outages, whose time does not count. None: it does.
+
+        Raises:
+            NotFound: The workload was deleted.
+        """
+        with anyio.move_on_after(wait_s) as limit:
+            await self.run(_Announcer(report, self.hold), limit, patience)
 
     async def run(self, announcer: _Announcer, limit: anyio.CancelScope, patience: Patience | None = None) -> None:
         """Judge each change until one decides, or until the cluster does not let us look.

@@ -23,7 +23,7 @@ from klepaas.store.keys import Key, Keys
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
-__all__ = ["Bodies", "BodyUnreadable", "mask", "shown_part"]
+__all__ = ["Bodies", "BodyUnreadable", "mask", "shown_part", "without_sealed"]
 
 _SEALED, _KEY, _SHOWN = "sealed", "key", "shown"
 _REQUEST = "request"
@@ -130,6 +130,33 @@ class Bodies:
         """
         return None if kept is None else self._open(operation_id, f"step {step}", kept, "")
 
+    def seal_note(self, operation_id: str, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        """A document of a note, as the store keeps it.
+
+        Args:
+            operation_id: The operation.
+            name: What the document is, one within the operation.
+            value: The document.
+
+        Raises:
+            KeysUnavailable: The key cannot be read or made.
+        """
+        return self._seal(operation_id, f"note {name}", value, "")
+
+    def open_note(self, operation_id: str, name: str, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A document of a note.
+
+        Args:
+            operation_id: The operation.
+            name: What the document is.
+            kept: What the store keeps.
+
+        Raises:
+            BodyUnreadable: It cannot be read any more.
+            KeysUnavailable: The keys cannot be read.
+        """
+        return self._open(operation_id, f"note {name}", kept, "")
+
     def _seal(self, operation_id: str, what: str, value: Mapping[str, Any], digest: str) -> dict[str, Any]:
         content = json.dumps({"operation": operation_id, "what": what, "digest": digest, "value": value})
         return {_SEALED: self._cipher().encrypt(content.encode()).decode(), _KEY: self._keys.current().id}
@@ -168,6 +195,17 @@ def shown_part(kept: Mapping[str, Any]) -> Mapping[str, Any]:
         return kept
     shown: Mapping[str, Any] = kept.get(_SHOWN, {})
     return shown
+
+
+def without_sealed(value: Any) -> Any:
+    """Notes without the documents that they hold encrypted: what only an operation under way needs.
+
+    Args:
+        value: The notes.
+    """
+    if isinstance(value, Mapping):
+        return {} if _SEALED in value else {key: without_sealed(item) for key, item in value.items()}
+    return [without_sealed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def mask(value: Any, name: str = "") -> Any:

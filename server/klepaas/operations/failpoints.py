@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import anyio
 
-__all__ = ["POINTS", "VARIABLE", "Failpoint", "InjectedFailure", "armed", "reach"]
+__all__ = ["LOOK_POINTS", "POINTS", "VARIABLE", "Failpoint", "InjectedFailure", "armed", "reach"]
 
 VARIABLE = "KLEPAAS_TEST_FAILPOINTS"
 POINTS = (
@@ -32,6 +32,8 @@ POINTS = (
     "before_outcome",
     "after_outcome",
 )
+# Of a change that is decided by what is there: after each look, around each write, before its end is on record.
+LOOK_POINTS = ("observed", "before_write", "after_write", "before_record")
 _EXIT_CODE = 137
 
 
@@ -60,8 +62,8 @@ class Failpoint:
     reached: int = 0
 
     def __post_init__(self) -> None:
-        if self.point not in POINTS:
-            raise ValueError(f"{self.point!r} is no failpoint; there are {', '.join(POINTS)}")
+        if self.point not in (known := (*POINTS, *LOOK_POINTS)):
+            raise ValueError(f"{self.point!r} is no failpoint; there are {', '.join(known)}")
         if isinstance(self.action, str) and self.action not in ("raise", "hang", "exit", "kill"):
             raise ValueError(f"{self.action!r} is no action of a failpoint")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from sqlalchemy.orm import Session
 
 from klepaas.operations import journal, leases
@@ -151,6 +152,17 @@ class Holding:
     def claims(self) -> leases.Held:
         """What this process says of the operation with each sign of life."""
         return leases.Held(self.epoch, self.run.attended_s, self.progress if self.progress.changed else None)
+
+    async def seal(self, name: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Encrypt a document for a note."""
+        return await anyio.to_thread.run_sync(self._bodies.seal_note, self.operation.id, name, value)
+
+    async def unseal(self, name: str, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The document that `seal` encrypted."""
+        try:
+            return await anyio.to_thread.run_sync(self._bodies.open_note, self.operation.id, name, kept)
+        except BodyUnreadable as exc:
+            raise StepUnknown(name, f"what it needs cannot be read any more, since {exc}") from exc
 
     def reported(self, done: float, total: float, line: str) -> None:
         """The operation has come so far; the store hears of it with the next heartbeat."""

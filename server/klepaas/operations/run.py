@@ -76,6 +76,18 @@ class Pages(Protocol):
         """Put on record that it is at work again."""
         ...
 
+    async def seal(self, name: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Encrypt a document for a note."""
+        ...
+
+    async def unseal(self, name: str, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The document that `seal` encrypted.
+
+        Raises:
+            StepUnknown: It cannot be read any more.
+        """
+        ...
+
     def reported(self, done: float, total: float, line: str) -> None:
         """The operation has come so far."""
         ...
@@ -250,6 +262,27 @@ class Run:
         waits, self._waits_for = self._waits_for, None
         if waits is not None and waits.stops_clock:
             self._ends_at += time.monotonic() - waits.since_s
+
+    async def seal(self, name: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Encrypt a document that a note is to hold; it goes when the operation ends.
+
+        Args:
+            name: What it is, one within the operation.
+            value: JSON data.
+        """
+        return await self._pages.seal(name, value)
+
+    async def unseal(self, name: str, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The document that `seal` encrypted.
+
+        Args:
+            name: What it is.
+            kept: As `seal` gave it.
+
+        Raises:
+            StepUnknown: It cannot be read any more.
+        """
+        return await self._pages.unseal(name, kept)
 
     def stop_for(self, reason: Interrupted) -> bool:
         """The work must stop at the next step or check.

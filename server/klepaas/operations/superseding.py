@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from klepaas.errors import Conflict
-from klepaas.operations.bodies import shown_part
+from klepaas.operations.bodies import shown_part, without_sealed
 from klepaas.operations.kinds import Outcome, State
 from klepaas.operations.model import Operation, StepState
 from klepaas.operations.records import UNATTENDED, operation_of, outcome_as_json, redacted, waiting_of
@@ -76,7 +76,7 @@ def make_room(
 def _inheritance(session: Session, row: OperationRow, waited_for: str) -> dict[str, Any]:
     """What the successor keeps of an operation: with what it had inherited itself, where it noted nothing newer."""
     earlier = row.supersedes or {}
-    notes = {**(earlier.get("notes") or {}), **row.notes}
+    notes = {**(earlier.get("notes") or {}), **without_sealed(row.notes)}
     begun = [step.name for step in _steps(session, row.id) if step.state != StepState.FAILED]
     has_begun = bool(begun) or bool(earlier.get("has_begun"))
     return {"id": row.id, "title": row.title, "waited_for": waited_for, "notes": notes, "has_begun": has_begun}
@@ -129,7 +129,7 @@ def end(session: Session, row: OperationRow, outcome: Outcome, now: float) -> Ou
     row.state, row.outcome = outcome.state.value, outcome_as_json(outcome)
     row.ended_at = row.updated_at = now
     row.held_by = row.lease_until = row.next_attempt_at = row.waiting = None
-    row.request, row.notes, row.line = redacted(shown_part(row.request)), redacted(row.notes), ""
+    row.request, row.notes, row.line = redacted(shown_part(row.request)), redacted(without_sealed(row.notes)), ""
     row.supersedes = redacted(row.supersedes)
     session.execute(
         update(StepRow)

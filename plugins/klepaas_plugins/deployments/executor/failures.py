@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from klepaas.changes import RaisedEffect
 from klepaas.errors import (
     BadRequest,
     Conflict,
@@ -22,7 +23,14 @@ from klepaas.errors import (
     Unauthorized,
 )
 from klepaas_plugins.deployments.executor.observed import Trouble
-from klepaas_plugins.kubernetes.client import Expired, FieldConflict, OutcomeUnknown, Refusal, find_refusal
+from klepaas_plugins.kubernetes.client import (
+    ChangedSincePlan,
+    Expired,
+    FieldConflict,
+    OutcomeUnknown,
+    Refusal,
+    find_refusal,
+)
 
 __all__ = ["classify_error", "classify_status"]
 
@@ -42,6 +50,9 @@ _TYPES: tuple[tuple[type[KlepaasError], Trouble], ...] = (
     (FieldConflict, Trouble.OWNED),
     (OutcomeUnknown, Trouble.STALE),
     (Expired, Trouble.STALE),
+    # What the plan rests on is not so any more: whoever confirmed it has not confirmed this.
+    (ChangedSincePlan, Trouble.OWNED),
+    (RaisedEffect, Trouble.REFUSED),
     (Conflict, Trouble.STALE),
     (Unauthorized, Trouble.CREDENTIALS),
     (Forbidden, Trouble.RIGHTS),

@@ -7,13 +7,14 @@ complete. The namespace is read at the first look, and later when an object is m
 Sources: Kubernetes API concepts, "Dry-run"; "Server-Side Apply", section "Conflicts"; "Namespaces".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, time
 from typing import Any
 
 from klepaas.errors import KlepaasError, NotFound
+from klepaas_plugins.deployments.executor.case import Case
 from klepaas_plugins.deployments.executor.failures import classify_error
 from klepaas_plugins.deployments.executor.intent import Intent, ObjectIntent, ObjectKey, Payload
 from klepaas_plugins.deployments.executor.observed import (
@@ -36,6 +37,8 @@ from klepaas_plugins.kubernetes.client import Cluster, fresh, is_ours
 
 __all__ = ["Observer", "Surroundings"]
 
+# Gets the operation, the workload, which is live, and the cluster's time, in seconds since 1970.
+RolloutLook = Callable[[Intent, ObjectSeen, float], Awaitable[RolloutSeen]]
 _DRY_RUNS_MAX = 3
 # An old webhook with side effects refuses every dry run; the write itself it judges when it comes.
 _NO_DRY_RUN = "does not support dry run"
@@ -53,6 +56,8 @@ class Surroundings:
         newer_operation: A newer operation on the same target. None: there is none.
         is_fenced: Whether another process holds it now.
         write_errors: Why the last write of an object was refused.
+        at_hand: How objects are at this moment, as the answer to a write, a plan or a watch says; where only the object
+            itself is known, it is compared.
     """
 
     principal: PrincipalState = PrincipalState.SAME
@@ -60,6 +65,7 @@ class Surroundings:
     newer_operation: str | None = None
     is_fenced: bool = False
     write_errors: Mapping[ObjectKey, KlepaasError] = field(default_factory=dict)
+    at_hand: Mapping[ObjectKey, ObjectSeen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +76,14 @@ class Observer:
         cluster: The cluster.
         open_payload: Gives the document that a payload stands for.
         grace_s: Seconds without a node after which that is decisive.
+        look_at_rollout: Looks at a workload's rollout in place of lists. None: lists are asked for.
         clock_ahead_s: How far the cluster's clock is before this machine's, in seconds.
     """
 
     cluster: Cluster
     open_payload: Callable[[Payload], Mapping[str, Any]]
     grace_s: float = 10.0
+    look_at_rollout: "RolloutLook | None" = None
     clock_ahead_s: Callable[[], float] = field(default=lambda: 0.0)
 
     def __post_init__(self) -> None:
@@ -94,17 +102,17 @@ class Observer:
         """
         around = around or Surroundings()
         known = {one.key: one for one in before.objects} if before is not None else {}
-        calls = [
-            partial(self._look_at, one, known.get(one.key), around.write_errors.get(one.key)) for one in intent.objects
-        ]
+        calls = [partial(self._look_at, one, known.get(one.key), around) for one in intent.objects]
         objects: tuple[ObjectSeen, ...] = tuple(await together(*calls))
-        rollouts = await self._look_at_rollouts(intent, objects, before)
-        wall_s = time()
+        namespace = await self._look_at_namespace(intent.namespace, objects, before, around)
+        # How a rollout goes matters once everything is written.
+        is_written = Case(intent, Observed(at=self._now(), objects=objects), self._now()).is_settled
+        rollouts = await self._look_at_rollouts(intent, objects, before) if is_written else ()
         return Observed(
-            at=Moment(wall_s=wall_s, monotonic_s=monotonic(), cluster_s=wall_s + self.clock_ahead_s()),
+            at=self._now(),
             objects=objects,
             rollouts=rollouts,
-            namespace=await self._look_at_namespace(intent.namespace, objects, before),
+            namespace=namespace,
             principal=around.principal,
             record=around.record,
             discoveries=_count_discoveries(objects, before),
@@ -112,10 +120,18 @@ class Observer:
             is_fenced=around.is_fenced,
         )
 
-    async def _look_at(
-        self, wanted: ObjectIntent, before: ObjectSeen | None, write_error: KlepaasError | None
-    ) -> ObjectSeen:
-        key = wanted.key
+    def _now(self) -> Moment:
+        wall_s = time()
+        return Moment(wall_s=wall_s, monotonic_s=monotonic(), cluster_s=wall_s + self.clock_ahead_s())
+
+    async def _look_at(self, wanted: ObjectIntent, before: ObjectSeen | None, around: Surroundings) -> ObjectSeen:
+        key, at_hand = wanted.key, around.at_hand.get(wanted.key)
+        if at_hand is not None and at_hand.remaining is not None:
+            return at_hand
+        write_error = around.write_errors.get(key)
+        failure = None if write_error is None else _error(write_error, classify_error(write_error), before)
+        if at_hand is not None and at_hand.live is not None:
+            return await self._compare(wanted, dict(at_hand.live), before, failure)
         try:
             resource = await self.cluster.resource(f"{key.api_version}/{key.kind}")
         except KlepaasError as exc:
@@ -127,7 +143,6 @@ class Observer:
             live = None
         except KlepaasError as exc:
             return ObjectSeen(key=key, presence=Presence.UNKNOWN, error=_error(exc, _of_reading(exc), before))
-        failure = None if write_error is None else _error(write_error, classify_error(write_error), before)
         return await self._compare(wanted, live, before, failure)
 
     async def _compare(
@@ -203,6 +218,8 @@ class Observer:
     async def _look_at_one(self, intent: Intent, seen: ObjectSeen, before: RolloutSeen | None) -> RolloutSeen:
         cluster_s = time() + self.clock_ahead_s()
         try:
+            if self.look_at_rollout is not None:
+                return await self.look_at_rollout(intent, seen, cluster_s)
             return await look_at_rollout(self.cluster, intent, seen, cluster_s=cluster_s, grace_s=self.grace_s)
         except KlepaasError as exc:
             trouble = _of_reading(exc)
@@ -210,9 +227,12 @@ class Observer:
             return RolloutSeen(key=seen.key, error=ErrorSeen(trouble=trouble, text=exc.line, since_s=since_s))
 
     async def _look_at_namespace(
-        self, name: str, objects: tuple[ObjectSeen, ...], before: Observed | None
+        self, name: str, objects: tuple[ObjectSeen, ...], before: Observed | None, around: Surroundings
     ) -> NamespaceState:
         is_quiet = all(one.presence is Presence.LIVE and one.error is None for one in objects)
+        if before is None and is_quiet and all(one.key in around.at_hand for one in objects):
+            # A plan has just been made there, of objects that nobody deletes.
+            return NamespaceState.ACTIVE
         if before is not None and is_quiet and before.namespace is not NamespaceState.UNKNOWN:
             return before.namespace
         try:

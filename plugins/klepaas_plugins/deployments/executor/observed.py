@@ -7,10 +7,13 @@ Sources: Kubernetes, "Server-Side Apply" (managedFields, dry run), "Finalizers" 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klepaas.changes import FieldChange
 from klepaas_plugins.deployments.executor.intent import ObjectKey, Payload
+
+if TYPE_CHECKING:
+    from klepaas_plugins.deployments.rollout import Snapshot
 
 __all__ = [
     "BLOCKING",
@@ -137,6 +140,7 @@ class RolloutSeen:
         decides_in_s: Seconds after which time alone makes a cause decisive. None: it does not.
         progress_deadline_in_s: Seconds until the controller's own deadline. None: it has none, or it is over.
         error: Why it cannot be seen. None: it can.
+        snapshot: What that rests on. None: it cannot be seen.
     """
 
     key: ObjectKey
@@ -151,6 +155,7 @@ class RolloutSeen:
     decides_in_s: float | None = None
     progress_deadline_in_s: float | None = None
     error: ErrorSeen | None = None
+    snapshot: "Snapshot | None" = field(default=None, repr=False, compare=False)
 
     @property
     def is_settled(self) -> bool:

@@ -81,6 +81,7 @@ def rollout_of(
         paused=is_paused,
         decides_in_s=None if decisive or verdict.done else _decides_in_s(snapshot, grace_s),
         progress_deadline_in_s=None if is_paused or verdict.done else _progress_deadline_in_s(snapshot, now),
+        snapshot=snapshot,
     )
 
 

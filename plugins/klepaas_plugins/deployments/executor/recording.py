@@ -22,6 +22,7 @@ __all__ = [
     "record_failure",
     "record_look",
     "record_refusal",
+    "take_back_attempt",
 ]
 
 # Between two looks of one process lies no more (`case.PAUSE_MAX_S`); what does is a machine that slept.
@@ -67,6 +68,17 @@ def record_refusal(intent: Intent, key: ObjectKey) -> Intent:
     """
     one = _find(intent, key)
     return _with_object(intent, key, replace(one, refusals=min(one.attempts, one.refusals + 1)))
+
+
+def take_back_attempt(intent: Intent, key: ObjectKey) -> Intent:
+    """A write certainly came to nothing because of what may pass, so it does not count into the limit of writes.
+
+    Args:
+        intent: The intent.
+        key: The object.
+    """
+    one = _find(intent, key)
+    return _with_object(intent, key, replace(one, attempts=max(0, one.attempts - 1)))
 
 
 def record_failure(intent: Intent, failure: Failure) -> Intent:

@@ -11,6 +11,7 @@ from typing import Any
 
 from klepaas.changes import FieldChange
 from klepaas_plugins.deployments.executor.intent import ObjectIntent
+from klepaas_plugins.deployments.objects import REVISION
 from klepaas_plugins.kubernetes.client import compare
 
 __all__ = ["is_same_intent", "remaining_of", "unwritten_of"]
@@ -59,4 +60,5 @@ def is_same_intent(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def _intent_of(item: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {name: value for name, value in (item.get("metadata") or {}).items() if name not in _MOVING}
+    metadata["annotations"] = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != REVISION}
     return {**{name: value for name, value in item.items() if name not in ("status", "metadata")}, "metadata": metadata}
