@@ -48,6 +48,8 @@ _OF_CHANGES = (
     "klepaas.plans.rendering",
     "sqlalchemy.orm",
     "klepaas.operations.advice",
+    "klepaas.operations.submission",
+    "klepaas.gate.resumption",
 )
 
 

@@ -255,12 +255,11 @@ def _executed(
     host: Host, place: Place, run: "Run", cause: str, plan: Callable[[Mapping[str, Any]], Awaitable[Any]]
 ) -> "Carrier | ChangeOfApplication":
     """A change by the executor, where its verb has moved; what was begun goes on the way that it began."""
+    if "intent" not in run.notes and (cause not in EXECUTED or "change" in run.notes):
+        return _carrier(host, place, run, cause, plan)
     from klepaas_plugins.deployments.executor.changes import ChangeOfApplication
-    from klepaas_plugins.deployments.executor.journal import has_intent
     from klepaas_plugins.deployments.releases import Cause
 
-    if not has_intent(run) and (cause not in EXECUTED or "change" in run.notes):
-        return _carrier(host, place, run, cause, plan)
     settings = RolloutSettings.of(host)
     return ChangeOfApplication.of(host, place, run, Cause(cause), plan, auto_rollback=settings.auto_rollback)
 

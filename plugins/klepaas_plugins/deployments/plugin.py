@@ -51,8 +51,11 @@ _LATE_MODULES = (
 def klepaas_tools(host: Host) -> Iterable[Tool]:
     """Offer the applications toolset."""
     from klepaas_plugins.deployments.release_tools import ReleaseTools
+    from klepaas_plugins.deployments.releases.settings import ReleaseSettings
     from klepaas_plugins.deployments.tools import application_tools
 
+    # What is wrong with a setting is said at the start.
+    ReleaseSettings.of(host)
     Preloading.of(host).add("deployments", _LATE_MODULES)
     clusters = Clusters.of(host)
     yield from explain_missing_namespaces(clusters, application_tools(host))

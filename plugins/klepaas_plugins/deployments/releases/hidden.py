@@ -16,7 +16,7 @@ from klepaas.output.redaction import MARK
 from klepaas.store.keys import Key
 from klepaas_plugins.deployments.releases.model import Shared, Snapshot
 from klepaas_plugins.deployments.releases.normal import digest
-from klepaas_plugins.kubernetes.client.masking import mask
+from klepaas_plugins.kubernetes.client import masking
 
 __all__ = [
     "HiddenText",
@@ -92,7 +92,7 @@ def seal(snapshot: Snapshot, key: Key) -> Snapshot:
         key: What the digests are made with.
     """
     make = partial(digest_of, snapshot, key)
-    objects = tuple(_walk(item, mask(item), make) for item in snapshot.objects)
+    objects = tuple(_walk(item, masking.mask(item), make) for item in snapshot.objects)
     shared = tuple(_seal_shared(item, make) for item in snapshot.shared)
     return replace(snapshot, objects=objects, shared=shared, live={})
 
@@ -103,7 +103,7 @@ def conceal(snapshot: Snapshot) -> Snapshot:
     Args:
         snapshot: What was captured.
     """
-    return replace(snapshot, objects=tuple(_walk(item, mask(item), lambda _: "") for item in snapshot.objects))
+    return replace(snapshot, objects=tuple(_walk(item, masking.mask(item), lambda _: "") for item in snapshot.objects))
 
 
 def digest_of(snapshot: Snapshot, key: Key, value: Any) -> str:
@@ -198,7 +198,7 @@ def known_values(snapshots: Iterable[Snapshot], keys: Iterable[Key]) -> dict[str
     for snapshot in snapshots if keys else ():
         parts: list[Any] = []
         for item in snapshot.objects:
-            _walk(item, mask(item), _collect(parts))
+            _walk(item, masking.mask(item), _collect(parts))
         shared = [item.digest for item in snapshot.shared if item.digest and ":" not in item.digest]
         found |= {digest_of(snapshot, key, part): part for key in keys for part in (*parts, *shared)}
     return found

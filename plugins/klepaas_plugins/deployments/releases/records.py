@@ -14,7 +14,7 @@ from klepaas.output.redaction import MARK, redact_text
 from klepaas_plugins.deployments.objects import Object, annotation, labels, name_of, one_line, uid
 from klepaas_plugins.deployments.releases.encoding import Encoded
 from klepaas_plugins.deployments.releases.model import Cause, Release, ReleaseState
-from klepaas_plugins.kubernetes.client.masking import mask_text
+from klepaas_plugins.kubernetes.client import masking
 
 __all__ = [
     "APPLICATION",
@@ -172,7 +172,7 @@ def mixed_patch() -> dict[str, Any]:
 
 def _safe(text: str) -> str:
     # The client writes no redaction marks, lest somebody's masked value be stored for the real one.
-    return one_line(redact_text(mask_text(text)).replace(MARK, "(hidden)"), _MOST_CHARS)
+    return one_line(redact_text(masking.mask_text(text)).replace(MARK, "(hidden)"), _MOST_CHARS)
 
 
 def parsed(item: Object, app_name: str, kind: str) -> Head | Part | None:

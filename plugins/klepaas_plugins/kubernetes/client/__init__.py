@@ -163,6 +163,7 @@ __all__ = [
 LATE_MODULES = (
     *HTTP_CLIENT,
     "klepaas_plugins.kubernetes.client.masking",
+    "klepaas_plugins.kubernetes.client.reviewing",
     "klepaas_plugins.kubernetes.client.session",
     "klepaas_plugins.kubernetes.client.transport",
 )
