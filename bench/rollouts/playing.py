@@ -225,13 +225,14 @@ def _judge(result: Result, answer: Any) -> None:
 
 
 async def _objects(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    """The application's objects, without what the server and its controllers keep."""
+    """The application's objects, without what the server, its controllers and klepaas' releases keep."""
     found: dict[str, Any] = {}
     for kind, plural in _KINDS.items():
         listed = await cluster.list(await cluster.resource(plural), namespace)
         for item in listed.get("items") or ():
-            if item["metadata"]["name"] != "kube-root-ca.crt":
-                found[f"{kind} {item['metadata']['name']}"] = _plain(item)
+            name = item["metadata"]["name"]
+            if name != "kube-root-ca.crt" and not name.startswith("klepaas.release."):
+                found[f"{kind} {name}"] = _plain(item)
     return found
 
 
