@@ -70,7 +70,7 @@ async def test_each_known_plugin_on_the_path_gives_its_token(
     async with serve(pong, authority.server(tmp_path)) as server:
         user = plugin("give(token='-'.join(sys.argv[1:]) or 'none')", name)
         write_kubeconfig(server.url, user, **{"certificate-authority-data": b64(authority.pem)})
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert server.seen[0].headers["authorization"] == "Bearer " + ("-".join(KNOWN[name]) or "none")
 
 
@@ -82,7 +82,7 @@ async def test_a_plugin_may_give_a_certificate(
     async with serve(pong, authority.server(tmp_path, ask_client=True)) as server:
         user = plugin(f"give(clientCertificateData={certificate!r}, clientKeyData={key!r})")
         write_kubeconfig(server.url, user, **{"certificate-authority-data": b64(authority.pem)})
-        assert (await (await open_clusters().cluster()).resource("pods")).kind == "Pod"
+        assert (await (await open_clusters().cluster()).resource("deployments")).kind == "Deployment"
 
 
 async def test_a_plugin_is_told_of_the_cluster_only_when_it_asks(
@@ -93,7 +93,7 @@ async def test_a_plugin_is_told_of_the_cluster_only_when_it_asks(
     async with serve(pong) as server:
         for asks, wanted in ((False, "nothingFalse"), (True, f"{server.url}False")):
             write_kubeconfig(server.url, plugin(script, provideClusterInfo=asks), name=f"c{asks}")
-            await (await open_clusters().cluster()).resource("pods")
+            await (await open_clusters().cluster()).resource("deployments")
             assert server.seen[-1].headers["authorization"] == f"Bearer {wanted}"
 
 
@@ -121,7 +121,7 @@ async def test_a_plugin_gets_neither_our_input_nor_our_terminal(
     script = "give(token=f'{len(sys.stdin.read())}-{os.getsid(0) == os.getpid()}')"
     async with serve(pong) as server:
         write_kubeconfig(server.url, plugin(script))
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert server.seen[0].headers["authorization"] == "Bearer 0-True"
 
 
@@ -227,7 +227,7 @@ async def test_a_refused_token_is_renewed_once_also_for_a_change(
     async with serve(refusing) as server, serve(always) as hopeless:
         write_kubeconfig(server.url, user, name="good")
         cluster = await open_clusters().cluster()
-        resource = await cluster.resource("pods")
+        resource = await cluster.resource("deployments")
         assert _runs(tmp_path) == 2
         write_kubeconfig(hopeless.url, user, name="bad")
         cluster = await open_clusters().cluster()

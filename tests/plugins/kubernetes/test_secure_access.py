@@ -51,7 +51,7 @@ async def test_a_client_certificate_gets_in_and_leaves_no_key_behind(
         write_kubeconfig(
             server.url, _pair(authority, tmp_path, files=files), **{"certificate-authority-data": b64(authority.pem)}
         )
-        assert (await (await open_clusters().cluster()).resource("pods")).kind == "Pod"
+        assert (await (await open_clusters().cluster()).resource("deployments")).kind == "Deployment"
     assert os.listdir(keys) == []
     assert kube_config._temp_files == {}
 
@@ -71,7 +71,7 @@ async def test_key_files_are_ours_alone_while_they_exist(
     async with serve(pong, authority.server(tmp_path, ask_client=True)) as server:
         user = _pair(authority, tmp_path, files=False)
         write_kubeconfig(server.url, user, **{"certificate-authority-data": b64(authority.pem)})
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert modes == {0o700, 0o600}
 
 
@@ -82,7 +82,7 @@ async def test_a_client_without_the_certificate_does_not_get_in(
     async with serve(pong, authority.server(tmp_path, ask_client=True)) as server:
         write_kubeconfig(server.url, {}, **{"certificate-authority-data": b64(authority.pem)})
         with pytest.raises(Unavailable):
-            await (await open_clusters().cluster()).resource("pods")
+            await (await open_clusters().cluster()).resource("deployments")
     assert server.seen == []
 
 
@@ -96,9 +96,9 @@ async def test_a_client_certificate_that_rotates_is_taken_up(
         write_kubeconfig(server.url, user, **{"certificate-authority-data": b64(authority.pem)})
         cluster = await open_clusters().cluster()
         with pytest.raises(Unavailable):
-            await cluster.resource("pods")
+            await cluster.resource("deployments")
         _pair(authority, tmp_path, files=True)
-        assert (await cluster.resource("pods")).kind == "Pod"
+        assert (await cluster.resource("deployments")).kind == "Deployment"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ async def test_what_a_user_says_of_itself_is_sent(
     authority = Authority()
     async with serve(pong, authority.server(tmp_path)) as server:
         write_kubeconfig(server.url, user, **{"certificate-authority-data": b64(authority.pem)})
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     assert server.seen[0].headers.get("authorization") == header
 
 
@@ -130,7 +130,7 @@ async def test_a_token_file_that_rotates_is_read_again_over_the_same_connections
     (tmp_path / "token").write_text("first")
     write_kubeconfig(sandbox.url, {"tokenFile": "token"})
     cluster = await open_clusters().cluster()
-    await cluster.resource("pods")
+    await cluster.resource("deployments")
     client = cluster._transport._session._live.client  # type: ignore[union-attr]
     (tmp_path / "token").write_text("second")
     await cluster.ready()
@@ -148,7 +148,7 @@ async def test_credentials_that_cannot_be_renewed_are_used_while_they_last(
     async with serve(pong) as server:
         write_kubeconfig(server.url, {"tokenFile": "token"})
         cluster = await open_clusters().cluster()
-        await cluster.resource("pods")
+        await cluster.resource("deployments")
         (tmp_path / "token").unlink()
         await cluster.ready()
     assert {seen.headers["authorization"] for seen in server.seen} == {"Bearer first"}
@@ -170,7 +170,7 @@ async def test_a_pods_own_account_gets_in_and_its_token_rotates(
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
         cluster = await open_clusters(service_account_dir=tmp_path).cluster()
-        await cluster.resource("pods")
+        await cluster.resource("deployments")
     assert (cluster.context, cluster.default_namespace) == ("in-cluster", "team")
     assert [seen.headers["authorization"] for seen in server.seen[:2]] == ["Bearer first", "Bearer second"]
 
@@ -180,7 +180,7 @@ async def test_a_pod_without_an_account_is_one_clear_line(
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     with pytest.raises(BadRequest, match="service account"):
-        await (await open_clusters(service_account_dir=tmp_path).cluster()).resource("pods")
+        await (await open_clusters(service_account_dir=tmp_path).cluster()).resource("deployments")
 
 
 async def test_impersonation_carries_user_groups_and_extra(
@@ -190,7 +190,7 @@ async def test_impersonation_carries_user_groups_and_extra(
     user = {"token": "t", "as": "jane", "as-uid": "7", "as-groups": ["dev"], "as-user-extra": extra}
     async with serve(pong) as server:
         write_kubeconfig(server.url, user)
-        await (await open_clusters().cluster()).resource("pods")
+        await (await open_clusters().cluster()).resource("deployments")
     sent = server.seen[0].headers
     assert (sent["impersonate-user"], sent["impersonate-uid"], sent["impersonate-group"]) == ("jane", "7", "dev")
     assert sent["impersonate-extra-example.com%2freason"] == "b"
@@ -206,10 +206,10 @@ async def test_a_proxy_is_used_and_the_server_name_is_checked_through_it(
         write_kubeconfig(server.url, {"token": "t"}, **given, **{"proxy-url": proxy})
         cluster = await open_clusters().cluster()
         if name == "cluster.test":
-            assert (await cluster.resource("pods")).kind == "Pod"
+            assert (await cluster.resource("deployments")).kind == "Deployment"
         else:
             with pytest.raises(Unavailable, match=r"is for another name, not for other\.test"):
-                await cluster.resource("pods")
+                await cluster.resource("deployments")
     assert tunnelled[0] == f"CONNECT 127.0.0.1:{server.port} HTTP/1.1"
 
 
@@ -258,7 +258,7 @@ async def test_only_a_plain_true_makes_a_connection_insecure_and_doctor_warns(
     async with serve(pong, Authority().server(tmp_path)) as server:
         write_kubeconfig(server.url, {"token": "t"}, **{"insecure-skip-tls-verify": "false"})
         with pytest.raises(Unavailable, match="not trusted"):
-            await (await open_clusters().cluster()).resource("pods")
+            await (await open_clusters().cluster()).resource("deployments")
     write_kubeconfig("https://198.51.100.1", {"token": "t"}, **{"insecure-skip-tls-verify": True})
     findings = [finding for check in doctor_checks(open_clusters()) for finding in await check.check()]
     assert [finding.summary for finding in findings if finding.level is Level.WARNING] == [

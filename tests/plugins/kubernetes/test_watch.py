@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from klepaas.errors import CircuitOpen, Forbidden
 from klepaas.resilience import Policy
 from klepaas.testing import scale_timeout
-from klepaas_plugins.kubernetes.client import Cluster, Clusters, Expired, Resource, watching
+from klepaas_plugins.kubernetes.client import Cluster, Clusters, Expired, Resource, requests, watching
 from klepaas_plugins.kubernetes.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +110,8 @@ async def test_a_cluster_that_stays_away_ends_the_watch(
     serve: Any, write_kubeconfig: Any, open_clusters: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "PAUSES_S", (0.01, 0.01))
+    # As after failures that took long: what fails at once leaves the breaker open for a moment alone.
+    monkeypatch.setattr(requests, "_OPEN_RATIO", math.inf)
 
     async def answer(_: Any) -> AsyncIterator[bytes]:
         yield b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,5 +1,6 @@
 """Every kind of upstream after an outage: reads side by side get through with the first call after the pause."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from klepaas.testing.clock import FakeClock
 from klepaas.testing.fault_proxy import Answer, FaultProxy
 from klepaas_plugins.alertmanager import plugin as alertmanager
 from klepaas_plugins.kubernetes import plugin as kubernetes
+from klepaas_plugins.kubernetes.client import requests
 from klepaas_plugins.kubernetes.sandbox import Sandbox, Timing
 from klepaas_plugins.prometheus import plugin as prometheus
 from klepaas_providers.providers import plugin as providers
@@ -52,8 +54,9 @@ Opening = Callable[[Path, pytest.MonkeyPatch], AbstractAsyncContextManager[World
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """The time of every pipeline of the process."""
+    """The time of every pipeline; a breaker stays open for all of its time, as after failures that took long."""
     clock = FakeClock(hurries=True)
+    monkeypatch.setattr(requests, "_OPEN_RATIO", math.inf)
     monkeypatch.setattr(pipeline, "SystemClock", lambda: clock)
     return clock
 

@@ -29,7 +29,7 @@ TITLE_MAX_CHARS = 40
 # A client gives up after about a minute; a tool that streams progress may take longer, but not for ever.
 TIMEOUT_MAX_S = 900.0
 
-HOSTILE = ["nul\x00", "esc\x1b[0m", "\x9b0m", "half\ud800", "x" * 2_000_000]
+HOSTILE = ["nul\x00", "esc\x1b[0m", "\x9b0m", "half\ud800", "x" * 20_000_001]
 
 
 def _app() -> App:

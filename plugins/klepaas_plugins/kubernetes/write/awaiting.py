@@ -12,6 +12,7 @@ import anyio
 from klepaas.changes import Action, ObjectChange
 from klepaas.errors import Conflict, Forbidden, NotFound, TimedOut
 from klepaas_plugins.kubernetes.client import Cluster
+from klepaas_plugins.kubernetes.masking.messages import message_text
 
 __all__ = ["await_kind"]
 
@@ -86,7 +87,7 @@ async def _is_established(cluster: Cluster, definition: ObjectChange) -> bool:
     refusal = conditions.get("NamesAccepted", {})
     if refusal.get("status") == "False":
         raise Conflict(
-            f"{identity.title} is not served: {refusal.get('reason')}: {refusal.get('message')}",
+            f"{identity.title} is not served: {refusal.get('reason')}: {message_text(refusal.get('message'))}",
             next_step="Remove the definition that has these names, or choose others",
         )
     return bool(conditions.get("Established", {}).get("status") == "True")
