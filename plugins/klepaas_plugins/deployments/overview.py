@@ -4,7 +4,7 @@ Namespaces of the system count as numbers; they are listed only where something 
 of its own, below 1,500 tokens, since it is what people ask first and most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -88,21 +88,24 @@ async def overview(
         partial(lately.own_trouble, host),
         partial(lately.operations, host, cluster.context, namespace, since_s, present=present),
     )
-    if not (found or pods or events):
-        notes += [note] if (note := await require_namespace(cluster, namespace)) else []
+    if not (found or pods or events) and (note := await require_namespace(cluster, namespace)):
+        notes.append(note)
     now = datetime.now(UTC)
     earliest = now - timedelta(seconds=since_s) if since_s else None
     seen = await diagnose(cluster, found, settings.unschedulable_grace_s)
-    parts = {"nodes": nodes, "pods that do not run": pods, "warnings": events}
-    unseen = [name for name, listed in parts.items() if listed is None]
+    unseen = _names_of_none({"nodes": nodes, "pods that do not run": pods, "warnings": events})
     page = _Overview(cluster, namespace, now, seen, nodes, pods or [], _warnings(events or [], earliest), unseen)
     recent = await lately.changes(host, cluster, page.own, namespace, _MOST_CHANGES, earliest=earliest)
-    notes += own_trouble
     if output == "json":
         others = {"contexts": [one.name for one in contexts], "since_s": since_s, **counts}
-        return json_answer("klepaas.overview/v1", {**page.facts(), **_as_data(firing, recent, notes), **others})
+        lines = _as_data(firing, recent, [*notes, *own_trouble])
+        return json_answer("klepaas.overview/v1", {**page.facts(), **lines, **others})
     sections = [page.ill(), *firing, *under_way, page.waiting(), *recent, page.warnings()]
-    return page.answer([contexts_line(contexts), *notes], sections)
+    return page.answer([contexts_line(contexts), *notes, *own_trouble], sections)
+
+
+def _names_of_none(parts: Mapping[str, object]) -> list[str]:
+    return [name for name, listed in parts.items() if listed is None]
 
 
 async def _what_may_be_listed(

@@ -136,37 +136,38 @@ def submit(
     there, in_the_way = _equal_one(session, wanted, bodies)
     if there is not None:
         return operation_of(there, now), False
-    operation_id = wanted.id
-    supersedes = make_room(
-        session, in_the_way, operation_id, wanted.title, now=now, is_steady=is_steady, describe=wanted.describe
+    row = _new_row(wanted, bodies, now)
+    row.supersedes = make_room(
+        session, in_the_way, wanted.id, wanted.title, now=now, is_steady=is_steady, describe=wanted.describe
     )
-    digest = bodies.digest(operation_id, wanted.request)
-    row = OperationRow(
-        id=operation_id,
+    row.held_by, row.lease_until, row.lease_s = holder, now + lease_s, lease_s
+    session.add(row)
+    session.flush()
+    return operation_of(row, now), True
+
+
+def _new_row(wanted: Submission, bodies: Bodies, now: float) -> OperationRow:
+    """An operation as it begins, held by nobody."""
+    digest = bodies.digest(wanted.id, wanted.request)
+    return OperationRow(
+        id=wanted.id,
         kind=wanted.kind,
         target=wanted.target,
         title=wanted.title,
         principal=principal_as_json(wanted.principal),
         owned_by=wanted.principal.owner,
-        request=bodies.seal_request(operation_id, wanted.request, digest),
+        request=bodies.seal_request(wanted.id, wanted.request, digest),
         request_digest=digest,
         notes=notes_with(wanted.location, wanted.origin),
         idempotency_key=wanted.idempotency_key,
         state=State.RUNNING.value,
         attempt=1,
         epoch=1,
-        held_by=holder,
-        lease_until=now + lease_s,
-        lease_s=lease_s,
-        supersedes=supersedes,
         namespace_uid=wanted.namespace_uid,
         created_at=now,
         updated_at=now,
         deadline_at=now + wanted.deadline_s,
     )
-    session.add(row)
-    session.flush()
-    return operation_of(row, now), True
 
 
 def _equal_one(
