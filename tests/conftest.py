@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # What is in the source of a test whose promise is a speed.
-_SPEEDS = ("time_budget(", "least_processor_s(")
+_SPEEDS = ("time_budget(", "least_processor_s(", "_growth(", "FOUND_WITHIN_S", "COMPARED_WITHIN_S")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
